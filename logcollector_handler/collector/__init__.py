@@ -1,0 +1,1 @@
+"""A small real log collection server on SQLite. Knows `wire`, never `delivery`."""

@@ -1,0 +1,1 @@
+"""Queueing, batching and posting. Knows `wire`, and is known by the handler alone."""
