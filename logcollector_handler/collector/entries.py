@@ -1,0 +1,168 @@
+"""The check of each posted entry against the schema of `wire`, and the row that is stored for it.
+
+There is one set of rules. A lenient collector differs from a strict one in two points only: it takes a
+`created_at` in milliseconds, and it says which entry is wrong (422) where the real server answers 500.
+Pure: no I/O, no threads.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from logcollector_handler.wire.schema import (
+    COLUMNS,
+    CREATED_AT_LIMIT,
+    DURATION_LIMIT,
+    ENVIRONMENTS,
+    LEVELS,
+    LOG_TYPES,
+    METHODS,
+    TEXT_LIMITS,
+)
+
+from .body import RawBatch, RefusedError
+
+#: The columns of a stored row, in order: those of the schema, `metadata` (JSON text) behind the others, and
+#: the logger's name out of `metadata`, so that it can be searched.
+ROW_COLUMNS: Final = (*(name for name in COLUMNS if name != "metadata"), "metadata", "logger")
+Row: TypeAlias = tuple[str | float | None, ...]
+
+#: The year 1 in Unix seconds: what a timestamp column can hold begins there.
+_EARLIEST: Final = -62_135_596_800
+_KNOWN: Final = frozenset(COLUMNS)
+_ENUMS: Final = {"level": LEVELS, "log_type": LOG_TYPES, "environment": ENVIRONMENTS, "method": METHODS}
+_HINTS: Final = {
+    **{name: f"allowed: {', '.join(values)}" for name, values in _ENUMS.items()},
+    "created_at": "Unix seconds are expected",
+    "service": "leave it out when there is none",
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows of a batch that was found valid."""
+
+    rows: list[Row]
+    #: Top-level keys of any entry that are no columns, and so are not stored.
+    ignored_keys: frozenset[str]
+
+
+def _entry_type(created_at_below: float) -> type[msgspec.Struct]:
+    """The struct that holds the rules, its fields in the order of ROW_COLUMNS.
+
+    A column that is left out is NULL; null is taken for the columns where the table takes it.
+    """
+    # decimal(10,3) rounds to three places before it looks at the size.
+    widest = DURATION_LIMIT - 0.0005
+    special: dict[str, tuple[Any, ...]] = {
+        "message": (str,),
+        "level": (Literal[LEVELS], "INFO"),
+        "log_type": (Literal[LOG_TYPES], "BACKEND"),
+        "created_at": (Annotated[float, msgspec.Meta(ge=_EARLIEST, lt=created_at_below)], None),
+        "service": (Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS["service"])], None),
+        "environment": (Literal[ENVIRONMENTS] | None, None),
+        "method": (Literal[METHODS] | None, None),
+        "duration_ms": (Annotated[float, msgspec.Meta(gt=-widest, lt=widest)] | None, None),
+        "metadata": (dict[str, Any] | None, None),
+    }
+
+    def field(name: str) -> tuple[Any, ...]:
+        if name in special:
+            return (name, *special[name])
+        return name, Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS.get(name))] | None, None
+
+    return msgspec.defstruct("PostedEntry", [field(name) for name in ROW_COLUMNS[:-1]], kw_only=True)
+
+
+_STRICT: Final = _entry_type(CREATED_AT_LIMIT)
+_LENIENT: Final = _entry_type(CREATED_AT_LIMIT * 1000)
+_CREATED_AT: Final = ROW_COLUMNS.index("created_at")
+
+
+def check(raw: RawBatch, *, strict: bool, now: float) -> Batch:
+    """Check every entry and make its row.
+
+    `now`, in Unix seconds, is the `created_at` of an entry that has none. Raises RefusedError for the first
+    entry that does not fit: 422 with its index, or 500 when `strict`.
+    """
+    ignored: set[str] = set()
+    rows: list[Row] = []
+    kind = _STRICT if strict else _LENIENT
+    for index, entry in enumerate(raw.entries):
+        try:
+            if raw.suspicious and isinstance(entry, dict):
+                _refuse_unstorable(entry)
+            values = list(msgspec.structs.astuple(msgspec.convert(entry, kind)))
+            metadata = values[-1]
+            values[-1] = None if metadata is None else msgspec.json.encode(metadata).decode()
+        except msgspec.ValidationError as error:
+            raise _refused(index, _plain(error), strict) from error
+        except RecursionError:
+            raise _refused(index, "nested too deep", strict) from None
+        created_at = values[_CREATED_AT]
+        if created_at is None:
+            values[_CREATED_AT] = now
+        elif created_at >= CREATED_AT_LIMIT:
+            values[_CREATED_AT] = created_at / 1000
+        logger = metadata.get("logger") if metadata else None
+        values.append(logger if isinstance(logger, str) else None)
+        rows.append(tuple(values))
+        ignored.update(entry.keys() - _KNOWN)
+    return Batch(rows, frozenset(ignored))
+
+
+def _refused(index: int, reason: str, strict: bool) -> RefusedError:
+    return RefusedError(500 if strict else 422, f"Entry {index} is refused: {reason}.", index)
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    """`level: Invalid enum value 'WARNING' (allowed: ...)` for msgspec's text, which ends in a path."""
+    text, _, path = str(error).partition(" - at ")
+    found = re.match(r"`\$\.(\w+)", path)
+    if found is None:
+        return text.replace("`", "")
+    name = found.group(1)
+    hint = f" ({_HINTS[name]})" if name in _HINTS else ""
+    return f"{name}: {text.replace('`', '')}{hint}"
+
+
+def _refuse_unstorable(entry: dict[str, Any]) -> None:
+    """Raise ValidationError for what no text or JSON column holds, in keys and values at any depth."""
+    for name in _KNOWN & entry.keys():
+        # A list of what is still to be seen, because the nesting may be deeper than the stack.
+        waiting: list[Any] = [entry[name]]
+        while waiting:
+            value = waiting.pop()
+            problem = None
+            if isinstance(value, str):
+                problem = _text_problem(value)
+            elif isinstance(value, float) and not math.isfinite(value):
+                problem = "a number that is not finite"
+            elif isinstance(value, dict):
+                waiting.extend(_flat(value.items()))
+            elif isinstance(value, list):
+                waiting.extend(value)
+            if problem:
+                raise msgspec.ValidationError(f"Contains {problem} - at `$.{name}`")
+
+
+def _flat(items: Iterable[tuple[str, Any]]) -> Iterable[Any]:
+    for key, value in items:
+        yield key
+        yield value
+
+
+def _text_problem(text: str) -> str | None:
+    if "\0" in text:
+        return "U+0000"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "half of a surrogate pair"
+    return None
