@@ -325,6 +325,10 @@ def test_closing_and_refusing_interrupt_whatever_goes_on(
     with FaultyServer(rule) as server:
         thread, errors = in_background(lambda: post(server, batch("a")))
         assert arrived.wait(10)
+        if not behaviour.read_delay:
+            server.wait_for_requests(1)
+        if behaviour.trickle:
+            server.wait_for_stored(1)
         end(server)
         thread.join()
         assert len(errors) == 1
