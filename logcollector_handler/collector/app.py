@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -81,6 +81,7 @@ def create_app(
         exception_handlers={
             RefusedError: _answer_refused,
             HTTPException: _answer_http_error,
+            ClientDisconnect: _answer_nobody,
             sqlite3.OperationalError: _answer_store_failed,
             Exception: _answer_unexpected,
         },
@@ -190,6 +191,11 @@ async def _answer_http_error(_request: Request, error: Exception) -> Response:
     answer = _error(error.status_code, error.detail)
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _answer_nobody(_request: Request, _: Exception) -> Response:
+    # A client that is killed while it sends is none of our troubles. Nobody reads this.
+    return _error(400, "The body ended too early.")
 
 
 async def _answer_store_failed(_request: Request, error: Exception) -> Response:

@@ -33,6 +33,10 @@ from .body import RawBatch, RefusedError
 ROW_COLUMNS: Final = (*(name for name in COLUMNS if name != "metadata"), "metadata", "logger")
 Row: TypeAlias = tuple[str | float | None, ...]
 
+#: Levels of nesting in `metadata`: few enough for whoever reads it, however deep in a stack.
+MAX_DEPTH: Final = 256
+_TOO_DEEP: Final = f"metadata: nested deeper than {MAX_DEPTH} levels"
+
 #: The year 1 in Unix seconds: what a timestamp column can hold begins there.
 _EARLIEST: Final = -62_135_596_800
 _KNOWN: Final = frozenset(COLUMNS)
@@ -100,11 +104,14 @@ def check(raw: RawBatch, *, strict: bool, now: float) -> Batch:
                 _refuse_unstorable(entry)
             values = list(msgspec.structs.astuple(msgspec.convert(entry, kind)))
             metadata = values[-1]
-            values[-1] = None if metadata is None else msgspec.json.encode(metadata).decode()
+            if metadata is not None:
+                values[-1] = text = msgspec.json.encode(metadata).decode()
+                if text.count("{") + text.count("[") > MAX_DEPTH and _depth(metadata) > MAX_DEPTH:
+                    raise msgspec.ValidationError(_TOO_DEEP)
         except msgspec.ValidationError as error:
             raise _refused(index, _plain(error), strict) from error
         except RecursionError:
-            raise _refused(index, "nested too deep", strict) from None
+            raise _refused(index, _TOO_DEEP, strict) from None
         created_at = values[_CREATED_AT]
         if created_at is None:
             values[_CREATED_AT] = now
@@ -156,6 +163,20 @@ def _flat(items: Iterable[tuple[str, Any]]) -> Iterable[Any]:
     for key, value in items:
         yield key
         yield value
+
+
+def _depth(value: Any) -> int:
+    depth = 0
+    level = [value]
+    while level:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return depth
 
 
 def _text_problem(text: str) -> str | None:

@@ -17,6 +17,8 @@ from .body import RefusedError
 #: Filters that ask for the one value of a column.
 EXACT: Final = ("service", "environment", "level", "logger", "trace_id", "user_id", "session_id")
 MAX_PAGE: Final = 1000
+#: Characters of one parameter.
+MAX_VALUE: Final = 1000
 _PARAMETERS: Final = (*EXACT, "text", "since", "until", "limit", "cursor")
 _ENUMS: Final = {"level": LEVELS, "environment": ENVIRONMENTS}
 
@@ -72,6 +74,10 @@ def parse_query(parameters: Iterable[tuple[str, str]]) -> Query:
             raise RefusedError(400, f"{name}: given twice.")
         given[name] = value
     given = {name: value for name, value in given.items() if value}
+    for name, value in given.items():
+        # SQLite's LIKE takes U+0000 for the end of a pattern, and bounds its length.
+        if "\0" in value or len(value) > MAX_VALUE:
+            raise RefusedError(400, f"{name}: longer than {MAX_VALUE} characters, or with U+0000 in it.")
     for name, allowed in _ENUMS.items():
         if name in given and given[name] not in allowed:
             raise RefusedError(400, f"{name}: {given[name]!r} is none of {', '.join(allowed)}.")

@@ -10,6 +10,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import uvicorn
@@ -24,7 +25,8 @@ _LOGGERS: Final = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio")
 def run(app: ASGIApp, host: str, port: int, started: Callable[[str], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM. Port 0 takes any free one; `started` is told the URL.
 
-    Raises OSError when the address cannot be had, KeyboardInterrupt after SIGINT.
+    Raises OSError when the address cannot be had. After a signal the requests under way are answered, then it
+    takes its usual effect: KeyboardInterrupt for SIGINT, the end of the process for SIGTERM.
     """
     with bind(host, port) as sock:
         if started is not None:
@@ -33,7 +35,7 @@ def run(app: ASGIApp, host: str, port: int, started: Callable[[str], None] | Non
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket: the kernel queues connections from now on, so nobody who is told the URL is refused.
+    """A listening socket: the kernel queues connections from now on, so whoever is told the URL is served.
 
     Raises OSError when the address cannot be had.
     """
@@ -129,7 +131,9 @@ class _ThreadServer(uvicorn.Server):
         self._ready = ready
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        # A loop that is closed has ended by itself.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()

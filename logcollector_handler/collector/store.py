@@ -27,9 +27,13 @@ KEEP_KEYS: Final = 7 * 24 * 3600.0
 SWEEP_EVERY: Final = 100
 
 _SCHEMA_VERSION: Final = 1
+_FOREIGN: Final = (
+    "{path} was not made by this version of the collector. Name another file, or move that one away."
+)
 _NUMBERS: Final = ("created_at", "duration_ms")
-# Rows are asked for newest first, so every index ends in the time. Columns that most rows lack are indexed
-# where they are set only.
+# Few indexes, because each is paid for with every row, and one of random values most of all; without one, a
+# million rows are read through in less than half a second. Rows are asked for newest first, so an index ends
+# in the time; those of one trace are few enough to be sorted.
 _SCHEMA: Final = f"""
 CREATE TABLE logs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -38,9 +42,7 @@ CREATE TABLE logs (
 CREATE INDEX logs_by_time ON logs (created_at);
 CREATE INDEX logs_by_level ON logs (level, created_at);
 CREATE INDEX logs_by_service ON logs (service, created_at);
-CREATE INDEX logs_by_trace ON logs (trace_id, created_at) WHERE trace_id IS NOT NULL;
-CREATE INDEX logs_by_user ON logs (user_id, created_at) WHERE user_id IS NOT NULL;
-CREATE INDEX logs_by_session ON logs (session_id, created_at) WHERE session_id IS NOT NULL;
+CREATE INDEX logs_by_trace ON logs (trace_id) WHERE trace_id IS NOT NULL;
 CREATE TABLE batches (key TEXT PRIMARY KEY, count INTEGER NOT NULL, stored_at REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX batches_by_time ON batches (stored_at);
 PRAGMA user_version = {_SCHEMA_VERSION};
@@ -75,7 +77,8 @@ class Store:
     """The logs in the SQLite file at `path`, which is made when it is missing.
 
     Every method may be called from any thread; writes wait for each other. `clock` gives Unix seconds. Raises
-    StoreError when the file was made by another version, and sqlite3.Error for what the disk does.
+    StoreError when the file cannot be opened or was made by another version; the methods raise sqlite3.Error
+    for what the disk does.
     """
 
     def __init__(self, path: str | Path, clock: Callable[[], float] = time.time) -> None:
@@ -83,38 +86,51 @@ class Store:
         self._clock = clock
         #: Guards the writing connection and `_batches`.
         self._write_lock = threading.Lock()
-        self._writer = self._connect()
         self._batches = 0
         #: Reading connections that nobody uses just now; guarded by its lock.
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
         try:
-            self._create()
-        except BaseException:
-            self._writer.close()
-            raise
+            self._writer = self._connect()
+            try:
+                self._create()
+            except BaseException:
+                self._writer.close()
+                raise
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self._path} cannot be opened: {error}. Name a file that can be written."
+            ) from error
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level=None: transactions are begun and ended here, not by the module.
         connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
         # NORMAL: no fsync for a commit. A killed process loses nothing; power loss may lose the last commits,
         # but never tears one.
-        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _create(self) -> None:
+        if self._version() == 0:
+            tables = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if tables:
+                raise StoreError(_FOREIGN.format(path=self._path))
         self._writer.execute("PRAGMA journal_mode = WAL")
         with self._transaction() as cursor:
-            version = cursor.execute("PRAGMA user_version").fetchone()[0]
-            if version == _SCHEMA_VERSION:
-                return
-            if version or cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise StoreError(
-                    f"{self._path} was not made by this version of the collector. "
-                    "Name another file, or move that one away."
-                )
-            for statement in _SCHEMA.split(";"):
-                cursor.execute(statement)
+            # Asked again: another process may have been faster.
+            if self._version() == 0:
+                for statement in _SCHEMA.split(";"):
+                    cursor.execute(statement)
+
+    def _version(self) -> int:
+        version: int = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, _SCHEMA_VERSION):
+            raise StoreError(_FOREIGN.format(path=self._path))
+        return version
 
     def close(self) -> None:
         """Close the file. Nothing else may be called afterwards."""

@@ -1,0 +1,260 @@
+"""The endpoints: what is answered to what. Without sockets; those are in `test_server`."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from starlette.applications import Starlette
+
+from logcollector_handler.collector.app import MAX_KEY, ReceivedRequest, create_app
+from logcollector_handler.collector.body import Limits
+from logcollector_handler.collector.entries import Row
+from logcollector_handler.collector.query import Query
+from logcollector_handler.collector.store import Added, Page, Store
+from tests.collector.app_client import AppClient
+
+ClientOf: TypeAlias = Callable[[Starlette], AppClient]
+
+
+def body(*messages: str) -> bytes:
+    return json.dumps({"logs": [{"message": message} for message in messages]}).encode()
+
+
+def test_the_root_says_which_service_it_is(client: AppClient) -> None:
+    assert client.get("/").json() == {"status": "ok", "service": "log-server"}
+
+
+def test_a_batch_is_stored_and_counted(client: AppClient, store: Store) -> None:
+    answer = client.post({"message": "a"}, {"message": "b"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "count": 2})
+    assert answer.headers["content-type"] == "application/json"
+    assert store.count() == 2
+
+
+def test_an_empty_batch_is_fine(client: AppClient) -> None:
+    assert client.post().json() == {"status": "ok", "count": 0}
+
+
+def test_a_compressed_batch_is_stored(client: AppClient, store: Store) -> None:
+    assert client.post_bytes(gzip.compress(body("a")), content_encoding="gzip").status_code == 200
+    assert store.count() == 1
+
+
+def test_an_invalid_entry_is_answered_422_with_its_index_and_nothing_is_stored(
+    client: AppClient, store: Store
+) -> None:
+    answer = client.post({"message": "good"}, {"message": "bad", "level": "WARNING"}, key="key")
+    assert answer.status_code == 422
+    assert answer.json() == {
+        "status": "error",
+        "error": "Entry 1 is refused: level: Invalid enum value 'WARNING' "
+        "(allowed: TRACE, DEBUG, INFO, WARN, ERROR, FATAL).",
+        "index": 1,
+    }
+    assert store.count() == 0
+    assert client.post({"message": "good"}, key="key").json()["count"] == 1, "the key is still free"
+
+
+def test_a_strict_collector_answers_500_to_the_whole_batch(strict_client: AppClient, store: Store) -> None:
+    answer = strict_client.post({"message": "good"}, {"message": "bad", "level": "WARNING"})
+    assert answer.status_code == 500
+    assert answer.json()["status"] == "error"
+    assert store.count() == 0
+
+
+def test_a_repeated_key_answers_the_first_count_and_stores_nothing(client: AppClient, store: Store) -> None:
+    """The answer to the first was lost, and the client sends it again."""
+    answers = [client.post({"message": "a"}, {"message": "b"}, key="key") for _ in range(3)]
+    assert [answer.json() for answer in answers] == [{"status": "ok", "count": 2}] * 3
+    assert store.count() == 2
+
+
+def test_two_posts_of_one_key_at_the_same_time_are_stored_once(client: AppClient, store: Store) -> None:
+    batch = [{"message": f"{number}"} for number in range(500)]
+    answers = client.post_together(*[batch] * 6, key="key")
+    assert [answer.json()["count"] for answer in answers] == [500] * 6
+    assert store.count() == 500
+
+
+def test_an_empty_key_is_no_key(client: AppClient, store: Store) -> None:
+    for _ in range(2):
+        client.post({"message": "a"}, key="")
+    assert store.count() == 2
+
+
+def test_a_key_without_end_is_refused(client: AppClient) -> None:
+    assert client.post({"message": "a"}, key="k" * MAX_KEY).status_code == 200
+    answer = client.post({"message": "a"}, key="k" * (MAX_KEY + 1))
+    assert answer.status_code == 400
+    assert "Idempotency-Key" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "encoding"),
+    [
+        (400, b"{", ""),
+        (400, b'{"entries": []}', ""),
+        (400, b"no gzip", "gzip"),
+        (413, body("x" * 100), ""),
+        (413, gzip.compress(body("x" * 1000)), "gzip"),
+        (413, body("a", "b", "c"), ""),
+        (415, body("a"), "br"),
+    ],
+)
+def test_a_body_that_cannot_be_taken_has_its_status_and_a_reason(
+    store: Store, client_of: ClientOf, status: int, content: bytes, encoding: str
+) -> None:
+    limits = Limits(body_bytes=100, decompressed_bytes=500, batch_length=2)
+    client = client_of(create_app(store, limits=limits))
+    answer = client.post_bytes(content, content_encoding=encoding)
+    assert answer.status_code == status
+    assert answer.json()["error"].endswith(".")
+    assert store.count() == 0
+    assert client.post({"message": "fine"}).status_code == 200
+
+
+def test_a_body_as_large_as_the_limit_is_taken(store: Store, client_of: ClientOf) -> None:
+    content = body("x" * 100)
+    client = client_of(create_app(store, limits=Limits(body_bytes=len(content))))
+    assert client.post_bytes(content).status_code == 200
+    assert client.post_bytes(content + b" ").status_code == 413
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("PUT", "/logs", 405)])
+def test_every_error_is_json(client: AppClient, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["status"] == "error"
+
+
+def test_a_wrong_method_names_the_right_ones(client: AppClient) -> None:
+    allowed = client.request("PUT", "/logs").headers["allow"]
+    assert {"GET", "POST"} <= set(allowed.split(", "))
+
+
+def test_statistics_have_the_names_of_the_real_server(client: AppClient) -> None:
+    client.post({"message": "a", "level": "ERROR", "service": "web"})
+    assert client.get("/stats").json() == {
+        "total_logs": 1,
+        "level_distribution": [{"level": "ERROR", "count": 1}],
+        "service_distribution": [{"service": "web", "count": 1}],
+        "recent_errors_1h": 1,
+    }
+
+
+def test_logs_are_queried_with_filters(client: AppClient) -> None:
+    client.post(
+        {"message": "one", "created_at": 1, "service": "web", "metadata": {"a": [1]}},
+        {"message": "two", "created_at": 2, "service": "db"},
+    )
+    assert client.get("/logs", service="web", text="ON", since=0.5).json() == {
+        "logs": [
+            {
+                "id": 1,
+                "level": "INFO",
+                "message": "one",
+                "created_at": 1.0,
+                "log_type": "BACKEND",
+                "service": "web",
+                "metadata": {"a": [1]},
+            }
+        ],
+        "next": None,
+    }
+    assert client.get("/logs", service="web%").json() == {"logs": [], "next": None}
+
+
+def test_pages_are_joined_by_the_cursor_in_the_answer(client: AppClient) -> None:
+    client.post(*({"message": f"{number}", "created_at": number / 3} for number in range(25)))
+    seen: list[str] = []
+    page = client.get("/logs", limit=10).json()
+    seen += [log["message"] for log in page["logs"]]
+    while page["next"]:
+        page = client.get("/logs", limit=10, cursor=page["next"]).json()
+        seen += [log["message"] for log in page["logs"]]
+    assert seen == [f"{number}" for number in range(24, -1, -1)]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "cursor=x", "level=LOUD", "servcie=web", "text=%00", "text=a&text=b"]
+)
+def test_a_bad_parameter_is_answered_400_and_named(client: AppClient, query: str) -> None:
+    answer = client.get(f"/logs?{query}")
+    assert answer.status_code == 400
+    assert query.partition("=")[0] in answer.json()["error"]
+
+
+def test_the_observer_sees_every_post_and_what_came_of_it(store: Store, client_of: ClientOf) -> None:
+    seen: list[ReceivedRequest] = []
+    client = client_of(create_app(store, strict=True, observer=seen.append))
+    content = gzip.compress(b'{"logs": [{"message": "a", "order": 1}]}')
+    for _ in range(2):
+        client.post_bytes(content, content_encoding="gzip", idempotency_key="key", x_test="1")
+    client.post({"message": "a", "level": "LOUD"})
+    client.get("/logs")
+    first, again, refused = seen
+    assert (first.key, first.body_size, first.content_encoding) == ("key", len(content), "gzip")
+    assert (first.status, first.count, first.repeated) == (200, 1, False)
+    assert first.ignored_keys == {"order"}
+    assert first.headers["x-test"] == "1"
+    assert (again.status, again.count, again.repeated) == (200, 1, True)
+    assert (refused.status, refused.count, refused.key) == (500, 0, None)
+
+
+class FullDisk(Store):
+    """Cannot write any more."""
+
+    def add(self, rows: Sequence[Row], key: str | None = None) -> Added:
+        raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_full_disk_asks_the_client_to_keep_its_batch(tmp_path: Path, client_of: ClientOf) -> None:
+    store = FullDisk(tmp_path / "logs.sqlite")
+    answer = client_of(create_app(store)).post({"message": "a"})
+    assert answer.status_code == 503
+    assert "database or disk is full" in answer.json()["error"]
+    store.close()
+
+
+class SlowToRead(Store):
+    """Answers a query when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.asked = threading.Event()
+        self.go_on = threading.Event()
+
+    def page(self, query: Query) -> Page:
+        self.asked.set()
+        assert self.go_on.wait(10)
+        return super().page(query)
+
+
+@contextmanager
+def slow_store(path: Path) -> Iterator[SlowToRead]:
+    store = SlowToRead(path)
+    yield store
+    store.close()
+
+
+def test_a_slow_query_holds_up_neither_batches_nor_other_questions(
+    tmp_path: Path, client_of: ClientOf
+) -> None:
+    with slow_store(tmp_path / "logs.sqlite") as store:
+        client = client_of(create_app(store))
+        slow = client.begin_get("/logs")
+        client.until(store.asked)
+        assert client.post({"message": "a"}).status_code == 200
+        assert client.get("/stats").json()["total_logs"] == 1
+        assert not slow.done()
+        store.go_on.set()
+        assert client.end(slow).json()["logs"][0]["message"] == "a"
+        client.close()

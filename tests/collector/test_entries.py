@@ -1,0 +1,245 @@
+"""The check of entries: what fits the table, what does not, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logcollector_handler.collector.body import Limits, RawBatch, RefusedError, read_body
+from logcollector_handler.collector.entries import MAX_DEPTH, ROW_COLUMNS, Batch, check
+from logcollector_handler.wire.schema import COLUMNS, ENVIRONMENTS, LEVELS, LOG_TYPES, METHODS, TEXT_LIMITS
+
+NOW = 1_700_000_000.0
+
+
+def checked(*entries: Any, strict: bool = True) -> Batch:
+    """Over JSON, as entries come."""
+    body = json.dumps({"logs": entries}).encode()
+    return check(read_body(body, "", Limits()), strict=strict, now=NOW)
+
+
+def row(entry: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
+    return dict(zip(ROW_COLUMNS, checked(entry, strict=strict).rows[0], strict=True))
+
+
+def refusal(*entries: Any, strict: bool = True) -> RefusedError:
+    with pytest.raises(RefusedError) as caught:
+        checked(*entries, strict=strict)
+    return caught.value
+
+
+FULL = {
+    "level": "ERROR",
+    "message": "m",
+    "created_at": 1_700_000_001.5,
+    "log_type": "WORKER",
+    "service": "s" * 100,
+    "environment": "production",
+    "service_version": "v" * 50,
+    "function_name": "f" * 300,
+    "file_path": "p" * 1000,
+    "trace_id": "t" * 32,
+    "user_id": "u" * 255,
+    "session_id": "s" * 100,
+    "error_type": "e" * 200,
+    "stack_trace": "x" * 100_000,
+    "path": "/" * 500,
+    "method": "GET",
+    "action_type": "a" * 50,
+    "duration_ms": -9_999_999.999,
+    "metadata": {"logger": "app.db", "deep": [{"a": None}, 10**30]},
+}
+
+
+def test_an_entry_with_every_column_full_is_taken_as_it_is() -> None:
+    assert set(FULL) == set(COLUMNS)
+    stored = row(FULL)
+    assert json.loads(stored.pop("metadata")) == FULL["metadata"]
+    assert stored == {
+        **{name: value for name, value in FULL.items() if name != "metadata"},
+        "logger": "app.db",
+    }
+
+
+def test_limits_count_characters_and_not_bytes() -> None:
+    assert row({"message": "m", "trace_id": "é" * 32})["trace_id"] == "é" * 32
+    assert row({"message": "m", "trace_id": "😀" * 32})["trace_id"] == "😀" * 32
+
+
+def test_what_is_left_out_gets_a_default_or_stays_empty() -> None:
+    stored = row({"message": "m"})
+    given = {name: value for name, value in stored.items() if value is not None}
+    assert given == {"level": "INFO", "message": "m", "created_at": NOW, "log_type": "BACKEND"}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(COLUMNS) - {"message", "level", "created_at", "log_type", "service"})
+)
+def test_null_is_an_empty_column(name: str) -> None:
+    assert row({"message": "m", name: None})[name] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("level", LEVELS), ("log_type", LOG_TYPES), ("environment", ENVIRONMENTS), ("method", METHODS)],
+)
+def test_every_value_of_an_enum_is_taken(name: str, values: tuple[str, ...]) -> None:
+    assert [row({"message": "m", name: value})[name] for value in values] == list(values)
+
+
+REFUSED = {
+    "no object": ["text"],
+    "null entry": None,
+    "no message": {},
+    "null message": {"message": None},
+    "number as message": {"message": 1},
+    "python's name of a level": {"message": "m", "level": "WARNING"},
+    "level in lower case": {"message": "m", "level": "info"},
+    "null level": {"message": "m", "level": None},
+    "unknown log type": {"message": "m", "log_type": "backend"},
+    "unknown environment": {"message": "m", "environment": "prod"},
+    "unknown method": {"message": "m", "method": "TRACE"},
+    "null service": {"message": "m", "service": None},
+    "number as user": {"message": "m", "user_id": 12345},
+    "time as text": {"message": "m", "created_at": "2026-01-01T00:00:00Z"},
+    "null time": {"message": "m", "created_at": None},
+    "time in microseconds": {"message": "m", "created_at": 1.7e15},
+    "infinite time": {"message": "m", "created_at": float("inf")},
+    "time that is no number": {"message": "m", "created_at": float("nan")},
+    "time before the year 1": {"message": "m", "created_at": -1e11},
+    "duration as text": {"message": "m", "duration_ms": "12"},
+    "duration as bool": {"message": "m", "duration_ms": True},
+    "duration too long": {"message": "m", "duration_ms": 10_000_000},
+    "duration that rounds up": {"message": "m", "duration_ms": 9_999_999.9996},
+    "duration too negative": {"message": "m", "duration_ms": -10_000_000},
+    "infinite duration": {"message": "m", "duration_ms": float("inf")},
+    "duration that is no number": {"message": "m", "duration_ms": float("nan")},
+    "metadata as text": {"message": "m", "metadata": "{}"},
+    "metadata as a list": {"message": "m", "metadata": [1]},
+    "U+0000 in a text": {"message": "a\0b"},
+    "U+0000 in metadata": {"message": "m", "metadata": {"a": [{"b": "\0"}]}},
+    "U+0000 in a key of metadata": {"message": "m", "metadata": {"a": {"b\0": 1}}},
+    "surrogate in a text": {"message": "\ud800"},
+    "surrogate in metadata": {"message": "m", "metadata": {"a": ["\udfff"]}},
+    "surrogate in a key of metadata": {"message": "m", "metadata": {"\udfff": 1}},
+    "NaN in metadata": {"message": "m", "metadata": {"a": [float("nan")]}},
+    **{f"long {name}": {"message": "m", name: "x" * (limit + 1)} for name, limit in TEXT_LIMITS.items()},
+}
+
+
+@pytest.mark.parametrize("entry", REFUSED.values(), ids=REFUSED.keys())
+def test_a_value_that_a_column_refuses_costs_the_batch(entry: Any) -> None:
+    """500 from the real server; from the lenient one 422 and the place of the entry."""
+    good = {"message": "good"}
+    assert refusal(good, entry, good, strict=True).status == 500
+    lenient = refusal(good, entry, good, strict=False)
+    assert (lenient.status, lenient.index) == (422, 1)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (
+            {"message": "m", "level": "WARNING"},
+            "Entry 0 is refused: level: Invalid enum value 'WARNING' "
+            "(allowed: TRACE, DEBUG, INFO, WARN, ERROR, FATAL).",
+        ),
+        ({"message": "m", "user_id": 7}, "Entry 0 is refused: user_id: Expected str | null, got int."),
+        ({}, "Entry 0 is refused: Object missing required field message."),
+        ({"message": "a\0"}, "Entry 0 is refused: message: Contains U+0000."),
+    ],
+)
+def test_the_reason_names_the_field_and_what_is_wrong(entry: dict[str, Any], reason: str) -> None:
+    assert refusal(entry, strict=False).reason == reason
+
+
+def test_milliseconds_are_converted_unless_strict() -> None:
+    entry = {"message": "m", "created_at": 1_700_000_000_123}
+    assert row(entry, strict=False)["created_at"] == 1_700_000_000.123
+    refused = refusal(entry, strict=True)
+    assert refused.status == 500
+    assert "Unix seconds" in refused.reason
+
+
+def test_unknown_keys_are_dropped_and_named() -> None:
+    batch = checked({"message": "m", "order_id": 1, "logger": "x"}, {"message": "\0"[:0], "Level": "bad\0"})
+    assert batch.ignored_keys == {"order_id", "logger", "Level"}
+    assert "x" not in batch.rows[0]
+
+
+def test_an_escaped_backslash_before_u0000_is_plain_text() -> None:
+    assert row({"message": "\\u0000"})["message"] == "\\u0000"
+
+
+def test_a_logger_that_is_no_text_is_not_searchable() -> None:
+    assert row({"message": "m", "metadata": {"logger": 5}})["logger"] is None
+    assert row({"message": "m", "metadata": {}})["logger"] is None
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+def test_metadata_is_bounded_in_depth() -> None:
+    """Whatever was taken can be read again by whoever asks, however deep in a stack."""
+    assert row({"message": "m", "metadata": nested(MAX_DEPTH)})["metadata"]
+    refused = refusal({"message": "m", "metadata": nested(MAX_DEPTH + 1)}, strict=False)
+    assert (refused.status, refused.index) == (422, 0)
+    assert "nested" in refused.reason
+
+
+def test_many_brackets_are_not_depth() -> None:
+    assert row({"message": "m", "metadata": {"a": [[]] * 1000, "b": "{[" * 1000}})["metadata"]
+
+
+def test_metadata_deeper_than_the_stack_is_refused() -> None:
+    raw: dict[str, Any] = nested(100_000)
+    for suspicious in (False, True):
+        with pytest.raises(RefusedError) as caught:
+            check(RawBatch([{"message": "m", "metadata": raw}], suspicious), strict=False, now=NOW)
+        assert caught.value.status == 422
+
+
+text = st.text(st.characters(codec=None), max_size=5)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
+)
+likely = {
+    "level": st.sampled_from(LEVELS),
+    "created_at": st.floats(-1e11, 1e15),
+    "duration_ms": st.floats(-1e8, 1e8),
+    "metadata": st.dictionaries(text, json_values, max_size=3),
+}
+posted_entries = st.fixed_dictionaries(
+    {"message": text | json_values},
+    optional={name: likely.get(name, text) | json_values for name in COLUMNS if name != "message"},
+)
+
+
+def outcome(entries: list[Any], strict: bool) -> Batch | RefusedError:
+    try:
+        return checked(*entries, strict=strict)
+    except RefusedError as error:
+        return error
+
+
+@given(st.lists(posted_entries | json_values, max_size=3), st.booleans())
+def test_any_json_is_either_taken_or_refused(entries: list[Any], strict: bool) -> None:
+    """And what is taken can be stored: text that has an UTF-8 form, finite numbers, metadata that is JSON."""
+    found = outcome(entries, strict)
+    if isinstance(found, RefusedError):
+        assert found.status == (500 if strict else 422)
+        return
+    assert len(found.rows) == len(entries)
+    for values in found.rows:
+        json.dumps(values, allow_nan=False).encode()
+        assert "\0" not in "".join(value for value in values if isinstance(value, str))

@@ -1,0 +1,96 @@
+"""Queries as URLs say them."""
+
+from __future__ import annotations
+
+import pytest
+
+from logcollector_handler.collector.body import RefusedError
+from logcollector_handler.collector.query import Cursor, Query, parse_query
+
+
+def test_without_parameters_it_is_the_newest_hundred() -> None:
+    assert parse_query([]) == Query(exact={}, limit=100)
+
+
+def test_every_parameter_has_its_place() -> None:
+    query = parse_query(
+        [
+            ("service", "s"),
+            ("environment", "test"),
+            ("level", "WARN"),
+            ("logger", "l"),
+            ("trace_id", "t"),
+            ("user_id", "u"),
+            ("session_id", "x"),
+            ("text", "needle"),
+            ("since", "1.5"),
+            ("until", "2"),
+            ("limit", "7"),
+            ("cursor", "3.25_9"),
+        ]
+    )
+    assert query == Query(
+        exact={
+            "service": "s",
+            "environment": "test",
+            "level": "WARN",
+            "logger": "l",
+            "trace_id": "t",
+            "user_id": "u",
+            "session_id": "x",
+        },
+        text="needle",
+        since=1.5,
+        until=2.0,
+        limit=7,
+        after=Cursor(3.25, 9),
+    )
+
+
+def test_an_empty_value_is_no_filter() -> None:
+    """A form in a web page sends every field."""
+    empty = [(name, "") for name in ("service", "text", "since", "cursor", "limit")]
+    assert parse_query(empty) == Query()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("servcie", "s"),
+        ("level", "error"),
+        ("level", "WARNING"),
+        ("environment", "prod"),
+        ("limit", "0"),
+        ("limit", "-1"),
+        ("limit", "1001"),
+        ("limit", "ten"),
+        ("limit", "1e2"),
+        ("limit", "²"),
+        ("since", "yesterday"),
+        ("since", "nan"),
+        ("until", "inf"),
+        ("cursor", "x"),
+        ("cursor", "1.0"),
+        ("cursor", "1.0_"),
+        ("cursor", "1.0_-5"),
+        ("cursor", "nan_5"),
+        ("cursor", "1.0_" + "9" * 19),
+        ("text", "x" * 1001),
+        ("text", "a\0"),
+        ("service", "\0"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(RefusedError, match=name) as caught:
+        parse_query([(name, value)])
+    assert caught.value.status == 400
+
+
+def test_a_parameter_given_twice_is_refused() -> None:
+    with pytest.raises(RefusedError, match="twice"):
+        parse_query([("level", "INFO"), ("level", "WARN")])
+
+
+def test_a_cursor_comes_back_as_it_was() -> None:
+    cursor = Cursor(1_700_000_000.1234567, 10**17)
+    assert Cursor.parse(str(cursor)) == cursor
