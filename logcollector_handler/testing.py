@@ -19,9 +19,10 @@ from __future__ import annotations
 import sys
 import tempfile
 import threading
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .collector.app import ReceivedRequest, create_app
 from .collector.body import Limits
@@ -34,6 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["CollectorServer", "Limits", "ReceivedRequest"]
 
 
+class _Running(NamedTuple):
+    """What there is between entering and leaving."""
+
+    store: Store
+    url: str
+    #: Ends it all, in the right order.
+    stack: ExitStack
+
+
 class CollectorServer:
     """A collector on a free loopback port, with a store of its own that goes with the `with` block.
 
@@ -43,39 +53,46 @@ class CollectorServer:
     Either way top-level keys that are no columns are dropped without a word, as the real server drops them;
     `ignored_keys` tells them. `limits` bounds what one request may hold (413 beyond).
 
-    Ask inside the `with` block: what was stored is gone behind it. Raises RuntimeError on entering when the
-    server cannot be started.
+    Ask inside the `with` block: what was stored is gone behind it, and to ask is a RuntimeError. So is a server
+    that cannot be started, on entering. It may be entered again, and is empty then.
     """
 
     def __init__(self, *, strict: bool = False, limits: Limits | None = None) -> None:
         self._strict = strict
         self._limits = limits
+        self._running: _Running | None = None
         #: Guards what the server's thread notes: `_requests` and `_stored`.
         self._arrival = threading.Condition()
         self._requests: list[ReceivedRequest] = []
         self._stored = 0
 
     def __enter__(self) -> CollectorServer:
-        self._directory = tempfile.TemporaryDirectory(prefix="logcollector-")
-        self._store = Store(Path(self._directory.name) / "logs.sqlite")
-        app = create_app(self._store, strict=self._strict, limits=self._limits, observer=self._note)
-        self._server = BackgroundServer(app)
-        try:
-            self._server.start()
-        except BaseException:
-            self._remove()
-            raise
+        self._forget()
+        with ExitStack() as stack:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="logcollector-"))
+            store = stack.enter_context(closing(Store(Path(directory) / "logs.sqlite")))
+            app = create_app(store, strict=self._strict, limits=self._limits, observer=self._note)
+            server = BackgroundServer(app)
+            stack.callback(server.stop)
+            server.start()
+            self._running = _Running(store, server.url, stack.pop_all())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._server.stop()
-        self._remove()
+        running, self._running = self._get(), None
+        running.stack.close()
 
-    def _remove(self) -> None:
-        self._store.close()
-        self._directory.cleanup()
+    def _get(self) -> _Running:
+        if self._running is None:
+            raise RuntimeError("The collector is not running. Ask it inside its `with` block.")
+        return self._running
+
+    def _forget(self) -> None:
+        with self._arrival:
+            self._requests.clear()
+            self._stored = 0
 
     def _note(self, request: ReceivedRequest) -> None:
         with self._arrival:
@@ -87,12 +104,12 @@ class CollectorServer:
     @property
     def url(self) -> str:
         """`http://127.0.0.1:<port>`, the `server_url` of a handler."""
-        return self._server.url
+        return self._get().url
 
     @property
     def entries(self) -> list[dict[str, Any]]:
         """What is stored, in order of arrival: the columns that have a value, `metadata` as a dict."""
-        entries = self._store.in_order_of_arrival()
+        entries = self._get().store.in_order_of_arrival()
         for entry in entries:
             del entry["id"]
         return entries
@@ -110,7 +127,7 @@ class CollectorServer:
 
     def stats(self) -> dict[str, Any]:
         """What `GET /stats` answers."""
-        return self._store.stats()
+        return self._get().store.stats()
 
     def wait_for(self, count: int, timeout: float = 5.0) -> bool:
         """Wait until `count` entries or more are stored; False when they are not after `timeout` seconds."""
@@ -119,10 +136,8 @@ class CollectorServer:
 
     def clear(self) -> None:
         """Forget entries, requests and idempotency keys. For when no request is under way."""
-        self._store.clear()
-        with self._arrival:
-            self._requests.clear()
-            self._stored = 0
+        self._get().store.clear()
+        self._forget()
 
 
 # When pytest loads this as a plugin it is there already; nobody else pays for its import, or needs it at all.

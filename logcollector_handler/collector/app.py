@@ -137,9 +137,7 @@ class _Endpoints:
         except RefusedError as refused:
             self._observe(received(status=refused.status))
             raise
-        self._observe(
-            received(status=200, count=added.count, repeated=added.repeated, ignored_keys=batch.ignored_keys)
-        )
+        self._observe(received(status=200, count=added.count, repeated=added.repeated, ignored_keys=batch.ignored_keys))
         return _json({"status": "ok", "count": added.count})
 
     async def _store_batch(self, request: Request, body: bytes | None) -> tuple[Batch, Added]:

@@ -27,9 +27,7 @@ KEEP_KEYS: Final = 7 * 24 * 3600.0
 SWEEP_EVERY: Final = 100
 
 _SCHEMA_VERSION: Final = 1
-_FOREIGN: Final = (
-    "{path} was not made by this version of the collector. Name another file, or move that one away."
-)
+_FOREIGN: Final = "{path} was not made by this version of the collector. Name another file, or move that one away."
 _NUMBERS: Final = ("created_at", "duration_ms")
 # Few indexes, because each is paid for with every row, and one of random values most of all; without one, a
 # million rows are read through in less than half a second. Rows are asked for newest first, so an index ends
@@ -98,9 +96,7 @@ class Store:
                 self._writer.close()
                 raise
         except sqlite3.Error as error:
-            raise StoreError(
-                f"{self._path} cannot be opened: {error}. Name a file that can be written."
-            ) from error
+            raise StoreError(f"{self._path} cannot be opened: {error}. Name a file that can be written.") from error
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level=None: transactions are begun and ended here, not by the module.

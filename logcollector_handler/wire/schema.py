@@ -12,9 +12,18 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .traces import Trace
+
 LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 LOG_TYPES: Final = ("BACKEND", "FRONTEND", "MOBILE", "IOT", "WORKER")
 ENVIRONMENTS: Final = ("production", "staging", "development", "test", "local")
+#: Other names by which people call the environments, in lower case.
+ENVIRONMENT_ALIASES: Final = {
+    "prod": "production",
+    "stage": "staging",
+    "dev": "development",
+    "testing": "test",
+}
 METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 
 #: Longest text that a column holds, in characters. A text column that is not named here has no limit.
@@ -71,7 +80,8 @@ class LogEntry(msgspec.Struct, omit_defaults=True, gc=False):
     user_id: str | UnsetType = UNSET
     session_id: str | UnsetType = UNSET
     error_type: str | UnsetType = UNSET
-    stack_trace: str | UnsetType = UNSET
+    #: An exception is captured in the logging call and printed when the entry is encoded.
+    stack_trace: str | Trace | UnsetType = UNSET
     path: str | UnsetType = UNSET
     method: str | UnsetType = UNSET
     action_type: str | UnsetType = UNSET

@@ -48,9 +48,7 @@ def test_a_compressed_batch_is_stored(client: AppClient, store: Store) -> None:
     assert store.count() == 1
 
 
-def test_an_invalid_entry_is_answered_422_with_its_index_and_nothing_is_stored(
-    client: AppClient, store: Store
-) -> None:
+def test_an_invalid_entry_is_answered_422_with_its_index_and_nothing_is_stored(client: AppClient, store: Store) -> None:
     answer = client.post({"message": "good"}, {"message": "bad", "level": "WARNING"}, key="key")
     assert answer.status_code == 422
     assert answer.json() == {
@@ -183,9 +181,7 @@ def test_pages_are_joined_by_the_cursor_in_the_answer(client: AppClient) -> None
     assert seen == [f"{number}" for number in range(24, -1, -1)]
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "cursor=x", "level=LOUD", "servcie=web", "text=%00", "text=a&text=b"]
-)
+@pytest.mark.parametrize("query", ["limit=0", "cursor=x", "level=LOUD", "servcie=web", "text=%00", "text=a&text=b"])
 def test_a_bad_parameter_is_answered_400_and_named(client: AppClient, query: str) -> None:
     answer = client.get(f"/logs?{query}")
     assert answer.status_code == 400
@@ -245,9 +241,7 @@ def slow_store(path: Path) -> Iterator[SlowToRead]:
     store.close()
 
 
-def test_a_slow_query_holds_up_neither_batches_nor_other_questions(
-    tmp_path: Path, client_of: ClientOf
-) -> None:
+def test_a_slow_query_holds_up_neither_batches_nor_other_questions(tmp_path: Path, client_of: ClientOf) -> None:
     with slow_store(tmp_path / "logs.sqlite") as store:
         client = client_of(create_app(store))
         slow = client.begin_get("/logs")

@@ -109,9 +109,7 @@ def test_what_is_not_json_is_answered_400(body: bytes) -> None:
     assert status_of(body) == 400
 
 
-@pytest.mark.parametrize(
-    "body", [b"[]", b"{}", b'"logs"', b"null", b'{"logs": null}', b'{"logs": {"0": {}}}']
-)
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'"logs"', b"null", b'{"logs": null}', b'{"logs": {"0": {}}}'])
 def test_json_without_a_list_of_logs_is_answered_400(body: bytes) -> None:
     assert status_of(body) == 400
 

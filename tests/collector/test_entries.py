@@ -76,9 +76,7 @@ def test_what_is_left_out_gets_a_default_or_stays_empty() -> None:
     assert given == {"level": "INFO", "message": "m", "created_at": NOW, "log_type": "BACKEND"}
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(COLUMNS) - {"message", "level", "created_at", "log_type", "service"})
-)
+@pytest.mark.parametrize("name", sorted(set(COLUMNS) - {"message", "level", "created_at", "log_type", "service"}))
 def test_null_is_an_empty_column(name: str) -> None:
     assert row({"message": "m", name: None})[name] is None
 

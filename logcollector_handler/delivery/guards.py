@@ -1,0 +1,78 @@
+"""Who is calling: the facts about the current thread that decide whether it may log, wait or be waited for.
+
+All of it is asked on rare paths, but for `is_own_thread`, which every record asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from threading import get_ident
+
+#: Idents of the threads that do the package's own work. Their records (httpx's, say) are not the application's.
+_own_threads: set[int] = set()
+
+
+def is_own_thread(ident: int | None = None) -> bool:
+    """Whether the current thread is at the package's own work."""
+    return (get_ident() if ident is None else ident) in _own_threads
+
+
+@contextlib.contextmanager
+def own_work() -> Iterator[None]:
+    """The current thread does the package's own work meanwhile: what it logs is not shipped."""
+    ident = get_ident()
+    if ident in _own_threads:
+        yield
+        return
+    _own_threads.add(ident)
+    try:
+        yield
+    finally:
+        _own_threads.discard(ident)
+
+
+def forget_own_threads() -> None:
+    """In a forked child: the package's threads are the parent's."""
+    _own_threads.clear()
+
+
+def may_wait() -> bool:
+    """Whether the caller of a logging method can be held for a moment.
+
+    Not when it runs an event loop, and not inside a signal handler, a GC callback or a finalizer: what they
+    interrupted may be what would have to go on.
+    """
+    return not (is_own_thread() or _runs_an_event_loop() or is_interruption())
+
+
+def _runs_an_event_loop() -> bool:
+    # Not imported for this: an application without asyncio would pay for it.
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
+
+
+def is_interruption() -> bool:
+    """Whether this is code that runs in the middle of other code: a signal handler, a GC callback, a finalizer."""
+    interrupting = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        interrupting.add(getattr(handler, "__code__", None))
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code in interrupting or frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back  # type: ignore[assignment]  # None at the outermost frame
+    return False
+
+
+def holds_logging_lock() -> bool:
+    """Whether the current thread holds the lock of the logging module, as `dictConfig` does while it closes
+    the earlier handlers. What waits for another thread then may wait for one that wants this lock.
+    """
+    owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
+    return bool(owned is not None and owned())

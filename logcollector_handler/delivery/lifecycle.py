@@ -1,0 +1,79 @@
+"""The process's life: what every pipeline in it goes through together, at exit and at a fork."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Draining(Protocol):
+    """What takes part in the end of the process."""
+
+    def begin_exit(self) -> None: ...
+    def finish_exit(self) -> None: ...
+
+
+# Those with threads or records; held strongly, so that a handler that was dropped without close() still drains.
+_live: set[Draining] = set()
+_exiting = False
+_finalizing_in: int | None = None
+
+
+def watch(pipeline: Draining) -> None:
+    """From now on, until `unwatch`, the pipeline is drained when the process ends, however it ends in Python."""
+    _live.add(pipeline)
+    _watch_child()
+
+
+def unwatch(pipeline: Draining) -> None:
+    """It has nothing left to drain."""
+    _live.discard(pipeline)
+
+
+def is_exiting() -> bool:
+    """Whether the interpreter has begun to run its exit handlers, or is further."""
+    return _exiting or sys.is_finalizing()
+
+
+def drain() -> None:
+    """Drain every pipeline, all at the same time, within the longest of their deadlines."""
+    global _exiting
+    _exiting = True
+    pipelines = list(_live)
+    for pipeline in pipelines:
+        pipeline.begin_exit()
+    for pipeline in pipelines:
+        pipeline.finish_exit()
+
+
+def _watch_child() -> None:
+    """A child of multiprocessing ends in `os._exit`, without exit handlers, but runs finalizers of its own."""
+    global _finalizing_in
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or _finalizing_in == os.getpid() or process.parent_process() is None:
+        return
+    from multiprocessing.util import Finalize
+
+    _finalizing_in = os.getpid()
+    # Late among them: the others may log.
+    Finalize(None, drain, exitpriority=-100)
+
+
+def at_fork(after_in_child: Callable[[], None]) -> None:
+    """Call that in every child that this process forks, before it runs anything else of ours."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=after_in_child)
+
+
+def forget() -> None:
+    """In a forked child: the pipelines are the parent's, and the child's own end is not in sight."""
+    global _exiting
+    _live.clear()
+    _exiting = False
+
+
+# Runs before logging.shutdown(), which was registered when logging was imported.
+atexit.register(drain)

@@ -1,0 +1,209 @@
+"""The listener thread: waits until a batch is due, takes it from the queue, encodes it, puts it into the outbox."""
+
+from __future__ import annotations
+
+import queue as queues
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from logging.handlers import QueueListener
+from typing import Any
+
+from logcollector_handler.errors import Reporter
+from logcollector_handler.settings import Settings
+from logcollector_handler.stats import DROP_REASONS, LOSSES, Ledger
+from logcollector_handler.wire.codec import encode_lines
+from logcollector_handler.wire.schema import COMPRESS_FROM, LogEntry
+
+from .batch import make_batch
+from .clock import Clock, Wakeup
+from .guards import own_work
+from .outbox import Outbox
+from .queue import RecordQueueHandler
+from .sender import Sender
+
+LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], LogEntry]
+
+
+class BatchListener(QueueListener):
+    """Cuts the queue into batches. What the stdlib calls a record is here the list of entries of one batch.
+
+    A batch is due at `batch_size`; when its oldest entry is `flush_interval` old or one in it is urgent, unless
+    the sender has more to do than it can and nothing is gained by handing it another small batch; and
+    when somebody flushes.
+    """
+
+    queue: deque[LogEntry]
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        queue: deque[LogEntry],
+        ledger: Ledger,
+        outbox: Outbox,
+        sender: Sender,
+        may_end: Callable[[], bool],
+        new_id: Callable[[], str],
+        loss_entry: LossEntry,
+        reporter: Reporter,
+        clock: Clock,
+    ) -> None:
+        super().__init__(queue)  # type: ignore[arg-type]  # stdlib wants get() only where we override
+        self._settings = settings
+        self._ledger = ledger
+        self._outbox = outbox
+        self._sender = sender
+        self._may_end = may_end
+        self._new_id = new_id
+        self._loss_entry = loss_entry
+        self._reporter = reporter
+        self._clock = clock
+        # A queue that is shorter than a batch is never longer than itself.
+        self._batch_size = min(settings.batch_size, settings.max_queue_size)
+        self._wakeup = Wakeup()
+        #: Set by the pipeline right after construction: the two ends of the queue know each other.
+        self.handler: RecordQueueHandler
+        #: An entry at `flush_level` or above is in the queue.
+        self.urgent = False
+        #: Somebody flushes: what leaves the queue's front until this many records have left it is due.
+        self.flush_to = 0
+        #: Of the records that have left the queue's front, so many are in the outbox or settled.
+        self.put_to = 0
+        #: The thread is to end once the queue is empty.
+        self.stopping = False
+        # When the entry that is now the oldest may have come.
+        self._since: float | None = None
+        # How many records had left the queue before those that were taken last.
+        self._taken_from = 0
+
+    def wake(self) -> None:
+        """Look again. Safe wherever code can run."""
+        self._wakeup.set()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._monitor, name="logcollector-listener", daemon=True)
+        self._thread.start()
+
+    def _monitor(self) -> None:
+        with own_work():
+            super()._monitor()  # type: ignore[misc]  # the stdlib's thread function, not in its stubs
+
+    def dequeue(self, block: bool) -> Any:
+        """The entries of the next batch that is due; the sentinel when the thread is to end."""
+        while True:
+            entries, delay = self.collect()
+            if entries:
+                return entries
+            if self.stopping and not self.queue and self._may_end():
+                return self._sentinel  # type: ignore[attr-defined]  # the stdlib's, not in its stubs
+            if not block:
+                raise queues.Empty
+            # The threshold first, then one more look: an entry that came between is seen by one of the two.
+            waiting = bool(self.queue)
+            self.handler.relax(self._batch_size if waiting else 1)
+            if bool(self.queue) == waiting and not self._due(self._clock.monotonic()):
+                self._wakeup.wait(delay)
+
+    def collect(self) -> tuple[list[LogEntry], float | None]:
+        """Take the entries of a batch that is due; if none is, the seconds until one may be (None: when woken)."""
+        now = self._clock.monotonic()
+        if not self.queue:
+            self._since = None
+            self.urgent = False
+            self._mark()
+            return [], None
+        if self._since is None:
+            self._since = now
+        if self._due(now):
+            return self._take(now), 0.0
+        if self._held_back():
+            return [], None
+        return [], max(0.0, self._since + self._settings.flush_interval - now)
+
+    def _due(self, now: float) -> bool:
+        waiting = len(self.queue)
+        if waiting >= self._batch_size:
+            return True
+        if not waiting:
+            return False
+        if self.stopping or self._ledger.passed < self.flush_to:
+            return True
+        old = self._since is not None and now - self._since >= self._settings.flush_interval
+        return (old or self.urgent) and not self._held_back()
+
+    def _held_back(self) -> bool:
+        return self._sender.busy and not self._outbox.durable
+
+    def _take(self, now: float) -> list[LogEntry]:
+        queue, entries = self.queue, []
+        with self._ledger.lock:
+            self._taken_from = self._ledger.passed
+            # A caller that makes room takes from the same queue; it may be faster.
+            try:
+                for _ in range(min(len(queue), self._batch_size)):
+                    entries.append(queue.popleft())
+            except IndexError:
+                pass
+            self._ledger.take(len(entries))
+        if not queue:
+            self.urgent = False
+        self._since = now
+        self.handler.moved()
+        return entries
+
+    def handle(self, record: Any) -> None:
+        """Encode the entries of a batch and put it into the outbox. Never raises: the thread must live."""
+        entries: list[LogEntry] = record
+        left = len(entries)
+        try:
+            lines = encode_lines(entries, self._settings.max_record_bytes)
+            losses = self._ledger.take_losses()
+            if losses:
+                notice = self._loss_entry(losses, LOSSES, self._clock.time())
+                lines[:0] = encode_lines([notice], self._settings.max_record_bytes)
+                self._say(losses)
+            while lines:
+                fitting = self._fitting(lines)
+                compressed = self._sender.compressing and fitting >= COMPRESS_FROM
+                batch = make_batch(self._new_id(), lines[:fitting], compressed, self._taken_from, losses)
+                del lines[:fitting]
+                losses = {}
+                left -= batch.count
+                for evicted in self._outbox.put(batch):
+                    self._sender.give_up(evicted, "buffer_full")
+                self._sender.wake()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the records behind these must go on
+            self._ledger.drop("internal_error", left)
+            self._reporter.say(
+                "internal_error",
+                f"{left} records were dropped: they could not be encoded ({type(error).__name__})",
+            )
+        finally:
+            # The stdlib's loop keeps its last record until the next; the entries need not wait with it.
+            entries.clear()
+            self._mark()
+
+    def _mark(self) -> None:
+        """Note how far the outbox has got, for those who flush."""
+        # The goal first: what it counts was in the queue by then, so an empty queue after that has let it all go.
+        goal = self.flush_to
+        self.put_to = self._ledger.passed
+        if not self.queue:
+            self.put_to = max(self.put_to, goal)
+        self._sender.settled.notify()
+
+    def _say(self, losses: dict[str, int]) -> None:
+        for reason, count in losses.items():
+            if reason in DROP_REASONS:
+                self._reporter.say(f"lost: {reason}", f"{count} records were dropped: {DROP_REASONS[reason]}")
+
+    def _fitting(self, lines: list[bytes]) -> int:
+        """How many of the lines make a batch within `max_batch_bytes`; at least one."""
+        room = self._settings.max_batch_bytes - len(b'{"logs":[]}')
+        for number, line in enumerate(lines):
+            room -= len(line) + 1
+            if room < -1 and number:
+                return number
+        return len(lines)

@@ -1,0 +1,282 @@
+"""The parts of one handler put together, and their life: start, flush, close, exit, fork.
+
+Two threads do the work, the listener and the sender. They are started by the first record, end when the
+handler is closed and everything has gone, and start again with the next record. While the process goes down
+no thread is started; what is left is then sent by the thread that asks for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from logcollector_handler.errors import Reporter
+from logcollector_handler.settings import Settings
+from logcollector_handler.stats import DROP_REASONS, Ledger, Stats
+from logcollector_handler.wire.record import EntryBuilder
+from logcollector_handler.wire.schema import LogEntry
+
+from . import lifecycle
+from .answer import Transport
+from .batch import BatchIds
+from .clock import Clock, Waiters
+from .guards import is_interruption, is_own_thread, own_work
+from .listener import BatchListener
+from .outbox import MemoryOutbox
+from .queue import RecordQueueHandler
+from .sender import Sender
+
+Connect = Callable[[Settings, Clock], Transport]
+
+
+def connect(settings: Settings, clock: Clock) -> Transport:
+    """The real network. httpx is imported here, with the first batch."""
+    from .transport import HttpTransport
+
+    return HttpTransport(settings, clock)
+
+
+class Pipeline:
+    """Queue, listener, outbox and sender of one handler in one process."""
+
+    def __init__(self, settings: Settings, builder: EntryBuilder, clock: Clock, connect: Connect) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._reporter = Reporter(clock.monotonic)
+        self._queue: deque[LogEntry] = deque()
+        self._ledger = Ledger(self._queue.__len__)
+        self._outbox = MemoryOutbox(settings.max_buffer_bytes)
+        ids = BatchIds(clock.time())
+        self.sender = Sender(
+            settings=settings,
+            outbox=self._outbox,
+            connect=lambda: connect(settings, clock),
+            new_id=ids.draw,
+            ledger=self._ledger,
+            reporter=self._reporter,
+            clock=clock,
+            on_idle=lambda: self.listener.wake(),
+        )
+        self.listener = BatchListener(
+            settings=settings,
+            queue=self._queue,
+            ledger=self._ledger,
+            outbox=self._outbox,
+            sender=self.sender,
+            new_id=ids.draw,
+            may_end=self._listener_may_end,
+            loss_entry=builder.loss_entry,
+            reporter=self._reporter,
+            clock=clock,
+        )
+        self.handler = RecordQueueHandler(
+            build=builder.build,
+            max_size=settings.max_queue_size,
+            overflow=settings.overflow,
+            ledger=self._ledger,
+            reporter=self._reporter,
+            clock=clock,
+            queue=self._queue,
+            wake=self.wake,
+        )
+        self.listener.handler = self.handler
+        # Guards whether threads run. Never waited for in a logging call: who does not get it leaves it be.
+        self._life = threading.Lock()
+        self._listening = False
+        self._sending = False
+        self._ended = Waiters(clock)
+        # Set when the process goes down: monotonic seconds, then what was left of them.
+        self._exiting = False
+        self._exit_left = 0.0
+        # Held by the thread that does the threads' work itself, at exit.
+        self._pumping = threading.Lock()
+
+    def stats(self) -> Stats:
+        """What became of the records so far."""
+        return self._ledger.snapshot()
+
+    # In a logging call
+
+    def wake(self) -> bool:
+        """Something in the queue wants attention. False: nobody could be woken, ask again with the next."""
+        if self._exiting:
+            self._pump()
+            return False
+        if self._listening:
+            self.listener.wake()
+            return True
+        return self._start()
+
+    def urge(self) -> None:
+        """An urgent record came."""
+        if not self.listener.urgent:
+            self.listener.urgent = True
+            self.wake()
+
+    def _start(self) -> bool:
+        if lifecycle.is_exiting():
+            self.begin_exit()
+            return self.wake()
+        # To start a thread takes locks of `threading` that the interrupted code may hold.
+        if is_interruption() or not self._life.acquire(blocking=False):
+            return False
+        try:
+            lifecycle.watch(self)
+            self.listener.stopping = False
+            if not self._listening:
+                self._listening = True
+                self.listener.start()
+            if not self._sending:
+                threading.Thread(target=self._send, name="logcollector-sender", daemon=True).start()
+        except RuntimeError as error:
+            # The interpreter is going down, or the system has no more threads. The records stay in the queue,
+            # and the next of them tries again. A sender without a listener ends by itself.
+            self._listening = False
+            self.listener.stopping = True
+            self._reporter.say("threads", f"no thread could be started to send logs ({error}); they wait")
+            return False
+        finally:
+            self._life.release()
+        return True
+
+    # The threads' ends
+
+    def _listener_may_end(self) -> bool:
+        with self._life:
+            if self._queue:
+                return False
+            self._listening = False
+            self.handler.relax(1)
+        self.sender.wake()
+        if self._queue and not self._exiting:
+            self._start()
+        self._ended.notify()
+        return True
+
+    def _sender_may_end(self) -> bool:
+        with self._life:
+            if self._listening or not self.listener.stopping or (len(self._outbox) and not self._exiting):
+                return False
+            self._sending = False
+            if not self._exiting:
+                lifecycle.unwatch(self)
+        self.sender.close()
+        self._ended.notify()
+        return True
+
+    def _send(self) -> None:
+        self._sending = True
+        with own_work():
+            while True:
+                try:
+                    delay = self.sender.step()
+                except Exception as error:  # noqa: BLE001 - the thread must live; the batch is still in the outbox
+                    self._reporter.say("internal_error", f"sending failed on an error of its own: {error!r}")
+                    delay = 1.0
+                if delay == 0.0:
+                    continue
+                if self._sender_may_end():
+                    return
+                self.sender.wait(delay)
+
+    # Flush and close
+
+    def flush(self, seconds: float) -> bool:
+        """Send what was accepted so far; wait for it, that long at most.
+
+        Returns:
+            True when all of it was delivered or dead-lettered in that time.
+        """
+        if is_own_thread():
+            return False
+        dropped = self._ledger.dropped
+        if self._exiting:
+            self._pump()
+            return not self.stats().pending and self._ledger.dropped == dropped
+        mark = self._ledger.passed + len(self._queue)
+        self.listener.flush_to = max(self.listener.flush_to, mark)
+        if not self._settled(mark) and self.wake():
+            self.sender.hurry()
+            self.sender.settled.wait(lambda: self._settled(mark), seconds)
+        return self._settled(mark) and self._ledger.dropped == dropped
+
+    def _settled(self, mark: int) -> bool:
+        return self.listener.put_to >= mark and not self._outbox.holds_before(mark)
+
+    def close(self, seconds: float) -> None:
+        """Send everything and end the threads; wait for that, so long at most. They go on behind if it takes longer.
+
+        The next record starts them again.
+        """
+        if self._exiting:
+            self._pump()
+            return
+        if self._queue and not self._listening:
+            self._start()
+        self.listener.stopping = True
+        self.listener.wake()
+        self.sender.hurry()
+        if not is_own_thread():
+            self._ended.wait(lambda: not self._listening and not self._sending, seconds)
+
+    # Exit and fork
+
+    def begin_exit(self) -> None:
+        """The process goes down: from now on there are `shutdown_timeout` seconds, all handlers at the same time."""
+        if self._exiting:
+            return
+        self._exit_left = self._settings.shutdown_timeout
+        self._exiting = True
+        self.handler.exiting = True
+        self.handler.relax(1)
+        self.handler.waiters.notify()
+        self.sender.exit(self._clock.monotonic() + self._exit_left)
+        self.listener.stopping = True
+        self.listener.wake()
+
+    def finish_exit(self) -> None:
+        """Wait for the threads, do what they left, and count what could not be sent as dropped."""
+        start = self._clock.monotonic()
+        self._ended.wait(lambda: not self._listening and not self._sending, self._exit_left)
+        self._exit_left = max(0.0, self._exit_left - (self._clock.monotonic() - start))
+        self._pump()
+
+    def _pump(self) -> None:
+        """At exit, in the calling thread: send what there is, within what is left of the time, and drop the rest."""
+        if is_own_thread() or not self._pumping.acquire(blocking=False):
+            return
+        try:
+            with own_work():
+                if self._listening:
+                    self.listener.wake()
+                elif not self._sending:
+                    self._drain()
+                if self._exit_left <= 0 or not self._sending:
+                    self._drop_rest()
+        finally:
+            self._pumping.release()
+
+    def _drain(self) -> None:
+        start = self._clock.monotonic()
+        self.sender.exit(start + self._exit_left)
+        while True:
+            entries, _ = self.listener.collect()
+            if entries:
+                self.listener.handle(entries)
+            elif self.sender.step() != 0.0 and not self._queue:
+                break
+        self.sender.close()
+        self._exit_left = max(0.0, self._exit_left - (self._clock.monotonic() - start))
+
+    def _drop_rest(self) -> None:
+        rest = self._outbox.clear()
+        for batch in rest:
+            self.sender.give_up(batch, "shutdown")
+        count = sum(batch.count for batch in rest)
+        if count:
+            self._reporter.say("lost: shutdown", f"{count} records were dropped: {DROP_REASONS['shutdown']}")
+
+    def abandon(self) -> None:
+        """In a forked child: this pipeline is the parent's. Let go of it without touching what it shares."""
+        self.sender.abandon()

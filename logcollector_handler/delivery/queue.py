@@ -1,0 +1,126 @@
+"""The caller's end: a record becomes an entry, and the entry goes into a bounded queue.
+
+Everything here runs inside the application's logging calls. So: no I/O, no lock that is held while anything
+is called, and one comparison, `len(queue) >= threshold`, that tells the usual call from all the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from logging.handlers import QueueHandler
+from typing import Final
+
+from logcollector_handler.errors import Reporter
+from logcollector_handler.stats import Ledger
+from logcollector_handler.wire.schema import LogEntry
+
+from .clock import Clock, Waiters
+from .guards import may_wait
+
+Build = Callable[[logging.LogRecord], LogEntry]
+
+#: Seconds that a caller waits at most for the listener to run when the queue is full.
+_GRACE: Final = 0.02
+#: Seconds after which a caller that `overflow: block` holds looks again on its own.
+_BLOCK_STEP: Final = 1.0
+
+
+class RecordQueueHandler(QueueHandler):
+    """Puts entries into a queue that holds `max_size` of them.
+
+    `threshold` is the length of the queue from which a call has more to do than to append: the listener sets
+    it to what it waits for (1 when it is idle), and nobody waits for more than the queue holds.
+    """
+
+    queue: deque[LogEntry]
+
+    def __init__(
+        self,
+        *,
+        build: Build,
+        max_size: int,
+        overflow: str,
+        ledger: Ledger,
+        reporter: Reporter,
+        clock: Clock,
+        queue: deque[LogEntry],
+        wake: Callable[[], bool],
+    ) -> None:
+        super().__init__(queue)  # type: ignore[arg-type]  # stdlib asks for put_nowait only where we override
+        self._build = build
+        self._max_size = max_size
+        self._overflow = overflow
+        self._ledger = ledger
+        self._reporter = reporter
+        self._wake = wake
+        #: Callers that wait for room.
+        self.waiters = Waiters(clock)
+        #: A caller has waited in vain: no other waits until the listener has taken something.
+        self.waited = False
+        #: The process is going down: nobody waits any more.
+        self.exiting = False
+        self.threshold = 1
+
+    def prepare(self, record: logging.LogRecord) -> LogEntry:
+        """The record as an entry: a snapshot, taken now."""
+        return self._build(record)
+
+    def enqueue(self, entry: LogEntry) -> None:  # type: ignore[override]  # what prepare made, as in the stdlib
+        """Append an entry, and wake the listener or make room where that is due."""
+        queue = self.queue
+        queue.append(entry)
+        if len(queue) >= self.threshold:
+            self._attend()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the stdlib's name
+        """An error in the handler itself: the record is counted as dropped, never raised to the application."""
+        self._ledger.overflow("internal_error", from_front=False)
+        self._reporter.say(
+            "internal_error", f"a record of logger {record.name!r} was dropped: the handler failed on it"
+        )
+
+    def relax(self, wanted: int) -> None:
+        """The listener is to be woken when the queue is that long, and not before."""
+        self.threshold = min(wanted, self._max_size + 1)
+
+    def moved(self) -> None:
+        """The listener has taken entries: there is room."""
+        self.waited = False
+        self.waiters.notify()
+
+    def _attend(self) -> None:
+        if not self._full():
+            # One caller wakes the listener, not all that come before it has got up.
+            self.relax(self._max_size + 1)
+            if not self._wake():
+                self.relax(1)
+            return
+        self._wake()
+        self._wait_for_room()
+        oldest = self._overflow == "drop_oldest"
+        while self._full():
+            try:
+                if oldest:
+                    self.queue.popleft()
+                else:
+                    self.queue.pop()
+            except IndexError:  # The listener was faster.
+                return
+            self._ledger.overflow("queue_full", from_front=oldest)
+
+    def _wait_for_room(self) -> None:
+        if self.exiting or not may_wait():
+            return
+        if self._overflow == "block":
+            while not self.exiting and not self.waiters.wait(self._roomy, _BLOCK_STEP):
+                self._wake()
+        elif not self.waited and not self.waiters.wait(self._roomy, _GRACE):
+            self.waited = True
+
+    def _full(self) -> bool:
+        return len(self.queue) > self._max_size
+
+    def _roomy(self) -> bool:
+        return not self._full() or self.exiting

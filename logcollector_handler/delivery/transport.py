@@ -1,0 +1,312 @@
+"""One request to the server, from start to end within its time. The only place that knows httpx.
+
+This module is imported with the first batch, not before: an application that never logs does not pay for
+httpx. What comes back is an `Answer`; what it means is the sender's affair.
+
+httpx bounds each read, not the request, so a server that trickles could hold one for ever. The bound is kept
+here at the network backend of httpcore, on which httpx stands: every operation on the socket gets what is
+left of the request's time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import ssl
+import urllib.request
+from collections.abc import Iterable, Iterator
+
+import httpcore
+import httpx
+import msgspec
+
+from logcollector_handler import __version__
+from logcollector_handler.settings import Settings
+from logcollector_handler.wire.schema import IDEMPOTENCY_HEADER, LOGS_PATH
+
+from .answer import Answer
+from .clock import Clock
+from .guards import is_own_thread
+
+#: Bytes of an answer that are read; the server's is some forty bytes long.
+_ANSWER_LIMIT = 64 * 1024
+#: Characters of an answer that are shown to people.
+_DETAIL_LIMIT = 200
+#: Bytes that are handed to the network at once.
+_SLICE = 16 * 1024
+#: Seconds for which an idle connection is kept open.
+_KEEPALIVE = 60.0
+
+
+class HttpTransport:
+    """Posts batches over one connection that stays open between them."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._url = settings.server_url + LOGS_PATH
+        self._network = _DeadlineBackend(clock)
+        self._client: httpx.Client | None = None
+        _mute_request_lines()
+
+    def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
+        headers = {IDEMPOTENCY_HEADER: batch_id}
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
+        try:
+            if self._client is None:
+                self._client = self._open()
+            request = self._client.build_request("POST", self._url, content=body, headers=headers)
+        except Exception as error:  # noqa: BLE001 - a wrong URL, proxy or CA file: people must read which
+            return Answer(unusable=True, detail=self._explain(error))
+        self._network.deadline = self._clock.monotonic() + seconds
+        self._network.unsent = len(body)
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                content = self._read(response)
+            finally:
+                response.close()
+        except Exception as error:  # noqa: BLE001 - httpx, httpcore, ssl and socket each have their own
+            # A connection in an unknown state is not used again.
+            self.close()
+            detail = self._explain(error)
+            if isinstance(error, httpcore.TimeoutException):
+                detail = f"no complete answer within {seconds:.3g} s ({detail})"
+            return Answer(arrived=self._network.unsent <= 0, detail=detail)
+        return self._answer(response, content)
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                client.close()
+
+    def abandon(self) -> None:
+        self._network.abandon()
+        self._client = None
+
+    def _open(self) -> httpx.Client:
+        settings = self._settings
+        headers = {
+            "User-Agent": f"logcollector-handler/{__version__}",
+            **settings.headers,
+            "Content-Type": "application/json",
+        }
+        if settings.api_key:
+            headers["Authorization"] = f"Bearer {settings.api_key}"
+        transport = _PooledTransport(
+            httpcore.ConnectionPool(
+                ssl_context=_ssl_context(settings.verify),
+                proxy=_proxy(settings),
+                max_connections=1,
+                keepalive_expiry=_KEEPALIVE,
+                network_backend=self._network,
+            )
+        )
+        return httpx.Client(transport=transport, headers=headers)
+
+    @staticmethod
+    def _read(response: httpx.Response) -> bytes:
+        content = bytearray()
+        for part in response.iter_bytes():
+            content += part
+            if len(content) > _ANSWER_LIMIT:
+                raise ValueError(f"the answer is longer than {_ANSWER_LIMIT} bytes")
+        return bytes(content)
+
+    def _answer(self, response: httpx.Response, content: bytes) -> Answer:
+        page = content.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
+        html = page or "text/html" in response.headers.get("content-type", "").lower()
+        try:
+            count = msgspec.json.decode(content, type=_Taken).count
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            count = None
+        if response.is_redirect:
+            text = f"a redirect to {response.headers.get('location')}"
+        else:
+            text = "an HTML page" if html else content.decode("utf-8", "replace")
+        return Answer(
+            status=response.status_code,
+            arrived=True,
+            detail=self._plain(f"HTTP {response.status_code}: {text}" if text else f"HTTP {response.status_code}"),
+            count=count,
+            retry_after=response.headers.get("retry-after"),
+            foreign=html and response.is_success,
+        )
+
+    def _explain(self, error: Exception) -> str:
+        return self._plain(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+    def _plain(self, text: str) -> str:
+        """One printable line without what the settings keep secret."""
+        text = self._settings.mask(text)
+        line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+        return line if len(line) <= _DETAIL_LIMIT else line[: _DETAIL_LIMIT - 1] + "…"
+
+
+class _Taken(msgspec.Struct):
+    """What the server's answer says beside its status."""
+
+    count: int | None = None
+
+
+class _PooledTransport(httpx.BaseTransport):
+    """httpx's requests over a pool of httpcore's: httpx has no place of its own for a network backend."""
+
+    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+        self._pool = pool
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        answer = self._pool.handle_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers=request.headers.raw,
+                content=request.stream,
+                # One connection, one request at a time: to wait for it would be an error of ours.
+                extensions={"timeout": {"pool": 1.0}},
+            )
+        )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    """The body of an answer, as it arrives."""
+
+    def __init__(self, stream: Iterable[bytes]) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def close(self) -> None:
+        close = getattr(self._stream, "close", None)
+        if close is not None:
+            close()
+
+
+class _DeadlineBackend(httpcore.SyncBackend):
+    """The network: each operation gets what is left until `deadline`, and the sockets are remembered."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        #: Monotonic seconds at which the request under way has had its time.
+        self.deadline = 0.0
+        #: Bytes of the request's body that were not handed to the network yet; headers go before it.
+        self.unsent = 0
+        self._sockets: list[socket.socket] = []
+
+    def left(self) -> float:
+        """Seconds left of the request's time, for one operation."""
+        left = self.deadline - self._clock.monotonic()
+        if left <= 0:
+            raise httpcore.TimeoutException("the request took longer than its time")
+        return left
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(f"the name {host} was not found: {error}") from error
+        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+        failure: Exception = httpcore.ConnectError(f"the name {host} has no address")
+        for number, address in enumerate(addresses):
+            # An address that leads nowhere must leave time for those behind it.
+            share = self.left() / (len(addresses) - number)
+            try:
+                stream = super().connect_tcp(address, port, share, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return self.watch(stream)
+        raise failure
+
+    def watch(self, stream: httpcore.NetworkStream) -> _DeadlineStream:
+        """Remember the stream's socket, the only one that is open, and bound what is done with it."""
+        self._sockets = [stream.get_extra_info("socket")]
+        return _DeadlineStream(stream, self)
+
+    def abandon(self) -> None:
+        """Close the descriptor without a word to the peer, who is the parent's."""
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                descriptor = each.detach()
+                if descriptor >= 0:
+                    os.close(descriptor)
+        self._sockets = []
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """A connection on which no operation outlives the request's time."""
+
+    def __init__(self, stream: httpcore.NetworkStream, network: _DeadlineBackend) -> None:
+        self._stream = stream
+        self._network = network
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._network.left())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        # In slices, because a write bounds each send of its own, not all of them together.
+        for start in range(0, len(buffer), _SLICE):
+            part = buffer[start : start + _SLICE]
+            # Counted before: a write that fails may have reached the server all the same.
+            self._network.unsent -= len(part)
+            self._stream.write(part, self._network.left())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return self._network.watch(self._stream.start_tls(ssl_context, server_hostname, self._network.left()))
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)
+
+
+def _ssl_context(verify: bool | str) -> ssl.SSLContext:
+    if isinstance(verify, bool):
+        return httpx.create_ssl_context(verify=verify)
+    directory = os.path.isdir(verify)
+    return ssl.create_default_context(cafile=None if directory else verify, capath=verify if directory else None)
+
+
+def _proxy(settings: Settings) -> httpcore.Proxy | None:
+    """The proxy of the settings, else that of the environment (which `no_proxy` may exempt)."""
+    url = httpx.URL(settings.server_url)
+    found = settings.proxy
+    if found is None and not urllib.request.proxy_bypass(url.host):
+        proxies = urllib.request.getproxies()
+        found = proxies.get(url.scheme) or proxies.get("all")
+    if not found:
+        return None
+    proxy = httpx.URL(found if "://" in found else f"http://{found}")
+    return httpcore.Proxy(
+        url=str(proxy.copy_with(username=None, password=None)),
+        auth=(proxy.username, proxy.password) if proxy.username else None,
+    )
+
+
+def _mute_request_lines() -> None:
+    """Keep httpx's INFO line for each request of ours from the application's handlers; its own pass."""
+    logging.getLogger("httpx").addFilter(_of_the_application)
+
+
+def _of_the_application(record: logging.LogRecord) -> bool:
+    return not is_own_thread()

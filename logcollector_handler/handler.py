@@ -1,0 +1,171 @@
+"""`LogCollectorHandler`: the logging handler that people configure. It wires the parts and owns their life."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Mapping, Sequence
+
+from . import settings as _settings
+from .delivery import lifecycle
+from .delivery.clock import SystemClock
+from .delivery.guards import forget_own_threads, holds_logging_lock, is_own_thread
+from .delivery.pipeline import Pipeline, connect
+from .stats import Stats
+from .wire.record import EntryBuilder
+
+#: Every handler of this process, for a fork.
+_handlers: weakref.WeakSet[LogCollectorHandler] = weakref.WeakSet()
+
+
+class LogCollectorHandler(logging.Handler):
+    """Ships records to a log collection server: in batches, in the background, in the server's schema.
+
+    Every argument may also come from the environment as `LOGCOLLECTOR_<NAME>`; an argument wins, and None
+    means that it was not given.
+
+    Args:
+        level: records below it are not handled.
+        server_url: where the server is; a path in it is kept as a prefix. Default `http://localhost:8000`.
+        service: name of the application, at most 100 characters. Default none.
+        environment: `production`, `staging`, `development` (default), `test` or `local`.
+        service_version: at most 50 characters. Default `v0.0.0-dev`.
+        log_type: `BACKEND` (default), `FRONTEND`, `MOBILE`, `IOT` or `WORKER`.
+        batch_size: records in a batch. Default 1000.
+        flush_interval: seconds that a record waits at most before its batch is closed. Default 1.0.
+        flush_level: a record at or above this level closes its batch at once. Default `ERROR`.
+        max_queue_size: records between the logging calls and the background. Default 10,000.
+        overflow: what a full queue does: `drop_oldest` (default), `drop_newest` or `block`. With `block` a
+            logging call waits for room.
+        enable_compression: gzip for batches of 100 records and more. Default true.
+        max_retries: how often a batch is tried again on a 500 before others go first. Default 3.
+        timeout: seconds for one request from start to end. Default 5.0.
+        max_batch_bytes: size of a batch before compression, in bytes. Default 4 MiB.
+        max_record_bytes: a longer record is cut, in bytes. Default 256 KiB.
+        max_buffer_bytes: encoded batches in memory, in bytes. Default 64 MiB.
+        shutdown_timeout: seconds that `close()` and the exit of the process may take at most. Default 5.0.
+        api_key: sent as `Authorization: Bearer`. Never shown. Default none.
+        headers: sent with every request. Values are never shown. Default none.
+        verify: verify TLS certificates (default true), or the path of a CA file or directory.
+        proxy: URL of a proxy. Default: that of the environment (`HTTPS_PROXY`, `NO_PROXY` …).
+        redact: names of fields whose values are masked, at any depth of `metadata`. Default: common names of secrets.
+
+    Raises:
+        SettingError: (a ValueError) a setting has a value that it cannot have.
+    """
+
+    def __init__(
+        self,
+        level: int | str = logging.NOTSET,
+        *,
+        server_url: str | None = None,
+        service: str | None = None,
+        environment: str | None = None,
+        service_version: str | None = None,
+        log_type: str | None = None,
+        batch_size: int | None = None,
+        flush_interval: float | None = None,
+        flush_level: int | str | None = None,
+        max_queue_size: int | None = None,
+        overflow: str | None = None,
+        enable_compression: bool | None = None,
+        max_retries: int | None = None,
+        timeout: float | None = None,
+        max_batch_bytes: int | None = None,
+        max_record_bytes: int | None = None,
+        max_buffer_bytes: int | None = None,
+        shutdown_timeout: float | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool | str | None = None,
+        proxy: str | None = None,
+        redact: Sequence[str] | None = None,
+    ) -> None:
+        given = dict(locals())
+        self._settings = _settings.load({name: given[name] for name in _settings.NAMES})
+        super().__init__(level)
+        self._builder = EntryBuilder(
+            service=self._settings.service,
+            environment=self._settings.environment,
+            service_version=self._settings.service_version,
+            log_type=self._settings.log_type,
+            redact=self._settings.redact,
+            max_record_bytes=self._settings.max_record_bytes,
+        )
+        self._flush_level = self._settings.flush_level
+        self._open()
+        _handlers.add(self)
+
+    def _open(self) -> None:
+        self._pipeline = Pipeline(self._settings, self._builder, SystemClock(), connect)
+        self._queue_handler = self._pipeline.handler
+
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]  # as 3.12 does
+        """Filter a record and put it into the queue.
+
+        Without the handler's lock, which the stdlib holds around `emit`: the queue needs none, and a thread
+        that was forked or interrupted while it holds a lock stops others.
+        """
+        passed = self.filter(record)
+        if not passed or is_own_thread():
+            return False
+        if isinstance(passed, logging.LogRecord):
+            record = passed
+        self.emit(record)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a record into the queue, as an entry. Never raises and never waits for the network."""
+        self._queue_handler.emit(record)
+        try:
+            urgent = record.levelno >= self._flush_level
+        except TypeError:  # A record made by hand can have any level.
+            return
+        if urgent:
+            self._pipeline.urge()
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the stdlib's name
+        """A formatter renders the `message` of entries. Without one it is the record's own message."""
+        super().setFormatter(fmt)
+        self._builder.formatter = fmt
+
+    def stats(self) -> Stats:
+        """What became of the records that this process gave the handler."""
+        return self._pipeline.stats()
+
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
+        """Send what was accepted so far, and wait until that is done or the time is over.
+
+        Args:
+            timeout: seconds; default is `shutdown_timeout`. Under the lock of `logging`, that is, when
+                `dictConfig` calls, there is no wait.
+
+        Returns:
+            True when everything accepted before the call was delivered or dead-lettered.
+        """
+        if timeout is None:
+            timeout = 0.0 if holds_logging_lock() else self._settings.shutdown_timeout
+        return self._pipeline.flush(timeout)
+
+    def close(self) -> None:
+        """Send everything and let the threads end, within `shutdown_timeout` seconds.
+
+        What takes longer goes on in the background. When `dictConfig` closes the handler there is no wait at
+        all. A record after `close()` opens the handler again.
+        """
+        super().close()
+        self._pipeline.close(0.0 if holds_logging_lock() else self._settings.shutdown_timeout)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._settings!r} ({logging.getLevelName(self.level)})>"
+
+
+def _after_fork_in_child() -> None:
+    forget_own_threads()
+    lifecycle.forget()
+    for handler in list(_handlers):
+        handler._pipeline.abandon()
+        handler._open()
+
+
+lifecycle.at_fork(_after_fork_in_child)

@@ -1,0 +1,297 @@
+"""The settings of a handler: names, defaults, what is allowed, and where a value comes from.
+
+An argument wins over the environment, the environment over the default. A wrong value fails here, when the
+handler is made, with a message that names the setting, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from .wire.redact import DEFAULT_REDACT, MASK
+from .wire.schema import ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, TEXT_LIMITS
+
+PREFIX: Final = "LOGCOLLECTOR_"
+OVERFLOWS: Final = ("drop_oldest", "drop_newest", "block")
+MIB: Final = 1024 * 1024
+
+
+class SettingError(ValueError):
+    """A setting has a value that it cannot have. Out of `dictConfig` it comes as the cause of a ValueError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of one handler; see the README's table for what each does and its unit.
+
+    `repr` shows neither the key, nor headers, nor passwords in URLs.
+    """
+
+    server_url: str = "http://localhost:8000"
+    service: str | None = None
+    environment: str = "development"
+    service_version: str = "v0.0.0-dev"
+    log_type: str = "BACKEND"
+    batch_size: int = 1000
+    flush_interval: float = 1.0
+    flush_level: int = logging.ERROR
+    max_queue_size: int = 10_000
+    overflow: str = "drop_oldest"
+    enable_compression: bool = True
+    max_retries: int = 3
+    timeout: float = 5.0
+    max_batch_bytes: int = 4 * MIB
+    max_record_bytes: int = 256 * 1024
+    max_buffer_bytes: int = 64 * MIB
+    shutdown_timeout: float = 5.0
+    api_key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    verify: bool | str = True
+    proxy: str | None = None
+    redact: tuple[str, ...] = DEFAULT_REDACT
+
+    def __post_init__(self) -> None:
+        if self.max_record_bytes > self.max_batch_bytes:
+            raise _error("max_record_bytes", self.max_record_bytes, f"max_batch_bytes ({self.max_batch_bytes}) at most")
+        if self.max_batch_bytes > self.max_buffer_bytes:
+            raise _error("max_batch_bytes", self.max_batch_bytes, f"max_buffer_bytes ({self.max_buffer_bytes}) at most")
+
+    def mask(self, text: str) -> str:
+        """The text with what is secret in these settings replaced by asterisks."""
+        secrets = [self.api_key, *self.headers.values()]
+        for url in (self.server_url, self.proxy):
+            secrets.append(urlsplit(url).password if url else None)
+        for secret in filter(None, secrets):
+            text = text.replace(secret, MASK)
+        return text
+
+    def __repr__(self) -> str:
+        shown = []
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            if each.name == "api_key":
+                value = value and MASK
+            elif each.name == "headers":
+                value = dict.fromkeys(value, MASK)
+            elif isinstance(value, str):
+                value = self.mask(value)
+            shown.append(f"{each.name}={value!r}")
+        return f"Settings({', '.join(shown)})"
+
+
+def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from arguments (None means: not given), then from `LOGCOLLECTOR_<NAME>` variables, then defaults.
+
+    Raises:
+        SettingError: a value is not allowed, or a name is unknown.
+    """
+    environ = os.environ if environ is None else environ
+    unknown = sorted(set(arguments) - set(_READERS))
+    if unknown:
+        raise SettingError(f"{unknown[0]} is not a setting of LogCollectorHandler; there are {', '.join(_READERS)}")
+    values: dict[str, Any] = {}
+    for name, read in _READERS.items():
+        given = arguments.get(name)
+        variable = PREFIX + name.upper()
+        if given is not None:
+            values[name] = read(name, given)
+        elif variable in environ and environ[variable] != "":
+            values[name] = read(variable, _from_text(name, variable, environ[variable]))
+    return Settings(**values)
+
+
+def _error(name: str, value: object, allowed: str) -> SettingError:
+    return SettingError(f"{name} is {value!r}; allowed: {allowed}")
+
+
+def _from_text(name: str, variable: str, text: str) -> Any:
+    """What an environment variable says, as the plain value that an argument would have been."""
+    default = getattr(_DEFAULTS, name)
+    if name in ("headers", "redact"):
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            kind = "object" if name == "headers" else "list"
+            shown = MASK if name == "headers" else text
+            raise _error(variable, shown, f"a JSON {kind}") from error
+    if isinstance(default, bool):
+        value = {
+            "true": True,
+            "1": True,
+            "yes": True,
+            "on": True,
+            "false": False,
+            "0": False,
+            "no": False,
+            "off": False,
+        }
+        flag = value.get(text.strip().lower())
+        if flag is not None:
+            return flag
+        return text if name == "verify" else _fail(variable, text, "true or false")
+    if isinstance(default, int | float):
+        for number in (int, float):
+            try:
+                return number(text)
+            except ValueError:
+                continue
+    return text
+
+
+def _fail(name: str, value: object, allowed: str) -> Any:
+    raise _error(name, value, allowed)
+
+
+_Reader = Callable[[str, Any], Any]
+
+
+def _text(limit: int | None = None) -> _Reader:
+    def read(name: str, value: Any) -> str:
+        if not isinstance(value, str) or "\0" in value:
+            raise _error(name, value, "text")
+        if limit is not None and len(value) > limit:
+            raise _error(name, value, f"text of {limit} characters at most")
+        return value
+
+    return read
+
+
+def _one_of(*allowed: str, aliases: Mapping[str, str] = MappingProxyType({})) -> _Reader:
+    def read(name: str, value: Any) -> str:
+        if isinstance(value, str):
+            lower = value.strip().lower()
+            lower = aliases.get(lower, lower)
+            for each in allowed:
+                if each.lower() == lower:
+                    return each
+        raise _error(name, value, ", ".join(allowed))
+
+    return read
+
+
+def _whole(least: int) -> _Reader:
+    def read(name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise _error(name, value, f"a whole number from {least}")
+        return value
+
+    return read
+
+
+def _seconds(name: str, value: Any) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:
+        raise _error(name, value, "seconds, more than 0")
+    return float(value)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _error(name, value, "true or false")
+    return value
+
+
+def _level(name: str, value: Any) -> int:
+    allowed = "a level of logging, as a name (ERROR) or a number (40)"
+    if isinstance(value, str):
+        if value.strip().isdecimal():
+            return int(value)
+        number = logging.getLevelName(value.strip().upper())
+        if isinstance(number, int):
+            return number
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise _error(name, value, allowed)
+
+
+def _url(*schemes: str) -> _Reader:
+    def read(name: str, value: Any) -> str:
+        allowed = f"a URL like {schemes[0]}://host:port"
+        shown = value
+        try:
+            parts = urlsplit(value) if isinstance(value, str) else None
+            if parts is not None:
+                shown = value.replace(parts.password, MASK) if parts.password else value
+                _ = parts.port  # Raises for a port that is no number.
+        except ValueError:
+            parts = None
+        if parts is None or parts.scheme not in schemes or not parts.hostname:
+            raise _error(name, shown, allowed)
+        if parts.query or parts.fragment:
+            raise _error(name, shown, f"{allowed}, without ? and #")
+        return str(value).rstrip("/")
+
+    return read
+
+
+def _headers(name: str, value: Any) -> Mapping[str, str]:
+    allowed = "an object of names and texts, without line ends"
+    if not isinstance(value, Mapping):
+        raise _error(name, MASK, allowed)
+    for key, text in value.items():
+        plain = isinstance(key, str) and isinstance(text, str) and key and f"{key}{text}".isprintable()
+        if not plain or not f"{key}{text}".isascii():
+            raise _error(f"{name}[{key!r}]", MASK, allowed)
+    return MappingProxyType(dict(value))
+
+
+def _secret(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
+        raise _error(name, MASK, "text of printable ASCII characters")
+    return value
+
+
+def _verify(name: str, value: Any) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str | os.PathLike) and os.path.exists(value):
+        return os.fspath(value)
+    raise _error(name, value, "true, false, or the path of a CA file or directory that exists")
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
+        raise _error(name, value, "a list of names")
+    if not all(isinstance(each, str) for each in value):
+        raise _error(name, value, "a list of names")
+    return tuple(value)
+
+
+_READERS: Final[Mapping[str, _Reader]] = MappingProxyType(
+    {
+        "server_url": _url("http", "https"),
+        "service": _text(TEXT_LIMITS["service"]),
+        "environment": _one_of(*ENVIRONMENTS, aliases=ENVIRONMENT_ALIASES),
+        "service_version": _text(TEXT_LIMITS["service_version"]),
+        "log_type": _one_of(*LOG_TYPES),
+        "batch_size": _whole(1),
+        "flush_interval": _seconds,
+        "flush_level": _level,
+        "max_queue_size": _whole(1),
+        "overflow": _one_of(*OVERFLOWS),
+        "enable_compression": _flag,
+        "max_retries": _whole(0),
+        "timeout": _seconds,
+        "max_batch_bytes": _whole(1024),
+        "max_record_bytes": _whole(1024),
+        "max_buffer_bytes": _whole(1024),
+        "shutdown_timeout": _seconds,
+        "api_key": _secret,
+        "headers": _headers,
+        "verify": _verify,
+        "proxy": _url("http", "https", "socks5", "socks5h"),
+        "redact": _names,
+    }
+)
+_DEFAULTS: Final = Settings()
+#: The names of all settings, in the order of the documentation.
+NAMES: Final = tuple(_READERS)

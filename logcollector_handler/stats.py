@@ -1,0 +1,167 @@
+"""What became of the records: the ledger that counts them, and the snapshot that people read.
+
+Every record that was accepted is at any time in exactly one of: delivered, dropped for a reason,
+dead-lettered, pending.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+#: Reasons for which a record can be dropped, with the words that people read.
+DROP_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "queue_full": "the queue was full",
+        "buffer_full": "the buffer of unsent batches was full",
+        "shutdown": "the process ended before they could be sent",
+        "internal_error": "the handler failed on them",
+    }
+)
+#: Not a drop, but a loss that the server should hear of as well.
+REFUSED = "refused"
+#: All losses, with the words that people read.
+LOSSES: Mapping[str, str] = MappingProxyType({**DROP_REASONS, REFUSED: "the server refused them"})
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts of records since this process began to use the handler. A forked child starts at zero.
+
+    `accepted == delivered + sum(dropped.values()) + dead_lettered + pending`, exact when no logging call
+    is in progress.
+
+    Attributes:
+        accepted: records that passed level and filters, also when dropped later.
+        delivered: records in batches that the server answered with 2xx.
+        dropped: records given up, by reason: `queue_full`, `buffer_full`, `shutdown`, `internal_error`.
+        dead_lettered: records that the server refused on their own.
+        pending: records in memory that are neither of these yet.
+        batches: batches delivered.
+        requests: requests made, also those that failed.
+        encoded_bytes: size of the delivered batches before compression, in bytes.
+        sent_bytes: size of the delivered batches as sent, in bytes.
+    """
+
+    accepted: int = 0
+    delivered: int = 0
+    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    dead_lettered: int = 0
+    pending: int = 0
+    batches: int = 0
+    requests: int = 0
+    encoded_bytes: int = 0
+    sent_bytes: int = 0
+
+
+class Ledger:
+    """Counts records as they move. One lock guards all of it; it is held for a few additions at a time.
+
+    The lock is re-entrant because a logging call in a GC callback or a signal handler may have to count
+    a loss while the interrupted thread is counting here.
+
+    Records in the queue are not counted when they come (that would cost every call): `taken`, the length
+    of the queue and what overflowed from it add up to what was accepted.
+    """
+
+    def __init__(self, queue_length: Callable[[], int]) -> None:
+        self.lock = threading.RLock()
+        self._queue_length = queue_length
+        self._taken = 0
+        self._pushed_out = 0
+        self._turned_away = 0
+        self._in_batches = 0
+        self._delivered = 0
+        self._dead_lettered = 0
+        self._dropped: Counter[str] = Counter()
+        self._unreported: Counter[str] = Counter()
+        self._batches = 0
+        self._requests = 0
+        self._encoded_bytes = 0
+        self._sent_bytes = 0
+
+    @property
+    def passed(self) -> int:
+        """How many records have left the front of the queue since the beginning."""
+        return self._taken + self._pushed_out
+
+    @property
+    def dropped(self) -> int:
+        """How many records were dropped, for whatever reason."""
+        return sum(self._dropped.values())
+
+    def take(self, count: int) -> None:
+        """The listener took records from the queue. Called with `lock` held, in one step with the taking."""
+        self._taken += count
+        self._in_batches += count
+
+    def overflow(self, reason: str, *, from_front: bool) -> None:
+        """A caller gave up one record: the oldest in the queue, or one that is not in the queue."""
+        with self.lock:
+            if from_front:
+                self._pushed_out += 1
+            else:
+                self._turned_away += 1
+            self._dropped[reason] += 1
+            self._unreported[reason] += 1
+
+    def request(self) -> None:
+        """A request was made."""
+        with self.lock:
+            self._requests += 1
+
+    def deliver(self, count: int, encoded_bytes: int, sent_bytes: int) -> None:
+        """A batch with that many records was delivered."""
+        with self.lock:
+            self._in_batches -= count
+            self._delivered += count
+            self._batches += 1
+            self._encoded_bytes += encoded_bytes
+            self._sent_bytes += sent_bytes
+
+    def drop(self, reason: str, count: int) -> None:
+        """Records that had left the queue were given up."""
+        with self.lock:
+            self._in_batches -= count
+            self._dropped[reason] += count
+            self._unreported[reason] += count
+
+    def bury(self, count: int) -> None:
+        """Records were dead-lettered."""
+        with self.lock:
+            self._in_batches -= count
+            self._dead_lettered += count
+            self._unreported[REFUSED] += count
+
+    def take_losses(self) -> dict[str, int]:
+        """Losses that no batch has told the server of yet, by reason; from now on they count as told."""
+        if not self._unreported:
+            return {}
+        with self.lock:
+            losses = dict(self._unreported)
+            self._unreported.clear()
+        return losses
+
+    def return_losses(self, losses: Mapping[str, int]) -> None:
+        """The batch that was to tell of these losses was lost itself."""
+        with self.lock:
+            self._unreported.update(losses)
+
+    def snapshot(self) -> Stats:
+        """The counts as they are now."""
+        with self.lock:
+            queued = self._queue_length()
+            return Stats(
+                accepted=self.passed + self._turned_away + queued,
+                delivered=self._delivered,
+                dropped=MappingProxyType(dict(self._dropped)),
+                dead_lettered=self._dead_lettered,
+                pending=queued + self._in_batches,
+                batches=self._batches,
+                requests=self._requests,
+                encoded_bytes=self._encoded_bytes,
+                sent_bytes=self._sent_bytes,
+            )

@@ -1,0 +1,123 @@
+"""What a column of the server's table makes of a user's value: converts it where that is natural, else declines.
+
+Each rule answers with the value for the column, or UNSET when the column cannot hold it, and whether the
+value must (also) be kept whole in `metadata`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import math
+import numbers
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from .schema import DURATION_LIMIT, ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, METHODS, TEXT_LIMITS
+
+#: The value for the column or UNSET, and whether metadata keeps the value too.
+Placed = tuple[Any, bool]
+Rule = Callable[[Any], Placed]
+
+_DECLINED: Final[Placed] = (UNSET, True)
+
+
+def _as_text(value: Any) -> str | None:
+    """Text, where a value has one that nobody would argue about."""
+    if type(value) is str:
+        return value
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return str(int(value)) if value.bit_length() < 1024 else None
+    if isinstance(value, float):
+        return str(float(value)) if math.isfinite(value) else None
+    if isinstance(value, uuid.UUID | decimal.Decimal | os.PathLike):
+        return str(value)
+    return None
+
+
+def _text(limit: int | None) -> Rule:
+    def rule(value: Any) -> Placed:
+        text = _as_text(value)
+        if text is None:
+            return _DECLINED
+        if limit is not None and len(text) > limit:
+            return text[:limit], True
+        return text, False
+
+    return rule
+
+
+def _identifier(limit: int) -> Rule:
+    def rule(value: Any) -> Placed:
+        text = _as_text(value)
+        return _DECLINED if text is None or len(text) > limit else (text, False)
+
+    return rule
+
+
+def _trace_id(value: Any) -> Placed:
+    if isinstance(value, uuid.UUID):
+        return value.hex, False
+    text = _as_text(value)
+    if text is None:
+        return _DECLINED
+    if len(text) == 36 and text.count("-") == 4:
+        try:
+            text = uuid.UUID(text).hex
+        except ValueError:
+            return _DECLINED
+    return _DECLINED if len(text) > TEXT_LIMITS["trace_id"] else (text, False)
+
+
+def _choice(allowed: tuple[str, ...], aliases: Mapping[str, str]) -> Rule:
+    known = {each.lower(): each for each in allowed} | dict(aliases)
+
+    def rule(value: Any) -> Placed:
+        text = _as_text(value)
+        found = known.get(text.strip().lower()) if text is not None else None
+        return _DECLINED if found is None else (found, False)
+
+    return rule
+
+
+def _duration(value: Any) -> Placed:
+    if isinstance(value, datetime.timedelta):
+        value = value.total_seconds() * 1000
+    if isinstance(value, bool) or not isinstance(value, numbers.Number | decimal.Decimal | str):
+        return _DECLINED
+    try:
+        milliseconds = round(float(value), 3)  # type: ignore[arg-type]  # what is no real number raises
+    except (TypeError, ValueError, OverflowError):
+        return _DECLINED
+    return (milliseconds, False) if abs(milliseconds) < DURATION_LIMIT else _DECLINED
+
+
+#: Columns that a user's field of the same name can fill, and by which rule.
+RULES: Final[Mapping[str, Rule]] = {
+    "log_type": _choice(LOG_TYPES, {}),
+    "environment": _choice(ENVIRONMENTS, ENVIRONMENT_ALIASES),
+    "method": _choice(METHODS, {}),
+    "trace_id": _trace_id,
+    "user_id": _identifier(TEXT_LIMITS["user_id"]),
+    "session_id": _identifier(TEXT_LIMITS["session_id"]),
+    "service": _text(TEXT_LIMITS["service"]),
+    "service_version": _text(TEXT_LIMITS["service_version"]),
+    "error_type": _text(TEXT_LIMITS["error_type"]),
+    "function_name": _text(TEXT_LIMITS["function_name"]),
+    "file_path": _text(TEXT_LIMITS["file_path"]),
+    "path": _text(TEXT_LIMITS["path"]),
+    "action_type": _text(TEXT_LIMITS["action_type"]),
+    "stack_trace": _text(None),
+    "duration_ms": _duration,
+}

@@ -1,0 +1,52 @@
+"""Which fields hold secrets, by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+#: What is shown in a secret's place.
+MASK: Final = "***"
+
+#: Names of fields that are masked unless the settings say otherwise. Case, `_`, `-` and spaces do not count.
+DEFAULT_REDACT: Final = (
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "secret",
+    "client_secret",
+    "secret_key",
+    "private_key",
+    "token",
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "auth_token",
+    "csrf_token",
+    "api_key",
+    "x_api_key",
+    "authorization",
+    "proxy_authorization",
+    "cookie",
+    "set_cookie",
+    "credit_card",
+    "card_number",
+    "cvv",
+)
+
+_IGNORED = str.maketrans("", "", "_- ")
+
+
+class Redactor:
+    """Answers whether a field's name is that of a secret."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(_plain(name) for name in names)
+
+    def __call__(self, name: str) -> bool:
+        return _plain(name) in self._names
+
+
+def _plain(name: str) -> str:
+    return name.casefold().translate(_IGNORED)

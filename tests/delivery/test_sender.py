@@ -1,0 +1,445 @@
+"""The sender, answer by answer: what it does with a batch, when it tries again, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from logcollector_handler.delivery.answer import Answer
+from logcollector_handler.settings import Settings
+from tests.delivery.fakes import (
+    Bench,
+    answer_lost,
+    no_connection,
+    ok,
+    refusing,
+    status,
+)
+
+RETRIED = [408, 409, 425, 429, 502, 503, 504]
+CONFIGURATION = [300, 301, 302, 307, 308, 401, 403, 404, 405, 407, 410, 418, 451]
+
+
+def test_a_batch_that_is_accepted_is_delivered_and_gone() -> None:
+    bench = Bench()
+    bench.put("a", "one", "two")
+    assert bench.step() == 0.0
+    assert bench.step() is None
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.pending, stats.batches, stats.requests) == (2, 0, 1, 1)
+    assert len(bench.outbox) == 0
+
+
+def test_batches_go_out_in_order_one_request_at_a_time() -> None:
+    bench = Bench()
+    for each in "abc":
+        bench.put(each, each)
+    assert [bench.step(), len(bench.transport.requests)] == [0.0, 1]
+    bench.run()
+    assert bench.keys == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("code", RETRIED)
+def test_a_server_that_asks_for_patience_gets_the_same_batch_again_after_a_backoff(code: int) -> None:
+    bench = Bench()
+    bench.transport.script = [status(code)] * 3
+    bench.put("a", "one")
+    bench.put("b", "two")
+    waits = []
+    for _ in range(3):
+        assert bench.step() == 0.0
+        wait = bench.step()
+        assert wait is not None
+        waits.append(wait)
+        bench.clock.advance(wait)
+    bench.run()
+    assert waits == [1, 2, 4]
+    assert bench.keys == ["a", "a", "a", "a", "b"]
+    assert len({request.body for request in bench.transport.requests[:4]}) == 1
+
+
+@pytest.mark.parametrize("failure", [no_connection, answer_lost])
+def test_a_broken_connection_is_retried_for_as_long_as_it_takes(failure: object) -> None:
+    bench = Bench()
+    bench.transport.rule = failure  # type: ignore[assignment]  # parametrized
+    bench.put("a", "one")
+    bench.run(3600)
+    assert set(bench.keys) == {"a"}
+    assert 100 < len(bench.keys) < 200
+    bench.transport.rule = ok
+    bench.run(31)
+    assert bench.transport.stored == ["one"]
+    assert bench.ledger.snapshot().dropped == {}
+
+
+def test_retry_after_is_kept_to_the_second() -> None:
+    bench = Bench()
+    bench.transport.script = [status(429, retry_after="120")]
+    bench.put("a", "one")
+    bench.step()
+    assert bench.step() == 120
+    bench.sender.hurry()
+    assert bench.step() == 120, "a flush does not break what the server asked for"
+
+
+def test_retry_after_zero_does_not_become_a_storm() -> None:
+    bench = Bench()
+    bench.transport.rule = status(503, retry_after="0")
+    bench.put("a", "one")
+    bench.run(60)
+    assert len(bench.keys) < 10
+
+
+def test_a_flush_does_not_sit_out_a_backoff_that_nobody_asked_for() -> None:
+    bench = Bench()
+    bench.transport.script = [no_connection]
+    bench.put("a", "one")
+    bench.step()
+    assert bench.step() != 0.0
+    bench.sender.hurry()
+    bench.run()
+    assert bench.transport.stored == ["one"]
+
+
+@pytest.mark.parametrize("code", [400, 413, 422])
+def test_a_refused_batch_is_split_until_the_offender_stands_alone(
+    code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench()
+    bench.transport.rule = refusing(code, "m5")
+    bench.put("a", *(f"m{number}" for number in range(9)))
+    bench.put("b", "after")
+    bench.run()
+    stats = bench.ledger.snapshot()
+    assert bench.transport.stored == [f"m{number}" for number in range(9) if number != 5] + ["after"]
+    assert (stats.delivered, stats.dead_lettered, stats.pending) == (9, 1, 0)
+    said = capsys.readouterr().err
+    assert "m5" in said
+    assert f"HTTP {code}" in said
+
+
+def test_children_are_named_after_their_parent() -> None:
+    bench = Bench()
+    bench.transport.rule = refusing(400, "two")
+    bench.put("a", "one", "two", "three")
+    bench.run()
+    assert bench.keys == ["a", "a.0", "a.1", "a.1.0", "a.1.1"]
+
+
+def test_a_lone_record_that_is_refused_is_dead_lettered_also_when_nothing_else_comes() -> None:
+    bench = Bench()
+    bench.transport.rule = status(422)
+    bench.put("a", "one")
+    bench.run()
+    assert bench.ledger.snapshot().dead_lettered == 1
+
+
+def test_twenty_lone_refusals_in_a_row_are_a_configuration_error_and_bury_nobody(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench = Bench()
+    bench.transport.rule = status(400)
+    bench.put("a", *(f"m{number}" for number in range(64)))
+    bench.run(300)
+    stats = bench.ledger.snapshot()
+    assert (stats.dead_lettered, stats.pending) == (0, 64)
+    assert "the logs are kept" in capsys.readouterr().err
+    tried = len(bench.keys)
+    bench.run(300)
+    assert len(bench.keys) - tried == 10, "one attempt every 30 s"
+    bench.transport.rule = ok
+    bench.run(31)
+    assert sorted(bench.transport.stored) == sorted(f"m{number}" for number in range(64))
+
+
+def test_twenty_bad_records_in_a_row_do_not_lock_out_the_good_ones_for_ever() -> None:
+    bench = Bench()
+    bad = [f"bad{number}" for number in range(30)]
+    bench.transport.rule = refusing(400, *bad)
+    bench.put("a", *bad)
+    bench.put("b", "good")
+    bench.run(3600)
+    stats = bench.ledger.snapshot()
+    assert bench.transport.stored == ["good"]
+    assert stats.dead_lettered + stats.pending == 30
+
+
+def test_nineteen_lone_refusals_and_an_acceptance_are_nineteen_dead_letters() -> None:
+    bench = Bench()
+    bad = [f"bad{number}" for number in range(19)]
+    bench.transport.rule = refusing(400, *bad)
+    bench.put("a", *bad, "good")
+    bench.run()
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.dead_lettered, stats.pending) == (1, 19, 0)
+
+
+def test_a_minute_of_500_loses_and_buries_nothing() -> None:
+    bench = Bench()
+    bench.transport.rule = status(500)
+    for number in range(30):
+        bench.put(f"b{number:02}", f"m{number}")
+    bench.run(60)
+    assert bench.transport.stored == []
+    bench.transport.rule = ok
+    bench.run(31)
+    stats = bench.ledger.snapshot()
+    assert sorted(bench.transport.stored) == sorted(f"m{number}" for number in range(30))
+    assert (stats.delivered, stats.dead_lettered, dict(stats.dropped)) == (30, 0, {})
+    assert all("." not in key for key in bench.keys), "nothing was split"
+
+
+@pytest.mark.parametrize("good", [1, 2, 3, 5])
+def test_a_server_that_comes_and_goes_buries_nothing(good: int) -> None:
+    """Outages of 500, one after the other, with a few requests that succeed in between."""
+    bench = Bench()
+    for number in range(200):
+        bench.put(f"b{number:03}", f"m{number}")
+    for _ in range(60):
+        bench.transport.script = [ok] * good
+        bench.transport.rule = status(500)
+        bench.run(45)
+    bench.transport.rule = ok
+    bench.run(60)
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.dead_lettered) == (200, 0)
+    assert sorted(bench.transport.stored) == sorted(f"m{number}" for number in range(200))
+
+
+def test_a_500_is_tried_again_max_retries_times_before_others_go() -> None:
+    bench = Bench(settings=replace(Settings(), max_retries=2))
+    bench.transport.script = [status(500)] * 3
+    bench.put("a", "one")
+    bench.put("b", "two")
+    bench.run(10)
+    assert bench.keys[:4] == ["a", "a", "a", "b"]
+    assert bench.transport.stored == ["two", "one"]
+
+
+def test_a_poison_record_is_isolated_while_the_server_serves_others() -> None:
+    bench = Bench()
+    bench.transport.rule = refusing(500, "m37")
+    bench.put("a", *(f"m{number}" for number in range(100)))
+    for number in range(100, 140):
+        bench.put(f"b{number}", f"m{number}")
+        bench.run(5)
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.dead_lettered, stats.pending) == (139, 1, 0)
+    assert "m37" not in bench.transport.stored
+
+
+def test_a_poison_record_in_the_only_batch_holds_up_nobody_but_itself() -> None:
+    """With no other traffic at all, the halves vouch for the server, and one record stays pending."""
+    bench = Bench()
+    bench.transport.rule = refusing(500, "m3")
+    bench.put("a", *(f"m{number}" for number in range(8)))
+    bench.put("b", "before")
+    bench.put("c", "witness")
+    bench.run(600)
+    stats = bench.ledger.snapshot()
+    assert stats.delivered == 9
+    assert stats.pending + stats.dead_lettered == 1
+
+
+def test_a_lone_poison_record_gets_all_its_attempts_before_it_is_buried() -> None:
+    bench = Bench()
+    bench.transport.rule = refusing(500, "bad")
+    bench.put("a", "bad")
+    for number in range(40):
+        bench.put(f"b{number}", f"m{number}")
+        bench.run(2)
+    assert bench.keys.count("a") >= 4
+    assert bench.ledger.snapshot().dead_lettered == 1
+
+
+def test_nothing_is_buried_for_500_without_a_success_around_it() -> None:
+    bench = Bench()
+    bench.transport.rule = status(500)
+    bench.put("a", "bad")
+    bench.run(3600)
+    stats = bench.ledger.snapshot()
+    assert (stats.dead_lettered, stats.pending) == (0, 1)
+
+
+def test_a_batch_whose_answer_was_lost_is_not_split_on_a_500() -> None:
+    bench = Bench()
+    bench.put("a", "one", "bad")
+    bench.transport.script = [answer_lost]
+    bench.transport.rule = refusing(500, "bad")
+    for number in range(100):
+        bench.put(f"b{number}", f"m{number}")
+        bench.run(10)
+    assert not [key for key in bench.keys if key.startswith("a.")]
+    assert bench.ledger.snapshot().pending == 2
+    assert bench.keys.count("a") < 60, "it does not ride on every success of others"
+
+
+def test_415_sends_the_batch_again_plain_under_a_new_id_and_stays_plain() -> None:
+    bench = Bench()
+    messages = [f"m{number}" for number in range(5)]
+    batch = bench.put("a", *messages)
+    bench.outbox.remove(batch)
+    from logcollector_handler.delivery.batch import make_batch
+    from tests.delivery.fakes import line
+
+    bench.outbox.put(make_batch("z", [line(each) for each in messages], True, 0))
+    bench.transport.rule = lambda request: status(415)(request) if request.compressed else ok(request)
+    bench.run()
+    assert [request.compressed for request in bench.transport.requests] == [True, False]
+    assert bench.keys == ["z", "n1"]
+    assert bench.transport.stored == messages
+    assert bench.sender.compressing is False
+    assert bench.ledger.snapshot().pending == 0
+
+
+def test_415_to_a_plain_body_is_a_configuration_error() -> None:
+    bench = Bench()
+    bench.transport.rule = status(415)
+    bench.put("a", "one")
+    bench.run(61)
+    assert len(bench.keys) == 3
+    assert bench.ledger.snapshot().pending == 1
+
+
+@pytest.mark.parametrize("code", CONFIGURATION)
+def test_a_configuration_error_is_said_once_kept_and_tried_every_30_seconds(
+    code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench()
+    bench.transport.rule = status(code)
+    bench.put("a", "one")
+    bench.put("b", "two")
+    bench.run(299)
+    assert bench.keys == ["a"] * 10
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert f"HTTP {code}" in said[0]
+    assert "check" in said[0]
+    bench.transport.rule = ok
+    bench.run(31)
+    assert bench.transport.stored == ["one", "two"]
+
+
+def test_an_html_page_is_no_delivery() -> None:
+    bench = Bench()
+    bench.transport.rule = lambda request: Answer(status=200, arrived=True, foreign=True, detail="an HTML page")
+    bench.put("a", "one")
+    bench.run(61)
+    assert bench.ledger.snapshot().delivered == 0
+    assert len(bench.keys) == 3
+
+
+def test_a_client_that_cannot_be_set_up_is_a_configuration_error(capsys: pytest.CaptureFixture[str]) -> None:
+    bench = Bench()
+    bench.transport.rule = lambda request: Answer(unusable=True, detail="FileNotFoundError: ca.pem")
+    bench.put("a", "one")
+    bench.run(31)
+    assert "ca.pem" in capsys.readouterr().err
+    assert bench.ledger.snapshot().pending == 1
+
+
+def test_a_differing_count_is_said_once_and_not_retried(capsys: pytest.CaptureFixture[str]) -> None:
+    bench = Bench()
+    bench.transport.rule = status(200, count=7)
+    bench.put("a", "one")
+    bench.put("b", "two")
+    bench.run()
+    assert bench.keys == ["a", "b"]
+    assert bench.ledger.snapshot().delivered == 2
+    assert capsys.readouterr().err.count("7 entries") == 1
+
+
+def test_an_outage_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    bench = Bench()
+    bench.transport.rule = no_connection
+    bench.put("a", "one")
+    bench.run(600)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_notice_of_losses_is_not_counted_and_comes_back_when_its_batch_is_lost() -> None:
+    bench = Bench(settings=replace(Settings(), max_buffer_bytes=2048, max_batch_bytes=1024, max_record_bytes=1024))
+    bench.ledger.overflow("queue_full", from_front=True)
+    losses = bench.ledger.take_losses()
+    bench.put("a", "one", "two", losses=losses)
+    assert bench.ledger.take_losses() == {}
+    for number in range(30):
+        bench.put(f"b{number}", "x" * 100)
+    again = bench.ledger.take_losses()
+    assert again["queue_full"] == 1
+    assert again["buffer_full"] >= 2
+
+
+def test_a_batch_that_is_evicted_while_it_is_set_aside_is_forgotten() -> None:
+    bench = Bench(settings=replace(Settings(), max_buffer_bytes=2048, max_batch_bytes=1024, max_record_bytes=1024))
+    bench.transport.rule = status(500)
+    bench.put("a", "one")
+    bench.run(20)
+    for number in range(30):
+        bench.put(f"b{number}", "x" * 100)
+    bench.transport.rule = ok
+    bench.run(60)
+    stats = bench.ledger.snapshot()
+    assert stats.pending == 0
+    assert stats.delivered + stats.dropped["buffer_full"] == 31
+    assert "one" not in bench.transport.stored
+
+
+def test_at_exit_each_batch_has_one_attempt_without_waiting() -> None:
+    bench = Bench()
+    bench.transport.rule = status(503)
+    for each in "abc":
+        bench.put(each, each)
+    bench.run(5)
+    before = len(bench.keys)
+    bench.sender.exit(bench.clock.now + 5)
+    bench.run()
+    assert bench.keys[before:] == ["a", "b", "c"]
+    assert bench.step() is None
+
+
+def test_at_exit_a_request_gets_no_more_time_than_is_left() -> None:
+    bench = Bench()
+    bench.put("a", "one")
+    bench.sender.exit(bench.clock.now + 2)
+    bench.run()
+    assert bench.transport.requests[0].seconds == 2
+
+
+def test_after_the_deadline_of_the_exit_nothing_is_tried() -> None:
+    bench = Bench()
+    bench.put("a", "one")
+    bench.sender.exit(bench.clock.now)
+    bench.run()
+    assert bench.keys == []
+
+
+def test_at_exit_a_refused_batch_is_still_split() -> None:
+    bench = Bench()
+    bench.transport.rule = refusing(400, "bad")
+    bench.put("a", "one", "bad", "two")
+    bench.sender.exit(bench.clock.now + 5)
+    bench.run()
+    assert bench.transport.stored == ["one", "two"]
+    assert bench.ledger.snapshot().dead_lettered == 1
+
+
+def test_the_listener_is_told_when_the_sender_has_nothing_left() -> None:
+    bench = Bench()
+    bench.put("a", "one")
+    bench.put("b", "two")
+    bench.step()
+    assert bench.idle == 0
+    bench.step()
+    assert bench.idle == 1
+    assert bench.sender.busy is False
+
+
+def test_a_batch_that_waits_aside_does_not_keep_the_sender_busy() -> None:
+    bench = Bench()
+    bench.transport.rule = refusing(500, "bad")
+    bench.put("a", "bad")
+    bench.run(60)
+    assert len(bench.outbox) == 1
+    assert bench.sender.busy is False

@@ -1,0 +1,183 @@
+"""One request: what is sent, what is made of the answer, and what is never shown."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterator
+from dataclasses import replace
+
+import httpcore
+import httpx
+import pytest
+import respx
+
+from logcollector_handler import __version__
+from logcollector_handler.delivery.answer import Answer
+from logcollector_handler.delivery.guards import own_work
+from logcollector_handler.delivery.transport import HttpTransport, _proxy, _ssl_context
+from logcollector_handler.settings import Settings
+from tests.delivery.fakes import FakeClock
+
+SETTINGS = replace(Settings(), server_url="http://logs.test/prefix", api_key="s3cret-key")
+
+
+@pytest.fixture
+def server() -> Iterator[respx.MockRouter]:
+    with respx.mock(base_url="http://logs.test/prefix", assert_all_called=False) as router:
+        router.post("/logs").respond(json={"status": "ok", "count": 2})
+        yield router
+
+
+def post(settings: Settings = SETTINGS, body: bytes = b'{"logs":[]}', compressed: bool = False) -> Answer:
+    transport = HttpTransport(settings, FakeClock())
+    try:
+        return transport.post("the-id", body, compressed, 5.0)
+    finally:
+        transport.close()
+
+
+def test_a_batch_is_posted_under_the_servers_prefix_with_its_headers(server: respx.MockRouter) -> None:
+    answer = post()
+    (call,) = server.calls
+    assert str(call.request.url) == "http://logs.test/prefix/logs"
+    assert call.request.content == b'{"logs":[]}'
+    headers = call.request.headers
+    assert headers["content-type"] == "application/json"
+    assert headers["idempotency-key"] == "the-id"
+    assert headers["user-agent"] == f"logcollector-handler/{__version__}"
+    assert headers["authorization"] == "Bearer s3cret-key"
+    assert "content-encoding" not in headers
+    assert answer == Answer(status=200, arrived=True, count=2, detail='HTTP 200: {"status":"ok","count":2}')
+
+
+def test_a_compressed_body_says_so(server: respx.MockRouter) -> None:
+    post(body=b"\x1f\x8b", compressed=True)
+    assert server.calls[0].request.headers["content-encoding"] == "gzip"
+
+
+def test_without_a_key_there_is_no_authorization(server: respx.MockRouter) -> None:
+    post(replace(SETTINGS, api_key=None))
+    assert "authorization" not in server.calls[0].request.headers
+
+
+def test_extra_headers_are_sent_but_do_not_change_what_the_contract_fixes(server: respx.MockRouter) -> None:
+    post(replace(SETTINGS, headers={"X-Team": "a", "Content-Type": "text/plain"}))
+    headers = server.calls[0].request.headers
+    assert headers["x-team"] == "a"
+    assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 400, 429, 500, 503])
+def test_a_complete_answer_has_its_status(server: respx.MockRouter, status: int) -> None:
+    server.post("/logs").respond(status, headers={"Retry-After": "7", "Location": "http://else.where/"})
+    answer = post()
+    assert answer.status == status
+    assert answer.retry_after == "7"
+    assert answer.count is None
+    assert f"HTTP {status}" in answer.detail
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"\xff\xfe", b'{"count": "many"}', b"null"])
+def test_an_answer_that_is_not_what_we_know_has_no_count(server: respx.MockRouter, body: bytes) -> None:
+    server.post("/logs").respond(200, content=body)
+    answer = post()
+    assert (answer.status, answer.count, answer.foreign) == (200, None, False)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("text/html", b"hello"), ("application/json", b"  <!DOCTYPE html><p>"), ("text/plain", b"<html>")],
+)
+def test_an_html_page_is_foreign(server: respx.MockRouter, content_type: str, body: bytes) -> None:
+    server.post("/logs").respond(200, content=body, headers={"Content-Type": content_type})
+    answer = post()
+    assert answer.foreign
+    assert "HTML" in answer.detail
+
+
+def test_a_redirect_is_not_followed(server: respx.MockRouter) -> None:
+    server.post("/logs").respond(307, headers={"Location": "https://logs.test/logs"})
+    answer = post()
+    assert answer.status == 307
+    assert "https://logs.test/logs" in answer.detail
+    assert len(server.calls) == 1
+
+
+def test_no_connection_means_that_nothing_arrived(server: respx.MockRouter) -> None:
+    server.post("/logs").mock(side_effect=httpcore.ConnectError("refused"))
+    answer = post()
+    assert (answer.status, answer.arrived) == (None, False)
+    assert "refused" in answer.detail
+
+
+def test_an_answer_without_end_is_not_read_for_ever(server: respx.MockRouter) -> None:
+    server.post("/logs").respond(200, content=b"x" * 100_000)
+    answer = post()
+    assert answer.status is None
+    assert "longer than" in answer.detail
+
+
+def test_a_secret_that_the_server_echoes_is_masked_and_the_detail_is_one_short_line(
+    server: respx.MockRouter,
+) -> None:
+    server.post("/logs").respond(401, text="wrong key: s3cret-key\x1b[31m\n" + "more " * 100)
+    detail = post().detail
+    assert "s3cret" not in detail
+    assert detail.isprintable()
+    assert len(detail) <= 200
+
+
+def test_a_ca_file_that_is_none_makes_no_request(tmp_path: object) -> None:
+    answer = post(replace(SETTINGS, verify=__file__))
+    assert answer.unusable
+    assert "SSL" in answer.detail or "PEM" in answer.detail
+
+
+def test_request_lines_of_the_sender_reach_nobody_and_those_of_the_application_do(
+    server: respx.MockRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with own_work():
+        post()
+    assert caplog.records == []
+    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
+        client.get("http://logs.test/")
+    assert [record.name for record in caplog.records] == ["httpx"]
+
+
+def test_tls_is_verified_by_default_and_only_by_word_not() -> None:
+    assert _ssl_context(True).verify_mode is ssl.CERT_REQUIRED
+    assert _ssl_context(True).check_hostname
+    assert _ssl_context(False).verify_mode is ssl.CERT_NONE
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+def test_without_a_proxy_there_is_none(no_proxies: pytest.MonkeyPatch) -> None:
+    assert _proxy(SETTINGS) is None
+
+
+def test_the_proxy_of_the_environment_is_honoured_and_no_proxy_too(no_proxies: pytest.MonkeyPatch) -> None:
+    no_proxies.setenv("http_proxy", "http://proxy.test:3128")
+    found = _proxy(SETTINGS)
+    assert found is not None
+    assert found.url.host == b"proxy.test"
+    no_proxies.setenv("no_proxy", "logs.test")
+    assert _proxy(SETTINGS) is None
+
+
+def test_the_proxy_of_the_settings_wins_and_its_password_is_sent_as_a_header(
+    no_proxies: pytest.MonkeyPatch,
+) -> None:
+    no_proxies.setenv("http_proxy", "http://other.test")
+    found = _proxy(replace(SETTINGS, proxy="http://me:pass@proxy.test:3128"))
+    assert found is not None
+    assert found.url.host == b"proxy.test"
+    assert found.auth == (b"me", b"pass")

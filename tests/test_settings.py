@@ -1,0 +1,221 @@
+"""Settings: where a value comes from, what is allowed, and what is never shown."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logcollector_handler import LogCollectorHandler, SettingError
+from logcollector_handler.settings import NAMES, Settings, load
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = load({}, {})
+    assert settings == Settings()
+    assert settings.server_url == "http://localhost:8000"
+    assert settings.service is None
+    assert settings.environment == "development"
+    assert settings.service_version == "v0.0.0-dev"
+    assert settings.log_type == "BACKEND"
+    assert settings.batch_size == 1000
+    assert settings.flush_interval == 1.0
+    assert settings.flush_level == logging.ERROR
+    assert settings.max_queue_size == 10_000
+    assert settings.overflow == "drop_oldest"
+    assert settings.enable_compression is True
+    assert settings.max_retries == 3
+    assert settings.timeout == 5.0
+    assert settings.max_batch_bytes == 4 * 1024 * 1024
+    assert settings.max_record_bytes == 256 * 1024
+    assert settings.max_buffer_bytes == 64 * 1024 * 1024
+    assert settings.shutdown_timeout == 5.0
+    assert settings.api_key is None
+    assert settings.headers == {}
+    assert settings.verify is True
+    assert settings.proxy is None
+    assert "password" in settings.redact
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("server_url", "https://logs.example/prefix/", "https://logs.example/prefix"),
+        ("service", "shop", "shop"),
+        ("service_version", "12", "12"),
+        ("environment", "PROD", "production"),
+        ("log_type", "worker", "WORKER"),
+        ("batch_size", "50", 50),
+        ("flush_interval", "0.25", 0.25),
+        ("flush_interval", "2", 2.0),
+        ("flush_level", "critical", logging.CRITICAL),
+        ("flush_level", "35", 35),
+        ("overflow", "block", "block"),
+        ("enable_compression", "false", False),
+        ("enable_compression", "On", True),
+        ("max_retries", "0", 0),
+        ("api_key", "12345", "12345"),
+        ("headers", '{"X-Team": "a"}', {"X-Team": "a"}),
+        ("verify", "false", False),
+        ("proxy", "http://proxy:3128", "http://proxy:3128"),
+        ("redact", '["pin"]', ("pin",)),
+    ],
+)
+def test_a_setting_is_read_from_the_environment(name: str, text: str, value: object) -> None:
+    assert getattr(load({}, {f"LOGCOLLECTOR_{name.upper()}": text}), name) == value
+
+
+def test_an_argument_wins_over_the_environment_and_none_is_no_argument() -> None:
+    environ = {"LOGCOLLECTOR_SERVICE": "from-environment", "LOGCOLLECTOR_BATCH_SIZE": "7"}
+    settings = load({"service": "from-argument", "batch_size": None}, environ)
+    assert settings.service == "from-argument"
+    assert settings.batch_size == 7
+
+
+def test_an_empty_variable_is_no_value() -> None:
+    assert load({}, {"LOGCOLLECTOR_SERVICE": ""}).service is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("server_url", "localhost:8000"),
+        ("server_url", "ftp://host"),
+        ("server_url", "http://"),
+        ("server_url", "http://host:port"),
+        ("server_url", "http://host/?q=1"),
+        ("service", "x" * 101),
+        ("service", 5),
+        ("service_version", "v" * 51),
+        ("environment", "prodd"),
+        ("log_type", "DESKTOP"),
+        ("batch_size", 0),
+        ("batch_size", 1.5),
+        ("batch_size", True),
+        ("batch_size", "10"),
+        ("flush_interval", 0),
+        ("flush_interval", float("nan")),
+        ("flush_interval", float("inf")),
+        ("flush_level", "LOUD"),
+        ("max_queue_size", -1),
+        ("overflow", "drop"),
+        ("enable_compression", "yes"),
+        ("enable_compression", 1),
+        ("max_retries", -1),
+        ("timeout", "5"),
+        ("max_record_bytes", 10),
+        ("max_record_bytes", 5 * 1024 * 1024),
+        ("max_batch_bytes", 65 * 1024 * 1024),
+        ("headers", ["a"]),
+        ("headers", {"a": 1}),
+        ("headers", {"X-A": "two\r\nlines"}),
+        ("verify", "/no/such/file"),
+        ("proxy", "proxy:3128"),
+        ("redact", "password"),
+        ("redact", [1]),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name_value_and_what_is_allowed(name: str, value: Any) -> None:
+    with pytest.raises(SettingError) as caught:
+        load({name: value}, {})
+    message = str(caught.value)
+    assert message.startswith(name)
+    assert "allowed: " in message
+    if name != "headers":
+        assert repr(value) in message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("batch_size", "many"),
+        ("enable_compression", "maybe"),
+        ("headers", "X-A: 1"),
+        ("redact", "password"),
+        ("timeout", "soon"),
+        ("timeout", "nan"),
+    ],
+)
+def test_a_wrong_variable_is_named_as_the_variable_that_it_is(name: str, text: str) -> None:
+    variable = f"LOGCOLLECTOR_{name.upper()}"
+    with pytest.raises(SettingError, match=variable):
+        load({}, {variable: text})
+
+
+def test_dictconfig_says_which_setting_is_wrong() -> None:
+    config = {
+        "version": 1,
+        "handlers": {"collector": {"class": "logcollector_handler.LogCollectorHandler", "batch_size": "lots"}},
+    }
+    with pytest.raises(ValueError, match="collector") as caught:
+        logging.config.dictConfig(config)
+    assert "batch_size is 'lots'; allowed: a whole number from 1" in str(caught.value.__cause__)
+
+
+def test_dictconfig_refuses_a_name_that_is_no_setting() -> None:
+    config = {
+        "version": 1,
+        "handlers": {"collector": {"class": "logcollector_handler.LogCollectorHandler", "batchsize": 5}},
+    }
+    with pytest.raises((ValueError, TypeError)) as caught:
+        logging.config.dictConfig(config)
+    assert "batchsize" in f"{caught.value} {caught.value.__cause__}"
+
+
+SECRETS = {
+    "server_url": "http://user:hunter2@localhost:1",
+    "api_key": "hunter2-key",
+    "headers": {"X-Token": "hunter2-header"},
+    "proxy": "http://me:hunter2@proxy:1",
+}
+
+
+def test_no_secret_shows_in_a_repr() -> None:
+    settings = load(SECRETS, {})
+    handler = LogCollectorHandler(**SECRETS)  # type: ignore[arg-type]  # a dict of mixed values
+    for shown in (
+        repr(settings),
+        str(settings),
+        repr(handler),
+        settings.mask("key hunter2-key, password hunter2"),
+    ):
+        assert "hunter2" not in shown
+    assert "localhost" in repr(settings)
+    handler.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("server_url", "ftp://user:hunter2@host"),
+        ("proxy", "ftp://user:hunter2@host"),
+        ("api_key", "hunter2\n"),
+        ("headers", {"X-Token": "hunter2\n"}),
+        ("headers", "hunter2"),
+    ],
+)
+def test_no_secret_shows_in_an_error(name: str, value: object) -> None:
+    with pytest.raises(SettingError) as caught:
+        load({name: value}, {})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_ca_file_is_accepted_as_verify(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+    assert load({"verify": bundle}, {}).verify == str(bundle)
+
+
+def test_the_handler_takes_every_setting_by_name() -> None:
+    arguments = LogCollectorHandler.__init__.__kwdefaults__
+    assert tuple(arguments) == NAMES
+    assert set(arguments.values()) == {None}
+
+
+def test_a_level_is_a_level_and_not_a_setting() -> None:
+    handler = LogCollectorHandler("WARNING", service="shop")
+    assert handler.level == logging.WARNING
+    handler.close()

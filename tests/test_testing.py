@@ -1,0 +1,181 @@
+"""The collector that users hold in their tests."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from logcollector_handler.testing import CollectorServer, Limits
+
+pytestmark = pytest.mark.integration
+
+
+def post(collector: CollectorServer, *entries: dict[str, Any], key: str | None = None) -> httpx.Response:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return httpx.post(collector.url + "/logs", json={"logs": entries}, headers=headers)
+
+
+def test_entries_are_told_as_stored_in_order_of_arrival() -> None:
+    with CollectorServer() as collector:
+        post(collector, {"message": "late", "created_at": 9, "metadata": {"a": [1, {"b": None}]}})
+        post(collector, {"message": "early", "created_at": 1, "level": "WARN", "user_id": None})
+        assert collector.entries == [
+            {
+                "level": "INFO",
+                "message": "late",
+                "created_at": 9.0,
+                "log_type": "BACKEND",
+                "metadata": {"a": [1, {"b": None}]},
+            },
+            {"level": "WARN", "message": "early", "created_at": 1.0, "log_type": "BACKEND"},
+        ]
+
+
+def test_requests_tell_how_each_batch_came() -> None:
+    body = gzip.compress(json.dumps({"logs": [{"message": "a"}] * 3}).encode())
+    with CollectorServer() as collector:
+        headers = {"Content-Encoding": "gzip", "Idempotency-Key": "k1", "User-Agent": "me"}
+        for _ in range(2):
+            httpx.post(collector.url + "/logs", content=body, headers=headers)
+        first, again = collector.requests
+        assert (first.key, first.count, first.body_size, first.content_encoding) == ("k1", 3, len(body), "gzip")
+        assert first.headers["user-agent"] == "me"
+        assert (again.count, again.repeated) == (3, True)
+        assert len(collector.entries) == 3
+
+
+def test_strict_answers_as_the_real_server_and_the_other_does_not() -> None:
+    milliseconds = {"message": "m", "created_at": 1_700_000_000_000}
+    wrong = {"message": "m", "level": "WARNING"}
+    with CollectorServer(strict=True) as strict, CollectorServer() as lenient:
+        assert [post(strict, one).status_code for one in (milliseconds, wrong)] == [500, 500]
+        assert [post(lenient, one).status_code for one in (milliseconds, wrong)] == [200, 422]
+        assert strict.entries == []
+        assert [request.status for request in strict.requests] == [500, 500]
+        assert [entry["created_at"] for entry in lenient.entries] == [1_700_000_000.0]
+
+
+def test_ignored_keys_are_remembered() -> None:
+    with CollectorServer(strict=True) as collector:
+        post(collector, {"message": "m", "metadata": {"order": 1}})
+        assert collector.ignored_keys == set()
+        post(collector, {"message": "m", "order": 1}, {"message": "m", "thread": "t"})
+        assert collector.ignored_keys == {"order", "thread"}
+        assert [set(entry) & {"order", "thread"} for entry in collector.entries] == [set(), set(), set()]
+
+
+def test_wait_for_returns_when_the_entries_are_there() -> None:
+    with CollectorServer() as collector, ThreadPoolExecutor() as pool:
+        waiting = pool.submit(collector.wait_for, 3, timeout=30)
+        post(collector, {"message": "a"}, {"message": "b"}, key="k")
+        post(collector, {"message": "a"}, {"message": "b"}, key="k")
+        assert not waiting.done(), "a repeated batch does not count"
+        post(collector, {"message": "c"})
+        assert waiting.result(30)
+        assert len(collector.entries) == 3
+
+
+def test_wait_for_gives_up() -> None:
+    with CollectorServer() as collector:
+        post(collector, {"message": "a"})
+        assert collector.wait_for(1, timeout=0)
+        assert not collector.wait_for(2, timeout=0)
+
+
+def test_clear_begins_anew() -> None:
+    with CollectorServer() as collector:
+        post(collector, {"message": "a", "extra": 1}, key="k")
+        collector.clear()
+        assert (collector.entries, collector.requests, collector.ignored_keys) == ([], [], set())
+        assert collector.stats()["total_logs"] == 0
+        assert not collector.wait_for(1, timeout=0)
+        post(collector, {"message": "b"}, key="k")
+        assert [entry["message"] for entry in collector.entries] == ["b"]
+
+
+def test_stats_are_those_of_the_endpoint() -> None:
+    with CollectorServer() as collector:
+        post(collector, {"message": "a", "service": "web", "level": "ERROR"})
+        assert collector.stats() == httpx.get(collector.url + "/stats").json()
+        assert collector.stats()["recent_errors_1h"] == 1
+
+
+def test_limits_can_be_tight() -> None:
+    with CollectorServer(limits=Limits(batch_length=1)) as collector:
+        assert post(collector, {"message": "a"}, {"message": "b"}).status_code == 413
+        assert post(collector, {"message": "a"}).status_code == 200
+
+
+def test_a_collector_can_be_entered_again_and_is_empty_then() -> None:
+    collector = CollectorServer()
+    for _ in range(2):
+        with collector:
+            assert (collector.entries, collector.requests) == ([], [])
+            assert not collector.wait_for(1, timeout=0)
+            post(collector, {"message": "a"})
+            assert collector.wait_for(1, timeout=0)
+
+
+def test_to_ask_outside_of_the_block_is_said_plainly() -> None:
+    collector = CollectorServer()
+    with pytest.raises(RuntimeError, match="inside its `with` block"):
+        _ = collector.url
+    with collector:
+        pass
+    with pytest.raises(RuntimeError, match="inside its `with` block"):
+        _ = collector.entries
+
+
+def run_python(code: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_pytest_is_not_imported_for_those_who_do_not_use_it(tmp_path: Path) -> None:
+    code = "import sys, logcollector_handler.testing; sys.exit('pytest' in sys.modules)"
+    assert run_python(code, tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_a_missing_extra_is_said_plainly(tmp_path: Path, missing: str) -> None:
+    code = f"import sys; sys.modules['{missing}'] = None; import logcollector_handler.testing"
+    last_line = run_python(code, tmp_path).stderr.splitlines()[-1]
+    assert last_line == (
+        f"ImportError: The embedded collector needs {missing}, which is not installed. "
+        "Install it with: pip install 'logcollector-handler[collector]'"
+    )
+
+
+CONFTEST = """
+from logcollector_handler.testing import CollectorServer  # noqa: F401 - before pytest sees it as a plugin
+pytest_plugins = ["logcollector_handler.testing"]
+"""
+TESTS = """
+import httpx, pytest
+
+@pytest.mark.parametrize("number", range(3))
+def test_each_test_has_a_fresh_one(collector, number):
+    assert collector.entries == []
+    wrong = {"logs": [{"message": "m", "level": "WARNING"}]}
+    assert httpx.post(collector.url + "/logs", json=wrong).status_code == 500, "it is strict"
+    httpx.post(collector.url + "/logs", json={"logs": [{"message": "m"}]})
+    assert collector.wait_for(1)
+"""
+
+
+def test_the_fixture_works_in_a_project_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_it.py").write_text(TESTS)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "warning" not in done.stdout
