@@ -106,7 +106,7 @@ class LogCollectorHandler(logging.Handler):
         Without the handler's lock, which the stdlib holds around `emit`: the queue needs none, and a thread
         that was forked or interrupted while it holds a lock stops others.
         """
-        passed = self.filter(record)
+        passed: bool | logging.LogRecord = self.filter(record)  # From 3.12 on a filter can replace the record.
         if not passed or is_own_thread():
             return False
         if isinstance(passed, logging.LogRecord):

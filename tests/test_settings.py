@@ -210,7 +210,7 @@ def test_a_ca_file_is_accepted_as_verify(tmp_path: Path) -> None:
 
 
 def test_the_handler_takes_every_setting_by_name() -> None:
-    arguments = LogCollectorHandler.__init__.__kwdefaults__
+    arguments = LogCollectorHandler.__init__.__kwdefaults__ or {}
     assert tuple(arguments) == NAMES
     assert set(arguments.values()) == {None}
 

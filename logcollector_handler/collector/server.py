@@ -57,8 +57,8 @@ def _config(app: ASGIApp, **more: Any) -> uvicorn.Config:
 class BackgroundServer:
     """The app on a loopback port of its own, served by a daemon thread of this process.
 
-    It can be started once. Signal handlers stay as they are, and nothing that the server logs reaches the
-    handlers of the application: what is a warning or worse goes to stderr.
+    Signal handlers stay as they are, and nothing that the server logs reaches the handlers of the application:
+    what is a warning or worse goes to stderr.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -86,7 +86,7 @@ class BackgroundServer:
 
     def stop(self) -> None:
         """Returns when every socket and thread is gone; requests under way get GRACE seconds to end."""
-        if self._server is not None and self._thread is not None:
+        if self._server is not None and self._thread is not None and self._thread.is_alive():
             self._server.stop()
             self._thread.join()
 
@@ -144,7 +144,7 @@ class _ThreadServer(uvicorn.Server):
     async def main_loop(self) -> None:
         await self._stopping.wait()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as in uvicorn
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from threading import get_ident
+from types import FrameType
 
 #: Idents of the threads that do the package's own work. Their records (httpx's, say) are not the application's.
 _own_threads: set[int] = set()
@@ -62,11 +63,11 @@ def is_interruption() -> bool:
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
         interrupting.add(getattr(handler, "__code__", None))
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code in interrupting or frame.f_code.co_name == "__del__":
             return True
-        frame = frame.f_back  # type: ignore[assignment]  # None at the outermost frame
+        frame = frame.f_back
     return False
 
 

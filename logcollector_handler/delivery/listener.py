@@ -33,7 +33,7 @@ class BatchListener(QueueListener):
     when somebody flushes.
     """
 
-    queue: deque[LogEntry]
+    queue: deque[LogEntry]  # type: ignore[assignment]  # what the stdlib asks of a queue, we override
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class RecordQueueHandler(QueueHandler):
     it to what it waits for (1 when it is idle), and nobody waits for more than the queue holds.
     """
 
-    queue: deque[LogEntry]
+    queue: deque[LogEntry]  # type: ignore[assignment]  # what the stdlib asks of a queue, we override
 
     def __init__(
         self,

@@ -171,7 +171,7 @@ class _PooledTransport(httpx.BaseTransport):
                 extensions={"timeout": {"pool": 1.0}},
             )
         )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
 
     def close(self) -> None:
         self._pool.close()
@@ -180,16 +180,14 @@ class _PooledTransport(httpx.BaseTransport):
 class _Body(httpx.SyncByteStream):
     """The body of an answer, as it arrives."""
 
-    def __init__(self, stream: Iterable[bytes]) -> None:
-        self._stream = stream
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._stream)
+        return self._answer.iter_stream()
 
     def close(self) -> None:
-        close = getattr(self._stream, "close", None)
-        if close is not None:
-            close()
+        self._answer.close()
 
 
 class _DeadlineBackend(httpcore.SyncBackend):

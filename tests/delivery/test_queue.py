@@ -96,8 +96,12 @@ def test_a_full_queue_lets_the_listener_run_before_anything_is_dropped() -> None
     bench.log("a", "b", "c")
 
     def listener_runs() -> bool:
-        threading.Thread(target=lambda: (bench.queue.clear(), bench.handler.moved())).start()
+        threading.Thread(target=take).start()
         return True
+
+    def take() -> None:
+        bench.queue.clear()
+        bench.handler.moved()
 
     bench.on_wake = listener_runs
     bench.log("d")

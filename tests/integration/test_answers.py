@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 
@@ -38,7 +39,7 @@ class SkippingClock(FakeClock):
     def time(self) -> float:
         return time.time() + self.now_offset
 
-    @property  # type: ignore[override]  # the fake's is a plain number
+    @property
     def now(self) -> float:
         return self.monotonic()
 
@@ -101,7 +102,7 @@ LOST_OR_NOT: dict[str, Callable[[], Behaviour]] = {
     "answer trickles": lambda: behaviours.trickle(0.05),
     "hangs": behaviours.hang,
     "hangs after it stored the batch": lambda: behaviours.hang(stored=True),
-    **{str(code): (lambda code=code: answer(code)) for code in (408, 409, 425, 429, 502, 503, 504)},
+    **{str(code): partial(answer, code) for code in (408, 409, 425, 429, 502, 503, 504)},
     "504 after it stored the batch": lambda: behaviours.store_then_answer(504),
 }
 
