@@ -39,6 +39,3 @@ class Reporter:
         except Exception:  # noqa: BLE001 - see above
             return
 
-    def forget(self, kind: str) -> None:
-        """The trouble is over: the next of its kind is news and is printed at once."""
-        self._said.pop(kind, None)

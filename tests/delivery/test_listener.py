@@ -1,0 +1,191 @@
+"""When a batch is cut from the queue, and what becomes of it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from logcollector_handler.delivery.pipeline import Pipeline
+from logcollector_handler.settings import Settings
+from logcollector_handler.wire.record import EntryBuilder
+from tests.delivery.fakes import FakeClock, ScriptedTransport, no_connection
+
+
+class Bench:
+    def __init__(self, **changes: Any) -> None:
+        self.settings = replace(Settings(), **changes)
+        self.clock = FakeClock()
+        self.transport = ScriptedTransport()
+        builder = EntryBuilder(
+            service="shop",
+            environment="test",
+            service_version="1",
+            log_type="BACKEND",
+            redact=(),
+            max_record_bytes=self.settings.max_record_bytes,
+        )
+        self.pipeline = Pipeline(self.settings, builder, self.clock, lambda *_: self.transport)
+        self.pipeline._start = lambda: True  # type: ignore[method-assign]  # the test does the threads' work
+
+    def log(self, *messages: str, level: int = logging.INFO) -> None:
+        for message in messages:
+            self.pipeline.handler.emit(logging.LogRecord("shop", level, __file__, 1, message, None, None))
+            if level >= self.settings.flush_level:
+                self.pipeline.urge()
+
+    def listen(self) -> float | None:
+        entries, delay = self.pipeline.listener.collect()
+        if entries:
+            self.pipeline.listener.handle(entries)
+        return delay
+
+    def send(self) -> None:
+        while self.pipeline.sender.step() == 0.0:
+            pass
+
+    @property
+    def batches(self) -> list[list[str]]:
+        self.send()
+        return [request.messages for request in self.transport.requests]
+
+
+def test_a_full_batch_goes_at_once() -> None:
+    bench = Bench(batch_size=3)
+    bench.log("a", "b", "c", "d")
+    assert bench.listen() == 0.0
+    assert bench.batches == [["a", "b", "c"]]
+    assert bench.listen() == bench.settings.flush_interval
+
+
+def test_a_record_waits_for_its_batch_no_longer_than_flush_interval() -> None:
+    bench = Bench(flush_interval=2.0)
+    bench.log("a")
+    assert bench.listen() == 2.0
+    bench.clock.advance(1.5)
+    bench.log("b")
+    assert bench.listen() == 0.5
+    bench.clock.advance(0.5)
+    bench.listen()
+    assert bench.batches == [["a", "b"]]
+
+
+def test_an_urgent_record_takes_those_before_it_along() -> None:
+    bench = Bench()
+    bench.log("a")
+    bench.listen()
+    bench.log("b", level=logging.ERROR)
+    bench.listen()
+    assert bench.batches == [["a", "b"]]
+
+
+def test_an_empty_queue_waits_until_it_is_woken() -> None:
+    assert Bench().listen() is None
+
+
+def test_while_the_sender_is_busy_age_and_urgency_do_not_make_small_batches() -> None:
+    bench = Bench(batch_size=5)
+    bench.transport.rule = no_connection
+    bench.log("first", level=logging.ERROR)
+    bench.listen()
+    for message in "abc":
+        bench.log(message, level=logging.ERROR)
+        bench.clock.advance(10)
+        assert bench.listen() is None
+    bench.log("d", "e")
+    bench.listen()
+    assert bench.batches == [["first"]]
+    assert len(bench.pipeline._outbox) == 2
+
+
+def test_a_batch_that_is_too_large_becomes_several() -> None:
+    bench = Bench(max_batch_bytes=2048, max_record_bytes=1024)
+    bench.log(*(str(number) + "x" * 500 for number in range(6)))
+    bench.listen()
+    bench.clock.advance(2)
+    bench.listen()
+    batches = bench.batches
+    assert [len(batch) for batch in batches] == [2, 2, 2]
+    assert all(len(request.body) <= 2048 for request in bench.transport.requests)
+
+
+def test_a_queue_that_is_shorter_than_a_batch_still_makes_batches() -> None:
+    bench = Bench(batch_size=1000, max_queue_size=10)
+    for number in range(50):
+        bench.log(str(number))
+        if len(bench.pipeline.handler.queue) >= 10:
+            bench.listen()
+    assert bench.pipeline.stats().dropped == {}
+
+
+def test_an_error_while_encoding_is_counted_and_the_next_batch_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench(batch_size=2)
+    bench.log("a", "b", "c", "d")
+    module = sys.modules["logcollector_handler.delivery.listener"]
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "encode_lines", lambda *_: 1 / 0)
+        bench.listen()
+    bench.listen()
+    notice, *rest = bench.batches[0]
+    assert "2 log records were lost" in notice
+    assert rest == ["c", "d"]
+    stats = bench.pipeline.stats()
+    assert (stats.accepted, stats.delivered, stats.dropped["internal_error"]) == (4, 2, 2)
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_notice_of_losses_comes_first_in_the_next_batch_and_only_once() -> None:
+    bench = Bench(max_queue_size=2, overflow="drop_newest", batch_size=2)
+    bench.pipeline.handler.waited = True
+    bench.log("a", "b", "c", "d")
+    bench.listen()
+    bench.log("e", "f")
+    bench.listen()
+    first, second = bench.batches
+    assert first == ["2 log records were lost: 2 because the queue was full", "a", "b"]
+    assert second == ["e", "f"]
+    assert bench.pipeline.stats().delivered == 4
+
+
+def test_a_flush_is_over_when_the_last_record_before_it_is_out_and_not_before() -> None:
+    bench = Bench(batch_size=2)
+    bench.log("a", "b", "c", "d", "e")
+    for _ in range(2):
+        assert not bench.pipeline.flush(0.0)
+        bench.listen()
+        bench.send()
+    assert not bench.pipeline.flush(0.0)
+    bench.listen()
+    assert not bench.pipeline.flush(0.0), "it is in the outbox"
+    bench.send()
+    bench.log("f")
+    assert bench.pipeline._settled(5)
+
+
+def test_a_flush_during_which_something_was_dropped_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.log("a")
+
+    def wait(holds: Callable[[], bool], seconds: float) -> bool:
+        bench.pipeline._ledger.overflow("queue_full", from_front=False)
+        bench.listen()
+        bench.send()
+        return holds()
+
+    monkeypatch.setattr(bench.pipeline.sender.settled, "wait", wait)
+    assert not bench.pipeline.flush(1.0)
+    assert bench.pipeline.stats().pending == 0
+
+
+def test_entries_are_let_go_when_their_batch_is_made() -> None:
+    bench = Bench(batch_size=1)
+    bench.log("a")
+    entries, _ = bench.pipeline.listener.collect()
+    bench.pipeline.listener.handle(entries)
+    assert entries == []

@@ -1,0 +1,98 @@
+"""The outbox in memory: order, room, and what may go when there is none."""
+
+from __future__ import annotations
+
+from logcollector_handler.delivery.batch import Batch, BatchIds, make_batch
+from logcollector_handler.delivery.outbox import MemoryOutbox
+from tests.delivery.fakes import line
+
+
+def batch(name: str, size: int = 100, ordinal: int = 0) -> Batch:
+    made = make_batch(name, [line("x")], False, ordinal)
+    made.body = b"x" * size
+    return made
+
+
+def test_the_oldest_that_is_not_set_aside_is_next() -> None:
+    outbox = MemoryOutbox(1000)
+    first, second = batch("a"), batch("b")
+    outbox.put(first)
+    outbox.put(second)
+    assert outbox.next() is first
+    first.aside = True
+    assert outbox.next() is second
+    second.aside = True
+    assert outbox.next() is None
+    assert len(outbox) == 2
+
+
+def test_without_room_the_oldest_go() -> None:
+    outbox = MemoryOutbox(300)
+    batches = [batch(name) for name in "abcde"]
+    evicted = [gone for each in batches for gone in outbox.put(each)]
+    assert [each.id for each in evicted] == ["a", "b"]
+    assert outbox.next() is batches[2]
+
+
+def test_what_is_in_flight_never_goes() -> None:
+    outbox = MemoryOutbox(200)
+    flying, second, third = batch("a"), batch("b"), batch("c")
+    outbox.put(flying)
+    assert outbox.begin(flying)
+    outbox.put(second)
+    assert outbox.put(third) == [second]
+    outbox.end(flying)
+    assert outbox.put(batch("d")) == [flying]
+
+
+def test_the_batch_that_comes_is_not_the_one_that_goes() -> None:
+    outbox = MemoryOutbox(50)
+    assert outbox.put(batch("a", 100)) == []
+    assert [each.id for each in outbox.put(batch("b", 100))] == ["a"]
+
+
+def test_room_is_given_back() -> None:
+    outbox = MemoryOutbox(300)
+    first = batch("a", 300)
+    outbox.put(first)
+    assert outbox.remove(first)
+    assert not outbox.remove(first)
+    second = batch("b", 300)
+    assert outbox.put(second) == []
+    outbox.replace(second, [batch("b.0", 100), batch("b.1", 100)])
+    assert outbox.put(batch("c", 100)) == []
+    assert [each.id for each in outbox.clear()] == ["b.0", "b.1", "c"]
+    assert outbox.put(batch("d", 300)) == []
+
+
+def test_a_batch_that_went_cannot_be_begun_or_replaced() -> None:
+    outbox = MemoryOutbox(100)
+    first = batch("a")
+    outbox.put(first)
+    outbox.put(batch("b"))
+    assert not outbox.begin(first)
+    assert not outbox.replace(first, [batch("a.0")])
+    assert len(outbox) == 1
+
+
+def test_successors_take_the_place_of_what_they_replace() -> None:
+    outbox = MemoryOutbox(1000)
+    first = batch("a")
+    outbox.put(first)
+    outbox.put(batch("b"))
+    outbox.replace(first, [batch("a.0"), batch("a.1")])
+    assert [each.id for each in outbox.clear()] == ["a.0", "a.1", "b"]
+
+
+def test_it_knows_whether_something_older_is_left() -> None:
+    outbox = MemoryOutbox(1000)
+    outbox.put(batch("a", ordinal=10))
+    assert outbox.holds_before(11)
+    assert not outbox.holds_before(10)
+
+
+def test_ids_sort_as_they_were_drawn_and_nobody_else_draws_them() -> None:
+    ids, others = BatchIds(1_700_000_000.0), BatchIds(1_700_000_000.0)
+    drawn = [ids.draw() for _ in range(1000)]
+    assert drawn == sorted(drawn)
+    assert not set(drawn) & {others.draw() for _ in range(1000)}

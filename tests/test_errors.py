@@ -1,0 +1,48 @@
+"""The one way out for internal trouble: rate limited, counted, and never in the way."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from logcollector_handler.errors import REPEAT_AFTER, Reporter
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_kind_of_trouble_is_said_once_a_minute_and_then_with_a_count(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    reporter = Reporter(clock)
+    for _ in range(5):
+        reporter.say("away", "the server is away")
+    assert capsys.readouterr().err == "logcollector-handler: the server is away\n"
+    clock.now += REPEAT_AFTER
+    reporter.say("away", "still away")
+    assert capsys.readouterr().err == ("logcollector-handler: still away (4 more like this since the last message)\n")
+
+
+def test_kinds_do_not_hold_each_other_back(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Reporter(Clock())
+    reporter.say("a", "one")
+    reporter.say("b", "two")
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+class Broken:
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        raise ValueError("closed")
+
+
+@pytest.mark.parametrize("stderr", [None, Broken()])
+def test_a_stderr_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatch, stderr: object) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr)
+    Reporter(Clock()).say("a", "one")
