@@ -145,6 +145,14 @@ class _ThreadServer(uvicorn.Server):
         await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Python 3.10 loses a connection that was accepted but has no transport yet when its server is closed. So
+        # first nothing more is accepted, then what was accepted gets its transport and its protocol.
+        for sock in sockets or []:
+            # Windows accepts in another way.
+            with suppress(NotImplementedError):
+                self._loop.remove_reader(sock)
+        for _ in range(3):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):

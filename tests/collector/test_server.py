@@ -183,7 +183,8 @@ def has_ended(sock: socket.socket) -> bool:
 def listens(server: BackgroundServer) -> bool:
     try:
         connect(server).close()
-    except ConnectionRefusedError:
+    except ConnectionError:
+        # Refused, or reset when the listener is closed just then.
         return False
     return True
 
