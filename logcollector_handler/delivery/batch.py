@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -101,7 +101,7 @@ class BatchIds:
     """
 
     def __init__(self, now: float) -> None:
-        self._prefix = f"{int(now * 1000):012x}-{secrets.token_hex(8)}"
+        self._prefix = f"{int(now * 1000):012x}-{os.urandom(8).hex()}"
         self._numbers = itertools.count(1)
 
     def draw(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final
 
@@ -70,6 +69,9 @@ def retry_after(value: str | None, now: float) -> float | None:
     try:
         seconds = float(int(value))
     except ValueError:
+        # Imported where a server sends a date, which is rare: `email` is not for free.
+        from email.utils import parsedate_to_datetime
+
         try:
             seconds = parsedate_to_datetime(value).timestamp() - now
         except (ValueError, TypeError, OverflowError):
