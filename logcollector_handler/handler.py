@@ -48,6 +48,11 @@ class LogCollectorHandler(logging.Handler):
         headers: sent with every request. Values are never shown. Default none.
         verify: verify TLS certificates (default true), or the path of a CA file or directory.
         proxy: URL of a proxy. Default: that of the environment (`HTTPS_PROXY`, `NO_PROXY` …).
+        spool_dir: a directory in which batches wait as files, so that they survive the process. Default none.
+        durability: with `spool_dir`: `batch` (default), or `record`: every record is in a file when the
+            logging call returns.
+        fsync: with `spool_dir`: what is written has reached the disk itself, against loss of power. Default false.
+        max_spool_bytes: of the files for one server, in bytes. Default 1 GiB.
         redact: names of fields whose values are masked, at any depth of `metadata`. Default: common names of secrets.
 
     Raises:
@@ -79,6 +84,10 @@ class LogCollectorHandler(logging.Handler):
         headers: Mapping[str, str] | None = None,
         verify: bool | str | None = None,
         proxy: str | None = None,
+        spool_dir: str | None = None,
+        durability: str | None = None,
+        fsync: bool | None = None,
+        max_spool_bytes: int | None = None,
         redact: Sequence[str] | None = None,
     ) -> None:
         given = dict(locals())

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from .wire.schema import ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, TEXT_LIMI
 
 PREFIX: Final = "LOGCOLLECTOR_"
 OVERFLOWS: Final = ("drop_oldest", "drop_newest", "block")
+DURABILITIES: Final = ("batch", "record")
 MIB: Final = 1024 * 1024
 
 
@@ -57,11 +59,19 @@ class Settings:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     verify: bool | str = True
     proxy: str | None = None
+    spool_dir: str | None = None
+    durability: str = "batch"
+    fsync: bool = False
+    max_spool_bytes: int = 1024 * MIB
     redact: tuple[str, ...] = DEFAULT_REDACT
 
     def __post_init__(self) -> None:
         if self.max_record_bytes > self.max_batch_bytes:
             raise _error("max_record_bytes", self.max_record_bytes, f"max_batch_bytes ({self.max_batch_bytes}) at most")
+        if self.durability == "record" and self.spool_dir is None:
+            raise _error("durability", self.durability, "batch, unless spool_dir is set")
+        if self.fsync and self.spool_dir is None:
+            raise _error("fsync", self.fsync, "false, unless spool_dir is set")
         if self.max_batch_bytes > self.max_buffer_bytes:
             raise _error("max_batch_bytes", self.max_batch_bytes, f"max_buffer_bytes ({self.max_buffer_bytes}) at most")
 
@@ -258,6 +268,14 @@ def _verify(name: str, value: Any) -> bool | str:
     raise _error(name, value, "true, false, or the path of a CA file or directory that exists")
 
 
+def _directory(name: str, value: Any) -> str:
+    if sys.platform == "win32":
+        raise _error(name, value, "nothing on Windows: the spool needs POSIX file locks")
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise _error(name, value, "the path of a directory")
+    return os.path.abspath(os.path.expanduser(os.fspath(value)))
+
+
 def _names(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, list | tuple | set | frozenset):
         raise _error(name, value, "a list of names")
@@ -289,6 +307,10 @@ _READERS: Final[Mapping[str, _Reader]] = MappingProxyType(
         "headers": _headers,
         "verify": _verify,
         "proxy": _url("http", "https", "socks5", "socks5h"),
+        "spool_dir": _directory,
+        "durability": _one_of(*DURABILITIES),
+        "fsync": _flag,
+        "max_spool_bytes": _whole(1024),
         "redact": _names,
     }
 )

@@ -17,6 +17,8 @@ DROP_REASONS: Mapping[str, str] = MappingProxyType(
     {
         "queue_full": "the queue was full",
         "buffer_full": "the buffer of unsent batches was full",
+        "spool_full": "the spool was full",
+        "spool_damaged": "their file in the spool was damaged or removed",
         "shutdown": "the process ended before they could be sent",
         "internal_error": "the handler failed on them",
     }
@@ -37,13 +39,16 @@ class Stats:
     Attributes:
         accepted: records that passed level and filters, also when dropped later.
         delivered: records in batches that the server answered with 2xx.
-        dropped: records given up, by reason: `queue_full`, `buffer_full`, `shutdown`, `internal_error`.
+        dropped: records given up, by reason: `queue_full`, `buffer_full`, `spool_full`, `spool_damaged`,
+            `shutdown`, `internal_error`.
         dead_lettered: records that the server refused on their own.
         pending: records in memory that are neither of these yet.
         batches: batches delivered.
         requests: requests made, also those that failed.
         encoded_bytes: size of the delivered batches before compression, in bytes.
         sent_bytes: size of the delivered batches as sent, in bytes.
+        adopted: records that another process left in the spool and that were settled here, by what became of
+            them: `delivered`, `dead_lettered`, `dropped`. They are in none of the other counts.
     """
 
     accepted: int = 0
@@ -55,6 +60,7 @@ class Stats:
     requests: int = 0
     encoded_bytes: int = 0
     sent_bytes: int = 0
+    adopted: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Ledger:
@@ -77,6 +83,7 @@ class Ledger:
         self._delivered = 0
         self._dead_lettered = 0
         self._dropped: Counter[str] = Counter()
+        self._adopted: Counter[str] = Counter()
         self._unreported: Counter[str] = Counter()
         self._batches = 0
         self._requests = 0
@@ -113,28 +120,37 @@ class Ledger:
         with self.lock:
             self._requests += 1
 
-    def deliver(self, count: int, encoded_bytes: int, sent_bytes: int) -> None:
+    def deliver(self, count: int, encoded_bytes: int, sent_bytes: int, *, adopted: bool = False) -> None:
         """A batch with that many records was delivered."""
         with self.lock:
+            if adopted:
+                self._adopted["delivered"] += count
+                return
             self._in_batches -= count
             self._delivered += count
             self._batches += 1
             self._encoded_bytes += encoded_bytes
             self._sent_bytes += sent_bytes
 
-    def drop(self, reason: str, count: int) -> None:
+    def drop(self, reason: str, count: int, *, adopted: bool = False) -> None:
         """Records that had left the queue were given up."""
         with self.lock:
+            self._unreported[reason] += count
+            if adopted:
+                self._adopted["dropped"] += count
+                return
             self._in_batches -= count
             self._dropped[reason] += count
-            self._unreported[reason] += count
 
-    def bury(self, count: int) -> None:
+    def bury(self, count: int, *, adopted: bool = False) -> None:
         """Records were dead-lettered."""
         with self.lock:
+            self._unreported[REFUSED] += count
+            if adopted:
+                self._adopted["dead_lettered"] += count
+                return
             self._in_batches -= count
             self._dead_lettered += count
-            self._unreported[REFUSED] += count
 
     def take_losses(self) -> dict[str, int]:
         """Losses that no batch has told the server of yet, by reason; from now on they count as told."""
@@ -164,4 +180,5 @@ class Ledger:
                 requests=self._requests,
                 encoded_bytes=self._encoded_bytes,
                 sent_bytes=self._sent_bytes,
+                adopted=MappingProxyType(dict(self._adopted)),
             )

@@ -20,9 +20,11 @@ class Batch:
     """
 
     id: str
-    #: As it is posted: compressed, if `compressed`.
-    body: bytes
+    #: As it is posted: compressed, if `compressed`. None when it lies in a file of that name.
+    body: bytes | None
     compressed: bool
+    #: Size of the body as it is posted.
+    size: int
     #: Size of the body before compression.
     encoded_bytes: int
     #: Records in it; what the ledger counts.
@@ -33,6 +35,8 @@ class Batch:
     losses: Mapping[str, int]
     #: How many records had left the queue before its first.
     ordinal: int
+    #: It was left behind by another process; what is counted of it is counted apart.
+    adopted: bool = False
 
     # How it went so far.
     in_flight: bool = False
@@ -55,22 +59,24 @@ class Batch:
     #: It had its one attempt at exit.
     tried_at_exit: bool = False
 
-    def lines(self) -> list[bytes]:
-        """The encoded entries."""
-        return split_body(decompress(self.body) if self.compressed else self.body)
+    def lines(self, body: bytes) -> list[bytes]:
+        """The encoded entries of its body."""
+        return split_body(decompress(body) if self.compressed else body)
 
-    def children(self) -> tuple[Batch, Batch]:
+    def children(self, body: bytes) -> tuple[Batch, Batch]:
         """The two halves, as `<id>.0` and `<id>.1`. The batch must hold two entries or more."""
-        lines = self.lines()
+        lines = self.lines(body)
         middle = len(lines) // 2
-        return (
-            make_batch(f"{self.id}.0", lines[:middle], self.compressed, self.ordinal, self.losses),
-            make_batch(f"{self.id}.1", lines[middle:], self.compressed, self.ordinal),
-        )
+        first = make_batch(f"{self.id}.0", lines[:middle], self.compressed, self.ordinal, self.losses)
+        second = make_batch(f"{self.id}.1", lines[middle:], self.compressed, self.ordinal)
+        first.adopted = second.adopted = self.adopted
+        return first, second
 
-    def uncompressed(self, new_id: str) -> Batch:
+    def uncompressed(self, body: bytes, new_id: str) -> Batch:
         """The same entries in a plain body; another body, hence another id."""
-        return make_batch(new_id, self.lines(), False, self.ordinal, self.losses)
+        made = make_batch(new_id, self.lines(body), False, self.ordinal, self.losses)
+        made.adopted = self.adopted
+        return made
 
 
 def make_batch(
@@ -81,12 +87,14 @@ def make_batch(
     losses: Mapping[str, int] = MappingProxyType({}),
 ) -> Batch:
     """A batch of encoded entries. With losses its first entry is the notice of them, and is no record."""
-    body = join_lines(lines)
+    plain = join_lines(lines)
+    body = compress(plain) if compressed else plain
     return Batch(
         id=batch_id,
-        body=compress(body) if compressed else body,
+        body=body,
         compressed=compressed,
-        encoded_bytes=len(body),
+        size=len(body),
+        encoded_bytes=len(plain),
         count=len(lines) - bool(losses),
         entries=len(lines),
         losses=losses,
@@ -101,9 +109,10 @@ class BatchIds:
     """
 
     def __init__(self, now: float) -> None:
-        self._prefix = f"{int(now * 1000):012x}-{os.urandom(8).hex()}"
+        #: What all of them begin with.
+        self.owner = f"{int(now * 1000):012x}-{os.urandom(8).hex()}"
         self._numbers = itertools.count(1)
 
     def draw(self) -> str:
         """The next id."""
-        return f"{self._prefix}-{next(self._numbers):08x}"
+        return f"{self.owner}-{next(self._numbers):08x}"

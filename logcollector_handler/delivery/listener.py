@@ -171,8 +171,7 @@ class BatchListener(QueueListener):
                 del lines[:fitting]
                 losses = {}
                 left -= batch.count
-                for evicted in self._outbox.put(batch):
-                    self._sender.give_up(evicted, "buffer_full")
+                self._outbox.put(batch)
                 self._sender.wake()
         except Exception as error:  # noqa: BLE001 - whatever it is, the records behind these must go on
             self._ledger.drop("internal_error", left)

@@ -19,11 +19,11 @@ from logcollector_handler.wire.schema import LogEntry
 
 from . import lifecycle
 from .answer import Transport
-from .batch import BatchIds
+from .batch import Batch, BatchIds
 from .clock import Clock, Waiters
 from .guards import is_interruption, is_own_thread, own_work
 from .listener import BatchListener
-from .outbox import MemoryOutbox
+from .outbox import MemoryOutbox, Outbox
 from .queue import RecordQueueHandler
 from .sender import Sender
 
@@ -46,8 +46,8 @@ class Pipeline:
         self._reporter = Reporter(clock.monotonic)
         self._queue: deque[LogEntry] = deque()
         self._ledger = Ledger(self._queue.__len__)
-        self._outbox = MemoryOutbox(settings.max_buffer_bytes)
         ids = BatchIds(clock.time())
+        self._outbox = self._make_outbox(ids.owner)
         self.sender = Sender(
             settings=settings,
             outbox=self._outbox,
@@ -91,6 +91,29 @@ class Pipeline:
         self._exit_left = 0.0
         # Held by the thread that does the threads' work itself, at exit.
         self._pumping = threading.Lock()
+
+    def _make_outbox(self, owner: str) -> Outbox:
+        settings = self._settings
+
+        def give_up(batch: Batch, reason: str) -> None:
+            self.sender.give_up(batch, reason)
+
+        if settings.spool_dir is None:
+            return MemoryOutbox(settings.max_buffer_bytes, give_up)
+        # Here, because Windows has no fcntl.
+        from .spool import SpoolOutbox
+
+        return SpoolOutbox(
+            root=settings.spool_dir,
+            server_url=settings.server_url,
+            max_bytes=settings.max_spool_bytes,
+            max_memory=settings.max_buffer_bytes,
+            owner=owner,
+            fsync=settings.fsync,
+            give_up=give_up,
+            reporter=self._reporter,
+            clock=self._clock,
+        )
 
     def stats(self) -> Stats:
         """What became of the records so far."""
@@ -162,6 +185,7 @@ class Pipeline:
             if not self._exiting:
                 lifecycle.unwatch(self)
         self.sender.close()
+        self._outbox.close()
         self._ended.notify()
         return True
 
@@ -267,6 +291,7 @@ class Pipeline:
             elif self.sender.step() != 0.0 and not self._queue:
                 break
         self.sender.close()
+        self._outbox.close()
         self._exit_left = max(0.0, self._exit_left - (self._clock.monotonic() - start))
 
     def _drop_rest(self) -> None:
@@ -280,3 +305,4 @@ class Pipeline:
     def abandon(self) -> None:
         """In a forked child: this pipeline is the parent's. Let go of it without touching what it shares."""
         self.sender.abandon()
+        self._outbox.abandon()

@@ -117,7 +117,7 @@ class Sender:
 
     def give_up(self, batch: Batch, reason: str) -> None:
         """A batch that left the outbox unsent is dropped."""
-        self._ledger.drop(reason, batch.count)
+        self._ledger.drop(reason, batch.count, adopted=batch.adopted)
         self._ledger.return_losses(batch.losses)
         self.settled.notify()
 
@@ -138,6 +138,7 @@ class Sender:
             Seconds until something may be due: 0 for now, None for when woken.
         """
         now = self._clock.monotonic()
+        next_look = self._outbox.look() if self._exit_at is None else None
         if self._exit_at is None and now < self._hold:
             return self._hold - now
         batch = self._choose(now)
@@ -146,9 +147,10 @@ class Sender:
                 # Nothing else is left to try, and they were too few to doubt the configuration.
                 self._bury_refused()
                 return 0.0
-            if self._exit_at is not None or not self._aside:
+            if self._exit_at is not None:
                 return None
-            return max(0.0, min(batch.not_before for batch in self._aside) - now)
+            due = [max(0.0, batch.not_before - now) for batch in self._aside]
+            return min(due + ([] if next_look is None else [next_look]), default=None)
         with own_work():
             self._attempt(batch, now)
         return 0.0
@@ -184,7 +186,8 @@ class Sender:
     # One request
 
     def _attempt(self, batch: Batch, now: float) -> None:
-        if not self._outbox.begin(batch):
+        body = self._outbox.begin(batch)
+        if body is None:
             self._forget(batch)
             return
         self._request += 1
@@ -192,7 +195,7 @@ class Sender:
         if self._transport is None:
             self._transport = self._connect()
         seconds = self._settings.timeout if self._exit_at is None else min(self._settings.timeout, self._exit_at - now)
-        answer = self._transport.post(batch.id, batch.body, batch.compressed, seconds)
+        answer = self._transport.post(batch.id, body, batch.compressed, seconds)
         self._outbox.end(batch)
         self._settle(batch, answer)
         self.settled.notify()
@@ -233,7 +236,7 @@ class Sender:
         self._refusals = 0
         self._forget(batch)
         if self._outbox.remove(batch):
-            self._ledger.deliver(batch.count, batch.encoded_bytes, len(batch.body))
+            self._ledger.deliver(batch.count, batch.encoded_bytes, batch.size, adopted=batch.adopted)
         if answer.count not in (None, batch.entries):
             self._say(
                 "count",
@@ -297,7 +300,10 @@ class Sender:
 
     def _resend_plain(self, batch: Batch) -> None:
         self.compressing = False
-        plain = batch.uncompressed(self._new_id())
+        body = self._outbox.read(batch)
+        if body is None:
+            return
+        plain = batch.uncompressed(body, self._new_id())
         plain.aside = batch.aside
         if self._outbox.replace(batch, [plain]) and batch.aside:
             self._aside[self._aside.index(batch)] = plain
@@ -344,7 +350,10 @@ class Sender:
             self._bury(suspect, "the server fails on it, and only on it")
 
     def _split(self, batch: Batch) -> None:
-        children = batch.children()
+        body = self._outbox.read(batch)
+        if body is None:
+            return
+        children = batch.children(body)
         for child in children:
             # The halves of a suspect go among the others, and one failure more is enough to split them again.
             # A record that stands alone gets all of its attempts.
@@ -358,14 +367,13 @@ class Sender:
             self._forget(batch)
 
     def _bury(self, batch: Batch, reason: str) -> None:
-        if not self._outbox.remove(batch):
+        body = self._outbox.read(batch)
+        if body is None or not self._outbox.bury(batch):
             return
         if batch.count:
-            self._ledger.bury(batch.count)
-            self._reporter.say(
-                "refused",
-                f"a record was given up, because {self._server} refused it ({reason}): {_name(batch)}",
-            )
+            self._ledger.bury(batch.count, adopted=batch.adopted)
+            name = _name(batch.lines(body)[0])
+            self._reporter.say("refused", f"a record was given up, because {self._server} refused it ({reason}): {name}")
         self.settled.notify()
 
     # Waiting and telling
@@ -388,9 +396,9 @@ class Sender:
             self._reporter.say(kind, message)
 
 
-def _name(batch: Batch) -> str:
-    """A lone record, in so many words that a person finds it again."""
-    entry = msgspec.json.decode(batch.lines()[0])
+def _name(line: bytes) -> str:
+    """A record, in so many words that a person finds it again."""
+    entry = msgspec.json.decode(line)
     message = " ".join(str(entry["message"]).split())
     if len(message) > 100:
         message = f"{message[:99]}…"

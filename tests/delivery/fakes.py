@@ -117,7 +117,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.reporter = Reporter(self.clock.monotonic)
         self.ledger = Ledger(lambda: 0)
-        self.outbox = MemoryOutbox(self.settings.max_buffer_bytes)
+        self.outbox = MemoryOutbox(self.settings.max_buffer_bytes, lambda *gone: self.sender.give_up(*gone))
         self.idle = 0
         self._ids = iter(range(1, 1_000_000))
         self.sender = Sender(
@@ -139,8 +139,7 @@ class Bench:
         notice = [line("notice")] if losses else []
         batch = make_batch(batch_id, notice + [line(each) for each in messages], False, 0, losses or {})
         self.ledger.take(batch.count)
-        for evicted in self.outbox.put(batch):
-            self.sender.give_up(evicted, "buffer_full")
+        self.outbox.put(batch)
         return batch
 
     def step(self) -> float | None:

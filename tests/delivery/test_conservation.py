@@ -194,7 +194,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def in_outbox(self) -> list[dict[str, Any]]:
         batches = list(self.pipeline._outbox._batches.values())
         # The first entry of a batch with losses tells of them and is no record.
-        return [json.loads(line) for batch in batches for line in batch.lines()[bool(batch.losses) :]]
+        return [json.loads(line) for batch in batches for line in batch.lines(batch.body or b"")[bool(batch.losses) :]]
 
     @invariant()
     def counts_add_up(self) -> None:

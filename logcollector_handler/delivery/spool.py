@@ -1,0 +1,432 @@
+"""The spool: an outbox of files, one a batch, which survive the process and are shared by many.
+
+    <spool_dir>/<destination>/
+        <id>.json      a batch, exactly the body that is posted; <id>.json.gz when it is compressed
+        <owner>.lock   held by the process whose ids begin with <owner>, for as long as it lives
+        dead/          records that the server refused, as bodies
+
+A file appears under its name complete (written aside and renamed) and disappears when it is settled. The name
+is the idempotency key, so whoever sends it after a crash sends it under the same key. The destination
+is in the path: a process never sees what another server is to get.
+
+An owner that died no longer holds its lock: the next process that looks takes the lock and the files over. The
+lock is one of `fcntl`, which a forked child does not inherit, so it never outlives its owner.
+
+Where the disk does not take a batch, the batch waits in memory, and that is said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import stat
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ..errors import Reporter
+from ..wire.codec import decompress, split_body
+from .batch import Batch
+from .clock import Clock
+from .outbox import GiveUp, MemoryOutbox, in_place
+
+#: Seconds between two looks for what other processes left behind.
+LOOK_EVERY: Final = 10.0
+#: The ordinal of adopted batches: no flush waits for them.
+_NOBODY_WAITS: Final = 1 << 62
+
+_OWNER = r"[0-9a-f]{12}-[0-9a-f]{16}"
+_FILE = re.compile(rf"(?P<id>(?P<owner>{_OWNER})-[0-9a-f]{{8}}(?:\.[01])*)\.json(?P<gz>\.gz)?")
+_LOCK = re.compile(rf"(?P<owner>{_OWNER})\.lock")
+_TEMPORARY = re.compile(rf"(?P<owner>{_OWNER})-[0-9a-f]{{8}}.*\.tmp")
+
+# Owners in this very process. `fcntl` grants a process its own locks again, and gives one up when any
+# descriptor of the file is closed: these files are never opened a second time.
+_own: set[str] = set()
+_own_lock = threading.Lock()
+
+
+class SpoolOutbox(MemoryOutbox):
+    """Batches in files, up to a number of bytes in the whole of the destination's directory.
+
+    Args:
+        root: the spool directory; made if it is missing, for its owner alone.
+        server_url: the destination.
+        max_bytes: of all files of the destination, other processes' and dead letters included.
+        max_memory: of the batches that the disk did not take, in bytes.
+        owner: what the ids of this process's batches begin with.
+        fsync: a batch has reached the disk itself before it counts as kept.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        server_url: str,
+        max_bytes: int,
+        max_memory: int,
+        owner: str,
+        fsync: bool,
+        give_up: GiveUp,
+        reporter: Reporter,
+        clock: Clock,
+    ) -> None:
+        super().__init__(max_memory, give_up)
+        self.directory = Path(root) / destination(server_url)
+        self._max_spool = max_bytes
+        self._owner = owner
+        self._fsync = fsync
+        self._reporter = reporter
+        self._clock = clock
+        self._next_look = clock.monotonic()
+        # Guarded by `_lock`, as what the memory's outbox has.
+        self._adopted: dict[str, Batch] = {}
+        self._disk_bytes = 0
+        # Of others and of the dead, when we looked last.
+        self._other_bytes = 0
+        # Owners whose lock we hold.
+        self._held: dict[str, int] = {}
+
+    # The interface
+
+    def put(self, batch: Batch) -> None:
+        if self._keep(batch):
+            with self._lock:
+                self._batches[batch.id] = batch
+        else:
+            super().put(batch)
+
+    def next(self) -> Batch | None:
+        with self._lock:
+            for batches in (self._adopted, self._batches):
+                for batch in batches.values():
+                    if not batch.aside:
+                        return batch
+        return None
+
+    def __len__(self) -> int:
+        return len(self._batches) + len(self._adopted)
+
+    def begin(self, batch: Batch) -> bytes | None:
+        with self._lock:
+            if batch.id not in self._shelf(batch):
+                return None
+            batch.in_flight = True
+        body = self.read(batch)
+        if body is None:
+            self._damaged(batch)
+        return body
+
+    def read(self, batch: Batch) -> bytes | None:
+        if batch.body is not None:
+            return batch.body
+        try:
+            body = _read(self._path(batch))
+            if len(body) != batch.size:
+                return None
+            if batch.adopted and not batch.entries:
+                batch.entries = batch.count = len(split_body(decompress(body) if batch.compressed else body))
+        except Exception:  # noqa: BLE001 - gone, unreadable, torn or no batch at all: it cannot be sent
+            return None
+        return body
+
+    def remove(self, batch: Batch) -> bool:
+        with self._lock:
+            if self._shelf(batch).pop(batch.id, None) is None:
+                return False
+            self._forget_bytes(batch)
+        if batch.body is None:
+            self._unlink(self._path(batch))
+        return True
+
+    def bury(self, batch: Batch) -> bool:
+        body = self.read(batch)
+        if body is not None:
+            try:
+                dead = self.directory / "dead"
+                dead.mkdir(mode=0o700, exist_ok=True)
+                self._write(dead / self._path(batch).name, body)
+                self._other_bytes += len(body)
+            except OSError as error:
+                self._reporter.say("dead", f"a refused record could not be kept in {self.directory / 'dead'}: {error}")
+        return self.remove(batch)
+
+    def replace(self, batch: Batch, successors: Sequence[Batch]) -> bool:
+        with self._lock:
+            if batch.id not in self._shelf(batch):
+                return False
+        for successor in successors:
+            if batch.body is not None or not self._keep(successor):
+                self._memory_bytes += successor.size
+        with self._lock:
+            shelf = self._shelf(batch)
+            if batch.id not in shelf:
+                return False
+            kept = dict(in_place(shelf, batch, successors))
+            shelf.clear()
+            shelf.update(kept)
+            self._forget_bytes(batch)
+        if batch.body is None:
+            self._unlink(self._path(batch))
+        return True
+
+    def holds_before(self, ordinal: int) -> bool:
+        with self._lock:
+            return any(batch.ordinal < ordinal for batch in self._batches.values())
+
+    def clear(self) -> list[Batch]:
+        """Only what is in memory goes; files stay for the next process."""
+        with self._lock:
+            batches = [batch for batch in self._batches.values() if batch.body is not None]
+            for batch in batches:
+                del self._batches[batch.id]
+            self._memory_bytes = 0
+        return batches
+
+    def look(self) -> float | None:
+        now = self._clock.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_EVERY
+            with contextlib.suppress(OSError):
+                self._look_around()
+        return self._next_look - now
+
+    def abandon(self) -> None:
+        # A process that closes any descriptor of a file gives up its own locks on it; the parent's stay.
+        for descriptor in self._held.values():
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._held = {}
+        _own.clear()
+
+    def close(self) -> None:
+        """Let others take what is left: give up the locks."""
+        for owner in list(self._held):
+            self._release(owner)
+
+    # Files
+
+    def _shelf(self, batch: Batch) -> dict[str, Batch]:
+        return self._adopted if batch.adopted else self._batches
+
+    def _path(self, batch: Batch) -> Path:
+        return self.directory / f"{batch.id}.json{'.gz' if batch.compressed else ''}"
+
+    def _forget_bytes(self, batch: Batch) -> None:
+        if batch.body is None:
+            self._disk_bytes -= batch.size
+        else:
+            self._memory_bytes -= batch.size
+
+    def _keep(self, batch: Batch) -> bool:
+        """Write a batch to its file. False: it stays in memory, and that was said."""
+        assert batch.body is not None
+        try:
+            self._own_directory()
+            if not self._make_room(batch.size):
+                raise OSError(errno.EDQUOT, f"max_spool_bytes ({self._max_spool}) is used up by others")
+            self._write(self._path(batch), batch.body)
+        except OSError as error:
+            self._reporter.say(
+                "spool",
+                f"{self.directory} takes no batch now ({error.strerror}): batches wait in memory instead, "
+                "where the end of the process loses them",
+            )
+            return False
+        with self._lock:
+            self._disk_bytes += batch.size
+            batch.body = None
+        return True
+
+    def _write(self, path: Path, body: bytes) -> None:
+        temporary = path.with_name(f"{path.name}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            view = memoryview(body)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            if self._fsync:
+                os.fsync(descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+        if self._fsync:
+            _fsync_directory(path.parent)
+
+    def _unlink(self, path: Path) -> None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._reporter.say(
+                "spool", f"{path} was sent but cannot be removed ({error.strerror}); it will be sent again, under its key"
+            )
+
+    def _make_room(self, size: int) -> bool:
+        if self._total() + size <= self._max_spool:
+            return True
+        self._drop_dead(size)
+        evicted = []
+        with self._lock:
+            for old in list(self._batches.values()):
+                if self._total() + size <= self._max_spool:
+                    break
+                if old.body is None and not old.in_flight:
+                    del self._batches[old.id]
+                    self._disk_bytes -= old.size
+                    evicted.append(old)
+        for old in evicted:
+            self._unlink(self._path(old))
+            self._give_up(old, "spool_full")
+        return self._total() + size <= self._max_spool
+
+    def _total(self) -> int:
+        return self._disk_bytes + self._other_bytes
+
+    def _drop_dead(self, size: int) -> None:
+        """Dead letters go before anything that can still be delivered, the oldest first."""
+        with contextlib.suppress(OSError):
+            for path in sorted((self.directory / "dead").iterdir()):
+                if self._total() + size <= self._max_spool:
+                    return
+                self._other_bytes -= path.lstat().st_size
+                self._unlink(path)
+
+    def _damaged(self, batch: Batch) -> None:
+        with self._lock:
+            if self._shelf(batch).pop(batch.id, None) is None:
+                return
+            self._forget_bytes(batch)
+        path = self._path(batch)
+        self._reporter.say("damaged", f"{path} is damaged or gone and cannot be sent; what is left of it is in dead/")
+        with contextlib.suppress(OSError):
+            dead = self.directory / "dead"
+            dead.mkdir(mode=0o700, exist_ok=True)
+            os.rename(path, dead / f"{path.name}.damaged")
+        self._give_up(batch, "spool_damaged")
+
+    # Owners
+
+    def _own_directory(self) -> None:
+        """The directory and the mark that this process is alive, made when they are first needed, or again."""
+        if self._owner in self._held and (self.directory / f"{self._owner}.lock").exists():
+            return
+        self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        self._release(self._owner, unlink=False)
+        if not self._take(self._owner):
+            raise OSError(errno.EBUSY, "the lock of this process is held by another")
+
+    def _take(self, owner: str) -> bool:
+        """Take an owner's lock; False while it lives."""
+        with _own_lock:
+            if owner in _own:
+                return False
+            _own.add(owner)
+        path = self.directory / f"{owner}.lock"
+        descriptor = -1
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it before may have removed the file between our two calls.
+            if os.fstat(descriptor).st_ino == os.stat(path, follow_symlinks=False).st_ino:
+                self._held[owner] = descriptor
+                return True
+        except OSError:
+            pass
+        if descriptor >= 0:
+            os.close(descriptor)
+        _own.discard(owner)
+        return False
+
+    def _release(self, owner: str, *, unlink: bool = True) -> None:
+        descriptor = self._held.pop(owner, None)
+        if descriptor is None:
+            return
+        if unlink:
+            with contextlib.suppress(OSError):
+                os.unlink(self.directory / f"{owner}.lock")
+        os.close(descriptor)
+        _own.discard(owner)
+
+    def _look_around(self) -> None:
+        """Take over what dead processes left, let go of owners that have nothing left, and add up the sizes."""
+        found: dict[str, dict[str, tuple[int, bool]]] = {}
+        temporaries: dict[str, list[Path]] = {}
+        for entry in os.scandir(self.directory):
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            if match := _FILE.fullmatch(entry.name):
+                size = entry.stat(follow_symlinks=False).st_size
+                found.setdefault(match["owner"], {})[match["id"]] = (size, match["gz"] is not None)
+            elif match := _LOCK.fullmatch(entry.name):
+                found.setdefault(match["owner"], {})
+            elif match := _TEMPORARY.fullmatch(entry.name):
+                temporaries.setdefault(match["owner"], []).append(Path(entry.path))
+        other = 0
+        for owner, files in found.items():
+            if owner in self._held:
+                if owner != self._owner and not any(batch.id.startswith(owner) for batch in self._adopted.values()):
+                    self._release(owner)
+                continue
+            if self._take(owner):
+                for temporary in temporaries.get(owner, ()):
+                    self._unlink(temporary)
+                self._adopt(files)
+            else:
+                other += sum(size for size, _ in files.values())
+        with contextlib.suppress(OSError):
+            other += sum(path.lstat().st_size for path in (self.directory / "dead").iterdir())
+        self._other_bytes = other
+
+    def _adopt(self, files: dict[str, tuple[int, bool]]) -> None:
+        for batch_id in sorted(files):
+            size, compressed = files[batch_id]
+            batch = Batch(batch_id, None, compressed, size, 0, 0, 0, {}, _NOBODY_WAITS, adopted=True)
+            parent = batch_id.rpartition(".")[0]
+            whole = f"{batch_id}.0" in files and f"{batch_id}.1" in files
+            if whole or parent in files and not (f"{parent}.0" in files and f"{parent}.1" in files):
+                # A split that was interrupted: with both halves there it is done, else it was not begun.
+                self._unlink(self._path(batch))
+                continue
+            with self._lock:
+                self._adopted[batch_id] = batch
+                self._disk_bytes += size
+
+
+def destination(server_url: str) -> str:
+    """Name of the directory for what goes to a server: readable, and different for each."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(server_url)
+    plain = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
+    host = re.sub(r"[^a-z0-9.-]", "_", f"{parts.hostname}" + (f"_{parts.port}" if parts.port else ""))
+    return f"{host[:80]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+
+
+def _read(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a file")
+        return file.read()
+
+
+def _fsync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
