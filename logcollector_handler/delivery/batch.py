@@ -37,6 +37,8 @@ class Batch:
     ordinal: int
     #: It was left behind by another process; what is counted of it is counted apart.
     adopted: bool = False
+    #: CRC-32 of the body that this process wrote to the file.
+    checksum: int = 0
 
     # How it went so far.
     in_flight: bool = False
