@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
 
 from .schema import LogEntry
 from .traces import Trace
 from .values import clean_text, safe_text, shortened
-
-try:
-    from isal import igzip_lib
-except ImportError:  # No wheel for this platform.
-    igzip_lib = None  # type: ignore[assignment]  # the module, or nothing
 
 #: Entries that are encoded in one call: few calls, and no more memory than so many entries need.
 _SLICE: Final = 100
@@ -67,8 +61,6 @@ def _encode_one(entry: LogEntry) -> bytes:
             value = _render(value)
         if isinstance(value, str):
             setattr(entry, name, clean_text(value))
-        elif name == "metadata" and value is not UNSET and _NUL in bytes(value):
-            continue
     try:
         return _encoder.encode(entry)
     except Exception as error:  # noqa: BLE001 - cannot be; but if it is, the others must go on
@@ -87,39 +79,53 @@ def _encode_one(entry: LogEntry) -> bytes:
 
 #: Bytes kept for the mark that says what was cut.
 _MARK: Final = 320
+#: Text of fewer bytes is cut without a mark of its own.
+_MARK_WORTH: Final = 100
+#: Columns that only hold certain values or a whole one: none of them is cut.
+_WHOLE: Final = frozenset({"level", "created_at", "log_type", "environment", "method", "duration_ms"})
+_IDENTIFIERS: Final = ("trace_id", "user_id", "session_id")
 
 
 def _cut(line: bytes, max_bytes: int) -> bytes:
     """The line, cut where it is longest; `metadata.truncated` says how long it was and what was cut."""
-    entry: dict[str, Any] = msgspec.json.decode(line)
-    metadata = entry.pop("metadata", {})
-    long = {name: entry[name] for name in entry if isinstance(entry[name], str)}
-    parts = {**{f"metadata.{name}": value for name, value in metadata.items()}, **long}
-    sizes = {name: len(msgspec.json.encode(value)) for name, value in parts.items()}
-    share = _fair_share(sizes, max_bytes - _MARK - 16 * len(parts))
-    while True:
-        cut = sorted(name for name, size in sizes.items() if size > share)
-        kept = {name: _shorter(value, share) if name in cut else value for name, value in parts.items()}
-        short = {**entry, **{name: kept[name] for name in long}}
-        short["metadata"] = {
-            name: kept[f"metadata.{name}"] for name in metadata if kept[f"metadata.{name}"] is not None
-        }
-        names = list(dict.fromkeys(name.partition(".")[0] for name in cut))
-        short["metadata"]["truncated"] = {"bytes": len(line), "fields": names}
-        made = msgspec.json.encode(short)
-        if len(made) <= max_bytes:
-            return made
-        if share < 8:
-            # Nothing but keys: no user's field has room.
-            short["metadata"] = {"truncated": {"bytes": len(line), "fields": ["metadata"]}}
-            return msgspec.json.encode(short)
-        share //= 2
+    columns: dict[str, Any] = msgspec.json.decode(line)
+    metadata: dict[str, Any] = columns.pop("metadata", {})
+    fixed = {name: value for name, value in columns.items() if name in _WHOLE}
+    room = max_bytes - len(msgspec.json.encode(fixed)) - _MARK
+    lost = set()
+    # A field of which there is no room for the name and a few letters cannot be shortened.
+    if sum(_size(name) for name in metadata) + 16 * len(metadata) > room // 2:
+        metadata = {name: value for name, value in metadata.items() if name in _KEPT and _size(value) < room // 16}
+        lost.add("metadata")
+    parts = {("", name): value for name, value in columns.items() if name not in _WHOLE}
+    parts |= {("metadata", name): value for name, value in metadata.items()}
+    sizes = {part: _size(value) for part, value in parts.items()}
+    share = _fair_share(sizes.values(), room - sum(_size(name) + 2 for _, name in parts))
+    entry = dict(fixed)
+    for part, value in parts.items():
+        place, name = part
+        if sizes[part] > share:
+            lost.add(place or name)
+            if name in _IDENTIFIERS and not place:
+                place = "metadata"
+            value = _shorter(value, share)
+        (metadata if place else entry)[name] = value
+    metadata["truncated"] = {"bytes": len(line), "fields": sorted(lost)}
+    return msgspec.json.encode({**entry, "metadata": metadata})
 
 
-def _fair_share(sizes: dict[str, int], room: int) -> int:
+#: What is left of metadata when there is room for little.
+_KEPT: Final = frozenset({"logger", "line", "process", "thread"})
+
+
+def _size(value: object) -> int:
+    return len(msgspec.json.encode(value))
+
+
+def _fair_share(sizes: Iterable[int], room: int) -> int:
     """The longest that a part may be so that all of them fit, the short ones whole."""
     left = max(room, 0)
-    remaining = sorted(sizes.values())
+    remaining = sorted(sizes)
     for number, size in enumerate(remaining):
         share = left // (len(remaining) - number)
         if size > share:
@@ -128,14 +134,15 @@ def _fair_share(sizes: dict[str, int], room: int) -> int:
     return max(remaining, default=0)
 
 
-def _shorter(value: Any, size: int) -> Any:
-    """Text of at most `size` bytes in JSON; None for what cannot be shortened."""
-    if not isinstance(value, str):
-        return None
+def _shorter(value: Any, size: int) -> str:
+    """Text, or what JSON writes for anything else, in at most `size` bytes of JSON."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     length = max(0, size - 2)
-    while length and len(msgspec.json.encode(shortened(value, length))) > size:
+    # Where there is room for few letters, they are not given to a mark.
+    cut = shortened if size > _MARK_WORTH else lambda text, length: text[:length]
+    while _size(made := cut(text, length)) > size and length:
         length = length * 3 // 4
-    return shortened(value, length)[: max(0, size - 2)] if length else ""
+    return made
 
 
 # Bodies
@@ -158,17 +165,19 @@ def split_body(body: bytes) -> list[bytes]:
     return [bytes(line) for line in _decoder.decode(body).logs]
 
 
-if igzip_lib is not None:
+try:
+    from isal import igzip_lib
+except ImportError:  # No wheel for this platform.
 
     def compress(body: bytes) -> bytes:
         """gzip, the same bytes each time."""
-        return bytes(igzip_lib.compress(body, 1, igzip_lib.COMP_GZIP))
+        return gzip.compress(body, 6, mtime=0)
 
 else:
 
     def compress(body: bytes) -> bytes:
         """gzip, the same bytes each time."""
-        return gzip.compress(body, 6, mtime=0)
+        return bytes(igzip_lib.compress(body, 1, igzip_lib.COMP_GZIP))
 
 
 def decompress(body: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """What a column of the server's table makes of a user's value: converts it where that is natural, else declines.
 
 Each rule answers with the value for the column, or UNSET when the column cannot hold it, and whether the
-value must (also) be kept whole in `metadata`.
+value must (also) be kept whole in `metadata`. A rule may raise for a value whose own code fails.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import enum
 import math
 import numbers
 import os
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -24,7 +25,10 @@ from .schema import DURATION_LIMIT, ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES
 Placed = tuple[Any, bool]
 Rule = Callable[[Any], Placed]
 
-_DECLINED: Final[Placed] = (UNSET, True)
+#: What is also made of a value whose rule raises: it is no number, or code of the application failed.
+DECLINED: Final[Placed] = (UNSET, True)
+
+_UUID: Final = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def _as_text(value: Any) -> str | None:
@@ -41,8 +45,10 @@ def _as_text(value: Any) -> str | None:
         return str(int(value)) if value.bit_length() < 1024 else None
     if isinstance(value, float):
         return str(float(value)) if math.isfinite(value) else None
-    if isinstance(value, uuid.UUID | decimal.Decimal | os.PathLike):
-        return str(value)
+    if isinstance(value, uuid.UUID | decimal.Decimal):
+        return str.__str__(str(value))
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
     return None
 
 
@@ -50,7 +56,7 @@ def _text(limit: int | None) -> Rule:
     def rule(value: Any) -> Placed:
         text = _as_text(value)
         if text is None:
-            return _DECLINED
+            return DECLINED
         if limit is not None and len(text) > limit:
             return text[:limit], True
         return text, False
@@ -61,7 +67,7 @@ def _text(limit: int | None) -> Rule:
 def _identifier(limit: int) -> Rule:
     def rule(value: Any) -> Placed:
         text = _as_text(value)
-        return _DECLINED if text is None or len(text) > limit else (text, False)
+        return DECLINED if text is None or len(text) > limit else (text, False)
 
     return rule
 
@@ -71,13 +77,10 @@ def _trace_id(value: Any) -> Placed:
         return value.hex, False
     text = _as_text(value)
     if text is None:
-        return _DECLINED
-    if len(text) == 36 and text.count("-") == 4:
-        try:
-            text = uuid.UUID(text).hex
-        except ValueError:
-            return _DECLINED
-    return _DECLINED if len(text) > TEXT_LIMITS["trace_id"] else (text, False)
+        return DECLINED
+    if _UUID.fullmatch(text):
+        text = text.replace("-", "")
+    return DECLINED if len(text) > TEXT_LIMITS["trace_id"] else (text, False)
 
 
 def _choice(allowed: tuple[str, ...], aliases: Mapping[str, str]) -> Rule:
@@ -86,7 +89,7 @@ def _choice(allowed: tuple[str, ...], aliases: Mapping[str, str]) -> Rule:
     def rule(value: Any) -> Placed:
         text = _as_text(value)
         found = known.get(text.strip().lower()) if text is not None else None
-        return _DECLINED if found is None else (found, False)
+        return DECLINED if found is None else (found, False)
 
     return rule
 
@@ -95,12 +98,9 @@ def _duration(value: Any) -> Placed:
     if isinstance(value, datetime.timedelta):
         value = value.total_seconds() * 1000
     if isinstance(value, bool) or not isinstance(value, numbers.Number | decimal.Decimal | str):
-        return _DECLINED
-    try:
-        milliseconds = round(float(value), 3)  # type: ignore[arg-type]  # what is no real number raises
-    except (TypeError, ValueError, OverflowError):
-        return _DECLINED
-    return (milliseconds, False) if abs(milliseconds) < DURATION_LIMIT else _DECLINED
+        return DECLINED
+    milliseconds = round(float(value), 3)  # type: ignore[arg-type]  # what is no real number raises
+    return (milliseconds, False) if abs(milliseconds) < DURATION_LIMIT else DECLINED
 
 
 #: Columns that a user's field of the same name can fill, and by which rule.

@@ -10,32 +10,52 @@ from __future__ import annotations
 import copy
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping
 from itertools import islice
+from types import TracebackType
 from typing import Any, Final
 
 from msgspec import UNSET, Raw
+from msgspec.json import decode
 
-from .columns import RULES
+from .columns import DECLINED, RULES, Rule
 from .redact import MASK, Redactor
 from .schema import CREATED_AT_LIMIT, TEXT_LIMITS, LogEntry, level_name
 from .traces import Trace
-from .values import Cleaner, clean_text, encode, encode_fields, safe_repr, safe_text, shortened
+from .values import (
+    Cleaner,
+    clean_text,
+    encode,
+    encode_fields,
+    guarded,
+    key_text,
+    safe_repr,
+    safe_text,
+    shortened,
+    unused,
+)
 
 _BLANK: Final = logging.LogRecord("", 0, "", 0, "", None, None)
 #: What every record has; what a Formatter leaves on one is no field of the user's either.
-_STANDARD: Final = frozenset(_BLANK.__dict__) | {"message", "asctime", "taskName"}
+_STANDARD: Final = frozenset(_BLANK.__dict__) | {"message", "asctime"}
 _WIDTH: Final = len(_BLANK.__dict__)
 #: The attribute that a record gets last. Fields of the user's come behind it.
 _LAST: Final = next(reversed(_BLANK.__dict__))
+#: The usual levels; asking is quicker than reckoning.
+_LEVELS: Final = {number: level_name(number) for number in (10, 20, 30, 40, 50)}
 #: What structlog puts into a record for its own formatter.
 _STRUCTLOG: Final = frozenset({"_logger", "_name", "_record", "_from_structlog"})
 
 #: Call sites and field names that are remembered. A program has fewer; one that makes them up starts over.
 _REMEMBERED: Final = 4096
 
+#: Path, line and function of a call site; logger, thread and process.
+_Key = tuple[Any, ...]
 #: Function, file, and the start of `metadata`, of a call site in a thread.
-_Site = tuple[str, str, Raw]
+_Site = tuple[Any, Any, Raw]
+#: What that start has.
+_ORIGIN: Final = frozenset({"logger", "line", "process", "thread"})
 
 
 class EntryBuilder:
@@ -65,9 +85,9 @@ class EntryBuilder:
         self._log_type = log_type
         self._secret = Redactor(redact)
         self._max_bytes = max_record_bytes
-        self._sites: dict[tuple[Any, ...], _Site] = {}
+        self._sites: dict[_Key, _Site] = {}
         #: What a field's name means: a column's rule, or whether it is that of a secret.
-        self._names: dict[str, Callable[[Any], Any] | bool] = {}
+        self._names: dict[str, Rule | bool] = {}
 
     def build(self, record: logging.LogRecord) -> LogEntry:
         """The record as an entry. Never raises an Exception and leaves the record as it is."""
@@ -83,7 +103,12 @@ class EntryBuilder:
                 return self._any(record)
             message = record.getMessage()
             created = record.created
-            if len(message) > self._max_bytes or not 0 <= created < CREATED_AT_LIMIT:
+            if (
+                type(message) is not str
+                or len(message) > self._max_bytes
+                or type(created) is not float
+                or not 0 <= created < CREATED_AT_LIMIT
+            ):
                 return self._any(record)
             key = (
                 record.pathname,
@@ -96,7 +121,7 @@ class EntryBuilder:
             site = self._sites.get(key)
             function, file, metadata = self._see(key) if site is None else site
             entry = LogEntry(
-                level_name(record.levelno),
+                _LEVELS.get(record.levelno) or level_name(record.levelno),
                 message,
                 created,
                 self._log_type,
@@ -108,7 +133,7 @@ class EntryBuilder:
                 metadata,
             )
             if len(fields) != _WIDTH or next(reversed(fields)) != _LAST:
-                self._add_fields(entry, _user_fields(fields), site=key)
+                self._add_fields(entry, _user_fields(fields))
             return entry
         except Exception:  # noqa: BLE001 - user code runs in messages; the long way is careful about it
             return self._any(record)
@@ -130,10 +155,12 @@ class EntryBuilder:
 
     # Fields
 
-    def _add_fields(self, entry: LogEntry, fields: dict[str, Any], site: tuple[Any, ...]) -> None:
-        """Put a user's fields into their columns, and the others into `metadata`."""
+    def _add_fields(self, entry: LogEntry, fields: dict[str, Any]) -> None:
+        """Put a user's fields into their columns, and the others into `metadata`, which has only the origin yet."""
         rest: dict[str, Any] = {}
         for name, value in fields.items():
+            if type(name) is not str:
+                name = unused(key_text(name), fields)
             meaning = self._names.get(name)
             if meaning is None:
                 meaning = self._learn(name)
@@ -142,38 +169,37 @@ class EntryBuilder:
             elif meaning is True:
                 rest[name] = MASK
             else:
-                placed, kept = meaning(value)
+                try:
+                    placed, kept = meaning(value)
+                except Exception:  # noqa: BLE001 - no number, or code of the application
+                    placed, kept = DECLINED
                 if placed is not UNSET:
                     setattr(entry, name, placed)
                 if kept:
                     rest[name] = value
         if "metadata" in rest and isinstance(rest["metadata"], dict):
-            inner = Cleaner(self._secret, self._max_bytes).value(rest.pop("metadata"))
-            rest = {**inner, **rest}
+            inner = Cleaner(self._secret, self._max_bytes).value(rest["metadata"])
+            if isinstance(inner, dict):
+                del rest["metadata"]
+                rest = {**inner, **rest}
         if rest:
-            entry.metadata = self._metadata(site, rest)
+            entry.metadata = self._metadata(entry.metadata, rest)
 
-    def _metadata(self, site: tuple[Any, ...], fields: dict[str, Any]) -> Raw:
-        start = bytes(self._see(site)[2])
-        if "logger" in fields or "line" in fields:
+    def _metadata(self, origin: Any, fields: dict[str, Any]) -> Raw:
+        if not _ORIGIN.isdisjoint(fields):
             # The user's have the names now.
-            fields = {
-                **{name: value for name, value in _origin(site).items() if name not in fields},
-                **fields,
-            }
-            return Raw(encode_fields(fields, self._secret, self._max_bytes))
-        return Raw(start[:-1] + b"," + encode_fields(fields, self._secret, self._max_bytes)[1:])
+            return Raw(encode_fields({**decode(origin), **fields}, self._secret, self._max_bytes))
+        return Raw(bytes(origin)[:-1] + b"," + encode_fields(fields, self._secret, self._max_bytes)[1:])
 
-    def _learn(self, name: Any) -> Callable[[Any], Any] | bool:
-        if type(name) is not str:
-            return False
-        meaning: Callable[[Any], Any] | bool = RULES.get(name) or self._secret(name)
+    def _learn(self, name: str) -> Rule | bool:
+        # A secret stays one if it has the name of a column.
+        meaning = self._secret(name) or RULES.get(name, False)
         if len(self._names) >= _REMEMBERED:
             self._names.clear()
         self._names[name] = meaning
         return meaning
 
-    def _see(self, key: tuple[Any, ...]) -> _Site:
+    def _see(self, key: _Key) -> _Site:
         """What is the same for each record of a call site in a thread."""
         site = self._sites.get(key)
         if site is None:
@@ -195,9 +221,9 @@ class EntryBuilder:
             return self._carefully(record)
         except Exception as error:  # noqa: BLE001 - a record that is none: tell what is left of it
             return LogEntry(
-                level_name(record.levelno) if isinstance(getattr(record, "levelno", None), int) else "INFO",
-                clean_text(shortened(safe_text(getattr(record, "msg", None), str), self._max_bytes)),
-                0.0,
+                _level(getattr(record, "__dict__", {}).get("levelno")),
+                clean_text(safe_text(record, _template)),
+                time.time(),
                 self._log_type,
                 self._service,
                 self._environment,
@@ -207,62 +233,88 @@ class EntryBuilder:
 
     def _carefully(self, record: logging.LogRecord) -> LogEntry:
         user = _user_fields(record.__dict__)
-        exc_info: Any = record.exc_info
-        if isinstance(record.msg, dict):
+        exc_info, msg = getattr(record, "exc_info", None), getattr(record, "msg", None)
+        if isinstance(msg, dict):
             for name in _STRUCTLOG & user.keys():
                 del user[name]
-            message, structured = _taken_apart(record.msg)
-            exc_info = structured.pop("exc_info", None) or exc_info
+            message, structured = self._taken_apart(msg)
+            given = structured.get("exc_info")
+            if given is None or isinstance(given, int | tuple | BaseException):
+                # What the logging functions take under that name; anything else is a field like others.
+                structured.pop("exc_info", None)
+                exc_info = given if isinstance(given, BaseException) else given or exc_info
             user.update(structured)
+            if getattr(record, "args", None):
+                user.setdefault("args", record.args)
         else:
             message = self._message(record, user)
-        trace, stack_trace = _trace(exc_info, record)
-        path, line, function = record.pathname, record.lineno, record.funcName
+        exception, tb = _exception(exc_info)
+        stack_info = getattr(record, "stack_info", None)
+        tail = stack_info if isinstance(stack_info, str) else None
+        trace = None if exception is None else Trace(exception, tb, tail)
+        path, line, function, *rest = (getattr(record, name, None) for name in _KEY)
         if trace is not None and trace.frame is not None:
             code, line = trace.frame
             path, function = code.co_filename, code.co_name
-        key = (path, line, function, record.name, record.threadName, record.process)
-        try:
-            site = self._see(key)
-        except TypeError:  # A hand-made record can hold what cannot be a key.
-            key = tuple(each if isinstance(each, str | int | None) else safe_repr(each) for each in key)
-            site = self._see(key)
-        level, created = record.levelno, record.created
-        usable = isinstance(created, int | float) and 0 <= created < CREATED_AT_LIMIT
+        key = (path, line, function, *rest)
+        if not _PLAIN.issuperset(map(type, key)):
+            key = tuple(each if type(each) in _PLAIN else safe_text(each, str) for each in key)
+        created = getattr(record, "created", None)
+        seconds = _seconds(created)
+        if seconds is None:
+            user.setdefault("created", created)
         entry = LogEntry(
-            level_name(level) if isinstance(level, int) else "INFO",
+            _level(getattr(record, "levelno", None)),
             shortened(message, self._max_bytes),
-            float(created) if usable else 0.0,
+            time.time() if seconds is None else seconds,
             self._log_type,
             self._service,
             self._environment,
             self._service_version,
-            *site,
+            *self._see(key),
         )
-        if not usable:
-            user.setdefault("created", created)
         if trace is not None:
-            entry.error_type = _cut(trace.error_type, TEXT_LIMITS["error_type"])
-        if stack_trace:
-            entry.stack_trace = stack_trace
+            entry.error_type = trace.error_type[: TEXT_LIMITS["error_type"]]
+            entry.stack_trace = trace
+        else:
+            exc_text = getattr(record, "exc_text", None)
+            text = "\n".join(each for each in (exc_text, tail) if isinstance(each, str) and each)
+            entry.stack_trace = text or UNSET
         if user:
-            self._add_fields(entry, user, site=key)
+            self._add_fields(entry, user)
         return entry
 
     def _message(self, record: logging.LogRecord, user: dict[str, Any]) -> str:
         """The message; of one that cannot be made, the template, and its arguments as a field."""
-        try:
-            if self.formatter is not None:
+        if self.formatter is not None:
+            try:
                 bare = copy.copy(record)
                 bare.exc_info = bare.exc_text = bare.stack_info = None
-                return self.formatter.format(bare)
-            if type(record.msg) is not str:
-                return safe_text(record.msg, str) if not record.args else record.getMessage()
-            return record.getMessage()
+                return _as_text(guarded(self.formatter.format, bare))
+            except Exception as error:  # noqa: BLE001 - code of the application; the message may still be good
+                user.setdefault("format_error", _described(error))
+        try:
+            return _as_text(guarded(_message_of, record))
         except Exception as error:  # noqa: BLE001 - a broken format string, or code of the application
-            user.setdefault("args", record.args)
-            user.setdefault("format_error", f"{type(error).__name__}: {safe_text(error, str)}")
-            return safe_text(record.msg, str) if type(record.msg) is not str else record.msg
+            user.setdefault("args", getattr(record, "args", None))
+            user.setdefault("format_error", _described(error))
+            return safe_text(record, _template) if type(record.msg) is not str else record.msg
+
+    def _taken_apart(self, event: dict[Any, Any]) -> tuple[str, dict[str, Any]]:
+        """A dict as `msg` (structlog's way): its event is the message, its other items are fields."""
+        fields: dict[str, Any] = {}
+        for key, value in dict.items(event):
+            if key not in _STRUCTLOG:
+                fields[key if type(key) is str else unused(key_text(key), fields)] = value
+        for name in ("event", "message", "msg"):
+            if name in fields:
+                return _as_text(fields.pop(name)), fields
+        return safe_repr(Cleaner(self._secret, self._max_bytes).value(event)), fields
+
+
+#: The attributes that make a _Key.
+_KEY: Final = ("pathname", "lineno", "funcName", "name", "threadName", "process")
+_PLAIN: Final = frozenset({str, int, type(None)})
 
 
 def _user_fields(fields: dict[str, Any]) -> dict[str, Any]:
@@ -274,45 +326,56 @@ def _user_fields(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in candidates if name not in _STANDARD}
 
 
-def _taken_apart(event: dict[Any, Any]) -> tuple[str, dict[str, Any]]:
-    """A dict as `msg` (structlog's way): its event is the message, its other items are fields."""
-    fields = {
-        key if type(key) is str else safe_text(key, str): value for key, value in event.items() if key not in _STRUCTLOG
-    }
-    for name in ("event", "message", "msg"):
-        if name in fields:
-            text = fields.pop(name)
-            return text if isinstance(text, str) else safe_text(text, str), fields
-    return safe_repr(event), fields
+def _message_of(record: logging.LogRecord) -> str:
+    return record.getMessage()
 
 
-def _trace(exc_info: Any, record: logging.LogRecord) -> tuple[Trace | None, Trace | str | None]:
-    """The exception of a record, captured; and what goes into `stack_trace`."""
-    tail = record.stack_info if isinstance(record.stack_info, str) else None
-    if exc_info:
-        if isinstance(exc_info, BaseException):
-            exception, tb = exc_info, exc_info.__traceback__
-        elif isinstance(exc_info, tuple) and len(exc_info) == 3:
-            _, exception, tb = exc_info
-        else:
-            _, exception, tb = sys.exc_info()
-        if isinstance(exception, BaseException):
-            try:
-                trace = Trace(exception, tb, tail)
-            except Exception:  # noqa: BLE001 - code of the exception's class ran in there
-                text = f"{type(exception).__name__}: {safe_text(exception, str)}"
-                return None, text if tail is None else f"{text}\n{tail}"
-            return trace, trace
-    text = record.exc_text if isinstance(record.exc_text, str) else None
-    return None, "\n".join(filter(None, (text, tail))) or None
+def _template(record: logging.LogRecord) -> str:
+    return str(record.msg)
 
 
-def _origin(key: tuple[Any, ...]) -> dict[str, Any]:
+def _as_text(value: object) -> str:
+    return str.__str__(value) if isinstance(value, str) else safe_text(value, str)
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {safe_text(error, str)}"
+
+
+def _level(level: Any) -> str:
+    try:
+        return level_name(int(level))
+    except Exception:  # noqa: BLE001 - a record made by hand can have any
+        return "INFO"
+
+
+def _seconds(created: Any) -> float | None:
+    """The time of a record in Unix seconds, if it can be one; milliseconds are taken for what they are."""
+    try:
+        seconds = float(created)
+    except Exception:  # noqa: BLE001 - a record made by hand can have any
+        return None
+    if seconds >= CREATED_AT_LIMIT:
+        seconds /= 1000
+    return seconds if 0 <= seconds < CREATED_AT_LIMIT else None
+
+
+def _exception(exc_info: Any) -> tuple[BaseException | None, TracebackType | None]:
+    """The exception that `exc_info` stands for, and where it was raised."""
+    if isinstance(exc_info, BaseException):
+        return exc_info, exc_info.__traceback__
+    if exc_info and not (isinstance(exc_info, tuple) and len(exc_info) == 3):
+        exc_info = sys.exc_info()
+    _, exception, tb = exc_info or (None, None, None)
+    if not isinstance(exception, BaseException):
+        return None, None
+    return exception, tb if isinstance(tb, TracebackType) else exception.__traceback__
+
+
+def _origin(key: _Key) -> dict[str, Any]:
     _, line, _, logger, thread, process = key
     return {"logger": logger, "line": line, "process": process, "thread": thread}
 
 
 def _cut(text: Any, limit: int) -> Any:
-    if text is None:
-        return UNSET
-    return (text if isinstance(text, str) else safe_text(text, str))[:limit]
+    return UNSET if text is None else _as_text(text)[:limit]

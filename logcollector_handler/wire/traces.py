@@ -3,88 +3,216 @@
 `traceback` does the printing, so the text is what the interpreter prints. What it needs of the live
 exception (its text, notes, causes, suggestions) it takes at once, without frames; of each frame only code,
 instruction and line are noted, and the source is looked up when the text is made.
+
+Exceptions that nobody could read to the end are bounded: one that more than MAX_EXCEPTIONS others hang on is
+printed alone, and of more than MAX_FRAMES frames the middle is left out. The text says so.
 """
 
 from __future__ import annotations
 
+import builtins
+import contextlib
 import itertools
 import linecache
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from types import CodeType, TracebackType
-from typing import Any
+from typing import Any, Final
 
-_Frame = tuple[CodeType, int, int]
+MAX_EXCEPTIONS: Final = 2_000
+MAX_FRAMES: Final = 10_000
+
+#: Python 3.10 has none.
+_GROUPS: Final[Any] = getattr(builtins, "BaseExceptionGroup", ())
+#: Columns, and with them lines, are known of an instruction; finding the line costs, so that waits too.
+_POSITIONS: Final = sys.version_info >= (3, 11)
+
+#: Code, instruction, and the line where it cannot be told from these.
+_Frame = tuple[CodeType, int, int | None]
 
 
 class Trace:
-    """An exception as it was when it was logged. `render` makes the text of it, once."""
+    """An exception as it was when it was logged. `render` makes the text of it, once.
 
-    __slots__ = ("_exception", "_stacks", "_tail", "error_type", "frame")
+    Args:
+        exception: the exception. Its class may be broken in any way.
+        tb: where it was raised; None if it never was.
+        tail: text that is printed below it.
+    """
+
+    __slots__ = ("_alone", "_frames", "_stacks", "_tail", "error_type", "frame")
 
     def __init__(self, exception: BaseException, tb: TracebackType | None, tail: str | None = None) -> None:
-        self._tail = tail
         limit = getattr(sys, "tracebacklimit", None)
-        limit = None if limit is None else max(0, limit)
-        # limit=0: the frames are noted below, at a twentieth of the cost.
-        self._exception = traceback.TracebackException(
-            type(exception), exception, tb, limit=0, lookup_lines=False, compact=True
-        )
-        self._stacks: list[tuple[traceback.TracebackException, list[_Frame]]] = []
-        todo: list[tuple[Any, Any, Any]] = [(self._exception, exception, tb)]
-        while todo:
-            captured, error, error_tb = todo.pop()
-            self._stacks.append((captured, _frames(error_tb, limit)))
-            for name in ("__cause__", "__context__"):
-                if (below := getattr(captured, name)) is not None:
-                    error_below = getattr(error, name)
-                    todo.append((below, error_below, error_below.__traceback__))
-            for below, each in zip(
-                getattr(captured, "exceptions", None) or (), getattr(error, "exceptions", ()), strict=False
-            ):
-                todo.append((below, each, each.__traceback__))
+        limit = max(0, limit) if isinstance(limit, int) else None
         #: Name of its class.
         self.error_type = type(exception).__name__
+        self._frames, left_out, last = _frames(tb, limit)
         #: Where it was raised: code and line; None for an exception that never was.
-        self.frame = _raised_at(tb)
+        self.frame = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
+        #: What `traceback` holds of it and of the exceptions behind it, each with its frames. Empty when it
+        #: cannot be captured so; then `_alone` is its text.
+        self._stacks: list[tuple[traceback.TracebackException, list[_Frame]]] = []
+        self._alone = ""
+        notices = [f"[{left_out} frames in the middle were left out]"] if left_out else []
+        if _are_many(exception):
+            self._alone = _described(exception)
+            notices.append(f"[more than {MAX_EXCEPTIONS} exceptions that led to it were left out]")
+        else:
+            try:
+                self._stacks = _captured(exception, tb, self._frames, limit)
+            except Exception as error:  # noqa: BLE001 - code of the exception's class ran in there
+                self._alone = _described(exception)
+                notices.append(f"[what led to it could not be read: {type(error).__name__}]")
+        self._tail = "\n".join([*notices, tail] if tail else notices)
 
     def render(self) -> str:
         """The text that `traceback.format_exception` gives, without the last line's end."""
         for filename in {code.co_filename for _, frames in self._stacks for code, _, _ in frames}:
             linecache.checkcache(filename)
         for captured, frames in self._stacks:
-            stack = traceback.StackSummary()
-            stack.extend(itertools.starmap(_summary, frames))
-            captured.stack = stack
-        text = "".join(self._exception.format()).removesuffix("\n")
+            captured.stack = _stack(frames)
+        if self._stacks:
+            lines = list(self._stacks[0][0].format())
+        else:
+            head = ["Traceback (most recent call last):\n"] if self._frames else []
+            lines = [*head, *_stack(self._frames).format(), self._alone]
+        text = "".join(lines).removesuffix("\n")
         return f"{text}\n{self._tail}" if self._tail else text
 
 
-def _frames(tb: TracebackType | None, limit: int | None) -> list[_Frame]:
+# In the logging call
+
+
+def _captured(
+    exception: BaseException, tb: TracebackType | None, frames: list[_Frame], limit: int | None
+) -> list[tuple[traceback.TracebackException, list[_Frame]]]:
+    """What `traceback` holds of the exception and of those behind it, each with its frames."""
+    # limit=0: noting the frames costs a twentieth of what it costs there.
+    first = traceback.TracebackException(type(exception), exception, tb, limit=0, lookup_lines=False, compact=True)
+    stacks = [(first, frames)]
+    todo: list[tuple[Any, Any]] = [(first, exception)]
+    while todo:
+        captured, error = todo.pop()
+        if getattr(captured, "__notes__", None) is not None:
+            captured.__notes__ = _said(captured.__notes__)
+        behind = []
+        if captured.__cause__ is not None:
+            behind.append((captured.__cause__, error.__cause__))
+        if captured.__context__ is not None:
+            behind.append((captured.__context__, error.__context__))
+        if getattr(captured, "exceptions", None):
+            behind += zip(captured.exceptions, error.exceptions, strict=False)
+        for below, each in behind:
+            noted, *_ = _frames(each.__traceback__, limit)
+            stacks.append((below, noted))
+        todo += behind
+    return stacks
+
+
+def _are_many(exception: BaseException) -> bool:
+    """Whether `traceback` would capture more than MAX_EXCEPTIONS.
+
+    It visits a cause or context once, but the members of a group as often as they stand in one.
+    """
+    count = 0
+    seen: set[int] = set()
+    todo: list[BaseException] = [exception]
+    try:
+        while todo:
+            error = todo.pop()
+            seen.add(id(error))
+            count += 1
+            if count > MAX_EXCEPTIONS:
+                return True
+            below = error.__cause__
+            if below is None and not error.__suppress_context__:
+                below = error.__context__
+            if below is not None and id(below) not in seen:
+                todo.append(below)
+            if isinstance(error, _GROUPS):
+                todo += itertools.islice(error.exceptions, MAX_EXCEPTIONS + 1)
+    except Exception:  # noqa: BLE001 - code of the exception's class; `_captured` meets it again, and tells of it
+        return False
+    return False
+
+
+def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[_Frame], int, TracebackType | None]:
+    """The frames of a traceback, how many in their middle were left out, and the traceback's end."""
     frames: list[_Frame] = []
+    left_out = 0
     cached = linecache.cache
-    while tb is not None and (limit is None or len(frames) < limit):
-        frame = tb.tb_frame
-        code = frame.f_code
-        if code.co_filename not in cached:
-            # Source that only the module's loader has (in a zip, say) is found through its globals.
-            linecache.lazycache(code.co_filename, frame.f_globals)
-        frames.append((code, tb.tb_lasti, tb.tb_lineno))
+    last = None
+    while tb is not None:
+        last = tb
+        if limit is None or len(frames) < limit:
+            frame = tb.tb_frame
+            code = frame.f_code
+            if code.co_filename not in cached:
+                _remember_source(code.co_filename, frame.f_globals)
+            instruction = tb.tb_lasti
+            frames.append((code, instruction, None if _POSITIONS and instruction >= 0 else tb.tb_lineno))
+            if len(frames) > MAX_FRAMES:
+                left_out += MAX_FRAMES // 2
+                del frames[MAX_FRAMES // 4 : MAX_FRAMES // 4 * 3]
         tb = tb.tb_next
-    return frames
+    return frames, left_out, last
 
 
-def _raised_at(tb: TracebackType | None) -> tuple[CodeType, int] | None:
-    if tb is None:
-        return None
-    while tb.tb_next is not None:
-        tb = tb.tb_next
-    return tb.tb_frame.f_code, tb.tb_lineno
+def _remember_source(filename: str, module: dict[str, Any]) -> None:
+    """Source that only the module's loader has (in a zip, say) is found through its globals."""
+    with contextlib.suppress(Exception):  # A loader is code of anybody's.
+        linecache.lazycache(filename, module)
+
+
+class _Said:
+    """Stands for an object that is printed later, and says then what the object said now."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, value: object, render: Callable[[object], str]) -> None:
+        try:
+            self._text: str | None = render(value)
+        except Exception:  # noqa: BLE001 - code of the application; `traceback` shall see it fail as well
+            self._text = None
+
+    def __str__(self) -> str:
+        if self._text is None:
+            raise ValueError("could not be printed")
+        return self._text
+
+    __repr__ = __str__
+
+
+def _said(notes: Any) -> Any:
+    """Notes as they are now: the list can grow, and what stands in it can change."""
+    if isinstance(notes, str | bytes):
+        return notes
+    if isinstance(notes, Sequence):
+        return [note if type(note) is str else _Said(note, str) for note in notes]
+    return _Said(notes, repr)
+
+
+def _described(exception: BaseException) -> str:
+    try:
+        return f"{type(exception).__qualname__}: {exception}"
+    except Exception:  # noqa: BLE001 - code of the exception's class
+        return f"{type(exception).__qualname__}: <exception str() failed>"
+
+
+# When the text is made
+
+
+def _stack(frames: list[_Frame]) -> traceback.StackSummary:
+    stack = traceback.StackSummary()
+    stack.extend(itertools.starmap(_summary, frames))
+    return stack
 
 
 if sys.version_info >= (3, 11):
 
-    def _summary(code: CodeType, instruction: int, line: int) -> traceback.FrameSummary:
+    def _summary(code: CodeType, instruction: int, line: int | None) -> traceback.FrameSummary:
         position: tuple[int | None, int | None, int | None, int | None] = (None, None, None, None)
         if instruction >= 0:
             position = next(itertools.islice(code.co_positions(), instruction // 2, None))
@@ -101,5 +229,5 @@ if sys.version_info >= (3, 11):
 
 else:
 
-    def _summary(code: CodeType, instruction: int, line: int) -> traceback.FrameSummary:  # noqa: ARG001 - as above
+    def _summary(code: CodeType, instruction: int, line: int | None) -> traceback.FrameSummary:
         return traceback.FrameSummary(code.co_filename, line, code.co_name, lookup_line=False)

@@ -149,11 +149,10 @@ def test_an_exit_takes_no_longer_than_shutdown_timeout_for_all_handlers_together
         server,
         """
         first = configure(shutdown_timeout=1.5, timeout=30)
-        second = first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=1.5, timeout=30)
-        log.addHandler(second)
+        for _ in range(3):
+            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=1.5, timeout=30))
         log.info("x")
         time.sleep(0.3)  # The request is under way.
-        atexit.register(lambda began=time.monotonic(): None)
         print(time.time(), flush=True)
         """,
     )
@@ -161,7 +160,7 @@ def test_an_exit_takes_no_longer_than_shutdown_timeout_for_all_handlers_together
     assert ended.code == 0
     assert took < 3.5, "one deadline, not one a handler"
     assert "dropped" in ended.err
-    assert len(ended.err.splitlines()) <= 4
+    assert len(ended.err.splitlines()) <= 8
 
 
 def test_dictconfig_again_returns_at_once_with_a_hung_server_and_nothing_is_lost(
@@ -318,6 +317,7 @@ def test_a_forked_child_ships_its_own_records_and_none_of_its_parents(server: Fa
         """,
     )
     assert ended.out.strip() == "[0, 0, 0, 0]", ended.err
+    assert ended.seconds < 4, "no child waits for what is its parent's"
     assert sorted(messages(server)) == sorted(
         ["parent before", "parent after", *(f"child {number}" for number in range(4))]
     )
