@@ -74,8 +74,9 @@ class BatchListener(QueueListener):
         self.stopping = False
         # When the entry that is now the oldest may have come.
         self._since: float | None = None
-        # How many records had left the queue before those that were taken last.
+        # How many records had left the queue before those that were taken last, and the id they have already.
         self._taken_from = 0
+        self._taken_id: str | None = None
 
     def wake(self) -> None:
         """Look again. Safe wherever code can run."""
@@ -136,18 +137,12 @@ class BatchListener(QueueListener):
     def _held_back(self) -> bool:
         return self._sender.busy and not self._outbox.durable
 
-    def _take(self, now: float) -> list[LogEntry]:
-        queue, entries = self.queue, []
+    def _take(self, now: float) -> list[Any]:
         with self._ledger.lock:
             self._taken_from = self._ledger.passed
-            # A caller that makes room takes from the same queue; it may be faster.
-            try:
-                for _ in range(min(len(queue), self._batch_size)):
-                    entries.append(queue.popleft())
-            except IndexError:
-                pass
+            self._taken_id, entries = self.handler.take(self._batch_size)
             self._ledger.take(len(entries))
-        if not queue:
+        if not self.queue:
             self.urgent = False
         self._since = now
         self.handler.moved()
@@ -155,23 +150,27 @@ class BatchListener(QueueListener):
 
     def handle(self, record: Any) -> None:
         """Encode the entries of a batch and put it into the outbox. Never raises: the thread must live."""
-        entries: list[LogEntry] = record
+        entries: list[Any] = record
+        batch_id = self._taken_id
         left = len(entries)
         try:
-            lines = encode_lines(entries, self._settings.max_record_bytes)
+            # With an id they are lines already, and one batch as they are.
+            lines = entries[:] if batch_id else encode_lines(entries, self._settings.max_record_bytes)
             losses = self._ledger.take_losses()
             if losses:
                 notice = self._loss_entry(losses, LOSSES, self._clock.time())
                 lines[:0] = encode_lines([notice], self._settings.max_record_bytes)
                 self._say(losses)
             while lines:
-                fitting = self._fitting(lines)
+                fitting = len(lines) if batch_id else self._fitting(lines)
                 compressed = self._sender.compressing and fitting >= COMPRESS_FROM
-                batch = make_batch(self._new_id(), lines[:fitting], compressed, self._taken_from, losses)
+                batch = make_batch(batch_id or self._new_id(), lines[:fitting], compressed, self._taken_from, losses)
+                self._outbox.put(batch)
                 del lines[:fitting]
                 losses = {}
                 left -= batch.count
-                self._outbox.put(batch)
+                if batch_id:
+                    self.handler.kept(batch)
                 self._sender.wake()
         except Exception as error:  # noqa: BLE001 - whatever it is, the records behind these must go on
             self._ledger.drop("internal_error", left)

@@ -97,6 +97,7 @@ class MemoryOutbox:
                         self._memory_bytes -= old.size
                         evicted.append(old)
         for old in evicted:
+            self._erase(old)
             self._give_up(old, "buffer_full")
 
     def next(self) -> Batch | None:
@@ -154,6 +155,9 @@ class MemoryOutbox:
 
     def abandon(self) -> None:
         pass
+
+    def _erase(self, batch: Batch) -> None:
+        """What else is left of a batch that is settled."""
 
 
 def in_place(batches: dict[str, Batch], batch: Batch, successors: Sequence[Batch]) -> Iterator[tuple[str, Batch]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from logcollector_handler.errors import Reporter
 from logcollector_handler.settings import Settings
@@ -70,16 +71,7 @@ class Pipeline:
             reporter=self._reporter,
             clock=clock,
         )
-        self.handler = RecordQueueHandler(
-            build=builder.build,
-            max_size=settings.max_queue_size,
-            overflow=settings.overflow,
-            ledger=self._ledger,
-            reporter=self._reporter,
-            clock=clock,
-            queue=self._queue,
-            wake=self.wake,
-        )
+        self.handler = self._make_handler(builder, ids.draw)
         self.listener.handler = self.handler
         # Guards whether threads run. Never waited for in a logging call: who does not get it leaves it be.
         self._life = threading.Lock()
@@ -113,6 +105,36 @@ class Pipeline:
             give_up=give_up,
             reporter=self._reporter,
             clock=self._clock,
+        )
+
+    def _make_handler(self, builder: EntryBuilder, new_id: Callable[[], str]) -> RecordQueueHandler:
+        settings = self._settings
+        common: dict[str, Any] = {
+            "build": builder.build,
+            "max_size": settings.max_queue_size,
+            "overflow": settings.overflow,
+            "ledger": self._ledger,
+            "reporter": self._reporter,
+            "clock": self._clock,
+            "queue": self._queue,
+            "wake": self.wake,
+        }
+        if settings.durability == "batch":
+            return RecordQueueHandler(**common)
+        from .journal import JournalQueueHandler
+        from .spool import SpoolOutbox
+
+        outbox = self._outbox
+        assert isinstance(outbox, SpoolOutbox)  # noqa: S101 - the settings ask for spool_dir with it
+        return JournalQueueHandler(
+            new_id=new_id,
+            open_file=outbox.open_file,
+            batch_size=min(settings.batch_size, settings.max_queue_size),
+            max_batch_bytes=settings.max_batch_bytes,
+            max_record_bytes=settings.max_record_bytes,
+            fsync=settings.fsync,
+            urge=self.urge,
+            **common,
         )
 
     def stats(self) -> Stats:
@@ -306,3 +328,4 @@ class Pipeline:
         """In a forked child: this pipeline is the parent's. Let go of it without touching what it shares."""
         self.sender.abandon()
         self._outbox.abandon()
+        self.handler.abandon()

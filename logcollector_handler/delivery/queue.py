@@ -6,16 +6,18 @@ is called, and one comparison, `len(queue) >= threshold`, that tells the usual c
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
 from logging.handlers import QueueHandler
-from typing import Final
+from typing import Any, Final
 
 from logcollector_handler.errors import Reporter
 from logcollector_handler.stats import Ledger
 from logcollector_handler.wire.schema import LogEntry
 
+from .batch import Batch
 from .clock import Clock, Waiters
 from .guards import may_wait
 
@@ -84,6 +86,21 @@ class RecordQueueHandler(QueueHandler):
     def relax(self, wanted: int) -> None:
         """The listener is to be woken when the queue is that long, and not before."""
         self.threshold = min(wanted, self._max_size + 1)
+
+    def take(self, count: int) -> tuple[str | None, list[Any]]:
+        """Take what makes the next batch, at most that many; and the id that it has already, if it has one."""
+        entries: list[Any] = []
+        # A caller that makes room takes from the same queue; it may be faster.
+        with contextlib.suppress(IndexError):
+            for _ in range(min(len(self.queue), count)):
+                entries.append(self.queue.popleft())
+        return None, entries
+
+    def kept(self, batch: Batch) -> None:
+        """The batch of what was taken is in the outbox."""
+
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's."""
 
     def moved(self) -> None:
         """The listener has taken entries: there is room."""

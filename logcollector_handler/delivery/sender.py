@@ -373,7 +373,9 @@ class Sender:
         if batch.count:
             self._ledger.bury(batch.count, adopted=batch.adopted)
             name = _name(batch.lines(body)[0])
-            self._reporter.say("refused", f"a record was given up, because {self._server} refused it ({reason}): {name}")
+            self._reporter.say(
+                "refused", f"a record was given up, because {self._server} refused it ({reason}): {name}"
+            )
         self.settled.notify()
 
     # Waiting and telling

@@ -2,6 +2,7 @@
 
     <spool_dir>/<destination>/
         <id>.json      a batch, exactly the body that is posted; <id>.json.gz when it is compressed
+        <id>.open      a batch that is being written, one entry a line (`durability: record`)
         <owner>.lock   held by the process whose ids begin with <owner>, for as long as it lives
         dead/          records that the server refused, as bodies
 
@@ -30,8 +31,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from ..errors import Reporter
-from .batch import Batch
+import msgspec
+
+from logcollector_handler.errors import Reporter
+from logcollector_handler.wire.schema import COMPRESS_FROM
+
+from .batch import Batch, make_batch
 from .clock import Clock
 from .outbox import GiveUp, MemoryOutbox, in_place
 
@@ -42,6 +47,7 @@ _NOBODY_WAITS: Final = 1 << 62
 
 _OWNER = r"[0-9a-f]{12}-[0-9a-f]{16}"
 _FILE = re.compile(rf"(?P<id>(?P<owner>{_OWNER})-[0-9a-f]{{8}}(?:\.[01])*)\.json(?P<gz>\.gz)?")
+_OPEN = re.compile(rf"(?P<id>(?P<owner>{_OWNER})-[0-9a-f]{{8}})\.open")
 _LOCK = re.compile(rf"(?P<owner>{_OWNER})\.lock")
 _TEMPORARY = re.compile(rf"(?P<owner>{_OWNER})-[0-9a-f]{{8}}.*\.tmp")
 
@@ -142,8 +148,7 @@ class SpoolOutbox(MemoryOutbox):
             if self._shelf(batch).pop(batch.id, None) is None:
                 return False
             self._forget_bytes(batch)
-        if batch.body is None:
-            self._unlink(self._path(batch))
+        self._erase(batch)
         return True
 
     def bury(self, batch: Batch) -> bool:
@@ -173,8 +178,7 @@ class SpoolOutbox(MemoryOutbox):
             shelf.clear()
             shelf.update(kept)
             self._forget_bytes(batch)
-        if batch.body is None:
-            self._unlink(self._path(batch))
+        self._erase(batch)
         return True
 
     def holds_before(self, ordinal: int) -> bool:
@@ -211,7 +215,18 @@ class SpoolOutbox(MemoryOutbox):
         for owner in list(self._held):
             self._release(owner)
 
+    def open_file(self, batch_id: str) -> tuple[Path, int]:
+        """A new file for a batch that is written entry by entry, and its descriptor. Raises OSError."""
+        self._own_directory()
+        path = self.directory / f"{batch_id}.open"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        return path, os.open(path, flags, 0o600)
+
     # Files
+
+    def _erase(self, batch: Batch) -> None:
+        # A batch that waits in memory may have been written entry by entry, and that file was kept.
+        self._unlink(self._path(batch) if batch.body is None else self.directory / f"{batch.id}.open")
 
     def _shelf(self, batch: Batch) -> dict[str, Batch]:
         return self._adopted if batch.adopted else self._batches
@@ -227,7 +242,8 @@ class SpoolOutbox(MemoryOutbox):
 
     def _keep(self, batch: Batch) -> bool:
         """Write a batch to its file. False: it stays in memory, and that was said."""
-        assert batch.body is not None
+        if batch.body is None:
+            return True
         try:
             self._own_directory()
             if not self._make_room(batch.size):
@@ -272,7 +288,8 @@ class SpoolOutbox(MemoryOutbox):
             return
         except OSError as error:
             self._reporter.say(
-                "spool", f"{path} was sent but cannot be removed ({error.strerror}); it will be sent again, under its key"
+                "spool",
+                f"{path} was sent but cannot be removed ({error.strerror}); it will be sent again, under its key",
             )
 
     def _make_room(self, size: int) -> bool:
@@ -366,6 +383,7 @@ class SpoolOutbox(MemoryOutbox):
         """Take over what dead processes left, let go of owners that have nothing left, and add up the sizes."""
         found: dict[str, dict[str, tuple[int, bool]]] = {}
         temporaries: dict[str, list[Path]] = {}
+        opened: dict[str, list[str]] = {}
         for entry in os.scandir(self.directory):
             if not entry.is_file(follow_symlinks=False):
                 continue
@@ -373,6 +391,9 @@ class SpoolOutbox(MemoryOutbox):
                 size = entry.stat(follow_symlinks=False).st_size
                 found.setdefault(match["owner"], {})[match["id"]] = (size, match["gz"] is not None)
             elif match := _LOCK.fullmatch(entry.name):
+                found.setdefault(match["owner"], {})
+            elif match := _OPEN.fullmatch(entry.name):
+                opened.setdefault(match["owner"], []).append(match["id"])
                 found.setdefault(match["owner"], {})
             elif match := _TEMPORARY.fullmatch(entry.name):
                 temporaries.setdefault(match["owner"], []).append(Path(entry.path))
@@ -385,6 +406,8 @@ class SpoolOutbox(MemoryOutbox):
             if self._take(owner):
                 for temporary in temporaries.get(owner, ()):
                     self._unlink(temporary)
+                for batch_id in opened.get(owner, ()):
+                    self._finish(batch_id, files)
                 self._adopt(files)
             else:
                 other += sum(size for size, _ in files.values())
@@ -392,13 +415,29 @@ class SpoolOutbox(MemoryOutbox):
             other += sum(path.lstat().st_size for path in (self.directory / "dead").iterdir())
         self._other_bytes = other
 
+    def _finish(self, batch_id: str, files: dict[str, tuple[int, bool]]) -> None:
+        """Make the batch of an open file whose owner died, as the owner would have, unless it did."""
+        path = self.directory / f"{batch_id}.open"
+        if batch_id not in files:
+            try:
+                # What stands behind the last line end was being written when the owner died.
+                lines = [line for line in _read(path).split(b"\n")[:-1] if _is_entry(line)]
+                if lines:
+                    batch = make_batch(batch_id, lines, len(lines) >= COMPRESS_FROM, 0)
+                    self._write(self._path(batch), batch.body or b"")
+                    files[batch_id] = (batch.size, batch.compressed)
+            except OSError as error:
+                self._reporter.say("damaged", f"{path} cannot be taken over now ({error.strerror}); it stays there")
+                return
+        self._unlink(path)
+
     def _adopt(self, files: dict[str, tuple[int, bool]]) -> None:
         for batch_id in sorted(files):
             size, compressed = files[batch_id]
             batch = Batch(batch_id, None, compressed, size, 0, 0, 0, {}, _NOBODY_WAITS, adopted=True)
             parent = batch_id.rpartition(".")[0]
             whole = f"{batch_id}.0" in files and f"{batch_id}.1" in files
-            if whole or parent in files and not (f"{parent}.0" in files and f"{parent}.1" in files):
+            if whole or (parent in files and not (f"{parent}.0" in files and f"{parent}.1" in files)):
                 # A split that was interrupted: with both halves there it is done, else it was not begun.
                 self._unlink(self._path(batch))
                 continue
@@ -415,6 +454,13 @@ def destination(server_url: str) -> str:
     plain = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
     host = re.sub(r"[^a-z0-9.-]", "_", f"{parts.hostname}" + (f"_{parts.port}" if parts.port else ""))
     return f"{host[:80]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(line), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def _read(path: Path) -> bytes:

@@ -83,7 +83,9 @@ def test_a_batch_is_a_file_with_exactly_the_body_that_is_posted(root: Path) -> N
     assert process.files == [f"{plain.id}.json", f"{packed.id}.json.gz"]
     assert (directory / f"{plain.id}.json").read_bytes() == process.outbox.begin(plain)
     assert (directory / f"{packed.id}.json.gz").read_bytes() == process.outbox.begin(packed)
-    assert json.loads(gzip.decompress((directory / f"{packed.id}.json.gz").read_bytes()))["logs"][0]["message"] == "three"
+    assert (
+        json.loads(gzip.decompress((directory / f"{packed.id}.json.gz").read_bytes()))["logs"][0]["message"] == "three"
+    )
 
 
 def test_only_its_owner_can_read_it(root: Path) -> None:
@@ -135,7 +137,9 @@ other = Process(Path({str(root)!r}))
 other.look()
 print(other.messages())
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -168,9 +172,16 @@ def test_another_destination_is_another_directory(root: Path) -> None:
     there = Process(root, url="http://other.test")
     there.look()
     assert there.messages() == []
-    names = {destination(url) for url in (URL, "http://logs.test:8000", "https://logs.test:8000/prefix", "http://logs.test")}
+    names = {
+        destination(url) for url in (URL, "http://logs.test:8000", "https://logs.test:8000/prefix", "http://logs.test")
+    }
     assert len(names) == 4
     assert destination("http://me:secret@logs.test:8000/prefix") == destination(URL)
+
+
+def in_its_place(path: Path, make: Callable[[], None]) -> None:
+    path.unlink()
+    make()
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
@@ -179,9 +190,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "rubbish": lambda path: path.write_bytes(b"\xff" * path.stat().st_size),
     "another shape": lambda path: path.write_bytes(b'{"logs": 5}'.ljust(path.stat().st_size)),
     "gone": lambda path: path.unlink(),
-    "a directory": lambda path: (path.unlink(), path.mkdir()),
-    "a link": lambda path: (path.unlink(), path.symlink_to("/etc/passwd")),
-    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "a directory": lambda path: in_its_place(path, path.mkdir),
+    "a link": lambda path: in_its_place(path, lambda: path.symlink_to("/etc/passwd")),
+    "a pipe": lambda path: in_its_place(path, lambda: os.mkfifo(path)),
 }
 
 
@@ -294,7 +305,9 @@ def test_dead_letters_are_kept_and_go_first(root: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and sys.platform != "linux", reason="root writes everywhere")
-def test_a_disk_that_takes_nothing_degrades_to_memory_and_says_so(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_that_takes_nothing_degrades_to_memory_and_says_so(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root.parent.mkdir(exist_ok=True)
     root.write_text("a file where the directory should be")
     process = Process(root)
