@@ -48,10 +48,10 @@ class Pipeline:
         self._queue: deque[LogEntry] = deque()
         self._ledger = Ledger(self._queue.__len__)
         ids = BatchIds(clock.time())
-        self._outbox = self._make_outbox(ids.owner)
+        self.outbox = self._make_outbox(ids.owner)
         self.sender = Sender(
             settings=settings,
-            outbox=self._outbox,
+            outbox=self.outbox,
             connect=lambda: connect(settings, clock),
             new_id=ids.draw,
             ledger=self._ledger,
@@ -63,7 +63,7 @@ class Pipeline:
             settings=settings,
             queue=self._queue,
             ledger=self._ledger,
-            outbox=self._outbox,
+            outbox=self.outbox,
             sender=self.sender,
             new_id=ids.draw,
             may_end=self._listener_may_end,
@@ -124,7 +124,7 @@ class Pipeline:
         from .journal import JournalQueueHandler
         from .spool import SpoolOutbox
 
-        outbox = self._outbox
+        outbox = self.outbox
         assert isinstance(outbox, SpoolOutbox)  # noqa: S101 - the settings ask for spool_dir with it
         return JournalQueueHandler(
             new_id=new_id,
@@ -201,13 +201,13 @@ class Pipeline:
 
     def _sender_may_end(self) -> bool:
         with self._life:
-            if self._listening or not self.listener.stopping or (len(self._outbox) and not self._exiting):
+            if self._listening or not self.listener.stopping or (len(self.outbox) and not self._exiting):
                 return False
             self._sending = False
             if not self._exiting:
                 lifecycle.unwatch(self)
         self.sender.close()
-        self._outbox.close()
+        self.outbox.close()
         self._ended.notify()
         return True
 
@@ -248,7 +248,7 @@ class Pipeline:
         return self._settled(mark) and self._ledger.dropped == dropped
 
     def _settled(self, mark: int) -> bool:
-        return self.listener.put_to >= mark and not self._outbox.holds_before(mark)
+        return self.listener.put_to >= mark and not self.outbox.holds_before(mark)
 
     def close(self, seconds: float) -> None:
         """Send everything and end the threads; wait for that, so long at most. They go on behind if it takes longer.
@@ -313,11 +313,11 @@ class Pipeline:
             elif self.sender.step() != 0.0 and not self._queue:
                 break
         self.sender.close()
-        self._outbox.close()
+        self.outbox.close()
         self._exit_left = max(0.0, self._exit_left - (self._clock.monotonic() - start))
 
     def _drop_rest(self) -> None:
-        rest = self._outbox.clear()
+        rest = self.outbox.clear()
         for batch in rest:
             self.sender.give_up(batch, "shutdown")
         count = sum(batch.count for batch in rest)
@@ -327,5 +327,5 @@ class Pipeline:
     def abandon(self) -> None:
         """In a forked child: this pipeline is the parent's. Let go of it without touching what it shares."""
         self.sender.abandon()
-        self._outbox.abandon()
+        self.outbox.abandon()
         self.handler.abandon()

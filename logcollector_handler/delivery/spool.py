@@ -28,6 +28,7 @@ import stat
 import threading
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -444,6 +445,60 @@ class SpoolOutbox(MemoryOutbox):
             with self._lock:
                 self._adopted[batch_id] = batch
                 self._disk_bytes += size
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a spool directory holds of one kind for one server."""
+
+    destination: str
+    #: `alive` (its process lives), `dead` (nobody holds it) or `refused` (dead letters).
+    kind: str
+    files: int
+    size: int
+    #: Unix seconds of the oldest file.
+    oldest: float
+
+
+def survey(root: Path) -> list[Holding]:
+    """What lies in a spool directory, without touching it. Raises OSError when it cannot be read."""
+    holdings: dict[tuple[str, str], Holding] = {}
+
+    def add(place: str, kind: str, status: os.stat_result) -> None:
+        have = holdings.get((place, kind), Holding(place, kind, 0, 0, status.st_mtime))
+        oldest = min(have.oldest, status.st_mtime)
+        holdings[place, kind] = Holding(place, kind, have.files + 1, have.size + status.st_size, oldest)
+
+    for place in sorted(path for path in root.iterdir() if path.is_dir()):
+        alive: dict[str, bool] = {}
+        for path in sorted(place.iterdir()):
+            match = _FILE.fullmatch(path.name) or _OPEN.fullmatch(path.name)
+            if match is None or path.is_symlink() or not path.is_file():
+                continue
+            owner = match["owner"]
+            if owner not in alive:
+                alive[owner] = _is_alive(place / f"{owner}.lock")
+            with contextlib.suppress(FileNotFoundError):
+                add(place.name, "alive" if alive[owner] else "dead", path.lstat())
+        with contextlib.suppress(OSError):
+            for path in (place / "dead").iterdir():
+                add(place.name, "refused", path.lstat())
+    return list(holdings.values())
+
+
+def _is_alive(lock: Path) -> bool:
+    """Whether another process holds a lock. Only for a process that holds none in this directory itself."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def destination(server_url: str) -> str:

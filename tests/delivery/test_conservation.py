@@ -192,7 +192,7 @@ class PipelineMachine(RuleBasedStateMachine):
         return [entry.message for entry in self.pipeline.handler.queue]
 
     def in_outbox(self) -> list[dict[str, Any]]:
-        batches = list(self.pipeline._outbox._batches.values())  # type: ignore[attr-defined]  # the one in memory
+        batches = list(self.pipeline.outbox._batches.values())  # type: ignore[attr-defined]  # the one in memory
         # The first entry of a batch with losses tells of them and is no record.
         return [json.loads(line) for batch in batches for line in batch.lines(batch.body or b"")[bool(batch.losses) :]]
 

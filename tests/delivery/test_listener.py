@@ -99,7 +99,7 @@ def test_while_the_sender_is_busy_age_and_urgency_do_not_make_small_batches() ->
     bench.log("d", "e")
     bench.listen()
     assert bench.batches == [["first"]]
-    assert len(bench.pipeline._outbox) == 2
+    assert len(bench.pipeline.outbox) == 2
 
 
 def test_a_batch_that_is_too_large_becomes_several() -> None:

@@ -1,0 +1,113 @@
+"""`logcollector spool`: look into a spool directory, and send what dead processes left in it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.delivery.pipeline import Pipeline, connect
+from logcollector_handler.delivery.spool import Holding, SpoolOutbox, survey
+from logcollector_handler.settings import SettingError, load
+from logcollector_handler.wire.record import EntryBuilder
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to the parser's subparsers."""
+    parser = commands.add_parser("spool", help="see and send what lies in a spool directory", description=__doc__)
+    actions = parser.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("ls", help="what lies in it, by server and process")
+    listing.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
+    listing.set_defaults(run=show)
+    sending = actions.add_parser(
+        "replay",
+        help="send what dead processes left; what living ones have is left to them",
+        description="Server, key and all else come from the environment (LOGCOLLECTOR_SERVER_URL …), as for the handler.",
+    )
+    sending.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
+    sending.add_argument("--server-url", help="where to (default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000)")
+    sending.add_argument(
+        "--seconds", type=float, default=300.0, help="give up when nothing was delivered for so long (default: 300)"
+    )
+    sending.set_defaults(run=replay)
+
+
+def show(options: argparse.Namespace) -> int:
+    """List; 0 also when there is nothing, 1 when the directory cannot be read."""
+    try:
+        holdings = survey(options.directory)
+    except OSError as error:
+        print(f"logcollector spool: {options.directory} cannot be read ({error.strerror})", file=sys.stderr)
+        return 1
+    if not holdings:
+        print(f"{options.directory} holds no batches.")
+    for holding in holdings:
+        print(_line(holding))
+    return 0
+
+
+def _line(holding: Holding) -> str:
+    kind = {"alive": "of a living process", "dead": "left by a dead process", "refused": "refused by the server"}
+    age = max(0.0, time.time() - holding.oldest)
+    return (
+        f"{holding.destination:<40} {holding.files:>7,} files {holding.size / 1e6:>9.2f} MB  "
+        f"oldest {age:>8.0f} s  {kind[holding.kind]}"
+    )
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Send; 0 when nothing is left that can be sent, 1 otherwise."""
+    try:
+        settings = load({"spool_dir": str(options.directory), "server_url": options.server_url})
+    except SettingError as error:
+        print(f"logcollector spool replay: {error}", file=sys.stderr)
+        return 2
+    builder = EntryBuilder(
+        service=settings.service,
+        environment=settings.environment,
+        service_version=settings.service_version,
+        log_type=settings.log_type,
+        redact=settings.redact,
+        max_record_bytes=settings.max_record_bytes,
+    )
+    pipeline = Pipeline(settings, builder, SystemClock(), connect)
+    outbox = pipeline.outbox
+    if not isinstance(outbox, SpoolOutbox) or not outbox.directory.is_dir():
+        print(f"{options.directory} holds nothing for {settings.mask(settings.server_url)}.")
+        return 0
+    outbox.look()
+    total = len(outbox)
+    print(f"{total} batches to send to {settings.mask(settings.server_url)}.", flush=True)
+    try:
+        _send(pipeline, outbox, total, options.seconds)
+    finally:
+        left = len(outbox)
+        pipeline.sender.close()
+        outbox.close()
+    told = pipeline.stats().adopted
+    print(
+        f"{told.get('delivered', 0):,} records delivered, {told.get('dead_lettered', 0):,} refused, "
+        f"{told.get('dropped', 0):,} damaged; {left} batches left."
+    )
+    return 1 if left else 0
+
+
+def _send(pipeline: Pipeline, outbox: SpoolOutbox, total: int, patience: float) -> None:
+    said = last = time.monotonic()
+    delivered = 0
+    while len(outbox):
+        delay = pipeline.sender.step()
+        now = time.monotonic()
+        if (done := pipeline.stats().adopted.get("delivered", 0)) != delivered:
+            delivered, last = done, now
+        if now - last > patience:
+            return
+        if now - said >= 1:
+            said = now
+            print(f"  {total - len(outbox)} of {total} batches, {delivered:,} records", flush=True)
+        if delay is None:
+            return
+        pipeline.sender.wait(min(delay, 1.0))
