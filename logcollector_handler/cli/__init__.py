@@ -1,31 +1,113 @@
-"""The command line, `logcollector`. One file a command; only here is anything printed for people."""
+"""The command line, `logcollector`: its arguments. One file a command; only in this directory people are spoken to."""
 
 from __future__ import annotations
 
 import argparse
+import io
+import math
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from logcollector_handler import __version__
+
+#: A command, once it is imported. Returns the exit status.
+Run = Callable[[argparse.Namespace], int]
+
+#: Exit statuses besides 0: not done, and what shells give to a command that was interrupted.
+FAILED = 1
+UNUSABLE = 2
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status."""
-    from logcollector_handler import __version__
+    """Run a command.
 
+    Args:
+        arguments: what stands behind the command's name; default is what the process was given.
+
+    Returns:
+        The exit status: 0 done, 1 not done, 2 wrong arguments or a missing extra, 130 interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Each line at once, also into a pipe; and what the terminal cannot show stops nobody.
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    options = _parser().parse_args(arguments)
+    try:
+        run: Run = options.load()
+    except ImportError as error:
+        # The extra with the embedded collector is missing; the error says how to get it.
+        print(f"logcollector: {error}", file=sys.stderr)
+        return UNUSABLE
+    try:
+        return run(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who read the output went away. The interpreter flushes once more at exit, and is to find a place for it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="logcollector", description="See the logging handler at work, and the logs that it ships."
     )
     parser.add_argument("--version", action="version", version=f"logcollector-handler {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser(
+        "demo",
+        help="watch an example application log into the embedded collector",
+        description="Watch an example application log into the embedded collector, and see whether all of it arrived.",
+        epilog="Exit status: 0 everything that was logged is stored, once; 1 it is not.",
+    )
+    demo.add_argument("--seconds", type=_positive, default=5.0, help="how long the application logs (default: 5)")
+    demo.add_argument("--rate", type=_positive, default=1000.0, help="records a second (default: 1000)")
+    demo.add_argument("--keep", action="store_true", help="keep collector and database afterwards, until Ctrl-C")
+    demo.set_defaults(load=_load_demo)
+
+    serve = commands.add_parser(
+        "serve",
+        help="run the embedded collector until Ctrl-C",
+        description="Run the embedded collector, a small log collection server for development, until Ctrl-C.",
+    )
+    serve.add_argument("--port", type=_port, default=8000, help="port on 127.0.0.1; 0 takes a free one (default: 8000)")
+    serve.add_argument(
+        "--database", type=Path, default=Path("logs.sqlite"), help="SQLite file for the logs (default: logs.sqlite)"
+    )
+    serve.set_defaults(load=_load_serve)
+    return parser
+
+
+# Imported when chosen: --help and --version need no extra.
+
+
+def _load_demo() -> Run:
+    from .demo import run
+
+    return run
+
+
+def _load_serve() -> Run:
+    from .serve import run
+
+    return run
+
+
+def _positive(text: str) -> float:
     try:
-        from . import demo, serve
-    except ImportError as error:
-        # The extra with the embedded collector is missing; the error says how to get it.
-        print(f"logcollector: {error}", file=sys.stderr)
-        return 2
-    for command in (demo, serve):
-        command.add_to(commands)
-    options = parser.parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except KeyboardInterrupt:
-        return 130
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1,000,000")
+    return number
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)

@@ -1,0 +1,64 @@
+"""The command as a process of its own, as people start it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+#: What the script does that an installation puts on the path.
+ENTRY = "import sys; from logcollector_handler.cli import main; sys.exit(main())"
+
+#: Arguments of the command; `environment` is added to it, and `before` is code that runs first.
+Start = Callable[..., "subprocess.Popen[str]"]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Where the command runs: empty."""
+    directory = tmp_path / "cwd"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def start(directory: Path) -> Iterator[Start]:
+    """Starts the command; what a test leaves running is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, environment: dict[str, str] | None = None, before: str = "") -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{before}\n{ENTRY}", *arguments],
+            cwd=directory,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8", **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run(start: Start) -> Run:
+    """Runs the command to its end."""
+
+    def run(
+        *arguments: str, environment: dict[str, str] | None = None, before: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        process = start(*arguments, environment=environment, before=before)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run

@@ -1,0 +1,79 @@
+"""The command line: what it takes, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+
+from logcollector_handler import __version__
+from logcollector_handler.cli import main
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"logcollector-handler {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--help"], ["demo", "serve", "--version"]),
+        (["demo", "--help"], ["--seconds", "--rate", "--keep", "Exit status"]),
+        (["serve", "--help"], ["--port", "--database", "default: 8000"]),
+    ],
+)
+def test_help_names_everything(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert [word for word in words if word not in out] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["dome"], "invalid choice: 'dome'"),
+        (["demo", "--rate", "fast"], "argument --rate: 'fast' is not a number above 0 and up to 1,000,000"),
+        (["demo", "--rate", "1000001"], "argument --rate: '1000001' is not a number above 0 and up to 1,000,000"),
+        (["demo", "--seconds", "0"], "argument --seconds: '0' is not a number"),
+        (["demo", "--seconds", "nan"], "argument --seconds: 'nan' is not a number"),
+        (["serve", "--port", "65536"], "argument --port: '65536' is not a port from 0 to 65535"),
+        (["serve", "--port", "-1"], "argument --port: '-1' is not a port from 0 to 65535"),
+        (["serve", "--port", "http"], "argument --port: 'http' is not a port from 0 to 65535"),
+        (["serve", "there"], "unrecognized arguments: there"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert re.match("usage: logcollector", err)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("command", ["demo", "serve"])
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_a_missing_extra_is_said_plainly(run: Callable[..., CompletedProcess[str]], command: str, missing: str) -> None:
+    ended = run(command, before=f"import sys; sys.modules['{missing}'] = None")
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        f"logcollector: The embedded collector needs {missing}, which is not installed. "
+        "Install it with: pip install 'logcollector-handler[collector]'\n"
+    )
+
+
+@pytest.mark.integration
+def test_help_needs_no_extra(run: Callable[..., CompletedProcess[str]]) -> None:
+    ended = run("demo", "--help", before="import sys; sys.modules['starlette'] = None")
+    assert (ended.returncode, ended.stderr) == (0, "")
