@@ -79,6 +79,24 @@ def _parser() -> argparse.ArgumentParser:
         "--database", type=Path, default=Path("logs.sqlite"), help="SQLite file for the logs (default: logs.sqlite)"
     )
     serve.set_defaults(load=_load_serve)
+
+    spool = commands.add_parser("spool", help="see and send what lies in a spool directory")
+    actions = spool.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
+    show = actions.add_parser("ls", help="what lies in it, by server and kind")
+    show.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
+    show.set_defaults(load=_load_spool_ls)
+    replay = actions.add_parser(
+        "replay",
+        help="send what dead processes left; what living ones have is left to them",
+        description="Send what dead processes left. All else comes from the environment, as for the handler.",
+        epilog="Exit status: 0 nothing is left that can be sent; 1 something is.",
+    )
+    replay.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
+    replay.add_argument("--server-url", help="default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000")
+    replay.add_argument(
+        "--seconds", type=_positive, default=300.0, help="give up after so long without a delivery (default: 300)"
+    )
+    replay.set_defaults(load=_load_spool_replay)
     return parser
 
 
@@ -95,6 +113,18 @@ def _load_serve() -> Run:
     from .serve import run
 
     return run
+
+
+def _load_spool_ls() -> Run:
+    from .spool import show
+
+    return show
+
+
+def _load_spool_replay() -> Run:
+    from .spool import replay
+
+    return replay
 
 
 def _positive(text: str) -> float:

@@ -5,34 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
-from typing import Any
 
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import Pipeline, connect
 from logcollector_handler.delivery.spool import Holding, SpoolOutbox, survey
 from logcollector_handler.settings import SettingError, load
 from logcollector_handler.wire.record import EntryBuilder
-
-
-def add_to(commands: Any) -> None:
-    """Add the command to the parser's subparsers."""
-    parser = commands.add_parser("spool", help="see and send what lies in a spool directory", description=__doc__)
-    actions = parser.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("ls", help="what lies in it, by server and process")
-    listing.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
-    listing.set_defaults(run=show)
-    sending = actions.add_parser(
-        "replay",
-        help="send what dead processes left; what living ones have is left to them",
-        description="Server, key and all else come from the environment (LOGCOLLECTOR_SERVER_URL …), as for the handler.",
-    )
-    sending.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
-    sending.add_argument("--server-url", help="where to (default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000)")
-    sending.add_argument(
-        "--seconds", type=float, default=300.0, help="give up when nothing was delivered for so long (default: 300)"
-    )
-    sending.set_defaults(run=replay)
 
 
 def show(options: argparse.Namespace) -> int:

@@ -170,7 +170,7 @@ def test_many_processes_share_a_directory_and_are_killed(server: FaultyServer, t
 
 def test_an_outage_over_the_whole_life_of_a_process_loses_nothing(server: FaultyServer, tmp_path: Path) -> None:
     server.refuse()
-    out, err = finish(
+    _, err = finish(
         start(server, tmp_path, "configure(shutdown_timeout=0.5, **SETTINGS)\nfor n in range(3000): log.info('m%d', n)")
     )
     assert "dropped" not in err
@@ -180,7 +180,7 @@ def test_an_outage_over_the_whole_life_of_a_process_loses_nothing(server: Faulty
 
 
 def test_a_fork_writes_to_files_of_its_own(server: FaultyServer, tmp_path: Path) -> None:
-    out, err = finish(
+    _, err = finish(
         start(
             server,
             tmp_path,
