@@ -38,4 +38,3 @@ class Reporter:
             sys.stderr.flush()
         except Exception:  # noqa: BLE001 - see above
             return
-

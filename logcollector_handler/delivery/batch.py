@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from logcollector_handler.wire.codec import compress, decompress, join_lines, split_body
+from logcollector_handler.wire.schema import COMPRESS_FROM
 
 
 @dataclass(eq=False)
@@ -63,9 +64,10 @@ class Batch:
         """The two halves, as `<id>.0` and `<id>.1`. The batch must hold two entries or more."""
         lines = self.lines()
         middle = len(lines) // 2
+        compressed = self.compressed and middle >= COMPRESS_FROM
         return (
-            make_batch(f"{self.id}.0", lines[:middle], self.compressed, self.ordinal, self.losses),
-            make_batch(f"{self.id}.1", lines[middle:], self.compressed, self.ordinal),
+            make_batch(f"{self.id}.0", lines[:middle], compressed, self.ordinal, self.losses),
+            make_batch(f"{self.id}.1", lines[middle:], compressed, self.ordinal),
         )
 
     def uncompressed(self, new_id: str) -> Batch:

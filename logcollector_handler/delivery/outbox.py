@@ -55,7 +55,7 @@ class MemoryOutbox:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         # Guards the two fields below. Never held while anything else is called.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._batches: dict[str, Batch] = {}
         self._bytes = 0
 

@@ -13,7 +13,12 @@ def test_a_record_that_comes_while_the_listener_ends_starts_it_again(monkeypatch
     bench = Bench()
     pipeline = bench.pipeline
     started: list[int] = []
-    monkeypatch.setattr(pipeline, "_start", lambda: bool(started.append(len(pipeline.handler.queue))) or True)
+
+    def start() -> bool:
+        started.append(len(pipeline.handler.queue))
+        return True
+
+    monkeypatch.setattr(pipeline, "_start", start)
     relax = pipeline.handler.relax
 
     def caller_is_faster(wanted: int) -> None:
