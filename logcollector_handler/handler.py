@@ -14,6 +14,8 @@ from .delivery.pipeline import Pipeline, connect
 from .stats import Stats
 from .wire.record import EntryBuilder
 
+#: Loggers of the HTTP client; what they log while the package does its own work would never come to an end.
+_CLIENT_LOGGERS = frozenset({"httpx", "httpcore"})
 #: Every handler of this process, for a fork.
 _handlers: weakref.WeakSet[LogCollectorHandler] = weakref.WeakSet()
 
@@ -116,7 +118,7 @@ class LogCollectorHandler(logging.Handler):
         that was forked or interrupted while it holds a lock stops others.
         """
         passed: bool | logging.LogRecord = self.filter(record)  # From 3.12 on a filter can replace the record.
-        if not passed or is_own_thread():
+        if not passed or (is_own_thread() and record.name.partition(".")[0] in _CLIENT_LOGGERS):
             return False
         if isinstance(passed, logging.LogRecord):
             record = passed

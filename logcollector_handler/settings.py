@@ -226,11 +226,11 @@ def _level(name: str, value: Any) -> int:
 def _url(*schemes: str) -> _Reader:
     def read(name: str, value: Any) -> str:
         allowed = f"a URL like {schemes[0]}://host:port"
-        shown = value
+        # What stands before an @ may be a password, also in what is no URL.
+        shown = f"{MASK}@{value.rpartition('@')[2]}" if isinstance(value, str) and "@" in value else value
         try:
             parts = urlsplit(value) if isinstance(value, str) else None
             if parts is not None:
-                shown = value.replace(parts.password, MASK) if parts.password else value
                 _ = parts.port  # Raises for a port that is no number.
         except ValueError:
             parts = None

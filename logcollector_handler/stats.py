@@ -82,13 +82,18 @@ class Ledger:
         self._in_batches = 0
         self._delivered = 0
         self._dead_lettered = 0
-        self._dropped: Counter[str] = Counter()
+        # Every reason from the beginning: to add a key takes longer than to count, and a signal may come in between.
+        self._dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
         self._adopted: Counter[str] = Counter()
-        self._unreported: Counter[str] = Counter()
+        self._unreported: Counter[str] = Counter(dict.fromkeys(LOSSES, 0))
         self._batches = 0
         self._requests = 0
         self._encoded_bytes = 0
         self._sent_bytes = 0
+
+    def is_counting(self) -> bool:
+        """Whether the calling thread holds `lock`."""
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # there, for Condition, but not in the stubs
 
     @property
     def passed(self) -> int:
@@ -154,12 +159,10 @@ class Ledger:
 
     def take_losses(self) -> dict[str, int]:
         """Losses that no batch has told the server of yet, by reason; from now on they count as told."""
-        if not self._unreported:
-            return {}
         with self.lock:
-            losses = dict(self._unreported)
-            self._unreported.clear()
-        return losses
+            losses = +self._unreported
+            self._unreported.subtract(losses)
+        return dict(losses)
 
     def return_losses(self, losses: Mapping[str, int]) -> None:
         """The batch that was to tell of these losses was lost itself."""
@@ -173,7 +176,7 @@ class Ledger:
             return Stats(
                 accepted=self.passed + self._turned_away + queued,
                 delivered=self._delivered,
-                dropped=MappingProxyType(dict(self._dropped)),
+                dropped=MappingProxyType(dict(+self._dropped)),
                 dead_lettered=self._dead_lettered,
                 pending=queued + self._in_batches,
                 batches=self._batches,

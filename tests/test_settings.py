@@ -192,6 +192,10 @@ def test_no_secret_shows_in_a_repr() -> None:
     [
         ("server_url", "ftp://user:hunter2@host"),
         ("proxy", "ftp://user:hunter2@host"),
+        ("proxy", "me:hunter2@proxy:3128"),
+        ("proxy", "http://me:hunter2@[::1"),
+        ("server_url", "http://me:hunter2#@host/"),
+        ("server_url", "http://me:hunter2/x@host:port"),
         ("api_key", "hunter2\n"),
         ("headers", {"X-Token": "hunter2\n"}),
         ("headers", "hunter2"),

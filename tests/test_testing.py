@@ -74,12 +74,12 @@ def test_ignored_keys_are_remembered() -> None:
 
 def test_wait_for_returns_when_the_entries_are_there() -> None:
     with CollectorServer() as collector, ThreadPoolExecutor() as pool:
-        waiting = pool.submit(collector.wait_for, 3, timeout=30)
+        waiting = pool.submit(collector.wait_for, 3, timeout=20)
         post(collector, {"message": "a"}, {"message": "b"}, key="k")
         post(collector, {"message": "a"}, {"message": "b"}, key="k")
         assert not waiting.done(), "a repeated batch does not count"
         post(collector, {"message": "c"})
-        assert waiting.result(30)
+        assert waiting.result(10)
         assert len(collector.entries) == 3
 
 

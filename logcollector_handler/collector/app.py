@@ -1,7 +1,7 @@
 """The endpoints of the collector: what a request means, and what is answered. Everything is JSON.
 
 Serving them over sockets is in `server`, what is kept is in `store`. Nothing here blocks the event loop:
-batches are parsed and the store is asked in threads, and one thread alone writes.
+batches are parsed and stored in threads, and other threads ask the store.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ from .query import parse_query
 from .store import Added, Store
 
 MAX_KEY: Final = 255
-#: So many times the limit of a body are read and thrown away before it is refused, because a client that is
-#: cut off while it sends may never see the answer.
-_READ_ON: Final = 4
+#: Queries that run at the same time; more of them wait.
+QUERIES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class ReceivedRequest:
     headers: Mapping[str, str]
     #: The Idempotency-Key, if one was sent.
     key: str | None
-    #: Bytes that came over the wire.
+    #: Bytes of the body that came over the wire; of one that is too large, what was read.
     body_size: int
     #: The Content-Encoding, empty when there was none.
     content_encoding: str
@@ -100,19 +99,19 @@ class _Endpoints:
         self._strict = strict
         self._limits = limits
         self._observer = observer
-        self._writer: ThreadPoolExecutor
+        self._readers: ThreadPoolExecutor
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        # A thread of its own: batches never queue behind slow queries.
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector-writer") as self._writer:
+        # Threads of their own, so that batches never queue behind slow queries.
+        with ThreadPoolExecutor(QUERIES, "collector-reader") as self._readers:
             yield
 
     async def about(self, _request: Request) -> Response:
         return _json({"status": "ok", "service": "log-server"})
 
     async def get_stats(self, _request: Request) -> Response:
-        return _json(await asyncio.to_thread(self._store.stats))
+        return _json(await asyncio.get_running_loop().run_in_executor(self._readers, self._store.stats))
 
     async def logs(self, request: Request) -> Response:
         # One route for both, so that a 405 names both.
@@ -120,38 +119,36 @@ class _Endpoints:
 
     async def _get_logs(self, request: Request) -> Response:
         query = parse_query(request.query_params.multi_items())
-        page = await asyncio.to_thread(self._store.page, query)
+        page = await asyncio.get_running_loop().run_in_executor(self._readers, self._store.page, query)
         return _json({"logs": page.entries, "next": None if page.next is None else str(page.next)})
 
     async def _post_logs(self, request: Request) -> Response:
+        key = request.headers.get(IDEMPOTENCY_HEADER) or None
+        encoding = request.headers.get("content-encoding", "")
         body, size = await _receive(request, self._limits.body_bytes)
         received = partial(
             ReceivedRequest,
             headers=dict(request.headers),
-            key=request.headers.get(IDEMPOTENCY_HEADER) or None,
+            key=key,
             body_size=size,
-            content_encoding=request.headers.get("content-encoding", ""),
+            content_encoding=encoding,
         )
         try:
-            batch, added = await self._store_batch(request, body)
+            if body is None:
+                raise RefusedError(413, f"The body is larger than {self._limits.body_bytes} bytes.")
+            batch, added = await asyncio.to_thread(self._store_batch, key, body, encoding)
         except RefusedError as refused:
             self._observe(received(status=refused.status))
             raise
         self._observe(received(status=200, count=added.count, repeated=added.repeated, ignored_keys=batch.ignored_keys))
         return _json({"status": "ok", "count": added.count})
 
-    async def _store_batch(self, request: Request, body: bytes | None) -> tuple[Batch, Added]:
-        if body is None:
-            raise RefusedError(413, f"The body is larger than {self._limits.body_bytes} bytes.")
-        key = request.headers.get(IDEMPOTENCY_HEADER) or None
+    def _store_batch(self, key: str | None, body: bytes, encoding: str) -> tuple[Batch, Added]:
         if key is not None and len(key) > MAX_KEY:
             raise RefusedError(400, f"{IDEMPOTENCY_HEADER} is longer than {MAX_KEY} characters.")
-        batch = await asyncio.to_thread(self._read, body, request.headers.get("content-encoding", ""))
-        loop = asyncio.get_running_loop()
-        return batch, await loop.run_in_executor(self._writer, self._store.add, batch.rows, key)
-
-    def _read(self, body: bytes, encoding: str) -> Batch:
-        return check(read_body(body, encoding, self._limits), strict=self._strict, now=time.time())
+        raw = read_body(body, encoding, self._limits)
+        batch = check(raw, strict=self._strict, now=time.time())
+        return batch, self._store.add(batch.rows, key)
 
     def _observe(self, received: ReceivedRequest) -> None:
         if self._observer is not None:
@@ -164,11 +161,11 @@ async def _receive(request: Request, limit: int) -> tuple[bytes | None, int]:
     size = 0
     async for piece in request.stream():
         size += len(piece)
-        if size <= limit:
-            body += piece
-        elif size > _READ_ON * limit:
-            break
-    return (None if size > limit else bytes(body)), size
+        if size > limit:
+            # The server throws away what is still to come, so the client is not cut off before it is answered.
+            return None, size
+        body += piece
+    return bytes(body), size
 
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:

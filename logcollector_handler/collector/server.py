@@ -131,9 +131,7 @@ class _ThreadServer(uvicorn.Server):
         self._ready = ready
 
     def stop(self) -> None:
-        # A loop that is closed has ended by itself.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from logcollector_handler.wire.codec import compress, decompress, join_lines, split_body
+from logcollector_handler.wire.schema import COMPRESS_FROM
 
 
 @dataclass(eq=False)
@@ -69,8 +70,9 @@ class Batch:
         """The two halves, as `<id>.0` and `<id>.1`. The batch must hold two entries or more."""
         lines = self.lines(body)
         middle = len(lines) // 2
-        first = make_batch(f"{self.id}.0", lines[:middle], self.compressed, self.ordinal, self.losses)
-        second = make_batch(f"{self.id}.1", lines[middle:], self.compressed, self.ordinal)
+        compressed = self.compressed and middle >= COMPRESS_FROM
+        first = make_batch(f"{self.id}.0", lines[:middle], compressed, self.ordinal, self.losses)
+        second = make_batch(f"{self.id}.1", lines[middle:], compressed, self.ordinal)
         first.adopted = second.adopted = self.adopted
         return first, second
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from threading import get_ident
 from types import FrameType
 
-#: Idents of the threads that do the package's own work. Their records (httpx's, say) are not the application's.
+#: Idents of the threads that do the package's own work.
 _own_threads: set[int] = set()
 
 
@@ -25,7 +25,7 @@ def is_own_thread(ident: int | None = None) -> bool:
 
 @contextlib.contextmanager
 def own_work() -> Iterator[None]:
-    """The current thread does the package's own work meanwhile: what it logs is not shipped."""
+    """The current thread does the package's own work meanwhile: what its HTTP client logs is not shipped."""
     ident = get_ident()
     if ident in _own_threads:
         yield

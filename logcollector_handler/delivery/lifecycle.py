@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Draining(Protocol):
@@ -14,11 +15,18 @@ class Draining(Protocol):
 
     def begin_exit(self) -> None: ...
     def finish_exit(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 # Those with threads or records; held strongly, so that a handler that was dropped without close() still drains.
 _live: set[Draining] = set()
+#: Held while a thread of ours imports. A fork waits for it: the child of a fork in the midst of an import
+#: could never import that module, because the lock of it belongs to a thread that the child has not.
+importing = threading.Lock()
+_IMPORT_LIMIT: Final = 5.0
+_held: list[bool] = []
 _exiting = False
+_spent = 0.0
 _finalizing_in: int | None = None
 
 
@@ -31,6 +39,17 @@ def watch(pipeline: Draining) -> None:
 def unwatch(pipeline: Draining) -> None:
     """It has nothing left to drain."""
     _live.discard(pipeline)
+
+
+def spend(seconds: float) -> None:
+    """A pipeline has held up the end of the process for so long."""
+    global _spent
+    _spent += seconds
+
+
+def spent() -> float:
+    """Seconds for which the pipelines held up the end of the process, all together."""
+    return _spent
 
 
 def is_exiting() -> bool:
@@ -53,7 +72,9 @@ def _watch_child() -> None:
     """A child of multiprocessing ends in `os._exit`, without exit handlers, but runs finalizers of its own."""
     global _finalizing_in
     process = sys.modules.get("multiprocessing.process")
-    if process is None or _finalizing_in == os.getpid() or process.parent_process() is None:
+    # Half imported by another thread it has no such function yet, and the process is no child of it.
+    parent = getattr(process, "parent_process", None)
+    if parent is None or _finalizing_in == os.getpid() or parent() is None:
         return
     from multiprocessing.util import Finalize
 
@@ -65,14 +86,28 @@ def _watch_child() -> None:
 def at_fork(after_in_child: Callable[[], None]) -> None:
     """Call that in every child that this process forks, before it runs anything else of ours."""
     if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
         os.register_at_fork(after_in_child=after_in_child)
+
+
+def _before_fork() -> None:
+    # Bounded: what forks may hold a lock that the import waits for.
+    _held.append(importing.acquire(timeout=_IMPORT_LIMIT))
+
+
+def _after_fork() -> None:
+    if _held.pop():
+        importing.release()
 
 
 def forget() -> None:
     """In a forked child: the pipelines are the parent's, and the child's own end is not in sight."""
-    global _exiting
+    global _exiting, _spent
+    for pipeline in _live:  # Also those whose handler is gone.
+        pipeline.abandon()
     _live.clear()
     _exiting = False
+    _spent = 0.0
 
 
 # Runs before logging.shutdown(), which was registered when logging was imported.

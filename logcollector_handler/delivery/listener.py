@@ -87,9 +87,25 @@ class BatchListener(QueueListener):
         self._thread = threading.Thread(target=self._monitor, name="logcollector-listener", daemon=True)
         self._thread.start()
 
+    def stop(self) -> None:
+        """Let the thread end once the queue is empty. Does not wait for that."""
+        self.stopping = True
+        self.wake()
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        thread: threading.Thread | None = self._thread
+        return thread is not None and thread.is_alive()
+
     def _monitor(self) -> None:
         with own_work():
-            super()._monitor()  # type: ignore[misc]  # the stdlib's thread function, not in its stubs
+            while True:
+                try:
+                    super()._monitor()  # type: ignore[misc]  # the stdlib's thread function, not in its stubs
+                    return
+                except Exception as error:  # noqa: BLE001 - MemoryError, say: without this thread nothing goes any more
+                    self._reporter.say("internal_error", f"the listener failed on an error of its own: {error!r}")
+                    self._wakeup.wait(1.0)
 
     def dequeue(self, block: bool) -> Any:
         """The entries of the next batch that is due; the sentinel when the thread is to end."""
@@ -102,7 +118,7 @@ class BatchListener(QueueListener):
             if not block:
                 raise queues.Empty
             # The threshold first, then one more look: an entry that came between is seen by one of the two.
-            waiting = bool(self.queue)
+            waiting = self._since is not None
             self.handler.relax(self._batch_size if waiting else 1)
             if bool(self.queue) == waiting and not self._due(self._clock.monotonic()):
                 self._wakeup.wait(delay)
@@ -112,7 +128,7 @@ class BatchListener(QueueListener):
         now = self._clock.monotonic()
         if not self.queue:
             self._since = None
-            self.urgent = False
+            self._calm()
             self._mark()
             return [], None
         if self._since is None:
@@ -137,13 +153,19 @@ class BatchListener(QueueListener):
     def _held_back(self) -> bool:
         return self._sender.busy and not self._outbox.durable
 
+    def _calm(self) -> None:
+        """Nothing urgent is left in an empty queue."""
+        if not self.queue:
+            self.urgent = False
+            # An urgent record may have come in between.
+            self.urgent = bool(self.queue)
+
     def _take(self, now: float) -> list[Any]:
         with self._ledger.lock:
             self._taken_from = self._ledger.passed
             self._taken_id, entries = self.handler.take(self._batch_size)
             self._ledger.take(len(entries))
-        if not self.queue:
-            self.urgent = False
+        self._calm()
         self._since = now
         self.handler.moved()
         return entries
@@ -182,6 +204,16 @@ class BatchListener(QueueListener):
             # The stdlib's loop keeps its last record until the next; the entries need not wait with it.
             entries.clear()
             self._mark()
+
+    def give_up(self, reason: str) -> int:
+        """Drop what is in the queue. Returns how many records."""
+        with self._ledger.lock:
+            count = len(self.queue)
+            self.queue.clear()
+            self._ledger.take(count)
+            if count:
+                self._ledger.drop(reason, count)
+        return count
 
     def _mark(self) -> None:
         """Note how far the outbox has got, for those who flush."""

@@ -79,7 +79,7 @@ class MemoryOutbox:
         self._max_memory = max_bytes
         self._give_up = give_up
         # Guards the two fields below. Never held while anything else is called.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._batches: dict[str, Batch] = {}
         self._memory_bytes = 0
 

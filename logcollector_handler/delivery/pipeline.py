@@ -22,7 +22,7 @@ from . import lifecycle
 from .answer import Transport
 from .batch import Batch, BatchIds
 from .clock import Clock, Waiters
-from .guards import is_interruption, is_own_thread, own_work
+from .guards import is_own_thread, own_work
 from .listener import BatchListener
 from .outbox import MemoryOutbox, Outbox
 from .queue import RecordQueueHandler
@@ -33,7 +33,8 @@ Connect = Callable[[Settings, Clock], Transport]
 
 def connect(settings: Settings, clock: Clock) -> Transport:
     """The real network. httpx is imported here, with the first batch."""
-    from .transport import HttpTransport
+    with lifecycle.importing:
+        from .transport import HttpTransport
 
     return HttpTransport(settings, clock)
 
@@ -78,9 +79,8 @@ class Pipeline:
         self._listening = False
         self._sending = False
         self._ended = Waiters(clock)
-        # Set when the process goes down: monotonic seconds, then what was left of them.
+        # Set when the process goes down.
         self._exiting = False
-        self._exit_left = 0.0
         # Held by the thread that does the threads' work itself, at exit.
         self._pumping = threading.Lock()
 
@@ -163,21 +163,27 @@ class Pipeline:
         if lifecycle.is_exiting():
             self.begin_exit()
             return self.wake()
-        # To start a thread takes locks of `threading` that the interrupted code may hold.
-        if is_interruption() or not self._life.acquire(blocking=False):
+        # Before anything that can fail: what is in the queue is drained at the end in any case.
+        lifecycle.watch(self)
+        if not self._life.acquire(blocking=False):
             return False
+        sender: threading.Thread | None = None
         try:
-            lifecycle.watch(self)
             self.listener.stopping = False
             if not self._listening:
                 self._listening = True
                 self.listener.start()
             if not self._sending:
-                threading.Thread(target=self._send, name="logcollector-sender", daemon=True).start()
-        except RuntimeError as error:
+                self._sending = True
+                sender = threading.Thread(target=self._send, name="logcollector-sender", daemon=True)
+                sender.start()
+        except BaseException as error:
+            self._listening = self.listener.is_alive()
+            self._sending = sender is not None and sender.is_alive()
+            if not isinstance(error, RuntimeError):
+                raise  # A signal handler's, in the middle of it.
             # The interpreter is going down, or the system has no more threads. The records stay in the queue,
             # and the next of them tries again. A sender without a listener ends by itself.
-            self._listening = False
             self.listener.stopping = True
             self._reporter.say("threads", f"no thread could be started to send logs ({error}); they wait")
             return False
@@ -203,28 +209,34 @@ class Pipeline:
         with self._life:
             if self._listening or not self.listener.stopping or (len(self.outbox) and not self._exiting):
                 return False
+            # In here, so that it is not the connection of a sender that is started next.
+            self.sender.close()
+            self.outbox.close()
             self._sending = False
-            if not self._exiting:
+            if not self._exiting and not self._queue:
                 lifecycle.unwatch(self)
-        self.sender.close()
-        self.outbox.close()
+        # A record that came while the lock was held could not start anything.
+        if self._queue and not self._exiting:
+            self._start()
         self._ended.notify()
         return True
 
     def _send(self) -> None:
-        self._sending = True
         with own_work():
             while True:
-                try:
-                    delay = self.sender.step()
-                except Exception as error:  # noqa: BLE001 - the thread must live; the batch is still in the outbox
-                    self._reporter.say("internal_error", f"sending failed on an error of its own: {error!r}")
-                    delay = 1.0
+                delay = self._step()
                 if delay == 0.0:
                     continue
                 if self._sender_may_end():
                     return
                 self.sender.wait(delay)
+
+    def _step(self) -> float | None:
+        try:
+            return self.sender.step()
+        except Exception as error:  # noqa: BLE001 - the batch is still in the outbox, and the others go on
+            self._reporter.say("internal_error", f"sending failed on an error of its own: {error!r}")
+            return 1.0
 
     # Flush and close
 
@@ -240,8 +252,10 @@ class Pipeline:
         if self._exiting:
             self._pump()
             return not self.stats().pending and self._ledger.dropped == dropped
-        mark = self._ledger.passed + len(self._queue)
-        self.listener.flush_to = max(self.listener.flush_to, mark)
+        # In this order: what leaves the queue in between is counted twice rather than not at all.
+        mark = len(self._queue) + self._ledger.passed
+        with self._ledger.lock:
+            self.listener.flush_to = max(self.listener.flush_to, mark)
         if not self._settled(mark) and self.wake():
             self.sender.hurry()
             self.sender.settled.wait(lambda: self._settled(mark), seconds)
@@ -260,8 +274,7 @@ class Pipeline:
             return
         if self._queue and not self._listening:
             self._start()
-        self.listener.stopping = True
-        self.listener.wake()
+        self.listener.stop()
         self.sender.hurry()
         if not is_own_thread():
             self._ended.wait(lambda: not self._listening and not self._sending, seconds)
@@ -272,20 +285,18 @@ class Pipeline:
         """The process goes down: from now on there are `shutdown_timeout` seconds, all handlers at the same time."""
         if self._exiting:
             return
-        self._exit_left = self._settings.shutdown_timeout
         self._exiting = True
         self.handler.exiting = True
         self.handler.relax(1)
         self.handler.waiters.notify()
-        self.sender.exit(self._clock.monotonic() + self._exit_left)
-        self.listener.stopping = True
-        self.listener.wake()
+        self.sender.exit(self._clock.monotonic() + self._exit_left())
+        self.listener.stop()
 
     def finish_exit(self) -> None:
         """Wait for the threads, do what they left, and count what could not be sent as dropped."""
         start = self._clock.monotonic()
-        self._ended.wait(lambda: not self._listening and not self._sending, self._exit_left)
-        self._exit_left = max(0.0, self._exit_left - (self._clock.monotonic() - start))
+        self._ended.wait(lambda: not self._listening and not self._sending, self._exit_left())
+        lifecycle.spend(self._clock.monotonic() - start)
         self._pump()
 
     def _pump(self) -> None:
@@ -298,29 +309,32 @@ class Pipeline:
                     self.listener.wake()
                 elif not self._sending:
                     self._drain()
-                if self._exit_left <= 0 or not self._sending:
+                if self._exit_left() <= 0 or not self._sending:
                     self._drop_rest()
         finally:
             self._pumping.release()
 
     def _drain(self) -> None:
         start = self._clock.monotonic()
-        self.sender.exit(start + self._exit_left)
+        self.sender.exit(start + self._exit_left())
         while True:
             entries, _ = self.listener.collect()
             if entries:
                 self.listener.handle(entries)
-            elif self.sender.step() != 0.0 and not self._queue:
+            elif self._step() != 0.0 and not self._queue:
                 break
         self.sender.close()
         self.outbox.close()
-        self._exit_left = max(0.0, self._exit_left - (self._clock.monotonic() - start))
+        lifecycle.spend(self._clock.monotonic() - start)
+
+    def _exit_left(self) -> float:
+        return max(0.0, self._settings.shutdown_timeout - lifecycle.spent())
 
     def _drop_rest(self) -> None:
         rest = self.outbox.clear()
         for batch in rest:
             self.sender.give_up(batch, "shutdown")
-        count = sum(batch.count for batch in rest)
+        count = sum(batch.count for batch in rest) + self.listener.give_up("shutdown")
         if count:
             self._reporter.say("lost: shutdown", f"{count} records were dropped: {DROP_REASONS['shutdown']}")
 

@@ -111,13 +111,20 @@ class RecordQueueHandler(QueueHandler):
         if not self._full():
             # One caller wakes the listener, not all that come before it has got up.
             self.relax(self._max_size + 1)
-            if not self._wake():
-                self.relax(1)
+            woken = False
+            try:
+                woken = self._wake()
+            finally:  # Also when a signal handler raises in the middle of it.
+                if not woken:
+                    self.relax(1)
             return
         self._wake()
-        self._wait_for_room()
         oldest = self._overflow == "drop_oldest"
+        self._wait_for_room()
         while self._full():
+            if self._overflow == "block" and self._can_wait():
+                self._wait_for_room()
+                continue
             try:
                 if oldest:
                     self.queue.popleft()
@@ -127,11 +134,17 @@ class RecordQueueHandler(QueueHandler):
                 return
             self._ledger.overflow("queue_full", from_front=oldest)
 
+    def _can_wait(self) -> bool:
+        # With the ledger's lock this is code that interrupts us, and the listener needs the lock to make room.
+        return not self.exiting and not self._ledger.is_counting() and may_wait()
+
     def _wait_for_room(self) -> None:
-        if self.exiting or not may_wait():
+        if not self._can_wait():
             return
         if self._overflow == "block":
-            while not self.exiting and not self.waiters.wait(self._roomy, _BLOCK_STEP):
+            # Asked again: who was woken need not be the one who finds room.
+            while not self._roomy():
+                self.waiters.wait(self._roomy, _BLOCK_STEP)
                 self._wake()
         elif not self.waited and not self.waiters.wait(self._roomy, _GRACE):
             self.waited = True

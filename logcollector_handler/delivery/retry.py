@@ -67,7 +67,7 @@ def retry_after(value: str | None, now: float) -> float | None:
     if value is None:
         return None
     try:
-        seconds = float(int(value))
+        seconds = float(min(int(value), int(RETRY_AFTER_LIMIT)))
     except ValueError:
         # Imported where a server sends a date, which is rare: `email` is not for free.
         from email.utils import parsedate_to_datetime

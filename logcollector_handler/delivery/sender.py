@@ -196,8 +196,9 @@ class Sender:
             self._transport = self._connect()
         seconds = self._settings.timeout if self._exit_at is None else min(self._settings.timeout, self._exit_at - now)
         answer = self._transport.post(batch.id, body, batch.compressed, seconds)
-        self._outbox.end(batch)
+        # Not before: a batch that was answered is not to go for room.
         self._settle(batch, answer)
+        self._outbox.end(batch)
         self.settled.notify()
         if not self.busy:
             self._on_idle()
@@ -232,7 +233,7 @@ class Sender:
         self._last_success = self._request
         self._streak = 0
         self._hold = 0.0
-        self._said.clear()
+        self._said &= {"count"}
         self._refusals = 0
         self._forget(batch)
         if self._outbox.remove(batch):
@@ -275,9 +276,9 @@ class Sender:
         newly_aside = not batch.aside and self._exhausted(batch)
         if newly_aside or batch.aside:
             self._set_aside(batch, now + self._backoff(batch.failures))
-        if batch.of_suspect and others_go and batch.entries > 1:
+        if batch.of_suspect and others_go and batch.entries > 1 and not batch.answer_lost:
             # Half of a batch that was at fault, and the other half went: this is the half.
-            self._split(batch)
+            self._split(batch, suspect=True)
         # The next batch goes at once where that can tell whether it is this batch or the server.
         if not newly_aside and not (batch.aside and others_go):
             self._rest(now, self._backoff(self._streak), firm=False)
@@ -312,18 +313,19 @@ class Sender:
 
     def _refused_by_server(self, batch: Batch, answer: Answer) -> None:
         if batch.entries > 1:
-            self._split(batch)
+            self._split(batch, suspect=False)
             return
         self._forget(batch)
         batch.aside = True
         batch.refusal = answer.detail
         self._refused.append(batch)
         self._refusals += 1
-        if self._refusals >= REFUSALS_IN_A_ROW and self._exit_at is None:
+        if self._refusals >= REFUSALS_IN_A_ROW:
             self._misconfigured = True
             now = self._clock.monotonic()
             for each in self._refused:
                 self._set_aside(each, now + CONFIGURATION_RETRY)
+                each.tried_at_exit = self._exit_at is not None
             self._refused = []
             self._configured_wrongly(batch, Verdict.REFUSED, answer, now)
 
@@ -344,12 +346,12 @@ class Sender:
 
     def _blame(self, suspect: Batch) -> None:
         if suspect.entries > 1:
-            self._split(suspect)
+            self._split(suspect, suspect=True)
         else:
             self._forget(suspect)
             self._bury(suspect, "the server fails on it, and only on it")
 
-    def _split(self, batch: Batch) -> None:
+    def _split(self, batch: Batch, *, suspect: bool) -> None:
         body = self._outbox.read(batch)
         if body is None:
             return
@@ -357,7 +359,8 @@ class Sender:
         for child in children:
             # The halves of a suspect go among the others, and one failure more is enough to split them again.
             # A record that stands alone gets all of its attempts.
-            child.aside = child.of_suspect = batch.aside
+            child.aside = batch.aside
+            child.of_suspect = suspect
             child.failed_at = batch.failed_at
             child.failures = batch.failures if child.entries > 1 else 0
         if self._outbox.replace(batch, children) and batch.aside:

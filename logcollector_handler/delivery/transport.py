@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
 
@@ -216,11 +217,7 @@ class _DeadlineBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(f"the name {host} was not found: {error}") from error
-        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+        addresses = self._resolve(host, port)
         failure: Exception = httpcore.ConnectError(f"the name {host} has no address")
         for number, address in enumerate(addresses):
             # An address that leads nowhere must leave time for those behind it.
@@ -232,6 +229,31 @@ class _DeadlineBackend(httpcore.SyncBackend):
             else:
                 return self.watch(stream)
         raise failure
+
+    def _resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host. The system's resolver has no time-out that we could set, so it runs aside."""
+        found: list[str] = []
+        trouble: list[OSError] = []
+
+        def look_up() -> None:
+            try:
+                answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found.extend(dict.fromkeys(str(each[4][0]) for each in answers))
+            except OSError as error:
+                trouble.append(error)
+
+        thread = threading.Thread(target=look_up, name="logcollector-resolver", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # The interpreter goes down, or there are no more threads.
+            look_up()
+        else:
+            thread.join(self.left())
+        if trouble:
+            raise httpcore.ConnectError(f"the name {host} was not found: {trouble[0]}") from trouble[0]
+        if not found:
+            raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time")
+        return found
 
     def watch(self, stream: httpcore.NetworkStream) -> _DeadlineStream:
         """Remember the stream's socket, the only one that is open, and bound what is done with it."""
@@ -294,7 +316,11 @@ def _proxy(settings: Settings) -> httpcore.Proxy | None:
         found = proxies.get(url.scheme) or proxies.get("all")
     if not found:
         return None
-    proxy = httpx.URL(found if "://" in found else f"http://{found}")
+    try:
+        proxy = httpx.URL(found if "://" in found else f"http://{found}")
+    except httpx.InvalidURL:
+        # What it says of the URL may be a part of the password.
+        raise ValueError("the URL of the proxy cannot be read") from None
     return httpcore.Proxy(
         url=str(proxy.copy_with(username=None, password=None)),
         auth=(proxy.username, proxy.password) if proxy.username else None,

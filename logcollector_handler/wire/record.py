@@ -304,8 +304,9 @@ class EntryBuilder:
         """A dict as `msg` (structlog's way): its event is the message, its other items are fields."""
         fields: dict[str, Any] = {}
         for key, value in dict.items(event):
-            if key not in _STRUCTLOG:
-                fields[key if type(key) is str else unused(key_text(key), fields)] = value
+            name = key if type(key) is str else unused(key_text(key), fields)
+            if name not in _STRUCTLOG:
+                fields[name] = value
         for name in ("event", "message", "msg"):
             if name in fields:
                 return _as_text(fields.pop(name)), fields

@@ -28,6 +28,9 @@ _GROUPS: Final[Any] = getattr(builtins, "BaseExceptionGroup", ())
 #: Columns, and with them lines, are known of an instruction; finding the line costs, so that waits too.
 _POSITIONS: Final = sys.version_info >= (3, 11)
 
+#: No line of source is longer; `traceback` marks with as many characters as it is told.
+_WIDEST: Final = 1_000_000
+
 #: Code, instruction, and the line where it cannot be told from these.
 _Frame = tuple[CodeType, int, int | None]
 
@@ -97,6 +100,8 @@ def _captured(
         captured, error = todo.pop()
         if getattr(captured, "__notes__", None) is not None:
             captured.__notes__ = _said(captured.__notes__)
+        if issubclass(type(error), SyntaxError) and not _is_plain(captured):
+            raise TypeError("a SyntaxError of other things than text and places in it")
         behind = []
         if captured.__cause__ is not None:
             behind.append((captured.__cause__, error.__cause__))
@@ -107,8 +112,17 @@ def _captured(
         for below, each in behind:
             noted, *_ = _frames(each.__traceback__, limit)
             stacks.append((below, noted))
-        todo += behind
+            todo.append((below, each))
     return stacks
+
+
+def _is_plain(captured: Any) -> bool:
+    """Whether what a SyntaxError is printed from can be kept: made by hand it can hold anything."""
+    texts = (captured.msg, captured.filename, captured.text)
+    places = (captured.offset, captured.end_offset)
+    return all(each is None or type(each) is str for each in texts) and all(
+        each is None or (type(each) is int and abs(each) < _WIDEST) for each in places
+    )
 
 
 def _are_many(exception: BaseException) -> bool:

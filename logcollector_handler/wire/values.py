@@ -129,9 +129,10 @@ class Cleaner:
 
     def text(self, text: str) -> str:
         """Text that can be stored, of bounded length."""
-        text = clean_text(text)
+        text = str.__str__(text)
         if len(text) > self._max_text or len(text) > self._room:
             text = shortened(text, min(self._max_text, self._room))
+        text = clean_text(text)
         self._room = max(0, self._room - len(text))
         return text
 
@@ -230,19 +231,23 @@ def _attributes(value: Any, names: Iterable[str]) -> dict[str, Any]:
 
 def key_text(key: object) -> str:
     """Any key of a mapping as text that can be stored, of bounded length."""
-    if type(key) is str:
-        text = key
-    elif isinstance(key, enum.Enum) and not isinstance(key.value, enum.Enum):
-        text = key_text(key.value)
-    elif isinstance(key, str):
-        text = str.__str__(key)
-    elif isinstance(key, int) and not isinstance(key, bool):
-        text = str(_long_number(int(key)))
-    elif isinstance(key, bytes):
-        text = key[:MAX_KEY].decode("utf-8", "backslashreplace")
-    else:
-        text = safe_text(key, str)
+    try:
+        text = key if type(key) is str else _key(key)
+    except Exception:  # noqa: BLE001 - code of the application
+        text = f"<{type(key).__name__}>"
     return clean_text(shortened(text, MAX_KEY))
+
+
+def _key(key: object) -> str:
+    if isinstance(key, enum.Enum):
+        key = key.value
+    if isinstance(key, str):
+        return str.__str__(key)
+    if isinstance(key, int) and not isinstance(key, bool):
+        return str(_long_number(int(key)))
+    if isinstance(key, bytes):
+        return key[:MAX_KEY].decode("utf-8", "backslashreplace")
+    return safe_text(key, str)
 
 
 def unused(name: str, taken: Collection[str]) -> str:

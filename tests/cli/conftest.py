@@ -39,6 +39,8 @@ def start(directory: Path) -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
+            # A group of its own, as a terminal gives it: Ctrl-C goes to all of a group.
+            start_new_session=True,
         )
         started.append(process)
         return process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -121,12 +122,16 @@ def test_keep_leaves_the_collector_until_it_is_interrupted(start: Start) -> None
 
 
 @pytest.mark.integration
-def test_an_interruption_ends_it_and_its_application_without_a_traceback(start: Start, tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_and_its_application_without_a_traceback(start: Start, tmp_path: Path) -> None:
     process = start("demo", "--seconds", "600", environment={"TMPDIR": str(tmp_path)})
     assert process.stdout is not None
+    found = re.search(r"listens at (\S+)", process.stdout.readline())
+    assert found
     while "logged" not in process.stdout.readline().split():
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    (entry,) = httpx.get(found[1] + "/logs?limit=1").json()["logs"]
+    assert os.getpgid(entry["metadata"]["process"]) != process.pid, "Ctrl-C is for the demo, which ends the other"
+    os.killpg(process.pid, signal.SIGINT)
     # The application has the same stderr: that it ends says that both are gone.
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "")

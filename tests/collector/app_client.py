@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from starlette.applications import Starlette
+
+T = TypeVar("T")
 
 
 class AppClient:
@@ -30,22 +33,25 @@ class AppClient:
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
+    def _run(self, question: Awaitable[T]) -> T:
+        return self._loop.run_until_complete(asyncio.wait_for(question, 30))
+
     def get(self, url: str, **parameters: str | float) -> httpx.Response:
-        return self._loop.run_until_complete(self._client.get(url, params=parameters or None))
+        return self._run(self._client.get(url, params=parameters or None))
 
     def begin_get(self, url: str) -> asyncio.Task[httpx.Response]:
         """A request that goes on while other questions are asked."""
         return self._loop.create_task(self._client.get(url))
 
     def end(self, begun: asyncio.Task[httpx.Response]) -> httpx.Response:
-        return self._loop.run_until_complete(begun)
+        return self._run(begun)
 
     def until(self, event: threading.Event) -> None:
         """Let everything that was begun go on until the event is set."""
-        assert self._loop.run_until_complete(asyncio.to_thread(event.wait, 10))
+        assert self._run(asyncio.to_thread(event.wait, 10))
 
     def request(self, method: str, url: str) -> httpx.Response:
-        return self._loop.run_until_complete(self._client.request(method, url))
+        return self._run(self._client.request(method, url))
 
     def post(self, *entries: Any, key: str | None = None) -> httpx.Response:
         return self.post_together(list(entries), key=key)[0]
@@ -58,8 +64,8 @@ class AppClient:
             posts = [self._client.post("/logs", json={"logs": batch}, headers=headers) for batch in batches]
             return await asyncio.gather(*posts)
 
-        return self._loop.run_until_complete(post_all())
+        return self._run(post_all())
 
     def post_bytes(self, body: bytes, **headers: str) -> httpx.Response:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self._loop.run_until_complete(self._client.post("/logs", content=body, headers=names))
+        return self._run(self._client.post("/logs", content=body, headers=names))

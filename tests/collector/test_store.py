@@ -84,6 +84,9 @@ def test_keys_go_after_seven_days_a_few_at_a_time(tmp_path: Path) -> None:
     for number in range(old):
         store.add(row, f"old {number}")
     now += KEEP_KEYS
+    for number in range(SWEEP_EVERY):
+        store.add(row, f"middle {number}")
+    assert store.add(row, f"old {old - 1}").repeated, "seven days are not over"
     assert store.add(row, "old 0").repeated, "seven days are not over"
     now += 1
     kept: list[int] = []

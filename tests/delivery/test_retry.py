@@ -58,6 +58,7 @@ NOW = 1_700_000_000.0
         (formatdate(NOW - 90, usegmt=True), 0),
         (formatdate(NOW + 86400, usegmt=True), 300),
         ("Wed, 99 Nov 2023 00:00:00 GMT", None),
+        ("9" * 400, 300),
         ("9" * 5000, None),
     ],
 )

@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 
 from logcollector_handler.delivery.answer import Answer
+from logcollector_handler.delivery.batch import make_batch
 from logcollector_handler.settings import Settings
 from tests.delivery.fakes import (
     Bench,
+    Request,
     answer_lost,
+    line,
     no_connection,
     ok,
     refusing,
@@ -280,9 +283,6 @@ def test_415_sends_the_batch_again_plain_under_a_new_id_and_stays_plain() -> Non
     messages = [f"m{number}" for number in range(5)]
     batch = bench.put("a", *messages)
     bench.outbox.remove(batch)
-    from logcollector_handler.delivery.batch import make_batch
-    from tests.delivery.fakes import line
-
     bench.outbox.put(make_batch("z", [line(each) for each in messages], True, 0))
     bench.transport.rule = lambda request: status(415)(request) if request.compressed else ok(request)
     bench.run()
@@ -344,10 +344,49 @@ def test_a_differing_count_is_said_once_and_not_retried(capsys: pytest.CaptureFi
     bench.transport.rule = status(200, count=7)
     bench.put("a", "one")
     bench.put("b", "two")
-    bench.run()
-    assert bench.keys == ["a", "b"]
-    assert bench.ledger.snapshot().delivered == 2
+    bench.run(100)
+    bench.put("c", "three")
+    bench.run(100)
+    assert bench.keys == ["a", "b", "c"]
+    assert bench.ledger.snapshot().delivered == 3
     assert capsys.readouterr().err.count("7 entries") == 1
+
+
+def test_half_of_a_suspect_whose_answer_was_lost_is_not_split() -> None:
+    bench = Bench()
+    bench.transport.rule = refusing(500, "bad")
+    bench.put("a", "g0", "g1", "g2", "bad")
+    bench.put("b", "witness")
+    lost = {"done": False}
+
+    def rule(request: Request) -> Answer:
+        if request.key == "a.1" and not lost["done"]:
+            lost["done"] = True
+            return answer_lost(request)
+        return refusing(500, "bad")(request)
+
+    bench.transport.rule = rule
+    for number in range(40):
+        bench.put(f"w{number}", f"w{number}")
+        bench.run(10)
+    assert lost["done"]
+    assert not [key for key in bench.keys if key.startswith("a.1.")]
+
+
+def test_the_halves_of_a_compressed_batch_are_compressed_only_if_they_are_large_enough() -> None:
+    batch = make_batch("a", [line(str(number)) for number in range(300)], True, 0)
+    first, second = batch.children(batch.body or b"")
+    assert (first.compressed, second.compressed) == (True, True)
+    assert [each.compressed for each in first.children(first.body or b"")] == [False, False]
+
+
+def test_twenty_refusals_at_exit_are_a_configuration_error_as_well() -> None:
+    bench = Bench()
+    bench.transport.rule = status(400)
+    bench.put("a", *(f"m{number}" for number in range(40)))
+    bench.sender.exit(bench.clock.now + 5)
+    bench.run()
+    assert bench.ledger.snapshot().dead_lettered == 0
 
 
 def test_an_outage_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -452,3 +452,119 @@ def test_stderr_that_is_gone_stops_nobody(server: FaultyServer) -> None:
         "configure()\nsys.stderr.close(); sys.stderr = None\nlog.info('x')\nlogging.getLogger().handlers[0].flush(4)",
     )
     assert messages(server) == ["x"]
+
+
+def test_a_fork_in_the_middle_of_the_import_of_the_http_client_can_send(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        """
+        handler = configure()
+        log.error("parent")
+        while "httpx" not in sys.modules: time.sleep(0.0002)
+        pid = os.fork()
+        if not pid:
+            log.info("child")
+            os._exit(0 if handler.flush(5) else 1)
+        print(os.waitpid(pid, 0)[1])
+        """,
+    )
+    assert ended.out.strip() == "0", ended.err
+    assert sorted(messages(server)) == ["child", "parent"]
+
+
+@pytest.mark.parametrize("where", ["a signal handler", "a finalizer"])
+def test_the_first_record_of_all_may_interrupt_something(server: FaultyServer, where: str) -> None:
+    act = {
+        "a signal handler": "signal.signal(10, lambda *_: log.error('first')); signal.raise_signal(10)",
+        "a finalizer": "type('Loud', (), {'__del__': lambda self: log.error('first')})()",
+    }[where]
+    run(server, f"handler = configure()\n{act}\nprint(handler.flush(5))\nos._exit(0)")
+    assert messages(server) == ["first"]
+
+
+def test_a_client_that_cannot_be_imported_at_exit_raises_nothing_into_the_application(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        """
+        sys.modules["httpx"] = None
+        atexit.register(lambda: print("the exit goes on"))
+        atexit.register(lambda: log.info("late"))
+        configure(shutdown_timeout=0.5)
+        """,
+    )
+    assert ended.code == 0
+    assert ended.out.strip() == "the exit goes on"
+    assert "Traceback" not in ended.err
+    assert "1 record" in ended.err
+
+
+def test_records_that_are_still_in_the_queue_at_the_deadline_are_told_of(server: FaultyServer) -> None:
+    server.default = behaviours.hang()
+    ended = run(
+        server,
+        """
+        import logcollector_handler.delivery.listener as listener
+        handler = configure(shutdown_timeout=0.3, batch_size=10)
+        encode = listener.encode_lines
+        def slowly(*arguments):
+            time.sleep(0.2)
+            return encode(*arguments)
+        listener.encode_lines = slowly
+        for n in range(1000): log.info("m%d", n)
+        from logcollector_handler.delivery import lifecycle
+        lifecycle.drain()
+        stats = handler.stats()
+        print(sum(stats.dropped.values()), stats.pending)
+        """,
+    )
+    dropped, pending = map(int, ended.out.split())
+    assert dropped + pending == 1000
+    assert pending <= 20, "no more than what is in hand"
+    assert "dropped" in ended.err
+
+
+def test_records_from_exit_handlers_have_one_deadline_for_all_handlers(server: FaultyServer) -> None:
+    server.default = behaviours.hang()
+    ended = run(
+        server,
+        """
+        atexit.register(lambda: log.info("late"))
+        first = configure(shutdown_timeout=1, timeout=30)
+        for _ in range(3):
+            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=1, timeout=30))
+        print(time.time(), flush=True)
+        """,
+    )
+    assert time.time() - float(ended.out) < 3
+
+
+def test_block_drops_nothing_while_many_threads_wait(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        """
+        sys.setswitchinterval(1e-5)
+        handler = configure(overflow="block", max_queue_size=20, batch_size=10)
+        threads = [threading.Thread(target=lambda: [log.info("x") for _ in range(200)]) for _ in range(16)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(handler.flush(20), dict(handler.stats().dropped), handler.stats().delivered)
+        """,
+    )
+    assert ended.out.strip() == "True {} 3200", ended.err
+
+
+def test_what_the_application_logs_in_our_threads_is_shipped(server: FaultyServer) -> None:
+    """The garbage collector runs finalizers where it happens to run, also in the sender's thread."""
+    ended = run(
+        server,
+        """
+        handler = configure()
+        from logcollector_handler.delivery.guards import own_work
+        with own_work():
+            log.info("a finalizer's")
+            logging.getLogger("httpcore.http11").debug("the client's")
+        print(handler.flush())
+        """,
+    )
+    assert ended.out.strip() == "True"
+    assert messages(server) == ["a finalizer's"]

@@ -1,0 +1,74 @@
+"""The examples run as they stand, from anywhere, and what they log arrives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logcollector_handler.testing import CollectorServer
+
+pytestmark = pytest.mark.integration
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def collector() -> Iterator[CollectorServer]:
+    with CollectorServer(strict=True) as collector:
+        yield collector
+
+
+def run(name: str, collector: CollectorServer, directory: Path) -> list[dict[str, Any]]:
+    """Run an example from an empty directory; what arrived."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        cwd=directory,
+        env={**os.environ, "LOGCOLLECTOR_SERVER_URL": collector.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert list(directory.iterdir()) == []
+    assert collector.ignored_keys == set()
+    return collector.entries
+
+
+def test_each_example_is_tested() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"dictconfig.py", "exceptions.py"}
+
+
+def test_dictconfig(collector: CollectorServer, tmp_path: Path) -> None:
+    started, accepted, expires = run("dictconfig.py", collector, tmp_path)
+    assert [(entry["level"], entry["message"]) for entry in (started, accepted, expires)] == [
+        ("INFO", "service started"),
+        ("INFO", "payment accepted"),
+        ("WARN", "card …4242 expires soon"),
+    ]
+    assert {entry["service"] for entry in collector.entries} == {"payment-api"}
+    assert {entry["service_version"] for entry in collector.entries} == {"v1.2.3"}
+    assert (accepted["user_id"], accepted["duration_ms"]) == ("12345", 48.2)
+    assert (accepted["metadata"]["amount"], accepted["metadata"]["currency"]) == (99.5, "EUR")
+    assert accepted["metadata"]["logger"] == "payments"
+
+
+def test_exceptions(collector: CollectorServer, tmp_path: Path) -> None:
+    book, globe = run("exceptions.py", collector, tmp_path)
+    assert [(entry["level"], entry["message"], entry["error_type"]) for entry in (book, globe)] == [
+        ("ERROR", "could not reserve book", "ValueError"),
+        ("ERROR", "could not reserve globe", "LookupError"),
+    ]
+    assert [entry["metadata"]["item"] for entry in (book, globe)] == ["book", "globe"]
+    assert {entry["function_name"] for entry in (book, globe)} == {"reserve"}
+    assert book["stack_trace"].endswith("ValueError: only 1 of book left")
+    assert globe["stack_trace"].startswith("Traceback (most recent call last):")
+    assert "KeyError: 'globe'" in globe["stack_trace"]
+    assert "direct cause of the following exception" in globe["stack_trace"]
+    assert globe["stack_trace"].endswith("LookupError: no such item: globe")

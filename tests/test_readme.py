@@ -1,0 +1,259 @@
+"""The README is true: each of its Python blocks is run, its table of settings is that of the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from logcollector_handler.cli import main
+from logcollector_handler.settings import MIB, NAMES, PREFIX, Settings
+from logcollector_handler.stats import DROP_REASONS
+from logcollector_handler.testing import CollectorServer
+from logcollector_handler.wire.redact import DEFAULT_REDACT
+
+TREE = Path(__file__).parents[1]
+README = (TREE / "README.md").read_text("utf-8")
+
+Entries = list[dict[str, Any]]
+
+
+class Block(NamedTuple):
+    """A Python block of the README."""
+
+    heading: str
+    code: str
+
+
+def python_blocks() -> list[Block]:
+    """All of them, in order; `code` stands in the lines that it has in the README, so that errors name them."""
+    blocks = []
+    heading = ""
+    for number, line in enumerate(README.splitlines()):
+        if line.startswith("#") and not blocks_open(number):
+            heading = line.lstrip("# ")
+        if line.strip() == "```python":
+            indent = len(line) - len(line.lstrip())
+            inside = README.splitlines()[number + 1 :]
+            end = next(index for index, one in enumerate(inside) if one.strip() == "```")
+            blocks.append(Block(heading, "\n" * (number + 1) + "\n".join(one[indent:] for one in inside[:end])))
+    return blocks
+
+
+def blocks_open(number: int) -> bool:
+    """Whether a line is inside of a fenced block, where # begins a comment."""
+    fences = [line for line in README.splitlines()[:number] if line.lstrip().startswith("```")]
+    return len(fences) % 2 == 1
+
+
+BLOCKS = python_blocks()
+USE_IT = "Use it"
+IN_TESTS = "In your tests"
+
+
+# Running the blocks
+
+
+def run(block: Block, server: CollectorServer, directory: Path, more: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a block as a program: behind the configuration, if it is not that itself; and `more` behind it."""
+    code = block.code
+    if block.heading != USE_IT:
+        configuration = next(each.code for each in BLOCKS if each.heading == USE_IT)
+        # Both have empty lines in front, up to where they stand.
+        code = configuration + code[configuration.count("\n") :]
+    program = directory / "README.py"
+    program.write_text(f"{code}\n{more}", "utf-8")
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(program)],
+        cwd=directory,
+        env={**os.environ, "LOGCOLLECTOR_SERVER_URL": server.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def metadata(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's part of it."""
+    return {
+        name: value for name, value in entry["metadata"].items() if name not in ("logger", "line", "process", "thread")
+    }
+
+
+def use_it(entries: Entries) -> None:
+    assert entries == []
+
+
+def fields(entries: Entries) -> None:
+    (entry,) = entries
+    assert (entry["level"], entry["message"]) == ("INFO", "payment accepted")
+    assert (entry["user_id"], entry["duration_ms"]) == ("12345", 48.2)
+    assert metadata(entry) == {"amount": 99.5, "card": {"brand": "visa", "card_number": "***"}}
+
+
+def exceptions(entries: Entries) -> None:
+    (entry,) = entries
+    assert (entry["level"], entry["message"], entry["error_type"]) == (
+        "ERROR",
+        "could not reserve book",
+        "KeyError",
+    )
+    assert entry["stack_trace"].startswith("Traceback (most recent call last):")
+    assert entry["stack_trace"].endswith("KeyError: 'book'")
+    assert (entry["function_name"], Path(entry["file_path"]).name) == ("<module>", "README.py")
+    assert metadata(entry) == {"item": "book"}
+
+
+def structlog(entries: Entries) -> None:
+    (entry,) = entries
+    assert (entry["level"], entry["message"]) == ("INFO", "order placed")
+    assert (entry["user_id"], entry["trace_id"]) == ("12345", "4bf92f3577b34da6a3ce929d0e0e4736")
+    assert metadata(entry) == {"amount": 99.5}
+    assert entry["metadata"]["logger"] == "shop"
+
+
+def nothing(entries: Entries) -> None:
+    assert entries == []
+
+
+#: What arrives of each block beside the record of the first one, by the heading that it stands under.
+EXPECTED: dict[str, Callable[[Entries], None]] = {
+    USE_IT: nothing,
+    "Fields": fields,
+    "Exceptions": exceptions,
+    "structlog": structlog,
+    "What can be lost, and how you know": nothing,
+    "The end of the process, and forks": nothing,
+}
+
+
+def test_there_is_an_expectation_for_each_block() -> None:
+    assert [block.heading for block in BLOCKS] == [*EXPECTED, IN_TESTS, IN_TESTS]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.heading in EXPECTED], ids=lambda one: one.heading)
+def test_a_block_runs_as_it_stands_and_what_it_logs_arrives(block: Block, tmp_path: Path) -> None:
+    with CollectorServer(strict=True) as collector:
+        ended = run(block, collector, tmp_path)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        first, *others = collector.entries
+        assert collector.ignored_keys == set()
+    assert (first["level"], first["message"]) == ("INFO", "service started")
+    assert (first["service"], first["environment"], first["service_version"]) == (
+        "payment-api",
+        "production",
+        "v1.2.3",
+    )
+    EXPECTED[block.heading](others)
+
+
+@pytest.mark.integration
+def test_the_other_way_of_structlog_does_the_same(tmp_path: Path) -> None:
+    block = next(block for block in BLOCKS if block.heading == "structlog")
+    found = re.search(r"( +)(\S+),  # or (\S+)\n", block.code)
+    assert found
+    other = Block(block.heading, block.code.replace(found[0], f"{found[1]}{found[3]},\n"))
+    with CollectorServer(strict=True) as collector:
+        ended = run(other, collector, tmp_path)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        structlog(collector.entries[1:])
+
+
+@pytest.mark.integration
+def test_stats_are_printed_as_the_block_says(tmp_path: Path) -> None:
+    block = next(block for block in BLOCKS if "handler.stats()" in block.code)
+    with CollectorServer(strict=True) as collector:
+        assert run(block, collector, tmp_path).stdout == "1 of 1 delivered; {} dropped\n"
+
+
+@pytest.mark.integration
+def test_with_the_handler_for_sigterm_what_was_logged_is_sent(tmp_path: Path) -> None:
+    block = next(block for block in BLOCKS if "SIGTERM" in block.code)
+    with CollectorServer(strict=True) as collector:
+        ended = run(block, collector, tmp_path, "import os\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()\n")
+        assert (ended.returncode, ended.stderr) == (143, "")
+        assert [entry["message"] for entry in collector.entries] == ["service started"]
+
+
+@pytest.mark.integration
+def test_the_test_of_the_readme_passes_in_a_project_of_its_own(tmp_path: Path) -> None:
+    for block in BLOCKS:
+        if block.heading == IN_TESTS:
+            name, _, code = block.code.lstrip("\n").partition("\n")
+            (tmp_path / name.removeprefix("# ")).write_text(code)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["conftest.py", "test_payments.py"]
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+# What it says about the code
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.strip().strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def shown(name: str, value: Any) -> str:
+    """A default as the table has it."""
+    if name == "flush_level":
+        return "`ERROR`" if value == 40 else "wrong"
+    if name == "redact":
+        return "names of secrets" if value == DEFAULT_REDACT else "wrong"
+    if value is None or value == {}:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if name.endswith("_bytes"):
+        return f"{value // MIB} MiB" if value % MIB == 0 else f"{value // 1024} KiB"
+    return f"`{value}`" if isinstance(value, str) else str(value)
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    defaults = Settings()
+    rows = table("Settings")
+    assert [row[0] for row in rows] == [f"`{name}`" for name in NAMES]
+    assert {row[0]: row[1] for row in rows} == {f"`{name}`": shown(name, getattr(defaults, name)) for name in NAMES}
+    assert [row[0] for row in rows if len(row) != 4 or not row[3]] == []
+    assert f"`{PREFIX}`" in README
+
+
+def test_the_masked_names_that_are_named_are_masked() -> None:
+    found = re.search(r"names\s+are those of secrets \(([^)]+?) …\)", README)
+    assert found
+    assert set(re.findall(r"`(\w+)`", found[1])) <= set(DEFAULT_REDACT)
+
+
+def test_every_reason_of_a_loss_is_named() -> None:
+    found = re.search(r"`dropped` is counted by reason: ([^.]+)\.", README)
+    assert found
+    assert re.findall(r"`(\w+)`", found[1]) == list(DROP_REASONS)
+
+
+def test_each_link_into_the_tree_leads_somewhere() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (TREE / target).exists()] == []
+
+
+def test_each_command_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = set(re.findall(r"logcollector (\w+)((?: --\w+)*)", README))
+    assert ("demo", " --keep") in shown
+    for command, options in shown:
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        text = capsys.readouterr().out
+        assert [option for option in options.split() if option not in text] == []

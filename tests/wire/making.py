@@ -1,0 +1,109 @@
+"""What the tests of the wire share: a builder, records, and the way of a record to JSON and back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from logcollector_handler.collector.body import Limits, read_body
+from logcollector_handler.collector.entries import check
+from logcollector_handler.wire.codec import encode_lines, join_lines
+from logcollector_handler.wire.record import EntryBuilder
+from logcollector_handler.wire.redact import DEFAULT_REDACT
+
+BIG = 256 * 1024
+
+
+def builder(**changes: Any) -> EntryBuilder:
+    """A builder with the settings of a shop in production."""
+    settings: dict[str, Any] = {
+        "service": "shop",
+        "environment": "production",
+        "service_version": "v1",
+        "log_type": "BACKEND",
+        "redact": DEFAULT_REDACT,
+        "max_record_bytes": BIG,
+    }
+    return EntryBuilder(**(settings | changes))
+
+
+def record(
+    msg: object = "hello", *args: object, extra: dict[str, Any] | None = None, **given: Any
+) -> logging.LogRecord:
+    """A record as a logger makes it, then with `given` attributes."""
+    made = logging.getLogger("shop.cart").makeRecord(
+        "shop.cart", logging.INFO, "/srv/cart.py", 12, msg, args, None, "add", extra
+    )
+    made.__dict__.update(given)
+    return made
+
+
+def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    assert len(made) == len(pairs), f"a key twice in {pairs!r}"
+    return made
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """A line as JSON that any server takes."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    entry = json.loads(line.decode(), object_pairs_hook=no_duplicates, parse_constant=refuse)
+    assert isinstance(entry, dict)
+    return entry
+
+
+def shipped(*records: logging.LogRecord, by: EntryBuilder | None = None, max_bytes: int = BIG) -> list[dict[str, Any]]:
+    """What the server is sent for records; the collector's strict check has passed it."""
+    by = by or builder()
+    entries = []
+    for each in records:
+        before = dict(each.__dict__)
+        entries.append(by.build(each))
+        assert list(map(id, before.values())) == list(map(id, each.__dict__.values())), "the record was changed"
+        assert list(map(id, before)) == list(map(id, each.__dict__))
+    lines = encode_lines(entries, max_bytes)
+    assert len(lines) == len(records)
+    assert max(map(len, lines), default=0) <= max_bytes
+    accepted(lines)
+    return [parsed(line) for line in lines]
+
+
+def accepted(lines: Iterable[bytes]) -> None:
+    """Fail unless the real server would take a batch of these lines, and store every field."""
+    batch = check(read_body(join_lines(list(lines)), "", Limits()), strict=True, now=0.0)
+    assert not batch.ignored_keys
+
+
+def ship(msg: object = "hello", *args: object, **given: Any) -> dict[str, Any]:
+    """What the server is sent for one record."""
+    return shipped(record(msg, *args, **given))[0]
+
+
+def metadata(**extra: Any) -> dict[str, Any]:
+    """The metadata that an extra of the call becomes, without what every record has."""
+    return {
+        name: value
+        for name, value in ship(extra=extra)["metadata"].items()
+        if name not in {"logger", "line", "process", "thread"} or name in extra
+    }
+
+
+def raised(error: BaseException) -> BaseException:
+    """The exception after it was raised here."""
+    try:
+        raise error
+    except BaseException as same:  # noqa: BLE001 - whatever it is
+        return same
+
+
+def exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:
+    return type(error), error, error.__traceback__
+
+
+needs_groups = sys.version_info >= (3, 11)
