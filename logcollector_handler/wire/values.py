@@ -141,7 +141,8 @@ class Cleaner:
         made: dict[str, Any] = {}
         # Taken at once: code of the application that runs below may change the mapping.
         for key, value in list(islice(mapping.items(), max(0, self._left) + 1)):
-            if self._left <= 0:
+            # The names of the record's own fields are kept, whatever one of the values took.
+            if self._left <= 0 and (depth or len(made) >= MAX_VALUES):
                 made[unused("…", made)] = f"{len(mapping) - len(made)} more left out"
                 break
             name = key_text(key)
