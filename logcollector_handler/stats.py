@@ -105,6 +105,11 @@ class Ledger:
         """How many records were dropped, for whatever reason."""
         return sum(self._dropped.values())
 
+    def lost(self) -> dict[str, int]:
+        """Records that were dropped so far, by the reason in words."""
+        with self.lock:
+            return {DROP_REASONS[reason]: count for reason, count in self._dropped.items() if count}
+
     def take(self, count: int) -> None:
         """The listener took records from the queue. Called with `lock` held, in one step with the taking."""
         self._taken += count

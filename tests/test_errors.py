@@ -34,6 +34,25 @@ def test_kinds_do_not_hold_each_other_back(capsys: pytest.CaptureFixture[str]) -
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+def test_losses_are_added_up_and_none_is_left_out_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    reporter = Reporter(clock)
+    reporter.lost({"the queue was full": 1})
+    reporter.lost({"the queue was full": 5, "the buffer was full": 2})
+    reporter.lost({"the queue was full": 9, "the buffer was full": 2})
+    clock.now += REPEAT_AFTER
+    reporter.lost({"the queue was full": 10, "the buffer was full": 2})
+    reporter.lost({"the queue was full": 11, "the buffer was full": 4})
+    reporter.lost({"the queue was full": 11, "the buffer was full": 4}, at_last=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "logcollector-handler: 1 record was dropped: the queue was full",
+        "logcollector-handler: 2 records were dropped: the buffer was full",
+        "logcollector-handler: 9 records were dropped: the queue was full",
+        "logcollector-handler: 2 records were dropped: the buffer was full",
+        "logcollector-handler: 1 record was dropped: the queue was full",
+    ]
+
+
 class Broken:
     def write(self, text: str) -> int:
         raise BrokenPipeError

@@ -11,7 +11,7 @@ from typing import Any
 
 from logcollector_handler.errors import Reporter
 from logcollector_handler.settings import Settings
-from logcollector_handler.stats import DROP_REASONS, LOSSES, Ledger
+from logcollector_handler.stats import LOSSES, Ledger
 from logcollector_handler.wire.codec import encode_lines
 from logcollector_handler.wire.schema import COMPRESS_FROM, LogEntry
 
@@ -182,7 +182,7 @@ class BatchListener(QueueListener):
             if losses:
                 notice = self._loss_entry(losses, LOSSES, self._clock.time())
                 lines[:0] = encode_lines([notice], self._settings.max_record_bytes)
-                self._say(losses)
+                self._reporter.lost(self._ledger.lost())
             while lines:
                 fitting = len(lines) if batch_id else self._fitting(lines)
                 compressed = self._sender.compressing and fitting >= COMPRESS_FROM
@@ -205,15 +205,13 @@ class BatchListener(QueueListener):
             entries.clear()
             self._mark()
 
-    def give_up(self, reason: str) -> int:
-        """Drop what is in the queue. Returns how many records."""
+    def give_up(self, reason: str) -> None:
+        """Drop what is in the queue."""
         with self._ledger.lock:
             count = len(self.queue)
             self.queue.clear()
             self._ledger.take(count)
-            if count:
-                self._ledger.drop(reason, count)
-        return count
+            self._ledger.drop(reason, count)
 
     def _mark(self) -> None:
         """Note how far the outbox has got, for those who flush."""
@@ -223,11 +221,6 @@ class BatchListener(QueueListener):
         if not self.queue:
             self.put_to = max(self.put_to, goal)
         self._sender.settled.notify()
-
-    def _say(self, losses: dict[str, int]) -> None:
-        for reason, count in losses.items():
-            if reason in DROP_REASONS:
-                self._reporter.say(f"lost: {reason}", f"{count} records were dropped: {DROP_REASONS[reason]}")
 
     def _fitting(self, lines: list[bytes]) -> int:
         """How many of the lines make a batch within `max_batch_bytes`; at least one."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from logcollector_handler.errors import Reporter
 from logcollector_handler.settings import Settings
-from logcollector_handler.stats import DROP_REASONS, Ledger, Stats
+from logcollector_handler.stats import Ledger, Stats
 from logcollector_handler.wire.record import EntryBuilder
 from logcollector_handler.wire.schema import LogEntry
 
@@ -331,12 +331,11 @@ class Pipeline:
         return max(0.0, self._settings.shutdown_timeout - lifecycle.spent())
 
     def _drop_rest(self) -> None:
-        rest = self.outbox.clear()
-        for batch in rest:
+        for batch in self.outbox.clear():
             self.sender.give_up(batch, "shutdown")
-        count = sum(batch.count for batch in rest) + self.listener.give_up("shutdown")
-        if count:
-            self._reporter.say("lost: shutdown", f"{count} records were dropped: {DROP_REASONS['shutdown']}")
+        if self._settings.durability == "batch":
+            self.listener.give_up("shutdown")
+        self._reporter.lost(self._ledger.lost(), at_last=True)
 
     def abandon(self) -> None:
         """In a forked child: this pipeline is the parent's. Let go of it without touching what it shares."""

@@ -233,6 +233,7 @@ class Sender:
         self._last_success = self._request
         self._streak = 0
         self._hold = 0.0
+        # A wrong count is no outage that could be over.
         self._said &= {"count"}
         self._refusals = 0
         self._forget(batch)
@@ -264,7 +265,8 @@ class Sender:
         self._rest(now, asked if asked >= 1 else wait, firm=asked >= 1)
         self._say(
             "away",
-            f"{self._server} takes no logs now ({answer.detail}); they are kept and sent as soon as it does",
+            f"{self._server} takes no logs now ({answer.detail}); "
+            + ("the process ends and cannot wait" if self._exit_at else "they are kept and sent as soon as it does"),
         )
 
     def _server_failed(self, batch: Batch, answer: Answer, now: float) -> None:

@@ -48,7 +48,7 @@ def encode_lines(entries: Sequence[LogEntry], max_bytes: int) -> list[bytes]:
         else:
             made = encoded.split(b"\n")
             made.pop()
-        if len(encoded) > max_bytes:
+        if max(map(len, made)) > max_bytes:
             made = [line if len(line) <= max_bytes else _cut(line, max_bytes) for line in made]
         lines += made
     return lines

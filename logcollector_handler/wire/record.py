@@ -29,11 +29,11 @@ from .values import (
     encode,
     encode_fields,
     guarded,
-    key_text,
+    reentries,
     safe_repr,
     safe_text,
     shortened,
-    unused,
+    text_keys,
 )
 
 _BLANK: Final = logging.LogRecord("", 0, "", 0, "", None, None)
@@ -99,6 +99,7 @@ class EntryBuilder:
                 or record.stack_info
                 or self.formatter is not None
                 or type(record.msg) is not str
+                or (record.args and reentries.get())
             ):
                 return self._any(record)
             message = record.getMessage()
@@ -160,7 +161,8 @@ class EntryBuilder:
         rest: dict[str, Any] = {}
         for name, value in fields.items():
             if type(name) is not str:
-                name = unused(key_text(name), fields)
+                self._add_fields(entry, text_keys(fields))
+                return
             meaning = self._names.get(name)
             if meaning is None:
                 meaning = self._learn(name)
@@ -302,11 +304,7 @@ class EntryBuilder:
 
     def _taken_apart(self, event: dict[Any, Any]) -> tuple[str, dict[str, Any]]:
         """A dict as `msg` (structlog's way): its event is the message, its other items are fields."""
-        fields: dict[str, Any] = {}
-        for key, value in dict.items(event):
-            name = key if type(key) is str else unused(key_text(key), fields)
-            if name not in _STRUCTLOG:
-                fields[name] = value
+        fields = {name: value for name, value in text_keys(event).items() if name not in _STRUCTLOG}
         for name in ("event", "message", "msg"):
             if name in fields:
                 return _as_text(fields.pop(name)), fields

@@ -141,7 +141,8 @@ class Cleaner:
         made: dict[str, Any] = {}
         # Taken at once: code of the application that runs below may change the mapping.
         for key, value in list(islice(mapping.items(), max(0, self._left) + 1)):
-            if self._left <= 0:
+            # The names of the record's own fields are kept, whatever one of the values took.
+            if self._left <= 0 and (depth or len(made) >= MAX_VALUES):
                 made[unused("…", made)] = f"{len(mapping) - len(made)} more left out"
                 break
             name = key_text(key)
@@ -250,6 +251,19 @@ def _key(key: object) -> str:
     return safe_text(key, str)
 
 
+def text_keys(fields: dict[Any, Any]) -> dict[str, Any]:
+    """The dict with other keys as text too, under names that no key which is text has."""
+    taken = {key for key in fields if type(key) is str}
+    made = {}
+    for key, value in dict.items(fields):
+        name = key
+        if type(key) is not str:
+            name = unused(key_text(key), taken)
+            taken.add(name)
+        made[name] = value
+    return made
+
+
 def unused(name: str, taken: Collection[str]) -> str:
     """The name, with a number behind it if it is taken."""
     if name not in taken:
@@ -263,7 +277,8 @@ def _long_number(value: int) -> str:
     return str(value)
 
 
-_reentries: ContextVar[int] = ContextVar("reentries", default=0)
+#: How many of our calls of the application's code the caller is inside of.
+reentries: ContextVar[int] = ContextVar("reentries", default=0)
 
 
 def safe_repr(value: object) -> str:
@@ -281,14 +296,14 @@ def safe_text(value: object, render: Callable[[Any], str]) -> str:
 
 def guarded(render: Callable[[T], str], value: T) -> str:
     """What `render` makes of a value. A RecursionError when that logs, and so comes back here, again and again."""
-    reentries = _reentries.get()
-    if reentries >= _MAX_REENTRY:
+    before = reentries.get()
+    if before >= _MAX_REENTRY:
         raise RecursionError("it logs itself")
-    token = _reentries.set(reentries + 1)
+    token = reentries.set(before + 1)
     try:
         return render(value)
     finally:
-        _reentries.reset(token)
+        reentries.reset(token)
 
 
 def shortened(text: str, limit: int) -> str:
