@@ -71,7 +71,8 @@ class JournalQueueHandler(RecordQueueHandler):
         self._lock = threading.RLock()
         self._writing = False
         self._file: _File | None = None
-        self._closed: deque[_File] = deque()
+        # Closed, and to be taken. (The name `_closed` is the base class's, for something else.)
+        self._finished: deque[_File] = deque()
         # Files of batches that were taken and are not in the outbox yet.
         self._taken: dict[str, _File] = {}
         # A file was closed: its batch is due.
@@ -101,11 +102,11 @@ class JournalQueueHandler(RecordQueueHandler):
     def take(self, count: int) -> tuple[str | None, list[Any]]:
         """The lines of the next file, all of them: the batch that they are was decided when they were written."""
         with self._lock:
-            if not self._closed:
+            if not self._finished:
                 self._close()
-            if not self._closed:
+            if not self._finished:
                 return None, []
-            file = self._closed.popleft()
+            file = self._finished.popleft()
             self._taken[file.id] = file
             return file.id, [self.queue.popleft() for _ in range(file.count)]
 
@@ -119,11 +120,15 @@ class JournalQueueHandler(RecordQueueHandler):
 
     def abandon(self) -> None:
         """In a forked child: the files are the parent's."""
-        for file in [*self._closed, *self._taken.values(), *([self._file] if self._file else [])]:
+        for file in [*self._finished, *self._taken.values(), *([self._file] if self._file else [])]:
             _let_go(file.descriptor)
 
     def _make_room(self) -> bool:
         """Wait a moment for the listener; without success the record is turned away, for the queue is on disk."""
+        if self.exiting or self._lock._is_owned():  # type: ignore[attr-defined]  # there, but not in the stubs
+            # The time is short in which records still come, and nothing is lost that is on disk. Or this is a
+            # call inside a call, and the listener, which would make room, waits for the lock of the outer one.
+            return True
         self._wake()
         self._wait_for_room()
         if len(self.queue) < self._max_size:
@@ -182,7 +187,7 @@ class JournalQueueHandler(RecordQueueHandler):
 
     def _close(self) -> None:
         if self._file is not None:
-            self._closed.append(self._file)
+            self._finished.append(self._file)
             self._file = None
 
     def _say(self, error: OSError) -> None:
