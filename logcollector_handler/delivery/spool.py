@@ -28,7 +28,7 @@ import stat
 import threading
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +56,17 @@ _TEMPORARY = re.compile(rf"(?P<owner>{_OWNER})-[0-9a-f]{{8}}.*\.tmp")
 # descriptor of the file is closed: these files are never opened a second time.
 _own: set[str] = set()
 _own_lock = threading.Lock()
+
+
+@dataclass
+class _Left:
+    """What an owner has in the directory."""
+
+    #: Batches by id: size, and whether the body is compressed.
+    files: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    #: Ids of open files.
+    opened: list[str] = field(default_factory=list)
+    temporaries: list[Path] = field(default_factory=list)
 
 
 class SpoolOutbox(MemoryOutbox):
@@ -100,6 +111,8 @@ class SpoolOutbox(MemoryOutbox):
         self._other_bytes = 0
         # Owners whose lock we hold.
         self._held: dict[str, int] = {}
+        # Guards our own lock there: callers, the listener and the sender ask for it and give it up.
+        self._owning = threading.RLock()
 
     # The interface
 
@@ -205,23 +218,31 @@ class SpoolOutbox(MemoryOutbox):
 
     def abandon(self) -> None:
         # A process that closes any descriptor of a file gives up its own locks on it; the parent's stay.
+        global _own_lock
         for descriptor in self._held.values():
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._held = {}
         _own.clear()
+        # A thread that the child has not may have held it.
+        _own_lock = threading.Lock()
 
     def close(self) -> None:
         """Let others take what is left: give up the locks."""
-        for owner in list(self._held):
+        for owner in self._held.keys() - {self._owner}:
             self._release(owner)
+        with self._owning:
+            # A record that came meanwhile is in an open file, which is written to under our lock.
+            if not any(self.directory.glob(f"{self._owner}-*.open")):
+                self._release(self._owner)
 
     def open_file(self, batch_id: str) -> tuple[Path, int]:
         """A new file for a batch that is written entry by entry, and its descriptor. Raises OSError."""
-        self._own_directory()
         path = self.directory / f"{batch_id}.open"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        return path, os.open(path, flags, 0o600)
+        with self._owning:
+            self._own_directory()
+            return path, os.open(path, flags, 0o600)
 
     # Files
 
@@ -246,7 +267,8 @@ class SpoolOutbox(MemoryOutbox):
         if batch.body is None:
             return True
         try:
-            self._own_directory()
+            with self._owning:
+                self._own_directory()
             if not self._make_room(batch.size):
                 raise OSError(errno.EDQUOT, f"max_spool_bytes ({self._max_spool}) is used up by others")
             batch.checksum = zlib.crc32(batch.body)
@@ -382,39 +404,46 @@ class SpoolOutbox(MemoryOutbox):
 
     def _look_around(self) -> None:
         """Take over what dead processes left, let go of owners that have nothing left, and add up the sizes."""
-        found: dict[str, dict[str, tuple[int, bool]]] = {}
-        temporaries: dict[str, list[Path]] = {}
-        opened: dict[str, list[str]] = {}
-        for entry in os.scandir(self.directory):
-            if not entry.is_file(follow_symlinks=False):
-                continue
-            if match := _FILE.fullmatch(entry.name):
-                size = entry.stat(follow_symlinks=False).st_size
-                found.setdefault(match["owner"], {})[match["id"]] = (size, match["gz"] is not None)
-            elif match := _LOCK.fullmatch(entry.name):
-                found.setdefault(match["owner"], {})
-            elif match := _OPEN.fullmatch(entry.name):
-                opened.setdefault(match["owner"], []).append(match["id"])
-                found.setdefault(match["owner"], {})
-            elif match := _TEMPORARY.fullmatch(entry.name):
-                temporaries.setdefault(match["owner"], []).append(Path(entry.path))
+        found = self._scan()
+        taken = [owner for owner in found if owner not in self._held and self._take(owner)]
+        if taken:
+            # Once more: its owner may have gone on before it died and we had its lock.
+            found = self._scan()
+        for owner in taken:
+            left = found.pop(owner, _Left())
+            for temporary in left.temporaries:
+                self._unlink(temporary)
+            for batch_id in left.opened:
+                self._finish(batch_id, left.files)
+            self._adopt(left.files)
         other = 0
-        for owner, files in found.items():
-            if owner in self._held:
-                if owner != self._owner and not any(batch.id.startswith(owner) for batch in self._adopted.values()):
-                    self._release(owner)
-                continue
-            if self._take(owner):
-                for temporary in temporaries.get(owner, ()):
-                    self._unlink(temporary)
-                for batch_id in opened.get(owner, ()):
-                    self._finish(batch_id, files)
-                self._adopt(files)
-            else:
-                other += sum(size for size, _ in files.values())
+        needed = {batch_id.rpartition("-")[0] for batch_id in self._adopted} | {self._owner}
+        for owner, left in found.items():
+            if owner not in self._held:
+                other += sum(size for size, _ in left.files.values())
+            elif owner not in needed:
+                self._release(owner)
         with contextlib.suppress(OSError):
             other += sum(path.lstat().st_size for path in (self.directory / "dead").iterdir())
         self._other_bytes = other
+
+    def _scan(self) -> dict[str, _Left]:
+        found: dict[str, _Left] = {}
+        for entry in os.scandir(self.directory):
+            for pattern in (_FILE, _OPEN, _LOCK, _TEMPORARY):
+                match = pattern.fullmatch(entry.name)
+                if match is None or not entry.is_file(follow_symlinks=False):
+                    continue
+                left = found.setdefault(match["owner"], _Left())
+                if pattern is _FILE:
+                    with contextlib.suppress(FileNotFoundError):
+                        size = entry.stat(follow_symlinks=False).st_size
+                        left.files[match["id"]] = (size, match["gz"] is not None)
+                elif pattern is _OPEN:
+                    left.opened.append(match["id"])
+                elif pattern is _TEMPORARY:
+                    left.temporaries.append(Path(entry.path))
+        return found
 
     def _finish(self, batch_id: str, files: dict[str, tuple[int, bool]]) -> None:
         """Make the batch of an open file whose owner died, as the owner would have, unless it did."""
