@@ -179,7 +179,8 @@ class EntryBuilder:
                     setattr(entry, name, placed)
                 if kept:
                     rest[name] = value
-        if "metadata" in rest and isinstance(rest["metadata"], dict):
+        # By type: `isinstance` asks an object for its class, and that is code of the application.
+        if "metadata" in rest and issubclass(type(rest["metadata"]), dict):
             inner = Cleaner(self._secret, self._max_bytes).value(rest["metadata"])
             if isinstance(inner, dict):
                 del rest["metadata"]
@@ -235,13 +236,14 @@ class EntryBuilder:
 
     def _carefully(self, record: logging.LogRecord) -> LogEntry:
         user = _user_fields(record.__dict__)
-        exc_info, msg = getattr(record, "exc_info", None), getattr(record, "msg", None)
-        if isinstance(msg, dict):
+        exc_info: Any = getattr(record, "exc_info", None)
+        msg: Any = getattr(record, "msg", None)
+        if issubclass(type(msg), dict):
             for name in _STRUCTLOG & user.keys():
                 del user[name]
             message, structured = self._taken_apart(msg)
             given = structured.get("exc_info")
-            if given is None or isinstance(given, int | tuple | BaseException):
+            if given is None or issubclass(type(given), int | tuple | BaseException):
                 # What the logging functions take under that name; anything else is a field like others.
                 structured.pop("exc_info", None)
                 exc_info = given if isinstance(given, BaseException) else given or exc_info

@@ -98,6 +98,17 @@ def test_columns_of_fixed_values_are_never_cut(max_bytes: int) -> None:
     assert entry["metadata"]["logger"] == "shop.cart"
 
 
+def test_where_there_is_room_for_a_few_letters_each_the_columns_of_fixed_values_are_whole() -> None:
+    names = ("service", "service_version", "error_type", "function_name", "file_path", "path", "action_type")
+    shortest = 50
+    for max_bytes in range(900, 1024, 4):
+        long = dict.fromkeys((*names, "user_id", "session_id", *"abcdefgh"), "x" * 50)
+        entry = cut(max_bytes, "m" * 3000, method="OPTIONS", environment="development", stack_trace="s" * 99, **long)
+        assert (entry["level"], entry["method"], entry["environment"]) == ("INFO", "OPTIONS", "development")
+        shortest = min(shortest, len(entry["service"]))
+    assert shortest < len("development"), "there was more room than the test needs"
+
+
 def test_identifiers_are_not_cut_but_moved() -> None:
     entry = cut(1024, user_id="é" * 255, session_id="é" * 100, trace_id="t" * 32, path="/" * 500)
     assert "user_id" not in entry

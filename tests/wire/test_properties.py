@@ -335,6 +335,7 @@ def test_a_message_that_cannot_be_made_ships_with_its_arguments(template: str, a
 @example({"k" * 300_000: 1}, 2000, 10, "x")
 @example({"user_id": "\x01" * 255, "session_id": "\U0001f600" * 100, "path": "\x01" * 500}, 1024, 10, "x")
 @example({"items": list(range(4000))}, 1024, 10, "x")
+@example({"metadata": Broken()}, 1024, 0, "0")
 def test_a_record_over_the_limit_is_cut_and_says_so(extra: dict[str, Any], limit: int, size: int, text: str) -> None:
     made = record((text * size)[:size])
     made.__dict__.update({name: value for name, value in extra.items() if name not in {*made.__dict__, "message"}})

@@ -20,7 +20,7 @@ import pydantic
 import pytest
 
 from logcollector_handler.wire.redact import DEFAULT_REDACT, MASK, Redactor
-from logcollector_handler.wire.values import MAX_DEPTH, MAX_KEY, MAX_REPR, MAX_VALUES, shortened
+from logcollector_handler.wire.values import MAX_DEPTH, MAX_KEY, MAX_REPR, MAX_VALUES, encode_fields, shortened
 from tests.wire.making import builder, metadata, record, ship, shipped
 
 
@@ -296,6 +296,12 @@ def test_shortened_text_says_how_much_is_missing_also_when_it_is_shortened_again
 
 def test_text_that_fits_is_not_shortened() -> None:
     assert shortened("x" * 10, 10) == "x" * 10
+
+
+def test_the_fields_that_are_encoded_are_not_changed() -> None:
+    fields = {"a": (1,), "b": "x"}
+    assert encode_fields(fields, Redactor([]), 1000) == b'{"a":[1],"b":"x"}'
+    assert fields == {"a": (1,), "b": "x"}
 
 
 # Values whose code fails: fields and items may be secret, so their repr is not shown
