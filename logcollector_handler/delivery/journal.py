@@ -125,13 +125,13 @@ class JournalQueueHandler(RecordQueueHandler):
 
     def _make_room(self) -> bool:
         """Wait a moment for the listener; without success the record is turned away, for the queue is on disk."""
-        if self.exiting or self._lock._is_owned():  # type: ignore[attr-defined]  # there, but not in the stubs
-            # The time is short in which records still come, and nothing is lost that is on disk. Or this is a
-            # call inside a call, and the listener, which would make room, waits for the lock of the outer one.
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # there, but not in the stubs
+            # A call inside a call. The listener, which would make room, waits for the lock of the outer one.
             return True
         self._wake()
         self._wait_for_room()
-        if len(self.queue) < self._max_size:
+        if len(self.queue) < self._max_size or self.exiting:
+            # At exit nobody waits, and not many come: the disk has room for them.
             return True
         self._ledger.overflow("queue_full", from_front=False)
         return False

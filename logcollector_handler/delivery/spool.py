@@ -228,12 +228,13 @@ class SpoolOutbox(MemoryOutbox):
         _own_lock = threading.Lock()
 
     def close(self) -> None:
-        """Let others take what is left: give up the locks."""
+        """Let others take what is left of others; and of ours, when the process ends and its lock with it."""
         for owner in self._held.keys() - {self._owner}:
             self._release(owner)
         with self._owning:
-            # A record that came meanwhile is in an open file, which is written to under our lock.
-            if not any(self.directory.glob(f"{self._owner}-*.open")):
+            # A record that came meanwhile is in an open file, which is written to under our lock. And what is left
+            # at exit keeps it: once another process had it, records that still come could go nowhere.
+            if not self._batches and not any(self.directory.glob(f"{self._owner}-*.open")):
                 self._release(self._owner)
 
     def open_file(self, batch_id: str) -> tuple[Path, int]:
