@@ -256,11 +256,12 @@ class EntryBuilder:
         stack_info = getattr(record, "stack_info", None)
         tail = stack_info if isinstance(stack_info, str) else None
         trace = None if exception is None else Trace(exception, tb, tail)
-        path, line, function, *rest = (getattr(record, name, None) for name in _KEY)
+        get = record.__dict__.get
+        path, line, function = get("pathname"), get("lineno"), get("funcName")
         if trace is not None and trace.frame is not None:
             code, line = trace.frame
             path, function = code.co_filename, code.co_name
-        key = (path, line, function, *rest)
+        key: _Key = (path, line, function, get("name"), get("threadName"), get("process"))
         if not _PLAIN.issuperset(map(type, key)):
             key = tuple(each if type(each) in _PLAIN else safe_text(each, str) for each in key)
         created = getattr(record, "created", None)
@@ -313,8 +314,7 @@ class EntryBuilder:
         return safe_repr(Cleaner(self._secret, self._max_bytes).value(event)), fields
 
 
-#: The attributes that make a _Key.
-_KEY: Final = ("pathname", "lineno", "funcName", "name", "threadName", "process")
+#: What a part of a _Key may be.
 _PLAIN: Final = frozenset({str, int, type(None)})
 
 

@@ -5,7 +5,7 @@ exception (its text, notes, causes, suggestions) it takes at once, without frame
 instruction and line are noted, and the source is looked up when the text is made.
 
 Exceptions that nobody could read to the end are bounded: one that more than MAX_EXCEPTIONS others hang on is
-printed alone, and of more than MAX_FRAMES frames the middle is left out. The text says so.
+printed alone, and of more than MAX_FRAMES frames the first ones and the last are. The text says so.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Trace:
         #: cannot be captured so; then `_alone` is its text.
         self._stacks: list[tuple[traceback.TracebackException, list[_Frame]]] = []
         self._alone = ""
-        notices = [f"[{left_out} frames in the middle were left out]"] if left_out else []
+        notices = [f"[{left_out} frames before the last were left out]"] if left_out else []
         if _are_many(exception):
             self._alone = _described(exception)
             notices.append(f"[more than {MAX_EXCEPTIONS} exceptions that led to it were left out]")
@@ -130,10 +130,12 @@ def _are_many(exception: BaseException) -> bool:
 
     It visits a cause or context once, but the members of a group as often as they stand in one.
     """
-    count = 0
-    seen: set[int] = set()
-    todo: list[BaseException] = [exception]
     try:
+        if exception.__cause__ is None and exception.__context__ is None and not isinstance(exception, _GROUPS):
+            return False
+        count = 0
+        seen: set[int] = set()
+        todo: list[BaseException] = [exception]
         while todo:
             error = todo.pop()
             seen.add(id(error))
@@ -153,25 +155,30 @@ def _are_many(exception: BaseException) -> bool:
 
 
 def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[_Frame], int, TracebackType | None]:
-    """The frames of a traceback, how many in their middle were left out, and the traceback's end."""
+    """The frames of a traceback, how many before the last were left out, and the traceback's end."""
     frames: list[_Frame] = []
-    left_out = 0
     cached = linecache.cache
     last = None
+    for _ in range(MAX_FRAMES if limit is None else min(limit, MAX_FRAMES)):
+        if tb is None:
+            return frames, 0, last
+        last = tb
+        frame = tb.tb_frame
+        code = frame.f_code
+        if code.co_filename not in cached:
+            _remember_source(code.co_filename, frame.f_globals)
+        instruction = tb.tb_lasti
+        frames.append((code, instruction, None if _POSITIONS and instruction >= 0 else tb.tb_lineno))
+        tb = tb.tb_next
+    more = 0
     while tb is not None:
         last = tb
-        if limit is None or len(frames) < limit:
-            frame = tb.tb_frame
-            code = frame.f_code
-            if code.co_filename not in cached:
-                _remember_source(code.co_filename, frame.f_globals)
-            instruction = tb.tb_lasti
-            frames.append((code, instruction, None if _POSITIONS and instruction >= 0 else tb.tb_lineno))
-            if len(frames) > MAX_FRAMES:
-                left_out += MAX_FRAMES // 2
-                del frames[MAX_FRAMES // 4 : MAX_FRAMES // 4 * 3]
+        more += 1
         tb = tb.tb_next
-    return frames, left_out, last
+    if last is None or not more or len(frames) < MAX_FRAMES:
+        return frames, 0, last
+    frames.append((last.tb_frame.f_code, last.tb_lasti, last.tb_lineno))
+    return frames, more - 1, last
 
 
 def _remember_source(filename: str, module: dict[str, Any]) -> None:
