@@ -378,12 +378,16 @@ class SpoolOutbox(MemoryOutbox):
                 return False
             _own.add(owner)
         path = self.directory / f"{owner}.lock"
+        # Our own is locked before it can be seen: who sees one that nobody holds takes it.
+        made = path.with_suffix(".new") if owner == self._owner else path
         descriptor = -1
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(made, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it before may have removed the file between our two calls.
-            if os.fstat(descriptor).st_ino == os.stat(path, follow_symlinks=False).st_ino:
+            if made != path:
+                os.rename(made, path)
+            # Whoever held it before may have removed the file between our calls.
+            if _is_file_of(descriptor, path):
                 self._held[owner] = descriptor
                 return True
         except OSError:
@@ -399,7 +403,9 @@ class SpoolOutbox(MemoryOutbox):
             return
         if unlink:
             with contextlib.suppress(OSError):
-                os.unlink(self.directory / f"{owner}.lock")
+                # Not when its owner, who lives after all, has made another.
+                if _is_file_of(descriptor, path := self.directory / f"{owner}.lock"):
+                    os.unlink(path)
         os.close(descriptor)
         _own.discard(owner)
 
@@ -417,13 +423,10 @@ class SpoolOutbox(MemoryOutbox):
             for batch_id in left.opened:
                 self._finish(batch_id, left.files)
             self._adopt(left.files)
-        other = 0
         needed = {batch_id.rpartition("-")[0] for batch_id in self._adopted} | {self._owner}
-        for owner, left in found.items():
-            if owner not in self._held:
-                other += sum(size for size, _ in left.files.values())
-            elif owner not in needed:
-                self._release(owner)
+        for owner in self._held.keys() - needed:
+            self._release(owner)
+        other = sum(size for owner in found.keys() - needed for size, _ in found[owner].files.values())
         with contextlib.suppress(OSError):
             other += sum(path.lstat().st_size for path in (self.directory / "dead").iterdir())
         self._other_bytes = other
@@ -539,6 +542,10 @@ def destination(server_url: str) -> str:
     plain = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
     host = re.sub(r"[^a-z0-9.-]", "_", f"{parts.hostname}" + (f"_{parts.port}" if parts.port else ""))
     return f"{host[:80]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+
+
+def _is_file_of(descriptor: int, path: Path) -> bool:
+    return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
 
 
 def _is_entry(line: bytes) -> bool:
