@@ -52,12 +52,13 @@ class Sink:
         return 200, b"" if path.startswith("/v1/") else b"{}"
 
     def report(self) -> dict[str, int]:
-        """How many requests and bytes came, and the records of those bodies that are ours."""
+        """How many requests, bytes and records came, and how many different records in those that are ours."""
         seen: set[int] = set()
         records = 0
         for body in self.bodies:
             plain = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
             if not plain.startswith(b'{"logs"'):
+                records += count_otlp(plain)
                 continue
             for entry in json.loads(plain)["logs"]:
                 records += 1
@@ -68,6 +69,16 @@ class Sink:
             "records": records,
             "unique": len(seen),
         }
+
+
+def count_otlp(body: bytes) -> int:
+    """Records in a request of OpenTelemetry's."""
+    try:
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+    except ImportError:
+        return 0
+    request = ExportLogsServiceRequest.FromString(body)
+    return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
 
 
 async def main() -> None:

@@ -25,6 +25,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROUNDS = 3
+#: Records that are logged before anything is measured.
+WARM_UP = 2000
 log = logging.getLogger("shop")
 
 
@@ -88,7 +90,7 @@ def calls(count: int, kind: str = "plain") -> list[float]:
 
 
 def full_speed(kind: str = "plain") -> dict[str, float]:
-    calls(2000, kind)
+    calls(WARM_UP, kind)
     flush(60)
     cpu, start = time.process_time(), time.perf_counter()
     took = calls(100_000, kind)
@@ -98,7 +100,7 @@ def full_speed(kind: str = "plain") -> dict[str, float]:
         "median_us": statistics.median(took) * 1e6,
         "worst_ms": max(took) * 1e3,
         "logged_per_s": len(took) / logged,
-        "delivered_per_s": len(took) / (time.perf_counter() - start),
+        "seconds": time.perf_counter() - start,
         "cpu_us": (time.process_time() - cpu) / len(took) * 1e6,
     }
 
@@ -233,9 +235,10 @@ def main() -> None:
     row("logger.exception, 30 frames", f"{exception['ours_us'] - exception['floor_us']:.1f} us over floor", "20 us")
     cpu = full["ours"]["cpu_us"] / full["floor"]["cpu_us"]
     row("CPU per delivered record", f"{full['ours']['cpu_us']:.2f} us, {cpu:.2f} x floor", "1.8 x floor")
-    rate = full["ours"]["delivered_per_s"]
-    against = f", {rate / full['opentelemetry']['delivered_per_s']:.1f} x OpenTelemetry" if others else ""
-    lost = 102_000 - full["ours"]["unique"]
+    rates = {who: (told["records"] - WARM_UP) / told["seconds"] for who, told in full.items()}
+    rate = rates["ours"]
+    against = f", {rate / rates['opentelemetry']:.1f} x OpenTelemetry" if others else ""
+    lost = 100_000 - full["ours"]["unique"]
     row("delivered at full speed", f"{rate:,.0f}/s{against}, {lost:.0f} lost", "8 x OpenTelemetry, 0 lost")
     got = _medians(both, "paced")
     text = ", ".join(f"{who} {told['p999_us']:.0f}" for who, told in got.items())
@@ -244,7 +247,7 @@ def main() -> None:
     lost = 300_000 - got["ours"]["unique"]
     row("300,000 at once", f"{lost:.0f} lost, worst call {got['ours']['worst_ms']:.1f} ms", "0 lost, 50 ms")
     got = _medians(["ours"], "outage", 1)
-    lost = 1_002_000 - got["ours"]["unique"]
+    lost = 1_002_000 - got["ours"]["records"]
     row("1,000,000 in an outage", f"{lost:.0f} lost, {got['ours']['grown_mib']:.1f} MiB more", "0 lost, 64 MiB")
     row("import and dictConfig over bare logging", f"{_start_up_ms():.0f} ms", "60 ms")
 
