@@ -123,6 +123,13 @@ class JournalQueueHandler(RecordQueueHandler):
         for file in [*self._finished, *self._taken.values(), *([self._file] if self._file else [])]:
             _let_go(file.descriptor)
 
+    def _attend(self) -> None:
+        """Wake the listener. Nothing is taken out to make room: the lines in the queue are those of the files."""
+        if self._full():
+            self._wake()
+        else:
+            super()._attend()
+
     def _make_room(self) -> bool:
         """Wait a moment for the listener; without success the record is turned away, for the queue is on disk."""
         if self._lock._is_owned():  # type: ignore[attr-defined]  # there, but not in the stubs
