@@ -331,6 +331,10 @@ class Pipeline:
         return max(0.0, self._settings.shutdown_timeout - lifecycle.spent())
 
     def _drop_rest(self) -> None:
+        if self.outbox.durable and not self._listening:
+            # The disk takes what the network has no time for.
+            while entries := self.listener.collect()[0]:
+                self.listener.handle(entries)
         for batch in self.outbox.clear():
             self.sender.give_up(batch, "shutdown")
         if self._settings.durability == "batch":

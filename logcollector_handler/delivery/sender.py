@@ -163,9 +163,11 @@ class Sender:
             untried = (batch for batch in self._aside if not batch.tried_at_exit)
             return (ahead or next(untried, None)) if now < self._exit_at else None
         ready = [batch for batch in self._aside if batch.not_before <= now or self._on_probation(batch)]
-        for batch in ready:
-            if batch.failed_at < self._last_success:
-                return batch
+        if self._last_success == self._request:
+            # One at a time between two others: only so can the evidence be had, of each and against each.
+            for batch in ready:
+                if batch.failed_at < self._last_success:
+                    return batch
         return ahead or next(iter(ready), None)
 
     def _on_probation(self, batch: Batch) -> bool:
@@ -373,7 +375,11 @@ class Sender:
 
     def _bury(self, batch: Batch, reason: str) -> None:
         body = self._outbox.read(batch)
-        if body is None or not self._outbox.bury(batch):
+        if body is None:
+            # Its file is gone: in its turn it is found to be damaged, and counted.
+            batch.aside = False
+            return
+        if not self._outbox.bury(batch):
             return
         if batch.count:
             self._ledger.bury(batch.count, adopted=batch.adopted)
@@ -405,8 +411,11 @@ class Sender:
 
 def _name(line: bytes) -> str:
     """A record, in so many words that a person finds it again."""
-    entry = msgspec.json.decode(line)
-    message = " ".join(str(entry["message"]).split())
-    if len(message) > 100:
-        message = f"{message[:99]}…"
-    return f"{entry['level']} at {entry['created_at']:.3f}: {message!r}"
+    try:
+        entry = msgspec.json.decode(line)
+        message = " ".join(str(entry["message"]).split())
+        if len(message) > 100:
+            message = f"{message[:99]}…"
+        return f"{entry['level']} at {entry['created_at']:.3f}: {message!r}"
+    except Exception:  # noqa: BLE001 - it lay in a file, where anything may be done to it
+        return f"{line[:100]!r}"

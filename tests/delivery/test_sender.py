@@ -482,3 +482,17 @@ def test_a_batch_that_waits_aside_does_not_keep_the_sender_busy() -> None:
     bench.run(60)
     assert len(bench.outbox) == 1
     assert bench.sender.busy is False
+
+
+def test_many_poison_records_do_not_spoil_the_evidence_against_each_other() -> None:
+    bench = Bench()
+    bad = [f"bad{number}" for number in range(12)]
+    bench.transport.rule = refusing(500, *bad)
+    for number, each in enumerate(bad):
+        bench.put(f"p{number}", each, f"good{number}")
+    for number in range(300):
+        bench.put(f"w{number}", f"w{number}")
+        bench.run(3)
+    stats = bench.ledger.snapshot()
+    assert (stats.dead_lettered, stats.pending) == (12, 0)
+    assert len(bench.keys) < 700
