@@ -195,10 +195,6 @@ class SpoolOutbox(MemoryOutbox):
         self._erase(batch)
         return True
 
-    def holds_before(self, ordinal: int) -> bool:
-        with self._lock:
-            return any(batch.ordinal < ordinal for batch in self._batches.values())
-
     def clear(self) -> list[Batch]:
         """Only what is in memory goes; files stay for the next process."""
         with self._lock:
