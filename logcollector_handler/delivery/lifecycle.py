@@ -20,10 +20,11 @@ class Draining(Protocol):
 
 # Those with threads or records; held strongly, so that a handler that was dropped without close() still drains.
 _live: set[Draining] = set()
-#: Held while a thread of ours imports. A fork waits for it: the child of a fork in the midst of an import
-#: could never import that module, because the lock of it belongs to a thread that the child has not.
-importing = threading.Lock()
-_IMPORT_LIMIT: Final = 5.0
+#: Held while a thread of ours imports a module or makes a TLS context. A fork waits for it: in the midst of
+#: these a thread has locks, the module's or those of OpenSSL's first use, that nobody in the child would release.
+setting_up = threading.Lock()
+#: Seconds that a fork waits for that at most.
+_SETTING_UP_LIMIT: Final = 5.0
 _held: list[bool] = []
 _exiting = False
 _spent = 0.0
@@ -91,13 +92,13 @@ def at_fork(after_in_child: Callable[[], None]) -> None:
 
 
 def _before_fork() -> None:
-    # Bounded: what forks may hold a lock that the import waits for.
-    _held.append(importing.acquire(timeout=_IMPORT_LIMIT))
+    # Bounded: what forks may hold a lock that an import waits for.
+    _held.append(setting_up.acquire(timeout=_SETTING_UP_LIMIT))
 
 
 def _after_fork() -> None:
     if _held.pop():
-        importing.release()
+        setting_up.release()
 
 
 def forget() -> None:

@@ -33,7 +33,7 @@ Connect = Callable[[Settings, Clock], Transport]
 
 def connect(settings: Settings, clock: Clock) -> Transport:
     """The real network. httpx is imported here, with the first batch."""
-    with lifecycle.importing:
+    with lifecycle.setting_up:
         from .transport import HttpTransport
 
     return HttpTransport(settings, clock)

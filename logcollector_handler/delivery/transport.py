@@ -11,6 +11,7 @@ left of the request's time.
 from __future__ import annotations
 
 import contextlib
+import encodings.idna  # noqa: F401 - the look-up of a name imports it, then in the midst of a fork
 import logging
 import os
 import socket
@@ -27,6 +28,7 @@ from logcollector_handler import __version__
 from logcollector_handler.settings import Settings
 from logcollector_handler.wire.schema import IDEMPOTENCY_HEADER, LOGS_PATH
 
+from . import lifecycle
 from .answer import Answer
 from .clock import Clock
 from .guards import is_own_thread
@@ -98,9 +100,13 @@ class HttpTransport:
         }
         if settings.api_key:
             headers["Authorization"] = f"Bearer {settings.api_key}"
+        # Made only where it is used: to read all the certificates takes longer than a batch.
+        tls = self._url.startswith("https:")
+        with lifecycle.setting_up:
+            context = _ssl_context(settings.verify) if tls else None
         transport = _PooledTransport(
             httpcore.ConnectionPool(
-                ssl_context=_ssl_context(settings.verify),
+                ssl_context=context,
                 proxy=_proxy(settings),
                 max_connections=1,
                 keepalive_expiry=_KEEPALIVE,

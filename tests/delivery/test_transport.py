@@ -129,7 +129,7 @@ def test_a_secret_that_the_server_echoes_is_masked_and_the_detail_is_one_short_l
 
 
 def test_a_ca_file_that_is_none_makes_no_request(tmp_path: object) -> None:
-    answer = post(replace(SETTINGS, verify=__file__))
+    answer = post(replace(SETTINGS, server_url="https://localhost:8000", verify=__file__))
     assert answer.unusable
     assert "SSL" in answer.detail or "PEM" in answer.detail
 

@@ -109,17 +109,20 @@ def test_killed_at_any_moment_under_load_what_was_told_is_delivered_once(
             """,
             durability=durability,
         )
-        time.sleep(0.5 + run * 0.07)
+        assert process.stdout is not None
+        # By then it logs, however long it took to start.
+        first = os.read(process.stdout.fileno(), 1).decode()
+        time.sleep(0.1 + run * 0.07)
         process.send_signal(signal.SIGKILL)
         out, _ = finish(process)
-        numbers = [int(each) for each in out.split("\n")[:-1]]
+        numbers = [int(each) for each in (first + out).split("\n")[:-1]]
         told |= {f"r{run}-{n}" for n in (range(numbers[-1] + 1) if numbers else ())}
     server.default = answer()
     assert deliver(server, tmp_path).startswith("0 ")
     found = messages(server)
     assert told - set(found) == set(), "told and lost"
     assert len(found) == len(set(found)), "stored twice"
-    assert len(told) > 500
+    assert len(told) > 100
 
 
 def test_a_batch_that_was_delivered_but_not_removed_is_sent_again_under_its_key(
