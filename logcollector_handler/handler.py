@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Mapping, Sequence
+from threading import get_ident
 
 from . import settings as _settings
 from .delivery import lifecycle
 from .delivery.clock import SystemClock
-from .delivery.guards import forget_own_threads, holds_logging_lock, is_own_thread
+from .delivery.guards import forget_own_threads, holds_logging_lock, own_threads
 from .delivery.pipeline import Pipeline, connect
 from .stats import Stats
 from .wire.record import EntryBuilder
@@ -118,7 +119,7 @@ class LogCollectorHandler(logging.Handler):
         that was forked or interrupted while it holds a lock stops others.
         """
         passed: bool | logging.LogRecord = self.filter(record)  # From 3.12 on a filter can replace the record.
-        if not passed or (is_own_thread() and record.name.partition(".")[0] in _CLIENT_LOGGERS):
+        if not passed or (get_ident() in own_threads and record.name.partition(".")[0] in _CLIENT_LOGGERS):
             return False
         if isinstance(passed, logging.LogRecord):
             record = passed

@@ -1,6 +1,6 @@
 """Who is calling: the facts about the current thread that decide whether it may log, wait or be waited for.
 
-All of it is asked on rare paths, but for `is_own_thread`, which every record asks.
+All of it is asked on rare paths, but for `own_threads`, which every record asks.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from threading import get_ident
 from types import FrameType
 
 #: Idents of the threads that do the package's own work.
-_own_threads: set[int] = set()
+own_threads: set[int] = set()
 
 
 def is_own_thread(ident: int | None = None) -> bool:
     """Whether the current thread is at the package's own work."""
-    return (get_ident() if ident is None else ident) in _own_threads
+    return (get_ident() if ident is None else ident) in own_threads
 
 
 @contextlib.contextmanager
 def own_work() -> Iterator[None]:
     """The current thread does the package's own work meanwhile: what its HTTP client logs is not shipped."""
     ident = get_ident()
-    if ident in _own_threads:
+    if ident in own_threads:
         yield
         return
-    _own_threads.add(ident)
+    own_threads.add(ident)
     try:
         yield
     finally:
-        _own_threads.discard(ident)
+        own_threads.discard(ident)
 
 
 def forget_own_threads() -> None:
     """In a forked child: the package's threads are the parent's."""
-    _own_threads.clear()
+    own_threads.clear()
 
 
 def may_wait() -> bool:

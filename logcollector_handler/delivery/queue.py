@@ -51,7 +51,8 @@ class RecordQueueHandler(QueueHandler):
         wake: Callable[[], bool],
     ) -> None:
         super().__init__(queue)  # type: ignore[arg-type]  # stdlib asks for put_nowait only where we override
-        self._build = build
+        #: The record as an entry: a snapshot, taken now. Without a call in between, for it is every record's way.
+        self.prepare = build  # type: ignore[assignment]  # the stdlib's is a method
         self._max_size = max_size
         self._overflow = overflow
         self._ledger = ledger
@@ -64,10 +65,6 @@ class RecordQueueHandler(QueueHandler):
         #: The process is going down: nobody waits any more.
         self.exiting = False
         self.threshold = 1
-
-    def prepare(self, record: logging.LogRecord) -> LogEntry:
-        """The record as an entry: a snapshot, taken now."""
-        return self._build(record)
 
     def enqueue(self, entry: LogEntry) -> None:  # type: ignore[override]  # what prepare made, as in the stdlib
         """Append an entry, and wake the listener or make room where that is due."""

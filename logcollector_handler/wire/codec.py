@@ -11,7 +11,7 @@ import msgspec
 
 from .schema import LogEntry
 from .traces import Trace
-from .values import clean_text, safe_text, shortened
+from .values import Cleaner, clean_text, safe_text, shortened
 
 #: Entries that are encoded in one call: few calls, and no more memory than so many entries need.
 _SLICE: Final = 100
@@ -44,7 +44,7 @@ def encode_lines(entries: Sequence[LogEntry], max_bytes: int) -> list[bytes]:
         except Exception:  # noqa: BLE001 - one of them holds a surrogate: find it
             encoded = _NUL
         if _NUL in encoded:
-            made = [_encode_one(entry) for entry in part]
+            made = [_encode_one(entry, max_bytes) for entry in part]
         else:
             made = encoded.split(b"\n")
             made.pop()
@@ -54,13 +54,16 @@ def encode_lines(entries: Sequence[LogEntry], max_bytes: int) -> list[bytes]:
     return lines
 
 
-def _encode_one(entry: LogEntry) -> bytes:
+def _encode_one(entry: LogEntry, max_bytes: int) -> bytes:
     for name in entry.__struct_fields__:
         value = getattr(entry, name)
         if isinstance(value, Trace):
             value = _render(value)
         if isinstance(value, str):
             setattr(entry, name, clean_text(value))
+        elif isinstance(value, dict):
+            # What has the name of a secret is masked already.
+            setattr(entry, name, Cleaner(lambda _: False, max_bytes).mapping(value, 0))
     try:
         return _encoder.encode(entry)
     except Exception as error:  # noqa: BLE001 - cannot be; but if it is, the others must go on

@@ -15,6 +15,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from msgspec import UNSET
@@ -24,6 +25,16 @@ from .schema import DURATION_LIMIT, ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES
 #: The value for the column or UNSET, and whether metadata keeps the value too.
 Placed = tuple[Any, bool]
 Rule = Callable[[Any], Placed]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: what it makes of a value."""
+
+    rule: Rule
+    #: A `str` of at most so many characters passes its rule unchanged, so that the rule need not be asked.
+    width: int = -1
+
 
 #: What is also made of a value whose rule raises: it is no number, or code of the application failed.
 DECLINED: Final[Placed] = (UNSET, True)
@@ -95,6 +106,8 @@ def _choice(allowed: tuple[str, ...], aliases: Mapping[str, str]) -> Rule:
 
 
 def _duration(value: Any) -> Placed:
+    if type(value) is float and abs(milliseconds := round(value, 3)) < DURATION_LIMIT:
+        return milliseconds, False
     if isinstance(value, datetime.timedelta):
         value = value.total_seconds() * 1000
     if isinstance(value, bool) or not isinstance(value, numbers.Number | decimal.Decimal | str):
@@ -103,21 +116,26 @@ def _duration(value: Any) -> Placed:
     return (milliseconds, False) if abs(milliseconds) < DURATION_LIMIT else DECLINED
 
 
-#: Columns that a user's field of the same name can fill, and by which rule.
-RULES: Final[Mapping[str, Rule]] = {
-    "log_type": _choice(LOG_TYPES, {}),
-    "environment": _choice(ENVIRONMENTS, ENVIRONMENT_ALIASES),
-    "method": _choice(METHODS, {}),
-    "trace_id": _trace_id,
-    "user_id": _identifier(TEXT_LIMITS["user_id"]),
-    "session_id": _identifier(TEXT_LIMITS["session_id"]),
-    "service": _text(TEXT_LIMITS["service"]),
-    "service_version": _text(TEXT_LIMITS["service_version"]),
-    "error_type": _text(TEXT_LIMITS["error_type"]),
-    "function_name": _text(TEXT_LIMITS["function_name"]),
-    "file_path": _text(TEXT_LIMITS["file_path"]),
-    "path": _text(TEXT_LIMITS["path"]),
-    "action_type": _text(TEXT_LIMITS["action_type"]),
-    "stack_trace": _text(None),
-    "duration_ms": _duration,
+#: Columns that a user's field of the same name can fill.
+COLUMNS: Final[Mapping[str, Column]] = {
+    "log_type": Column(_choice(LOG_TYPES, {})),
+    "environment": Column(_choice(ENVIRONMENTS, ENVIRONMENT_ALIASES)),
+    "method": Column(_choice(METHODS, {})),
+    "trace_id": Column(_trace_id, TEXT_LIMITS["trace_id"]),
+    "user_id": Column(_identifier(TEXT_LIMITS["user_id"]), TEXT_LIMITS["user_id"]),
+    "session_id": Column(_identifier(TEXT_LIMITS["session_id"]), TEXT_LIMITS["session_id"]),
+    **{
+        name: Column(_text(TEXT_LIMITS[name]), TEXT_LIMITS[name])
+        for name in (
+            "service",
+            "service_version",
+            "error_type",
+            "function_name",
+            "file_path",
+            "path",
+            "action_type",
+        )
+    },
+    "stack_trace": Column(_text(None)),
+    "duration_ms": Column(_duration),
 }

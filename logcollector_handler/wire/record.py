@@ -12,18 +12,19 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, Final
 
 from msgspec import UNSET, Raw
 from msgspec.json import decode
 
-from .columns import DECLINED, RULES, Rule
+from .columns import COLUMNS, DECLINED, Column
 from .redact import MASK, Redactor
 from .schema import CREATED_AT_LIMIT, TEXT_LIMITS, LogEntry, level_name
 from .traces import Trace
 from .values import (
+    INT64,
     Cleaner,
     clean_text,
     encode,
@@ -40,8 +41,12 @@ _BLANK: Final = logging.LogRecord("", 0, "", 0, "", None, None)
 #: What every record has; what a Formatter leaves on one is no field of the user's either.
 _STANDARD: Final = frozenset(_BLANK.__dict__) | {"message", "asctime"}
 _WIDTH: Final = len(_BLANK.__dict__)
-#: The attribute that a record gets last. Fields of the user's come behind it.
-_LAST: Final = next(reversed(_BLANK.__dict__))
+#: A record's attributes in three helpings, each in one call: what `_Key` is made of; what else an entry is
+#: made of; and, for a KeyError when one is missing, the others.
+_KEY: Final = ("pathname", "lineno", "funcName", "name", "threadName", "process")
+_READ: Final = ("msg", "args", "exc_info", "exc_text", "stack_info", "created", "levelno")
+_key_of: Final = itemgetter(*_KEY)
+_rest_of: Final = itemgetter(*_READ, *(_BLANK.__dict__.keys() - {*_KEY, *_READ}))
 #: The usual levels; asking is quicker than reckoning.
 _LEVELS: Final = {number: level_name(number) for number in (10, 20, 30, 40, 50)}
 #: What structlog puts into a record for its own formatter.
@@ -52,10 +57,32 @@ _REMEMBERED: Final = 4096
 
 #: Path, line and function of a call site; logger, thread and process.
 _Key = tuple[Any, ...]
-#: Function, file, and the start of `metadata`, of a call site in a thread.
-_Site = tuple[Any, Any, Raw]
-#: What that start has.
-_ORIGIN: Final = frozenset({"logger", "line", "process", "thread"})
+#: Function and file of a call site in a thread, and what every `metadata` from there begins with: encoded, for
+#: when that is all, and as a dict.
+_Site = tuple[Any, Any, Raw, dict[str, Any]]
+
+#: What can be encoded with the batch as well as now, beside text and usual numbers.
+_FIXED: Final = frozenset({float, bool, type(None)})
+#: CREATED_AT_LIMIT as what it is compared with.
+_TOO_LATE: Final = float(CREATED_AT_LIMIT)
+
+
+class _Meanings(dict[str, "Column | bool"]):
+    """What the name of a field means: its column, or whether it is that of a secret. Learned name by name."""
+
+    def __init__(self, secret: Redactor) -> None:
+        super().__init__()
+        self._secret = secret
+
+    def __missing__(self, name: str) -> Column | bool:
+        if type(name) is not str:
+            raise TypeError("the name of a field is no text")
+        # A secret stays one if it has the name of a column.
+        meaning = self._secret(name) or COLUMNS.get(name, False)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[name] = meaning
+        return meaning
 
 
 class EntryBuilder:
@@ -86,43 +113,35 @@ class EntryBuilder:
         self._secret = Redactor(redact)
         self._max_bytes = max_record_bytes
         self._sites: dict[_Key, _Site] = {}
-        #: What a field's name means: a column's rule, or whether it is that of a secret.
-        self._names: dict[str, Rule | bool] = {}
+        self._names = _Meanings(self._secret)
 
     def build(self, record: logging.LogRecord) -> LogEntry:
         """The record as an entry. Never raises an Exception and leaves the record as it is."""
         try:
             fields = record.__dict__
+            msg, args, exc_info, exc_text, stack_info, created, levelno, *_ = _rest_of(fields)
             if (
-                record.exc_info
-                or record.exc_text
-                or record.stack_info
+                exc_info
+                or exc_text
+                or stack_info
                 or self.formatter is not None
-                or type(record.msg) is not str
-                or (record.args and reentries.get())
+                or type(msg) is not str
+                or (args and reentries.get())
             ):
                 return self._any(record)
             message = record.getMessage()
-            created = record.created
             if (
                 type(message) is not str
                 or len(message) > self._max_bytes
                 or type(created) is not float
-                or not 0 <= created < CREATED_AT_LIMIT
+                or not 0.0 <= created < _TOO_LATE
             ):
                 return self._any(record)
-            key = (
-                record.pathname,
-                record.lineno,
-                record.funcName,
-                record.name,
-                record.threadName,
-                record.process,
-            )
-            site = self._sites.get(key)
-            function, file, metadata = self._see(key) if site is None else site
+            key = _key_of(fields)
+            site = self._sites.get(key) or self._see(key)
+            function, file, metadata, origin = site
             entry = LogEntry(
-                _LEVELS.get(record.levelno) or level_name(record.levelno),
+                _LEVELS.get(levelno) or level_name(levelno),
                 message,
                 created,
                 self._log_type,
@@ -133,8 +152,14 @@ class EntryBuilder:
                 file,
                 metadata,
             )
-            if len(fields) != _WIDTH or next(reversed(fields)) != _LAST:
-                self._add_fields(entry, _user_fields(fields))
+            if len(fields) != _WIDTH:
+                # None of the record's own is missing, so these are the user's, unless one of its own is among them.
+                names = [*fields][_WIDTH:]
+                if _STANDARD.isdisjoint(names):
+                    self._add_fields(entry, origin, fields, names)
+                else:
+                    user = _user_fields(record)
+                    self._add_fields(entry, origin, user, user)
             return entry
         except Exception:  # noqa: BLE001 - user code runs in messages; the long way is careful about it
             return self._any(record)
@@ -156,61 +181,63 @@ class EntryBuilder:
 
     # Fields
 
-    def _add_fields(self, entry: LogEntry, fields: dict[str, Any]) -> None:
-        """Put a user's fields into their columns, and the others into `metadata`, which has only the origin yet."""
-        rest: dict[str, Any] = {}
-        for name, value in fields.items():
-            if type(name) is not str:
-                self._add_fields(entry, text_keys(fields))
-                return
-            meaning = self._names.get(name)
-            if meaning is None:
-                meaning = self._learn(name)
+    def _add_fields(
+        self, entry: LogEntry, origin: dict[str, Any], fields: dict[str, Any], names: Iterable[str]
+    ) -> None:
+        """Put the user's fields of those names into their columns, the others into `metadata`, over the origin."""
+        made = {**origin}
+        # What can change under way, or may not be encoded as it is, is encoded now.
+        now = False
+        longest = self._max_bytes
+        meanings = self._names
+        for name in names:
+            value = fields[name]
+            meaning = meanings[name]
+            kind = type(value)
             if meaning is False:
-                rest[name] = value
+                made[name] = value
+                if kind is str:
+                    if len(value) > longest:
+                        now = True
+                elif kind not in _FIXED and (kind is not int or value not in INT64):
+                    now = True
             elif meaning is True:
-                rest[name] = MASK
+                made[name] = MASK
+            elif kind is str and len(value) <= meaning.width:
+                setattr(entry, name, value)
             else:
                 try:
-                    placed, kept = meaning(value)
+                    placed, kept = meaning.rule(value)
                 except Exception:  # noqa: BLE001 - no number, or code of the application
                     placed, kept = DECLINED
                 if placed is not UNSET:
                     setattr(entry, name, placed)
                 if kept:
-                    rest[name] = value
+                    made[name] = value
+                    now = True
+        entry.metadata = self._encoded(made, origin, names) if now else made
+
+    def _encoded(self, made: dict[str, Any], origin: dict[str, Any], names: Iterable[str]) -> Raw:
+        """`metadata`, with a user's field of that name taken apart."""
         # By type: `isinstance` asks an object for its class, and that is code of the application.
-        if "metadata" in rest and issubclass(type(rest["metadata"]), dict):
-            inner = Cleaner(self._secret, self._max_bytes).value(rest["metadata"])
+        if issubclass(type(made.get("metadata")), dict):
+            inner = Cleaner(self._secret, self._max_bytes).value(made["metadata"])
             if isinstance(inner, dict):
-                del rest["metadata"]
-                rest = {**inner, **rest}
-        if rest:
-            entry.metadata = self._metadata(entry.metadata, rest)
-
-    def _metadata(self, origin: Any, fields: dict[str, Any]) -> Raw:
-        if not _ORIGIN.isdisjoint(fields):
-            # The user's have the names now.
-            return Raw(encode_fields({**decode(origin), **fields}, self._secret, self._max_bytes))
-        return Raw(bytes(origin)[:-1] + b"," + encode_fields(fields, self._secret, self._max_bytes)[1:])
-
-    def _learn(self, name: str) -> Rule | bool:
-        # A secret stays one if it has the name of a column.
-        meaning = self._secret(name) or RULES.get(name, False)
-        if len(self._names) >= _REMEMBERED:
-            self._names.clear()
-        self._names[name] = meaning
-        return meaning
+                del made["metadata"]
+                made = {**origin, **inner, **{name: made[name] for name in names if name in made}}
+        return Raw(encode_fields(made, self._secret, self._max_bytes))
 
     def _see(self, key: _Key) -> _Site:
         """What is the same for each record of a call site in a thread."""
         site = self._sites.get(key)
         if site is None:
             path, _, function, *_ = key
+            origin = encode_fields(_origin(key), self._secret, self._max_bytes)
             site = (
                 _cut(function, TEXT_LIMITS["function_name"]),
                 _cut(path, TEXT_LIMITS["file_path"]),
-                Raw(encode_fields(_origin(key), self._secret, self._max_bytes)),
+                Raw(origin),
+                decode(origin),
             )
             if len(self._sites) >= _REMEMBERED:
                 self._sites.clear()
@@ -235,7 +262,7 @@ class EntryBuilder:
             )
 
     def _carefully(self, record: logging.LogRecord) -> LogEntry:
-        user = _user_fields(record.__dict__)
+        user = _user_fields(record)
         exc_info: Any = getattr(record, "exc_info", None)
         msg: Any = getattr(record, "msg", None)
         if issubclass(type(msg), dict):
@@ -268,6 +295,7 @@ class EntryBuilder:
         seconds = _seconds(created)
         if seconds is None:
             user.setdefault("created", created)
+        function_name, file_path, metadata, origin = self._see(key)
         entry = LogEntry(
             _level(getattr(record, "levelno", None)),
             shortened(message, self._max_bytes),
@@ -276,7 +304,9 @@ class EntryBuilder:
             self._service,
             self._environment,
             self._service_version,
-            *self._see(key),
+            function_name,
+            file_path,
+            metadata,
         )
         if trace is not None:
             entry.error_type = trace.error_type[: TEXT_LIMITS["error_type"]]
@@ -286,7 +316,7 @@ class EntryBuilder:
             text = "\n".join(each for each in (exc_text, tail) if isinstance(each, str) and each)
             entry.stack_trace = text or UNSET
         if user:
-            self._add_fields(entry, user)
+            self._add_fields(entry, origin, user, user)
         return entry
 
     def _message(self, record: logging.LogRecord, user: dict[str, Any]) -> str:
@@ -318,13 +348,9 @@ class EntryBuilder:
 _PLAIN: Final = frozenset({str, int, type(None)})
 
 
-def _user_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """What was put on the record beyond what every record has."""
-    behind = islice(fields.items(), _WIDTH - 1, None)
-    last, _ = next(behind, ("", None))
-    # Where an attribute is missing or in another place, what stands behind it says nothing.
-    candidates = behind if last == _LAST else fields.items()
-    return {name: value for name, value in candidates if name not in _STANDARD}
+def _user_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What was put on the record beyond what every record has, under names that are text."""
+    return text_keys({name: value for name, value in record.__dict__.items() if name not in _STANDARD})
 
 
 def _message_of(record: logging.LogRecord) -> str:

@@ -7,7 +7,7 @@ the handler promises to send and what the embedded collector checks.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -63,7 +63,8 @@ class LogEntry(msgspec.Struct, omit_defaults=True, gc=False):
     """One log entry. A field that is UNSET is left out of the JSON.
 
     The fields that every record has come first, so that an entry is built positionally. `metadata` is
-    encoded when the snapshot is taken, because what it was made from may be changed a moment later.
+    encoded when the snapshot is taken, because what it was made from may be changed a moment later; only when
+    all of it is text and numbers, which nobody changes, it is a dict that is encoded with the batch.
     """
 
     level: str
@@ -75,7 +76,7 @@ class LogEntry(msgspec.Struct, omit_defaults=True, gc=False):
     service_version: str | UnsetType = UNSET
     function_name: str | UnsetType = UNSET
     file_path: str | UnsetType = UNSET
-    metadata: msgspec.Raw | UnsetType = UNSET
+    metadata: msgspec.Raw | dict[str, Any] | UnsetType = UNSET
     trace_id: str | UnsetType = UNSET
     user_id: str | UnsetType = UNSET
     session_id: str | UnsetType = UNSET

@@ -59,7 +59,8 @@ T = TypeVar("T")
 #: What PostgreSQL's text and UTF-8 cannot hold.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _SCALARS: Final = frozenset({str, bool, float, type(None)})
-_INT64: Final = range(-(2**63), 2**64)
+#: Longer numbers become text.
+INT64: Final = range(-(2**63), 2**64)
 
 #: How U+0000 looks in JSON; a backslash before such letters looks the same, and is found innocent later.
 _NUL: Final = b"\\u0000"
@@ -83,7 +84,7 @@ def encode_fields(fields: dict[str, Any], secret: Callable[[str], bool], max_byt
     plain = fields
     for name, value in fields.items():
         kind = type(value)
-        if kind in _SCALARS or (kind is int and value in _INT64):
+        if kind in _SCALARS or (kind is int and value in INT64):
             continue
         if cleaner is None:
             cleaner = Cleaner(secret, max_bytes)
@@ -117,7 +118,7 @@ class Cleaner:
         if value is None or kind is bool:
             return value
         if kind is int:
-            return value if value in _INT64 else _long_number(value)
+            return value if value in INT64 else _long_number(value)
         if kind is float:
             return value if math.isfinite(value) else None
         try:

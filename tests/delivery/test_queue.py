@@ -215,13 +215,15 @@ def test_our_own_threads_never_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bench.ledger.snapshot().dropped == {"queue_full": 1}
 
 
-def test_an_error_in_the_handler_is_counted_and_not_raised(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_in_the_handler_is_counted_and_not_raised(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench()
 
     def broken(record: logging.LogRecord) -> LogEntry:
         raise ZeroDivisionError
 
-    bench.handler._build = broken
+    monkeypatch.setattr(bench.handler, "prepare", broken)
     bench.log("a")
     assert bench.ledger.snapshot().dropped == {"internal_error": 1}
     assert bench.ledger.snapshot().accepted == 1

@@ -113,6 +113,27 @@ def test_attributes_that_are_none_or_missing_are_left_out(names: tuple[str, ...]
             assert entry["metadata"]["line"] is None
 
 
+def test_fields_are_found_wherever_they_stand_on_a_record() -> None:
+    behind = record(extra={"a": 1, "b": "2"})
+    behind.__dict__["msg"] = behind.__dict__.pop("msg")
+    instead = record()
+    del instead.module
+    instead.__dict__["a"] = 1
+    instead.__dict__["b"] = "2"
+    formatted = record(extra={"a": 1, "b": "2"})
+    formatted.message = formatted.asctime = "by another handler's formatter"
+    for made in (behind, instead, formatted):
+        entry = shipped(made)[0]
+        assert entry["message"] == "hello"
+        assert entry["metadata"].keys() == {*ORIGIN, "a", "b"}
+
+
+def test_a_field_with_the_name_of_the_origins_wins_whatever_its_neighbours_are() -> None:
+    for neighbour in (1, [1]):
+        found = ship(extra={"line": 99, "logger": "mine", "other": neighbour})["metadata"]
+        assert (found["line"], found["logger"], found["other"]) == (99, "mine", neighbour)
+
+
 @pytest.mark.parametrize("name", ["pathname", "lineno", "funcName", "name", "threadName", "process"])
 @pytest.mark.parametrize("value", [[], {}, 1.5, Broken(), Name("text"), "\ud800\0", "x" * 5000])
 def test_a_call_site_can_be_anything(name: str, value: Any) -> None:
