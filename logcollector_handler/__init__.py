@@ -1,9 +1,11 @@
 """Ship logging records to a log collection server. The public names; nothing else lives here."""
 
+from .filters import RateLimitFilter
 from .handler import LogCollectorHandler
 from .settings import SettingError
 from .stats import Stats
+from .uncaught import capture_uncaught
 
 __version__ = "0.1.0"
 
-__all__ = ["LogCollectorHandler", "SettingError", "Stats", "__version__"]
+__all__ = ["LogCollectorHandler", "RateLimitFilter", "SettingError", "Stats", "__version__", "capture_uncaught"]

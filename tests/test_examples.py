@@ -24,8 +24,8 @@ def collector() -> Iterator[CollectorServer]:
         yield collector
 
 
-def run(name: str, collector: CollectorServer, directory: Path) -> list[dict[str, Any]]:
-    """Run an example from an empty directory; what arrived."""
+def run(name: str, collector: CollectorServer, directory: Path, dies_of: str = "") -> list[dict[str, Any]]:
+    """Run an example from an empty directory; what arrived. `dies_of` is the last line of a trace."""
     ended = subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLES / name)],
         cwd=directory,
@@ -35,14 +35,22 @@ def run(name: str, collector: CollectorServer, directory: Path) -> list[dict[str
         timeout=60,
         check=False,
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    if dies_of:
+        assert (ended.returncode, ended.stdout, ended.stderr.splitlines()[-1]) == (1, "", dies_of)
+    else:
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert list(directory.iterdir()) == []
     assert collector.ignored_keys == set()
     return collector.entries
 
 
 def test_each_example_is_tested() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"dictconfig.py", "exceptions.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "dictconfig.py",
+        "exceptions.py",
+        "rate_limit.py",
+        "uncaught.py",
+    }
 
 
 def test_dictconfig(collector: CollectorServer, tmp_path: Path) -> None:
@@ -72,3 +80,27 @@ def test_exceptions(collector: CollectorServer, tmp_path: Path) -> None:
     assert "KeyError: 'globe'" in globe["stack_trace"]
     assert "direct cause of the following exception" in globe["stack_trace"]
     assert globe["stack_trace"].endswith("LookupError: no such item: globe")
+
+
+def test_rate_limit(collector: CollectorServer, tmp_path: Path) -> None:
+    entries = run("rate_limit.py", collector, tmp_path)
+    held_back = [entry["metadata"]["held_back"] for entry in entries if "held_back" in entry["metadata"]]
+    assert held_back == [4990]
+    assert [entry["message"] for entry in entries if entry["level"] == "INFO"] == [
+        "service started",
+        "another line of code is not held back",
+    ]
+    assert len(entries) == 13
+
+
+def test_uncaught(collector: CollectorServer, tmp_path: Path) -> None:
+    error = "ValueError: there is no report for today"
+    thread, program = run("uncaught.py", collector, tmp_path, dies_of=error)
+    assert (thread["level"], thread["error_type"], thread["function_name"]) == (
+        "ERROR",
+        "ConnectionError",
+        "refresh_cache",
+    )
+    assert thread["metadata"]["thread"] == "refresher"
+    assert (program["level"], program["error_type"], program["function_name"]) == ("FATAL", "ValueError", "main")
+    assert program["stack_trace"].endswith(error)
