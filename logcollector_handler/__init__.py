@@ -1,5 +1,6 @@
 """Ship logging records to a log collection server. The public names; nothing else lives here."""
 
+from .context import bind_context, clear_context, log_context
 from .filters import RateLimitFilter
 from .handler import LogCollectorHandler
 from .settings import SettingError
@@ -8,4 +9,14 @@ from .uncaught import capture_uncaught
 
 __version__ = "0.1.0"
 
-__all__ = ["LogCollectorHandler", "RateLimitFilter", "SettingError", "Stats", "__version__", "capture_uncaught"]
+__all__ = [
+    "LogCollectorHandler",
+    "RateLimitFilter",
+    "SettingError",
+    "Stats",
+    "__version__",
+    "bind_context",
+    "capture_uncaught",
+    "clear_context",
+    "log_context",
+]

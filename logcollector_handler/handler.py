@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from threading import get_ident
 
 from . import settings as _settings
+from .context import current_fields, current_span
 from .delivery import lifecycle
 from .delivery.clock import SystemClock
 from .delivery.guards import forget_own_threads, holds_logging_lock, own_threads
@@ -103,6 +104,8 @@ class LogCollectorHandler(logging.Handler):
             log_type=self._settings.log_type,
             redact=self._settings.redact,
             max_record_bytes=self._settings.max_record_bytes,
+            bound=current_fields,
+            span=current_span,
         )
         self._flush_level = self._settings.flush_level
         self._open()

@@ -6,9 +6,11 @@
         assert collector.wait_for(3, timeout=5)
         assert collector.entries[0]["message"] == "started"
 
-For pytest there is the fixture `collector`, a strict one: put
-`pytest_plugins = ["logcollector_handler.testing"]` in a conftest. Nothing else here needs pytest. All of it
-needs `pip install 'logcollector-handler[collector]'`.
+Without a network there is `CapturingHandler`, which keeps in memory what it would send.
+
+For pytest there are the fixtures `collector`, a strict one, and `captured_logs`, a capturing handler on the root
+logger: put `pytest_plugins = ["logcollector_handler.testing"]` in a conftest. Nothing else here needs pytest. All
+of it needs `pip install 'logcollector-handler[collector]'`.
 
 No test asserts in this file, and a conftest may well import it before it names it as a plugin, so pytest is
 told to let it be: PYTEST_DONT_REWRITE.
@@ -16,6 +18,8 @@ told to let it be: PYTEST_DONT_REWRITE.
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 import tempfile
 import threading
@@ -28,11 +32,13 @@ from .collector.app import ReceivedRequest, create_app
 from .collector.body import Limits
 from .collector.server import BackgroundServer
 from .collector.store import Store
+from .handler import LogCollectorHandler
+from .wire.codec import encode_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CollectorServer", "Limits", "ReceivedRequest"]
+__all__ = ["CapturingHandler", "CollectorServer", "Limits", "ReceivedRequest"]
 
 
 class _Running(NamedTuple):
@@ -140,6 +146,30 @@ class CollectorServer:
         self._forget()
 
 
+class CapturingHandler(LogCollectorHandler):
+    """Takes records as its class does, encodes them at once, and keeps what the server would be sent.
+
+    No threads, no network: `entries` is up to date when the logging call returns. Takes the same arguments.
+    """
+
+    def __init__(self, level: int | str = logging.NOTSET, **settings: Any) -> None:
+        super().__init__(level, **settings)
+        self._lines: list[bytes] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the entry of a record."""
+        self._lines += encode_lines([self._builder.build(record)], self._settings.max_record_bytes)
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """What the server would have been sent, in the order of the logging calls, decoded from JSON."""
+        return [json.loads(line) for line in self._lines]
+
+    def clear(self) -> None:
+        """Forget the entries so far."""
+        self._lines.clear()
+
+
 # When pytest loads this as a plugin it is there already; nobody else pays for its import, or needs it at all.
 if "pytest" in sys.modules:
     import pytest
@@ -149,3 +179,13 @@ if "pytest" in sys.modules:
         """A running strict CollectorServer, a fresh one for each test."""
         with CollectorServer(strict=True) as server:
             yield server
+
+    @pytest.fixture
+    def captured_logs() -> Iterator[CapturingHandler]:
+        """A CapturingHandler on the root logger, for the time of the test. The loggers' levels stay as they are."""
+        handler = CapturingHandler()
+        root = logging.getLogger()
+        root.addHandler(handler)
+        yield handler
+        root.removeHandler(handler)
+        handler.close()

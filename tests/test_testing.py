@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from logcollector_handler.testing import CollectorServer, Limits
+from logcollector_handler.testing import CapturingHandler, CollectorServer, Limits
 
 pytestmark = pytest.mark.integration
 
@@ -134,6 +136,30 @@ def test_to_ask_outside_of_the_block_is_said_plainly() -> None:
         _ = collector.entries
 
 
+def test_a_capturing_handler_keeps_what_the_server_would_be_sent_and_starts_no_thread() -> None:
+    log = logging.getLogger("captured")
+    log.setLevel("INFO")
+    handler = CapturingHandler(level="INFO", service="shop", max_record_bytes=2000)
+    log.addHandler(handler)
+    threads = threading.active_count()
+    log.debug("not of interest")
+    log.warning("paid %d", 3, extra={"user_id": 7, "password": "p", "cart": ["a"]})
+    try:
+        raise ValueError("why")
+    except ValueError:
+        log.exception("x" * 5000)
+    assert threading.active_count() <= threads
+    paid, failed = handler.entries
+    assert (paid["level"], paid["message"], paid["user_id"], paid["service"]) == ("WARN", "paid 3", "7", "shop")
+    assert (paid["metadata"]["password"], paid["metadata"]["cart"]) == ("***", ["a"])
+    assert failed["stack_trace"].endswith("ValueError: why")
+    assert failed["metadata"]["truncated"]
+    handler.clear()
+    assert handler.entries == []
+    log.removeHandler(handler)
+    handler.close()
+
+
 def run_python(code: str, directory: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-c", code]
     return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
@@ -159,6 +185,8 @@ from logcollector_handler.testing import CollectorServer  # noqa: F401 - before 
 pytest_plugins = ["logcollector_handler.testing"]
 """
 TESTS = """
+import logging
+
 import httpx, pytest
 
 @pytest.mark.parametrize("number", range(3))
@@ -168,14 +196,25 @@ def test_each_test_has_a_fresh_one(collector, number):
     assert httpx.post(collector.url + "/logs", json=wrong).status_code == 500, "it is strict"
     httpx.post(collector.url + "/logs", json={"logs": [{"message": "m"}]})
     assert collector.wait_for(1)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_captured_logs_are_those_of_the_test(captured_logs, number):
+    logging.getLogger("payments").warning("declined", extra={"user_id": number})
+    (entry,) = captured_logs.entries
+    assert (entry["level"], entry["message"], entry["user_id"]) == ("WARN", "declined", str(number))
+
+
+def test_the_root_logger_is_left_as_it_was():
+    assert not [each for each in logging.getLogger().handlers if type(each).__name__ == "CapturingHandler"]
 """
 
 
-def test_the_fixture_works_in_a_project_of_its_own(tmp_path: Path) -> None:
+def test_the_fixtures_work_in_a_project_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
     assert "warning" not in done.stdout

@@ -11,7 +11,7 @@ import copy
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from types import TracebackType
 from typing import Any, Final
@@ -19,6 +19,7 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 from msgspec.json import decode
 
+from .bound import Bound, Field
 from .columns import COLUMNS, DECLINED, Column
 from .redact import MASK, Redactor
 from .schema import CREATED_AT_LIMIT, TEXT_LIMITS, LogEntry, level_name
@@ -61,6 +62,9 @@ _Key = tuple[Any, ...]
 #: when that is all, and as a dict.
 _Site = tuple[Any, Any, Raw, dict[str, Any]]
 
+#: Bound fields as one builder puts them into entries: values of columns, and what goes into `metadata`, plain.
+_Ready = tuple[list[tuple[str, Any]], dict[str, Any]]
+
 #: What can be encoded with the batch as well as now, beside text and usual numbers.
 _FIXED: Final = frozenset({float, bool, type(None)})
 #: CREATED_AT_LIMIT as what it is compared with.
@@ -92,6 +96,8 @@ class EntryBuilder:
         service: and the next three, what entries say that do not say otherwise. None: no service.
         redact: names of fields whose values are masked in `metadata`.
         max_record_bytes: longer messages are cut here already; the exact cut comes with the encoding.
+        bound: tells what is bound where the caller is; the fields of the call win over it.
+        span: tells `trace_id` and `span_id` of where the caller is; what is bound wins over it.
     """
 
     def __init__(
@@ -103,6 +109,8 @@ class EntryBuilder:
         log_type: str,
         redact: Iterable[str],
         max_record_bytes: int,
+        bound: Callable[[], Bound | None] = lambda: None,
+        span: Callable[[], dict[str, str] | None] = lambda: None,
     ) -> None:
         #: Renders `message`, if set.
         self.formatter: logging.Formatter | None = None
@@ -112,6 +120,8 @@ class EntryBuilder:
         self._log_type = log_type
         self._secret = Redactor(redact)
         self._max_bytes = max_record_bytes
+        self._bound = bound
+        self._span = span
         self._sites: dict[_Key, _Site] = {}
         self._names = _Meanings(self._secret)
 
@@ -152,7 +162,10 @@ class EntryBuilder:
                 file,
                 metadata,
             )
-            if len(fields) != _WIDTH:
+            bound, span = self._bound(), self._span()
+            if bound is not None or span is not None:
+                self._fill(entry, origin, {} if len(fields) == _WIDTH else _user_fields(record), bound, span)
+            elif len(fields) != _WIDTH:
                 # None of the record's own is missing, so these are the user's, unless one of its own is among them.
                 names = [*fields][_WIDTH:]
                 if _STANDARD.isdisjoint(names):
@@ -180,6 +193,48 @@ class EntryBuilder:
         )
 
     # Fields
+
+    def _fill(
+        self,
+        entry: LogEntry,
+        origin: dict[str, Any],
+        user: dict[str, Any],
+        bound: Bound | None,
+        span: dict[str, str] | None,
+    ) -> None:
+        """Put in fields from wherever they come, the user's over what is bound and that over the span's."""
+        fields: Mapping[str, Field] = {} if bound is None else bound.fields
+        if span is not None:
+            user = {**_of_span(span, fields, user), **user}
+        if bound is not None:
+            columns, rest = self._ready(bound, user)
+            for name, value in columns:
+                setattr(entry, name, value)
+            if rest:
+                entry.metadata = origin = {**origin, **rest}
+        if user:
+            self._add_fields(entry, origin, user, user)
+
+    def _ready(self, bound: Bound, user: dict[str, Any]) -> _Ready:
+        """What is bound under names that the call does not use."""
+        if not bound.fields.keys().isdisjoint(user):
+            return self._prepared({name: each for name, each in bound.fields.items() if name not in user})
+        ready: _Ready | None = bound.ready.get(self._secret)
+        if ready is None:
+            ready = bound.ready[self._secret] = self._prepared(bound.fields)
+        return ready
+
+    def _prepared(self, fields: Mapping[str, Field]) -> _Ready:
+        columns = []
+        rest = {}
+        for name, (placed, kept, value) in fields.items():
+            # A secret stays one if it has the name of a column.
+            secret = self._secret(name)
+            if placed is not UNSET and not secret:
+                columns.append((name, placed))
+            if kept or secret:
+                rest[name] = value
+        return columns, Cleaner(self._secret, self._max_bytes).mapping(rest, 0)
 
     def _add_fields(
         self, entry: LogEntry, origin: dict[str, Any], fields: dict[str, Any], names: Iterable[str]
@@ -315,8 +370,7 @@ class EntryBuilder:
             exc_text = getattr(record, "exc_text", None)
             text = "\n".join(each for each in (exc_text, tail) if isinstance(each, str) and each)
             entry.stack_trace = text or UNSET
-        if user:
-            self._add_fields(entry, origin, user, user)
+        self._fill(entry, origin, user, self._bound(), self._span())
         return entry
 
     def _message(self, record: logging.LogRecord, user: dict[str, Any]) -> str:
@@ -351,6 +405,15 @@ _PLAIN: Final = frozenset({str, int, type(None)})
 def _user_fields(record: logging.LogRecord) -> dict[str, Any]:
     """What was put on the record beyond what every record has, under names that are text."""
     return text_keys({name: value for name, value in record.__dict__.items() if name not in _STANDARD})
+
+
+def _of_span(span: dict[str, str], bound: Mapping[str, Field], user: dict[str, Any]) -> dict[str, str]:
+    """What a span says, unless the fields say it or name another trace, to which its `span_id` does not belong."""
+    named = [bound["trace_id"][0]] if "trace_id" in bound else []
+    named += [user["trace_id"]] if "trace_id" in user else []
+    if any(type(each) is not str or each != span["trace_id"] for each in named):
+        return {}
+    return {name: value for name, value in span.items() if name not in bound}
 
 
 def _message_of(record: logging.LogRecord) -> str:

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from logcollector_handler import LogCollectorHandler
+from logcollector_handler import LogCollectorHandler, log_context
 
 CALLS = 300
 ROUNDS = 150
@@ -40,6 +40,11 @@ def three_extras(log: logging.Logger) -> None:
         log.info("order %d placed", 5, extra=extra)
 
 
+def three_bound(log: logging.Logger) -> None:
+    with log_context(user_id="u-1", amount=12.5, currency="EUR"):
+        plain(log)
+
+
 def raise_below(frames: int) -> None:
     if frames > 1:
         raise_below(frames - 1)
@@ -60,6 +65,7 @@ spent: list[float] = []
 KINDS: dict[str, Callable[[logging.Logger], None]] = {
     "plain": plain,
     "three_extras": three_extras,
+    "three_bound": three_bound,
     "exception": exception,
 }
 

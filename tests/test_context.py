@@ -1,0 +1,359 @@
+"""Bound fields: on every record of their context and on no other, under what the call says and over the settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from logcollector_handler import bind_context, clear_context, log_context
+from logcollector_handler.context import current_fields
+from logcollector_handler.testing import CapturingHandler
+from logcollector_handler.wire.bound import bound
+from logcollector_handler.wire.codec import encode_lines
+from tests.capturing import capturing, fields
+from tests.wire.making import BIG, builder, record
+from tests.wire.test_properties import Switch, big, check_entry, cleaned, extras, values
+
+log = logging.getLogger("shop.context")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_bound() -> Iterator[None]:
+    clear_context()
+    yield
+    clear_context()
+
+
+@pytest.fixture
+def handler() -> Iterator[CapturingHandler]:
+    with capturing("shop.context", service="shop", environment="production") as made:
+        yield made
+
+
+def last(handler: CapturingHandler) -> dict[str, Any]:
+    return handler.entries[-1]
+
+
+def logged(handler: CapturingHandler, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    log.info("hello", extra=extra)
+    return last(handler)
+
+
+# What is bound goes on records
+
+
+def test_bound_fields_are_on_every_record_until_they_are_cleared(handler: CapturingHandler) -> None:
+    bind_context(user_id=7, region="eu")
+    bind_context(trace_id=uuid.UUID(int=1), method="post")
+    for _ in range(2):
+        entry = logged(handler)
+        assert (entry["user_id"], entry["trace_id"], entry["method"]) == ("7", "0" * 31 + "1", "POST")
+        assert fields(entry) == {"region": "eu"}
+    clear_context()
+    entry = logged(handler)
+    assert "user_id" not in entry
+    assert fields(entry) == {}
+
+
+def test_the_fields_of_a_with_block_end_with_it_and_so_does_what_is_bound_inside(handler: CapturingHandler) -> None:
+    bind_context(user_id=1, a="outer")
+    with log_context(user_id=2, b="inner"):
+        entry = logged(handler)
+        assert (entry["user_id"], fields(entry)) == ("2", {"a": "outer", "b": "inner"})
+        with log_context(user_id=3):
+            assert logged(handler)["user_id"] == "3"
+        bind_context(c="bound inside", a="changed")
+        assert fields(logged(handler)) == {"a": "changed", "b": "inner", "c": "bound inside"}
+    entry = logged(handler)
+    assert (entry["user_id"], fields(entry)) == ("1", {"a": "outer"})
+
+
+def test_a_block_that_raises_ends_too(handler: CapturingHandler) -> None:
+    with pytest.raises(ValueError, match="why"), log_context(a=1):
+        raise ValueError("why")
+    assert fields(logged(handler)) == {}
+
+
+def test_none_takes_a_field_away(handler: CapturingHandler) -> None:
+    bind_context(user_id=1, region="eu", session_id=None)
+    with log_context(user_id=None):
+        entry = logged(handler)
+        assert "user_id" not in entry
+        assert "session_id" not in entry
+        assert fields(entry) == {"region": "eu"}
+    assert logged(handler)["user_id"] == "1"
+    bind_context(user_id=None, region=None)
+    assert current_fields() is None
+
+
+def test_the_extra_of_a_call_wins_over_what_is_bound_and_that_over_the_settings(handler: CapturingHandler) -> None:
+    names = ("service", "environment", "service_version", "log_type")
+    with log_context(service="other", environment="prod", service_version=2, log_type="worker", user_id=1, note="a"):
+        entry = logged(handler)
+        assert [entry[name] for name in names] == ["other", "production", "2", "WORKER"]
+        entry = logged(handler, {"service": "third", "user_id": 5, "note": "b"})
+        assert [entry[name] for name in names] == ["third", "production", "2", "WORKER"]
+        assert (entry["user_id"], fields(entry)) == ("5", {"note": "b"})
+        log.info({"event": "of structlog", "user_id": 9, "note": "c"})
+        assert (last(handler)["user_id"], fields(last(handler))) == ("9", {"note": "c"})
+    assert [logged(handler)[name] for name in names] == ["shop", "production", "v0.0.0-dev", "BACKEND"]
+
+
+def test_an_extra_takes_the_place_of_a_bound_field_whole(handler: CapturingHandler) -> None:
+    with log_context(user_id="u" * 300, path="p" * 501):
+        entry = logged(handler)
+        assert ("user_id" in entry, entry["path"]) == (False, "p" * 500)
+        assert fields(entry) == {"user_id": "u" * 300, "path": "p" * 501}
+        entry = logged(handler, {"user_id": 1, "path": "/"})
+        assert (entry["user_id"], entry["path"], fields(entry)) == ("1", "/", {})
+    with log_context(user_id=1):
+        entry = logged(handler, {"user_id": [2]})
+        assert ("user_id" in entry, fields(entry)) == (False, {"user_id": [2]})
+
+
+def test_level_message_and_time_stay_the_records_own(handler: CapturingHandler) -> None:
+    with log_context(level="FATAL", message="bound", created_at=1):
+        entry = logged(handler)
+    assert (entry["level"], entry["message"]) == ("INFO", "hello")
+    assert entry["created_at"] > 1
+    assert fields(entry) == {"level": "FATAL", "message": "bound", "created_at": 1}
+
+
+def test_a_bound_field_named_like_the_origin_wins_and_stands_there_once(handler: CapturingHandler) -> None:
+    with log_context(logger="mine", thread=3, note=1):
+        metadata = logged(handler, {"line": 5, "more": 2})["metadata"]
+    assert (metadata["logger"], metadata["thread"], metadata["line"]) == ("mine", 3, 5)
+    assert (metadata["note"], metadata["more"]) == (1, 2)
+
+
+def test_dicts_named_metadata_are_merged(handler: CapturingHandler) -> None:
+    with log_context(metadata={"a": 1, "b": 1, "user_id": 7, "token": "t"}, note=1):
+        entry = logged(handler, {"metadata": {"b": 2, "c": 3}})
+    assert "user_id" not in entry
+    assert fields(entry) == {"a": 1, "b": 2, "c": 3, "user_id": 7, "note": 1, "token": "***"}
+
+
+def test_bound_secrets_are_masked_at_any_depth_and_by_each_handlers_own_names(handler: CapturingHandler) -> None:
+    other = CapturingHandler(redact=["region", "user_id"])
+    log.addHandler(other)
+    try:
+        with log_context(password="p", card={"brand": "visa", "cvv": "123"}, user_id=7):
+            assert fields(logged(handler)) == {"password": "***", "card": {"brand": "visa", "cvv": "***"}}
+            assert last(handler)["user_id"] == "7"
+            assert fields(last(other)) == {"password": "p", "card": {"brand": "visa", "cvv": "123"}, "user_id": "***"}
+            assert "user_id" not in last(other)
+    finally:
+        log.removeHandler(other)
+        other.close()
+
+
+def test_values_are_those_of_the_moment_when_they_were_bound(handler: CapturingHandler) -> None:
+    cart, took = ["a"], timedelta(seconds=1)
+    bind_context(cart=cart, duration_ms=took)
+    cart.append("b")
+    entry = logged(handler)
+    assert (fields(entry), entry["duration_ms"]) == ({"cart": ["a"]}, 1000)
+
+
+def test_records_with_exceptions_and_formatters_have_them_too(handler: CapturingHandler) -> None:
+    with log_context(user_id=1, note="n"):
+        try:
+            raise ValueError("why")
+        except ValueError:
+            log.exception("failed")
+        assert (last(handler)["user_id"], fields(last(handler))) == ("1", {"note": "n"})
+        handler.setFormatter(logging.Formatter("[%(message)s]"))
+        entry = logged(handler)
+        assert (entry["message"], entry["user_id"], fields(entry)) == ("[hello]", "1", {"note": "n"})
+
+
+# Each context has its own
+
+
+def test_tasks_start_with_what_was_bound_and_keep_apart(handler: CapturingHandler) -> None:
+    async def request(number: int) -> None:
+        bind_context(user_id=number)
+        for _ in range(3):
+            await asyncio.sleep(0)
+            log.info("in %d", number)
+        await asyncio.to_thread(log.info, "in %d", number)
+
+    async def main() -> None:
+        bind_context(region="eu")
+        await asyncio.gather(*map(request, range(10)))
+        log.info("outside")
+
+    asyncio.run(main())
+    *inside, outside = handler.entries
+    assert len(inside) == 40
+    assert {entry["message"] == f"in {entry['user_id']}" for entry in inside} == {True}
+    assert {fields(entry)["region"] for entry in handler.entries} == {"eu"}
+    assert "user_id" not in outside
+    assert fields(logged(handler)) == {}
+
+
+def test_what_a_thread_binds_stays_there_and_a_new_one_starts_with_nothing(handler: CapturingHandler) -> None:
+    here, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        log.info("new")
+        with log_context(user_id=2):
+            here.set()
+            go_on.wait(10)
+            log.info("bound")
+
+    bind_context(user_id=1)
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert here.wait(10)
+    log.info("main")
+    go_on.set()
+    thread.join()
+    assert [(each["message"], each.get("user_id")) for each in handler.entries] == [
+        ("new", None),
+        ("main", "1"),
+        ("bound", "2"),
+    ]
+
+
+def test_an_executor_that_is_handed_a_copy_of_the_context_has_its_fields(handler: CapturingHandler) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with log_context(user_id=1):
+            pool.submit(contextvars.copy_context().run, log.info, "with").result()
+            pool.submit(log.info, "without").result()
+        pool.submit(log.info, "after").result()
+    assert [entry.get("user_id") for entry in handler.entries] == ["1", None, None]
+
+
+def test_a_block_may_end_in_another_context_than_it_began_in(handler: CapturingHandler) -> None:
+    def dependency() -> Iterator[None]:
+        with log_context(user_id=1):
+            log.info("inside")
+            yield
+
+    generator = dependency()
+    contextvars.copy_context().run(next, generator)
+    assert contextvars.copy_context().run(next, generator, "over") == "over"
+    assert handler.entries[0]["user_id"] == "1"
+    assert "user_id" not in logged(handler)
+
+
+# OpenTelemetry
+
+
+@pytest.fixture
+def tracer() -> trace.Tracer:
+    return TracerProvider().get_tracer("test")
+
+
+def test_the_current_span_gives_trace_id_and_span_id(handler: CapturingHandler, tracer: trace.Tracer) -> None:
+    assert "trace_id" not in logged(handler)
+    with tracer.start_as_current_span("outer") as outer:
+        entry = logged(handler, {"note": 1})
+        ids = outer.get_span_context()
+        assert entry["trace_id"] == format(ids.trace_id, "032x")
+        assert fields(entry) == {"span_id": format(ids.span_id, "016x"), "note": 1}
+        with tracer.start_as_current_span("inner") as inner, log_context(user_id=1):
+            entry = logged(handler)
+            assert entry["trace_id"] == format(ids.trace_id, "032x")
+            assert fields(entry) == {"span_id": format(inner.get_span_context().span_id, "016x")}
+            assert entry["user_id"] == "1"
+    assert "trace_id" not in logged(handler)
+    assert fields(last(handler)) == {}
+
+
+def test_a_trace_that_is_named_otherwise_wins_and_the_spans_id_does_not_go_with_it(
+    handler: CapturingHandler, tracer: trace.Tracer
+) -> None:
+    with tracer.start_as_current_span("span") as span:
+        ids = span.get_span_context()
+        for entry in (logged(handler, {"trace_id": "mine"}), last_with(handler, trace_id="mine")):
+            assert (entry["trace_id"], fields(entry)) == ("mine", {})
+        same = uuid.UUID(int=ids.trace_id)
+        entry = last_with(handler, trace_id=same)
+        assert (entry["trace_id"], fields(entry)) == (same.hex, {"span_id": format(ids.span_id, "016x")})
+        entry = last_with(handler, span_id="mine")
+        assert (entry["trace_id"], fields(entry)) == (same.hex, {"span_id": "mine"})
+
+
+def last_with(handler: CapturingHandler, **bound: Any) -> dict[str, Any]:
+    with log_context(**bound):
+        return logged(handler)
+
+
+def test_spans_of_tasks_keep_apart(handler: CapturingHandler, tracer: trace.Tracer) -> None:
+    async def request() -> None:
+        with tracer.start_as_current_span("request") as span:
+            await asyncio.sleep(0)
+            log.info(format(span.get_span_context().trace_id, "032x"))
+
+    async def main() -> None:
+        await asyncio.gather(*(request() for _ in range(10)))
+
+    asyncio.run(main())
+    assert len({entry["trace_id"] for entry in handler.entries}) == 10
+    assert all(entry["message"] == entry["trace_id"] for entry in handler.entries)
+
+
+def test_a_broken_or_half_imported_library_costs_no_record(
+    handler: CapturingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", object())
+    entry = logged(handler)
+    assert ("trace_id" in entry, fields(entry)) == (False, {})
+
+
+def test_neither_opentelemetry_nor_asyncio_nor_structlog_is_imported_for_this() -> None:
+    code = (
+        "import sys, logging, logcollector_handler as l\n"
+        "l.bind_context(a=1)\n"
+        "from logcollector_handler.context import current_span\n"
+        "assert current_span() is None\n"
+        "names = {'opentelemetry', 'asyncio', 'structlog', 'httpx'} & set(sys.modules)\n"
+        "sys.exit(str(names) if names else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# Anything at all
+
+
+@big
+@given(extras, extras, values)
+def test_whatever_is_bound_and_logged_is_found_and_the_server_takes_it(
+    ambient: dict[str, Any], extra: dict[str, Any], value: Any
+) -> None:
+    standard = set(record().__dict__) | {"message", "asctime", "unreadable"}
+    extra = {name: value for name, value in extra.items() if name not in standard}
+    with Switch():
+        made = bound(bound(None, {"first": value}), ambient)
+    by = builder(bound=lambda: made)
+    one, plain = record(), record()
+    one.__dict__.update(extra)
+    with Switch():
+        entries = [by.build(one), by.build(plain), by.build(plain)]
+        lines = encode_lines(entries, BIG)
+    entry, without, again = (check_entry(line, BIG) for line in lines)
+    assert without == again
+    assert "unreadable" not in {*entry["metadata"], *without["metadata"]}
+    for names, where in ((extra, entry), (ambient, without)):
+        for name, each in names.items():
+            if (name == "metadata" and type(each) is dict) or (each is None and where is without):
+                continue
+            assert cleaned(name) in where["metadata"] or name in where
+    assert ("first" in without["metadata"]) == (value is not None) or "first" in ambient
