@@ -4,6 +4,7 @@ from .context import bind_context, clear_context, log_context
 from .filters import RateLimitFilter
 from .handler import LogCollectorHandler
 from .settings import SettingError
+from .signals import drain_on_signals
 from .stats import Stats
 from .uncaught import capture_uncaught
 
@@ -18,5 +19,6 @@ __all__ = [
     "bind_context",
     "capture_uncaught",
     "clear_context",
+    "drain_on_signals",
     "log_context",
 ]

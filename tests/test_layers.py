@@ -21,7 +21,7 @@ LAYER_OF = {
     "wire": "wire",
     **dict.fromkeys(("errors", "stats", "settings", "context"), "ground"),
     "delivery": "delivery",
-    **dict.fromkeys(("", "handler", "client", "timing", "filters", "uncaught"), "handler"),
+    **dict.fromkeys(("", "handler", "client", "timing", "filters", "uncaught", "signals"), "handler"),
     "collector": "collector",
     "testing": "testing",
     "integrations": "integrations",

@@ -9,10 +9,16 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from .clock import SystemClock
+
 
 class Draining(Protocol):
     """What takes part in the end of the process."""
 
+    #: Seconds that its share of that may take.
+    shutdown_timeout: float
+
+    def flush(self, seconds: float) -> bool: ...
     def begin_exit(self) -> None: ...
     def finish_exit(self) -> None: ...
     def abandon(self) -> None: ...
@@ -67,6 +73,16 @@ def drain() -> None:
         pipeline.begin_exit()
     for pipeline in pipelines:
         pipeline.finish_exit()
+
+
+def flush() -> None:
+    """Send what is there, all at the same time, within the longest of their deadlines. Life goes on after it."""
+    pipelines = list(_live)
+    for pipeline in pipelines:
+        pipeline.flush(0.0)
+    start = SystemClock.monotonic()
+    for pipeline in pipelines:
+        pipeline.flush(max(0.0, start + pipeline.shutdown_timeout - SystemClock.monotonic()))
 
 
 def _watch_child() -> None:

@@ -44,6 +44,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings, builder: EntryBuilder, clock: Clock, connect: Connect) -> None:
         self._settings = settings
+        self.shutdown_timeout = settings.shutdown_timeout
         self._clock = clock
         self._reporter = Reporter(clock.monotonic)
         self._queue: deque[LogEntry] = deque()
@@ -328,7 +329,7 @@ class Pipeline:
         lifecycle.spend(self._clock.monotonic() - start)
 
     def _exit_left(self) -> float:
-        return max(0.0, self._settings.shutdown_timeout - lifecycle.spent())
+        return max(0.0, self.shutdown_timeout - lifecycle.spent())
 
     def _drop_rest(self) -> None:
         if self.outbox.durable and not self._listening:

@@ -10,12 +10,15 @@ left of the request's time.
 
 from __future__ import annotations
 
+# httpx makes timedeltas, and 3.13.0 crashes on that once this module is gone, as when a finalizer logs at the very end.
+import _datetime  # type: ignore[import-not-found]  # noqa: F401
 import contextlib
 import encodings.idna  # noqa: F401 - the look-up of a name imports it, then in the midst of a fork
 import logging
 import os
 import socket
 import ssl
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -250,6 +253,9 @@ class _DeadlineBackend(httpcore.SyncBackend):
 
         thread = threading.Thread(target=look_up, name="logcollector-resolver", daemon=True)
         try:
+            if sys.is_finalizing():
+                # Before 3.12 a thread that is started now never runs, and its start waits for ever.
+                raise RuntimeError
             thread.start()
         except RuntimeError:  # The interpreter goes down, or there are no more threads.
             look_up()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,9 @@ import pytest
 from tests.integration import behaviours
 from tests.integration.behaviours import answer
 from tests.integration.faulty import FaultyServer
-from tests.integration.test_lifecycle import PRELUDE, messages
+from tests.integration.programs import PRELUDE, messages
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    with FaultyServer() as server:
-        yield server
 
 
 def start(server: FaultyServer, spool: Path, script: str, **settings: object) -> subprocess.Popen[str]:

@@ -1,0 +1,16 @@
+"""What tests of whole processes share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.faulty import FaultyServer
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    """A server that takes everything until the test says otherwise."""
+    with FaultyServer() as server:
+        yield server

@@ -1,0 +1,215 @@
+"""`drain_on_signals`: what was logged goes out first, then the signal acts as it would have without it."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.integration import behaviours
+from tests.integration.faulty import FaultyServer
+from tests.integration.programs import messages, run
+
+pytestmark = [pytest.mark.integration, pytest.mark.every_python]
+
+#: Batches are closed by nothing but the drain, and the main thread sleeps when the signal comes.
+SETUP = """
+from logcollector_handler import drain_on_signals
+handler = configure(flush_interval=3600)
+def kill(number):
+    os.kill(os.getpid(), number)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_without_an_earlier_handler_the_process_drains_and_dies_by_the_signal(
+    server: FaultyServer, number: signal.Signals
+) -> None:
+    ended = run(
+        server,
+        f"""
+        {SETUP.strip().replace(chr(10), chr(10) + " " * 8)}
+        signal.signal({int(number)}, signal.SIG_DFL)
+        drain_on_signals()
+        for n in range(2500): log.info("m%d", n)
+        kill({int(number)})
+        time.sleep(60)
+        """,
+    )
+    assert ended.code == -number
+    assert ended.err == ""
+    assert messages(server) == [f"m{n}" for n in range(2500)]
+
+
+def test_an_earlier_handler_runs_after_the_drain_and_the_process_lives_on_if_it_lets_it(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        SETUP
+        + """
+def earlier(number, frame):
+    print(number, frame.f_code.co_name, handler.stats().delivered, flush=True)
+signal.signal(signal.SIGTERM, earlier)
+drain_on_signals()
+drain_on_signals()
+def wait():
+    kill(signal.SIGTERM)
+    end = time.monotonic() + 10
+    while handler.stats().pending and time.monotonic() < end: time.sleep(0.001)
+    time.sleep(0.2)
+log.info("one")
+wait()
+log.info("two")
+wait()
+log.info("three")
+""",
+    )
+    assert ended.out.splitlines() == ["15 wait 1", "15 wait 2"]
+    assert messages(server) == ["one", "two", "three"]
+    assert ended.code == 0
+
+
+def test_sigint_still_raises_keyboard_interrupt_in_the_main_thread(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        SETUP
+        + """
+drain_on_signals()
+log.info("x")
+try:
+    kill(signal.SIGINT)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", handler.stats().delivered)
+""",
+    )
+    assert ended.out == "interrupted 1\n"
+
+
+def test_a_hung_server_holds_the_signal_up_for_shutdown_timeout_and_the_loss_is_told(server: FaultyServer) -> None:
+    server.default = behaviours.hang()
+    ended = run(
+        server,
+        """
+        from logcollector_handler import drain_on_signals
+        configure(shutdown_timeout=0.5, timeout=30)
+        drain_on_signals()
+        log.info("x")
+        print(time.time(), flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+        """,
+    )
+    assert ended.code == -signal.SIGTERM
+    assert 0.4 < time.time() - float(ended.out) < 3
+    assert "1 record was dropped: the process ended" in ended.err
+
+
+def test_a_second_signal_does_not_wait_for_the_drain(server: FaultyServer) -> None:
+    server.default = behaviours.hang()
+    ended = run(
+        server,
+        """
+        from logcollector_handler import drain_on_signals
+        handler = configure(shutdown_timeout=30, timeout=30)
+        drain_on_signals()
+        log.info("x")
+        print(time.time(), flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+        """,
+    )
+    assert ended.code == -signal.SIGTERM
+    assert time.time() - float(ended.out) < 5
+
+
+def test_a_signal_that_interrupts_our_own_code_drains_all_the_same(server: FaultyServer) -> None:
+    """What it interrupts has to go on, for the drain needs its locks."""
+    ended = run(
+        server,
+        SETUP
+        + """
+drain_on_signals()
+log.info("x")
+with handler._pipeline._ledger.lock:
+    kill(signal.SIGTERM)
+time.sleep(60)
+""",
+    )
+    assert ended.code == -signal.SIGTERM
+    assert ended.err == ""
+    assert ended.seconds < 4
+    assert messages(server) == ["x"]
+
+
+def test_a_signal_while_the_exit_drains_loses_nothing(server: FaultyServer) -> None:
+    server.default = behaviours.trickle(0.004)
+    ended = run(
+        server,
+        SETUP
+        + """
+drain_on_signals()
+for n in range(2500): log.info("m%d", n)
+def watch():
+    from logcollector_handler.delivery import lifecycle
+    while not lifecycle.is_exiting(): time.sleep(0.001)
+    time.sleep(0.1)
+    print(handler.stats().pending > 0, flush=True)
+    kill(signal.SIGTERM)
+threading.Thread(target=watch, daemon=True).start()
+""",
+    )
+    assert ended.out == "True\n"
+    assert ended.err == ""
+    assert sorted(messages(server)) == sorted(f"m{n}" for n in range(2500))
+
+
+def test_a_signal_that_was_ignored_stays_ignored(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        """
+        from logcollector_handler import drain_on_signals
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        drain_on_signals()
+        print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+        """,
+    )
+    assert ended.out == "True False\n"
+
+
+def test_it_belongs_to_the_main_thread_and_says_so(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        """
+        from logcollector_handler import drain_on_signals
+        def elsewhere():
+            try:
+                drain_on_signals()
+            except RuntimeError as error:
+                print(error)
+        thread = threading.Thread(target=elsewhere)
+        thread.start(); thread.join()
+        """,
+    )
+    assert "another thread than the main one" in ended.out
+
+
+def test_a_forked_child_drains_its_own_records_and_dies_by_the_signal(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        SETUP
+        + """
+drain_on_signals()
+log.info("parent")
+child = os.fork()
+if not child:
+    log.info("child")
+    kill(signal.SIGTERM)
+    time.sleep(60)
+print(os.waitpid(child, 0)[1])
+""",
+    )
+    assert ended.out == "15\n"
+    assert sorted(messages(server)) == ["child", "parent"]
