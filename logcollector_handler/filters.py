@@ -201,8 +201,15 @@ class _Report(logging.LogRecord):
 class _Exit:
     """The end of the process, as a filter sees it."""
 
+    #: It takes no time of its own.
+    shutdown_timeout = 0.0
+
     def __init__(self, owner: RateLimitFilter) -> None:
         self._owner = owner
+
+    def flush(self, seconds: float) -> bool:
+        """Life goes on after it, and the report comes in its time."""
+        return True
 
     def begin_exit(self) -> None:
         self._owner._report_all()

@@ -98,9 +98,9 @@ def test_an_exit_takes_no_longer_than_shutdown_timeout_for_all_handlers_together
     ended = run(
         server,
         """
-        first = configure(shutdown_timeout=1.5, timeout=30)
-        for _ in range(3):
-            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=1.5, timeout=30))
+        first = configure(shutdown_timeout=1.5, timeout=60)
+        for _ in range(7):
+            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=1.5, timeout=60))
         log.info("x")
         time.sleep(0.3)  # The request is under way.
         print(time.time(), flush=True)
@@ -108,29 +108,29 @@ def test_an_exit_takes_no_longer_than_shutdown_timeout_for_all_handlers_together
     )
     took = time.time() - float(ended.out)
     assert ended.code == 0
-    assert took < 3.5, "one deadline, not one a handler"
+    assert took < 8, "one deadline, not one a handler"
     assert "dropped" in ended.err
-    assert len(ended.err.splitlines()) <= 8
+    assert len(ended.err.splitlines()) <= 16
 
 
 def test_dictconfig_again_returns_at_once_with_a_hung_server_and_nothing_is_lost(server: FaultyServer) -> None:
-    server.default = lambda request: behaviours.hang() if len(server.requests) in (1, 2) else answer()
+    server.default = lambda request: behaviours.hang() if len(server.requests) == 1 else answer()
     ended = run(
         server,
         """
-        old = configure(timeout=0.5, shutdown_timeout=8)
+        old = configure(timeout=3, shutdown_timeout=20)
         log.info("first")
         old.flush()
         log.error("hangs")
         while not old.stats().requests == 2: time.sleep(0.001)
         began = time.monotonic()
-        new = configure(timeout=0.5, shutdown_timeout=8)
+        new = configure(timeout=0.5, shutdown_timeout=20)
         print(time.monotonic() - began)
         log.info("after")
         new.flush(); old.flush()
         """,
     )
-    assert float(ended.out) < 0.4, "did not wait for the request that hangs"
+    assert float(ended.out) < 2, "did not wait for the request that hangs"
     assert sorted(messages(server)) == ["after", "first", "hangs"]
 
 
@@ -220,10 +220,10 @@ def test_records_from_exit_handlers_have_one_deadline_for_all_handlers(server: F
         server,
         """
         atexit.register(lambda: log.info("late"))
-        first = configure(shutdown_timeout=1, timeout=30)
-        for _ in range(3):
-            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=1, timeout=30))
+        first = configure(shutdown_timeout=2, timeout=60)
+        for _ in range(7):
+            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=2, timeout=60))
         print(time.time(), flush=True)
         """,
     )
-    assert time.time() - float(ended.out) < 3
+    assert time.time() - float(ended.out) < 10

@@ -20,7 +20,7 @@ def test_a_forked_child_ships_its_own_records_and_none_of_its_parents(server: Fa
     ended = run(
         server,
         """
-        handler = configure(flush_interval=3600)
+        handler = configure(flush_interval=3600, shutdown_timeout=30)
         log.info("parent before")
         children = []
         for n in range(4):
@@ -35,7 +35,7 @@ def test_a_forked_child_ships_its_own_records_and_none_of_its_parents(server: Fa
         """,
     )
     assert ended.out.strip() == "[0, 0, 0, 0]", ended.err
-    assert ended.seconds < 4, "no child waits for what is its parent's"
+    assert ended.seconds < 20, "no child waits for what is its parent's"
     assert sorted(messages(server)) == sorted(
         ["parent before", "parent after", *(f"child {number}" for number in range(4))]
     )
