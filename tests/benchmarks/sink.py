@@ -1,7 +1,11 @@
 """A server that takes every batch at once and counts afterwards, so that it is not what is measured.
 
-`POST` anything: answered 200 and kept. `GET /`: what came, as JSON. `GET /down` and `GET /up`: refuse with 503,
-and take again. Runs until it is killed; prints its port.
+It speaks as much of each contender's protocol as it takes to find the records: JSON as the collector takes it,
+OTLP, msgpack (logtail), lines of JSON (logz.io; Logstash over plain TCP), envelopes (Sentry), gzip or not. A record
+is known by the number in its message, "order 17 placed": its thread times SPAN and its number in the thread.
+
+`GET /` tells what came. `GET /serve?delay=0.05` makes it wait before each answer, `?delay=hang` for ever,
+`?delay=down` answer 503. Runs until it is killed; prints its port.
 """
 
 from __future__ import annotations
@@ -9,76 +13,108 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+#: Numbers of one thread.
+SPAN = 10_000_000
+#: The thread whose records are not counted: those before the measurement.
+WARM_UP = 99
+_NUMBER = re.compile(rb"order (\d+) (?:placed|failed)")
 
 
 class Sink:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
-        self.down = False
+        self.delay = "0"
+        self.last = 0.0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            first = await reader.readexactly(1)
+            if first == b"{":
+                await self._lines(first, reader)
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                method, path, *_ = head.split(" ", 2)
-                length = next(
-                    (
-                        int(line.split(":")[1])
-                        for line in head.lower().split("\r\n")
-                        if line.startswith("content-length")
-                    ),
-                    0,
-                )
-                body = await reader.readexactly(length)
-                status, answer = self.answer(method, path, body)
-                start = (
-                    f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
-                )
-                writer.write(start.encode() + answer)
-                await writer.drain()
+                head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                await self._request(head, reader, writer)
+                first = b""
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        if method == "GET":
-            if path in ("/down", "/up"):
-                self.down = path == "/down"
-            return 200, json.dumps(self.report()).encode() if path == "/" else b"{}"
-        if self.down:
-            return 503, b"{}"
-        self.bodies.append(body)
-        # An empty answer is right for OTLP, and is one that says no count for the collector's protocol.
-        return 200, b"" if path.startswith("/v1/") else b"{}"
+    async def _lines(self, first: bytes, reader: asyncio.StreamReader) -> None:
+        """Logstash over TCP: lines until the client closes; it hears nothing back."""
+        if self.delay == "hang":
+            await asyncio.sleep(3600)
+        self._keep(first + await reader.read(-1))
+        raise ConnectionError("done")
 
-    def report(self) -> dict[str, int]:
-        """How many requests, bytes and records came, and how many different records in those that are ours."""
-        seen: set[int] = set()
-        records = 0
+    async def _request(self, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        method, path, *_ = head.split(" ", 2)
+        length = re.search(r"(?i)content-length: *(\d+)", head)
+        body = await reader.readexactly(int(length[1]) if length else 0)
+        status, answer = 200, b"{}"
+        if method == "GET":
+            if path.startswith("/serve"):
+                self.delay = path.partition("=")[2]
+            else:
+                answer = json.dumps(self.report()).encode()
+        elif self.delay == "down":
+            status = 503
+        elif self.delay == "hang":
+            await asyncio.sleep(3600)
+        else:
+            if self.delay != "0":
+                await asyncio.sleep(float(self.delay))
+            self._keep(body)
+            # An empty answer is right for OTLP.
+            answer = b"" if path.startswith("/v1/") else b"{}"
+        start = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
+        writer.write(start.encode() + answer)
+        await writer.drain()
+
+    def _keep(self, body: bytes) -> None:
+        self.bodies.append(body)
+        self.last = time.monotonic()
+
+    def report(self) -> dict[str, float]:
+        """What came: requests, bytes, records by how often and in which order, and when the last did (monotonic)."""
+        seen: Counter[int] = Counter()
+        latest: Counter[int] = Counter()
+        late = records = 0
         for body in self.bodies:
-            plain = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
-            if not plain.startswith(b'{"logs"'):
-                records += count_otlp(plain)
-                continue
-            for entry in json.loads(plain)["logs"]:
+            for number in numbers(body):
                 records += 1
-                seen.add(int(entry["message"].split()[1]))
+                thread = number // SPAN
+                if thread == WARM_UP:
+                    continue
+                seen[number] += 1
+                if number < latest[thread]:
+                    late += 1
+                latest[thread] = max(latest[thread], number)
         return {
             "requests": len(self.bodies),
             "bytes": sum(map(len, self.bodies)),
             "records": records,
             "unique": len(seen),
+            "repeated": sum(seen.values()) - len(seen),
+            "out_of_order": late,
+            "last": self.last,
         }
 
 
-def count_otlp(body: bytes) -> int:
-    """Records in a request of OpenTelemetry's."""
-    try:
-        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-    except ImportError:
-        return 0
-    request = ExportLogsServiceRequest.FromString(body)
-    return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
+def numbers(body: bytes) -> Iterator[int]:
+    """The number of each record in a body, in order. A record is one message and nothing else holds one."""
+    plain = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+    before = None
+    for match in _NUMBER.finditer(plain):
+        # Some send the message a second time in the same record, as formatted or as the text of an exception.
+        number = int(match[1])
+        if number != before:
+            yield number
+        before = number
 
 
 async def main() -> None:

@@ -1,263 +1,117 @@
-"""The table of numbers to hold, measured: this handler, a handler that does nothing, and OpenTelemetry if installed.
-
-    python tests/benchmarks/table.py
-
-Each measurement is a process of its own against a sink on loopback; contenders take turns. Ratios are what to
-compare; times depend on the machine.
-"""
+"""The results as text: the numbers to hold, then every kind of work with a row for each contender."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import logging
-import logging.config
-import resource
-import statistics
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
-HERE = Path(__file__).parent
-ROUNDS = 3
-#: Records that are logged before anything is measured.
-WARM_UP = 2000
-log = logging.getLogger("shop")
+from .contenders import CONTENDERS
+
+Results = dict[str, Any]
+Numbers = dict[str, float]
+
+#: Heading, name of the number, how it is written.
+_COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("median us", "p50_us", "{:.1f}".format),
+    ("x floor", "p50_us_ratio", "{:.2f}".format),
+    ("p99 us", "p99_us", "{:,.0f}".format),
+    ("p99.9 us", "p999_us", "{:,.0f}".format),
+    ("worst ms", "worst_us", lambda value: f"{value / 1e3:.1f}"),
+    ("CPU us", "cpu_us", "{:.1f}".format),
+    ("x floor", "cpu_us_ratio", "{:.2f}".format),
+    ("delivered/s", "delivered_per_s", "{:,.0f}".format),
+    ("lost", "lost", "{:,.0f}".format),
+    ("twice", "repeated", "{:,.0f}".format),
+    ("disordered", "out_of_order", "{:,.0f}".format),
+    ("bytes", "wire_bytes", "{:.0f}".format),
+    ("MiB more", "grown_mib", "{:.1f}".format),
+)
 
 
-def flush(seconds: float) -> object:
-    """Wait until the contender has sent everything; those that send anything put their own here."""
-    return None
+def table(results: Results) -> str:
+    """All of it."""
+    lines = [f"Measured with {', '.join(f'{name} {what}' for name, what in results['machine'].items())}.", ""]
+    lines += _aligned([("to hold", "measured", "limit", ""), *holds(results)])
+    for work in results["works"].values():
+        lines += ["", work["title"], *_aligned(_rows(work["contenders"]))]
+    lines += [
+        "",
+        "CPU is that of the whole process for each record that arrived, bytes are a record's on the wire. What did",
+        "not arrive within 20 s after the last call (5 s where calls are paced) is lost.",
+    ]
+    return "\n".join(lines)
 
 
-# Contenders
+def _rows(contenders: dict[str, Numbers]) -> Iterator[tuple[str, ...]]:
+    shown = [column for column in _COLUMNS if any(column[1] in numbers for numbers in contenders.values())]
+    yield ("", *(heading for heading, _, _ in shown))
+    for name, numbers in contenders.items():
+        cells = (write(numbers[key]) if key in numbers else "" for _, key, write in shown)
+        yield (CONTENDERS[name].label, *cells)
 
 
-def floor(_url: str) -> None:
-    class Nothing(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            pass
-
-    log.addHandler(Nothing())
-
-
-def ours(url: str) -> None:
-    global flush
-    from logcollector_handler import LogCollectorHandler
-
-    handler = LogCollectorHandler(server_url=url, service="shop", shutdown_timeout=60)
-    log.addHandler(handler)
-    flush = lambda seconds: handler.flush(seconds)  # noqa: E731 - as below
+def _aligned(rows: Iterator[tuple[str, ...]] | list[tuple[str, ...]]) -> list[str]:
+    """First column to the left, the others to the right."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
 
 
-def opentelemetry(url: str) -> None:
-    global flush
-    from opentelemetry.exporter.otlp.proto.http import Compression
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-    from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
-    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+def holds(results: Results) -> Iterator[tuple[str, str, str, str]]:
+    """The numbers to hold: what, as measured, the limit, and whether it holds. Left out when not measured."""
+    works = {name: work["contenders"] for name, work in results["works"].items()}
 
-    provider = LoggerProvider()
-    exporter = OTLPLogExporter(endpoint=f"{url}/v1/logs", compression=Compression.Gzip)
-    provider.add_log_record_processor(BatchLogRecordProcessor(exporter, max_queue_size=10_000))
-    log.addHandler(LoggingHandler(logger_provider=provider))
-    flush = lambda seconds: provider.force_flush(int(seconds * 1000))  # noqa: E731 - as the others
+    def line(what: str, measured: str, limit: str, kept: bool) -> tuple[str, str, str, str]:
+        return what, measured, limit, "holds" if kept else "DOES NOT HOLD"
 
-
-CONTENDERS = {"floor": floor, "ours": ours, "opentelemetry": opentelemetry}
-
-
-# Scenarios: each returns its numbers
-
-
-def calls(count: int, kind: str = "plain") -> list[float]:
-    """Seconds of each call."""
-    clock, extra = time.perf_counter, {"user_id": "u-1", "amount": 12.5, "currency": "EUR"}
-    took = []
-    for number in range(count):
-        before = clock()
-        if kind == "plain":
-            log.info("order %d placed", number)
-        else:
-            log.info("order %d placed", number, extra=extra)
-        took.append(clock() - before)
-    return took
-
-
-def full_speed(kind: str = "plain") -> dict[str, float]:
-    calls(WARM_UP, kind)
-    flush(60)
-    cpu, start = time.process_time(), time.perf_counter()
-    took = calls(100_000, kind)
-    logged = time.perf_counter() - start
-    flush(120)
-    return {
-        "median_us": statistics.median(took) * 1e6,
-        "worst_ms": max(took) * 1e3,
-        "logged_per_s": len(took) / logged,
-        "seconds": time.perf_counter() - start,
-        "cpu_us": (time.process_time() - cpu) / len(took) * 1e6,
-    }
+    for work, who, key, what, most in (
+        ("plain", "memory", "p50_us_ratio", "median call, plain", 1.5),
+        ("three", "memory", "p50_us_ratio", "median call, three extras", 1.6),
+        ("plain", "record", "p50_us_ratio", "median call, durability record", 2.5),
+        ("plain", "memory", "cpu_us_ratio", "CPU for a delivered record", 1.8),
+    ):
+        value = works[work][who][key]
+        yield line(what, f"{value:.2f} x floor", f"{most} x floor", value <= most)
+    hot = results["hot_path"]["exception"]
+    over = hot["ours_us"] - hot["floor_us"]
+    yield line("logger.exception, 30 frames", f"{over:.1f} us over floor", "20 us", over <= 20)
+    late, theirs = works["paced"]["memory"]["p999_us"], works["paced"].get("opentelemetry", {}).get("p999_us")
+    yield line("99.9th percentile at 5,000 calls/s", f"{late:.0f} us", "500 us", late <= 500)
+    if theirs:
+        yield line("", f"{late / theirs:.2f} x OpenTelemetry", "0.5 x OpenTelemetry", late * 2 <= theirs)
+    yield from _rates(works["plain"], line)
+    flood = works["flood"]["memory"]
+    measured = f"{flood['lost']:,.0f} lost, worst call {flood['worst_us'] / 1e3:.1f} ms"
+    yield line("300,000 at full speed", measured, "0 lost, 50 ms", flood["lost"] == 0 and flood["worst_us"] <= 50_000)
+    if "outage" in works:
+        outage = works["outage"]["memory"]
+        measured = f"{outage['lost']:,.0f} lost, {outage['grown_mib']:.1f} MiB more"
+        yield line(
+            "1,000,000 in an outage", measured, "0 lost, 64 MiB", not outage["lost"] and outage["grown_mib"] < 64
+        )
+    start = results["start_up_ms"]
+    yield line("import and dictConfig", f"{start:.0f} ms over logging's", "60 ms", start <= 60)
 
 
-def three_extras() -> dict[str, float]:
-    return full_speed("extras")
-
-
-def paced() -> dict[str, float]:
-    """5,000 calls a second for six seconds."""
-    took, rate, seconds = [], 5000, 6
-    start = time.perf_counter()
-    for number in range(rate * seconds):
-        while time.perf_counter() < start + number / rate:
-            time.sleep(0.0001)
-        before = time.perf_counter()
-        log.info("order %d placed", number)
-        took.append(time.perf_counter() - before)
-    flush(60)
-    took.sort()
-    return {
-        "p50_us": took[len(took) // 2] * 1e6,
-        "p999_us": took[int(len(took) * 0.999)] * 1e6,
-        "worst_ms": took[-1] * 1e3,
-    }
-
-
-def flood() -> dict[str, float]:
-    """300,000 records as fast as one thread can."""
-    took = calls(300_000)
-    flush(120)
-    return {"worst_ms": max(took) * 1e3}
-
-
-def outage() -> dict[str, float]:
-    """1,000,000 records while the server answers 503; then it comes back."""
-    calls(2000)
-    flush(60)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    ask("/down")
-    for number in range(1_000_000):
-        log.info("order %d placed", number + 2000)
-        if number % 100 == 0:
-            time.sleep(0.001)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    ask("/up")
-    flush(120)
-    return {"grown_mib": grown / 1024}
-
-
-SCENARIOS = {each.__name__: each for each in (full_speed, three_extras, paced, flood, outage)}
-url = ""
-
-
-def ask(path: str) -> Any:
-    with urllib.request.urlopen(url + path, timeout=60) as answer:
-        return json.loads(answer.read() or b"{}")
-
-
-# The run
-
-
-@contextmanager
-def sink() -> Iterator[str]:
-    with subprocess.Popen([sys.executable, str(HERE / "sink.py")], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.kill()
-
-
-def measure(contender: str, scenario: str) -> dict[str, float]:
-    with sink() as address:
-        command = [sys.executable, __file__, contender, scenario, address]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{contender} failed at {scenario}:\n{done.stderr}")
-        global url
-        url = address
-        return {**json.loads(done.stdout), **ask("/")}
-
-
-def _runs(contenders: list[str], scenario: str, rounds: int) -> dict[str, dict[str, list[float]]]:
-    found: dict[str, dict[str, list[float]]] = {each: {} for each in contenders}
-    for _ in range(rounds):
-        for each in contenders:
-            for name, number in measure(each, scenario).items():
-                found[each].setdefault(name, []).append(number)
-    return found
-
-
-def _medians(contenders: list[str], scenario: str, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
-    runs = _runs(contenders, scenario, rounds)
-    return {who: {name: statistics.median(numbers) for name, numbers in told.items()} for who, told in runs.items()}
-
-
-def _start_up_ms() -> float:
-    """Median of seven, this package's configuration minus bare logging's."""
-
-    def once(handler: str) -> float:
-        config = {"version": 1, "handlers": {"h": {"class": handler}}, "root": {"handlers": ["h"]}}
-        code = f"import logging.config; logging.config.dictConfig({config!r})"
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        return time.perf_counter() - start
-
-    pairs = [(once("logcollector_handler.LogCollectorHandler"), once("logging.NullHandler")) for _ in range(7)]
-    return statistics.median(one - other for one, other in pairs) * 1e3
-
-
-def main() -> None:
-    others = ["opentelemetry"] if importlib.util.find_spec("opentelemetry.exporter") else []
-    both = ["floor", "ours", *others]
-    rows: list[tuple[str, str, str]] = []
-
-    def row(what: str, measured: str, limit: str) -> None:
-        rows.append((what, measured, limit))
-        print(f"{what:<58} {measured:<44} {limit}", flush=True)
-
-    row("what", "measured", "to hold")
-    for scenario, limit in (("full_speed", "1.5 x floor"), ("three_extras", "1.6 x floor")):
-        got = _medians(both, scenario)
-        ratio = got["ours"]["median_us"] / got["floor"]["median_us"]
-        row(f"median call, {scenario}", f"{got['ours']['median_us']:.2f} us, {ratio:.2f} x floor", limit)
-        if scenario == "full_speed":
-            full = got
-    hot = json.loads(
-        subprocess.run([sys.executable, str(HERE / "hot_path.py")], capture_output=True, check=True).stdout
-    )
-    exception = hot["exception"]
-    row("logger.exception, 30 frames", f"{exception['ours_us'] - exception['floor_us']:.1f} us over floor", "20 us")
-    cpu = full["ours"]["cpu_us"] / full["floor"]["cpu_us"]
-    row("CPU per delivered record", f"{full['ours']['cpu_us']:.2f} us, {cpu:.2f} x floor", "1.8 x floor")
-    rates = {who: (told["records"] - WARM_UP) / told["seconds"] for who, told in full.items()}
-    rate = rates["ours"]
-    against = f", {rate / rates['opentelemetry']:.1f} x OpenTelemetry" if others else ""
-    lost = 100_000 - full["ours"]["unique"]
-    row("delivered at full speed", f"{rate:,.0f}/s{against}, {lost:.0f} lost", "8 x OpenTelemetry, 0 lost")
-    got = _medians(both, "paced")
-    text = ", ".join(f"{who} {told['p999_us']:.0f}" for who, told in got.items())
-    row("99.9th percentile at 5,000/s, us", text, "500, and half of OpenTelemetry's")
-    got = _medians(["ours"], "flood")
-    lost = 300_000 - got["ours"]["unique"]
-    row("300,000 at once", f"{lost:.0f} lost, worst call {got['ours']['worst_ms']:.1f} ms", "0 lost, 50 ms")
-    got = _medians(["ours"], "outage", 1)
-    lost = 1_002_000 - got["ours"]["records"]
-    row("1,000,000 in an outage", f"{lost:.0f} lost, {got['ours']['grown_mib']:.1f} MiB more", "0 lost, 64 MiB")
-    row("import and dictConfig over bare logging", f"{_start_up_ms():.0f} ms", "60 ms")
-
-
-if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        main()
-    else:
-        _, who, what, url = sys.argv
-        log.setLevel(logging.DEBUG)
-        log.propagate = False
-        CONTENDERS[who](url)
-        print(json.dumps(SCENARIOS[what]()))
+def _rates(
+    plain: dict[str, Numbers], line: Callable[..., tuple[str, str, str, str]]
+) -> Iterator[tuple[str, str, str, str]]:
+    mine = plain["memory"]["delivered_per_s"]
+    yield line("delivered at full speed, lost", f"{plain['memory']['lost']:,.0f}", "0", not plain["memory"]["lost"])
+    peers = {name: each for name, each in plain.items() if not CONTENDERS[name].label.startswith("this")}
+    if "opentelemetry" in peers:
+        ratio = mine / peers["opentelemetry"]["delivered_per_s"]
+        yield line(
+            "delivered at full speed", f"{mine:,.0f}/s, {ratio:.1f} x OpenTelemetry", "8 x OpenTelemetry", ratio >= 8
+        )
+    whole = {name: each["delivered_per_s"] for name, each in peers.items() if each.get("lost") == 0}
+    if whole:
+        fastest = max(whole, key=lambda name: whole[name])
+        ratio = mine / whole[fastest]
+        yield line("", f"{ratio:.1f} x {CONTENDERS[fastest].label}", "3 x the fastest without loss", ratio >= 3)
