@@ -38,7 +38,14 @@ def clear_context() -> None:
 @contextmanager
 def log_context(**fields: Any) -> Iterator[None]:
     """`bind_context` for a `with` block. Behind it the fields are those of before, whatever was bound in it."""
-    token = _current.set(bound(_current.get(), fields))
+    with with_fields(bound(_current.get(), fields)):
+        yield
+
+
+@contextmanager
+def with_fields(fields: Bound | None) -> Iterator[None]:
+    """Only these fields, which `current_fields` gave, are bound in the `with` block."""
+    token = _current.set(fields)
     try:
         yield
     finally:

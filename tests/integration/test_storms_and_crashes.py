@@ -184,6 +184,24 @@ def test_what_a_storm_held_back_is_reported_at_the_end_of_the_process(collector:
     assert passed < 20
 
 
+def test_a_signal_that_ends_the_process_brings_the_report(collector: CollectorServer) -> None:
+    ended = run(
+        collector,
+        """
+        from logcollector_handler import drain_on_signals
+        configure("storms")
+        logging.getLogger().handlers[0].filters[0]._per = 600.0
+        drain_on_signals()
+        for number in range(100):
+            log.error("disk is full")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+        """,
+    )
+    assert (ended.returncode, ended.stderr) == (-15, "")
+    assert counted(collector) == (2, 98)
+
+
 def test_nothing_is_held_back_when_nobody_would_be_left_to_report_it(collector: CollectorServer) -> None:
     ended = run(
         collector,

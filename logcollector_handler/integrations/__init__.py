@@ -1,0 +1,1 @@
+"""Frameworks: each file serves one, imports what that needs, and is imported by nobody but the application."""

@@ -1,0 +1,169 @@
+"""ASGI middleware (FastAPI, Starlette, Django): what is logged in a request carries what the request is.
+
+    app.add_middleware(RequestLogMiddleware)             # FastAPI, Starlette
+    application = RequestLogMiddleware(application)      # any other
+
+It imports no framework.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from logcollector_handler.context import log_context
+from logcollector_handler.delivery import lifecycle
+
+from .access import Exchange, log, monotonic, request_fields
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class RequestLogMiddleware:
+    """Binds `path`, `method`, `client_address`, `request_id` and `trace_id` for a request, and logs how it ended.
+
+    The request id is that of `X-Request-ID`, or a new one; the trace id is that of `traceparent`. The record comes
+    when the response has ended, from the logger `logcollector.access`, with `status` and `duration_ms`: as ERROR for
+    a 5xx or an exception, which comes with its trace and goes on; as WARNING for a 4xx and for what did not come to
+    its end; else as INFO. A WebSocket gets one record, when it is closed. Query strings are not logged.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, _flushing(send))
+            return
+        call: _Http | _WebSocket = (_Http if scope["type"] == "http" else _WebSocket)(scope, receive, send)
+        with log_context(**_fields(scope)):
+            try:
+                await self.app(scope, call.receive, call.send)
+            except Exception as error:
+                call.close(error)
+                raise
+            except BaseException:  # Cancelled: the server shuts down, or the client went away.
+                call.close()
+                raise
+            call.close()
+
+
+def _flushing(send: Send) -> Send:
+    """What was logged is sent before the server hears that the application has shut down.
+
+    uvicorn then lets the signal that ended it kill the process, and no exit handler runs.
+    """
+
+    async def flush_and_send(message: Message) -> None:
+        if message["type"].startswith("lifespan.shutdown."):
+            lifecycle.flush()
+        await send(message)
+
+    return flush_and_send
+
+
+class _Http:
+    """A request, as its messages pass."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._exchange = Exchange(scope["method"], scope["path"])
+        self._ended = False
+        self.close = self._exchange.close
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        # Behind the response there always is one.
+        if message["type"] == "http.disconnect" and not self._ended:
+            self._exchange.gone = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._exchange.status = message["status"]
+        last = kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body"))
+        # Before the message is on its way: with it the client may be content, and go.
+        self._ended = self._ended or last
+        try:
+            await self._send(message)
+        except OSError:
+            self._exchange.gone = True
+            raise
+        if last:
+            self._exchange.end()
+            # After a 5xx the exception that it is about may still come.
+            if (self._exchange.status or 0) < 500:
+                self.close()
+
+
+class _WebSocket:
+    """A connection, as its messages pass."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._path = scope["path"]
+        self._start = monotonic()
+        #: Of the answer to the handshake; without one the server answers this.
+        self._status = 403
+        self._code: int | None = None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect" and self._code is None:
+            self._code = message.get("code", 1005)
+        return message
+
+    async def send(self, message: Message) -> None:
+        await self._send(message)
+        if message["type"] == "websocket.accept":
+            self._status = 101
+        elif message["type"] == "websocket.http.response.start":
+            self._status = message["status"]
+        elif message["type"] == "websocket.close" and self._code is None:
+            self._code = message.get("code", 1000)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Log how it ended."""
+        # Starlette's way to say that the client closed it, which an endpoint need not catch.
+        if type(error).__name__ == "WebSocketDisconnect" and self._code is not None:
+            error = None
+        took = (monotonic() - self._start) * 1000
+        fields = {"path": self._path, "status": self._status, "duration_ms": took}
+        level = logging.ERROR if error is not None else logging.INFO
+        if self._status != 101:
+            level = max(level, logging.WARNING)
+            how = f"refused with {self._status}"
+        elif self._code is None:
+            how = "failed" if error is not None else "left open"
+        else:
+            fields["close_code"] = self._code
+            how = f"closed with {self._code}"
+        log.log(level, "WebSocket %s %s after %.1f ms", self._path, how, took, exc_info=error, extra=fields)
+
+
+def _fields(scope: Scope) -> dict[str, Any]:
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, []).append(value)
+
+    def header(name: bytes) -> str | None:
+        """One that comes twice says nothing."""
+        values = headers.get(name, [])
+        return values[0].decode("latin-1") if len(values) == 1 else None
+
+    client = scope.get("client")
+    return request_fields(
+        path=scope["path"],
+        method=scope.get("method"),
+        client=client[0] if client else None,
+        request_id=header(b"x-request-id"),
+        traceparent=header(b"traceparent"),
+    )

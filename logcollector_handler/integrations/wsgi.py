@@ -1,0 +1,104 @@
+"""WSGI middleware (Flask, Django): what is logged in a request carries what the request is.
+
+    app.wsgi_app = RequestLogMiddleware(app.wsgi_app)    # Flask
+    application = RequestLogMiddleware(application)      # any other
+
+It imports no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from logcollector_handler.context import current_fields, log_context, with_fields
+
+from .access import Exchange, request_fields
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class RequestLogMiddleware:
+    """Binds `path`, `method`, `client_address`, `request_id` and `trace_id` for a request, and logs how it ended.
+
+    The request id is that of `X-Request-ID`, or a new one; the trace id is that of `traceparent`. The record comes
+    when the server has closed the response, from the logger `logcollector.access`, with `status` and `duration_ms`: as
+    ERROR for a 5xx or an exception, which comes with its trace and goes on; as WARNING for a 4xx and for a response
+    that was not taken to its end; else as INFO. Query strings are not logged.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        method = environ.get("REQUEST_METHOD", "")
+        path = _path(environ)
+        exchange = Exchange(method, path)
+
+        def start(status: str, *more: Any, **named: Any) -> Callable[[bytes], object]:
+            exchange.status = int(status[:3])
+            return start_response(status, *more, **named)
+
+        fields = request_fields(
+            path=path,
+            method=method,
+            client=environ.get("REMOTE_ADDR"),
+            request_id=environ.get("HTTP_X_REQUEST_ID"),
+            traceparent=environ.get("HTTP_TRACEPARENT"),
+        )
+        with log_context(**fields):
+            try:
+                return _Response(self.app(environ, start), exchange)
+            except BaseException as error:
+                exchange.close(error)
+                raise
+
+
+class _Response:
+    """The iterable that the application returned. Whoever takes a piece of it is in the request's context meanwhile."""
+
+    def __init__(self, body: Iterable[bytes], exchange: Exchange) -> None:
+        self._body = body
+        self._exchange = exchange
+        self._pieces: Iterator[bytes] | None = None
+        #: What is bound in the request between two pieces: nothing of it stays in the server's thread.
+        self._bound = current_fields()
+        self._error: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with with_fields(self._bound):
+            try:
+                if self._pieces is None:
+                    self._pieces = iter(self._body)
+                return next(self._pieces)
+            except StopIteration:
+                self._exchange.end()
+                raise
+            except BaseException as error:
+                self._error = error
+                raise
+            finally:
+                self._bound = current_fields()
+
+    def close(self) -> None:
+        """Close what the application returned, and log how it ended."""
+        with with_fields(self._bound):
+            try:
+                close: Callable[[], object] | None = getattr(self._body, "close", None)
+                if close is not None:
+                    close()
+            except BaseException as error:
+                self._exchange.close(self._error or error)
+                raise
+            self._exchange.close(self._error)
+
+
+def _path(environ: Environ) -> str:
+    path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    # The server reads bytes as Latin-1 (PEP 3333).
+    return path.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -1,0 +1,82 @@
+"""An application behind a real server, in a process of its own, on a socket that the test has opened.
+
+What belongs here: starting it, asking it, ending it. The applications are in `apps/`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from logcollector_handler.testing import CollectorServer
+
+APPS = Path(__file__).with_name("apps")
+
+
+@dataclass
+class Served:
+    """A server that runs."""
+
+    url: str
+    client: httpx.Client
+    process: subprocess.Popen[str]
+    out: str = ""
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """End it as an operator does; what it printed is in `out`."""
+        self.process.send_signal(number)
+        self.out = self.process.communicate(timeout=30)[0]
+
+
+@contextmanager
+def served(collector: CollectorServer, *command: str, **environ: str) -> Iterator[Served]:
+    """A server that takes its socket as `{fd}` in the command, which is one of `python -m`.
+
+    It need not be ready: who connects waits in the socket's queue.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening, httpx.Client(timeout=30, trust_env=False) as client:
+        port = listening.getsockname()[1]
+        arguments = [each.format(fd=listening.fileno(), port=port) for each in command]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=APPS,
+            env={**os.environ, "LOGCOLLECTOR_SERVER_URL": collector.url, "PYTHONPATH": str(APPS), **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=(listening.fileno(),),
+            start_new_session=True,
+        )
+        url = f"http://127.0.0.1:{port}"
+        client.base_url = httpx.URL(url)
+        try:
+            yield (made := Served(url, client, process))
+            if process.poll() is None:
+                made.end()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                print(process.communicate()[0])
+            elif made.out:
+                print(made.out)
+
+
+def by_logger(collector: CollectorServer, name: str) -> list[dict[str, Any]]:
+    """The entries of a logger."""
+    return [entry for entry in collector.entries if entry["metadata"]["logger"] == name]
+
+
+def access_of(collector: CollectorServer, path: str) -> dict[str, Any]:
+    """The one access record of a path."""
+    (entry,) = [entry for entry in by_logger(collector, "logcollector.access") if entry["path"] == path]
+    return entry

@@ -1,0 +1,344 @@
+"""ASGI: the context of a request, and the one record of how it ended, whatever the application does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from logcollector_handler import bind_context
+from logcollector_handler.context import current_fields
+from logcollector_handler.delivery import lifecycle
+from logcollector_handler.integrations.asgi import App, Message, Receive, RequestLogMiddleware, Scope, Send
+from logcollector_handler.testing import CapturingHandler
+from tests.capturing import fields
+
+log = logging.getLogger("shop")
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def scope(**changes: Any) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": "/orders/7",
+        "headers": [
+            (b"x-request-id", b"req-1"),
+            (b"traceparent", f"00-{TRACE}-00f067aa0ba902b7-01".encode()),
+        ],
+        "client": ("203.0.113.5", 4711),
+        **changes,
+    }
+
+
+def run(app: App, scope: dict[str, Any], incoming: list[Message] | None = None, fail_at: int = -1) -> list[Message]:
+    """Serve one request; what the server was sent. Its `fail_at`th message meets a client that is gone."""
+    messages = list(incoming or [])
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop(0) if messages else {"type": f"{scope['type']}.disconnect"}
+
+    async def send(message: Message) -> None:
+        if len(sent) == fail_at:
+            raise OSError("the client is gone")
+        sent.append(message)
+
+    asyncio.run(_serve(app, scope, receive, send))
+    return sent
+
+
+async def _serve(app: App, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    await RequestLogMiddleware(app)(scope, receive, send)
+    assert current_fields() is None, "nothing stays bound behind the request"
+
+
+def responding(status: int = 200, *pieces: bytes, then: Callable[[], Awaitable[None]] | None = None) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        log.info("inside")
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
+        if then is not None:
+            await then()
+
+    return app
+
+
+def test_what_is_logged_in_a_request_carries_what_the_request_is(captured: CapturingHandler) -> None:
+    run(responding(), scope())
+    for entry in captured.entries:
+        assert (entry["path"], entry["method"], entry["trace_id"]) == ("/orders/7", "GET", TRACE)
+        assert (entry["metadata"]["request_id"], entry["metadata"]["client_address"]) == ("req-1", "203.0.113.5")
+    assert len(captured.entries) == 2
+
+
+def test_one_record_tells_how_it_ended(captured: CapturingHandler) -> None:
+    sent = run(responding(200, b"a", b"b"), scope())
+    assert len(sent) == 4
+    _, access = captured.entries
+    assert access["metadata"]["logger"] == "logcollector.access"
+    assert (access["level"], fields(access)["status"]) == ("INFO", 200)
+    assert access["message"].startswith("GET /orders/7 200 in ")
+    assert 0 <= access["duration_ms"] < 5000
+    assert "incomplete" not in fields(access)
+
+
+@pytest.mark.parametrize(
+    ("status", "level"), [(101, "INFO"), (302, "INFO"), (404, "WARN"), (499, "WARN"), (503, "ERROR")]
+)
+def test_the_level_is_that_of_the_status(captured: CapturingHandler, status: int, level: str) -> None:
+    run(responding(status), scope())
+    assert (captured.entries[1]["level"], fields(captured.entries[1])["status"]) == (level, status)
+
+
+def test_an_exception_goes_on_and_its_trace_is_logged(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("bad")
+
+    with pytest.raises(ValueError, match="bad"):
+        run(app, scope())
+    (access,) = captured.entries
+    assert (access["level"], access["error_type"], access["function_name"]) == ("ERROR", "ValueError", "app")
+    assert access["stack_trace"].endswith("ValueError: bad")
+    assert fields(access)["status"] == 500
+
+
+def test_an_exception_that_was_answered_with_500_before_it_goes_on_is_one_record(captured: CapturingHandler) -> None:
+    """As Starlette does it, when the middleware stands around the whole application."""
+
+    async def fail() -> None:
+        raise ValueError("bad")
+
+    with pytest.raises(ValueError, match="bad"):
+        run(responding(500, then=fail), scope())
+    _, access = captured.entries
+    assert (access["level"], access["error_type"], fields(access)["status"]) == ("ERROR", "ValueError", 500)
+    assert "incomplete" not in fields(access)
+
+
+def test_the_record_does_not_wait_for_work_in_the_background_which_has_the_context(captured: CapturingHandler) -> None:
+    async def work() -> None:
+        log.info("behind the response")
+
+    run(responding(then=work), scope())
+    assert [entry["message"][:6] for entry in captured.entries] == ["inside", "GET /o", "behind"]
+    assert captured.entries[2]["trace_id"] == TRACE
+
+
+def test_an_exception_behind_the_response_is_a_record_of_its_own(captured: CapturingHandler) -> None:
+    async def fail() -> None:
+        raise ValueError("bad")
+
+    with pytest.raises(ValueError, match="bad"):
+        run(responding(then=fail), scope())
+    _, access, failure = captured.entries
+    assert (access["level"], fields(access)["status"]) == ("INFO", 200)
+    assert (failure["level"], failure["message"]) == ("ERROR", "GET /orders/7 failed after its response")
+    assert failure["error_type"] == "ValueError"
+
+
+def test_an_exception_in_the_midst_of_a_response_is_an_error_and_incomplete(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        raise ValueError("bad")
+
+    with pytest.raises(ValueError, match="bad"):
+        run(app, scope())
+    (access,) = captured.entries
+    assert (access["level"], access["error_type"]) == ("ERROR", "ValueError")
+    assert (fields(access)["status"], fields(access)["incomplete"]) == (200, True)
+
+
+def test_a_client_that_goes_away_is_a_warning(captured: CapturingHandler) -> None:
+    async def polite(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        assert (await receive())["type"] == "http.disconnect"
+
+    run(polite, scope())
+    with pytest.raises(OSError, match="gone"):
+        run(responding(200, b"a"), scope(), fail_at=1)
+    for access in (captured.entries[0], captured.entries[2]):
+        assert access["level"] == "WARN"
+        assert access["message"].endswith(", the client went away")
+        assert fields(access)["incomplete"] is True
+
+
+def test_a_disconnect_behind_the_response_is_how_every_request_ends(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body"})
+        await receive()
+
+    run(app, scope())
+    assert captured.entries[0]["level"] == "ERROR"
+    assert "went away" not in captured.entries[0]["message"]
+
+
+def test_a_request_that_is_cancelled_is_a_warning_without_a_status(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(3600)
+
+    async def main() -> None:
+        task = asyncio.create_task(_serve(app, scope(), None, None))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    (access,) = captured.entries
+    assert access["level"] == "WARN"
+    assert access["message"].startswith("GET /orders/7 without a response in ")
+    assert fields(access)["incomplete"] is True
+    assert "status" not in fields(access)
+
+
+def test_a_file_that_the_server_sends_itself_ends_the_response(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": "/file"})
+
+    run(app, scope())
+    assert captured.entries[0]["level"] == "INFO"
+
+
+def test_what_the_application_binds_is_on_the_record_too_and_on_that_of_no_other_request(
+    captured: CapturingHandler,
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/login":
+            bind_context(user_id=7)
+        await responding()(scope, receive, send)
+
+    async def main() -> None:
+        for path in ("/login", "/other"):
+            await _serve(app, scope(path=path), None, drop)  # type: ignore[arg-type]
+
+    async def drop(message: Message) -> None: ...
+
+    asyncio.run(main())
+    assert [entry.get("user_id") for entry in captured.entries] == ["7", "7", None, None]
+
+
+def test_requests_at_the_same_time_keep_their_contexts_apart(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(5):
+            log.info("%s", scope["path"])
+            await asyncio.sleep(0)
+        await responding()(scope, receive, send)
+
+    async def drop(message: Message) -> None: ...
+
+    async def main() -> None:
+        await asyncio.gather(*(_serve(app, scope(path=f"/{n}"), None, drop) for n in range(5)))  # type: ignore[arg-type]
+
+    asyncio.run(main())
+    steps = [entry for entry in captured.entries if entry["message"].startswith("/")]
+    assert len(steps) == 25
+    assert all(entry["message"] == entry["path"] for entry in steps)
+
+
+def test_the_strangest_request_spoils_nothing(captured: CapturingHandler) -> None:
+    strange = scope(method="PROPFIND", path="/\0" + "é" * 2000, headers=[(b"traceparent", b"\xff")] * 2, client=None)
+    run(responding(), strange)
+    access = captured.entries[1]
+    assert "method" not in access
+    assert fields(access)["method"] == "PROPFIND"
+    assert len(access["path"]) == 500
+    assert "trace_id" not in access
+
+
+def test_lifespan_passes_untouched_but_what_was_logged_is_sent_before_its_end(
+    captured: CapturingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(lifecycle, "flush", lambda: sent.append("flush"))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (scope, await receive()) == ({"type": "lifespan"}, {"type": "lifespan.disconnect"})
+        await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+        raise ValueError("late")
+
+    with pytest.raises(ValueError, match="late"):
+        sent += run(app, {"type": "lifespan"})
+    assert captured.entries == []
+    assert sent == ["flush"]
+
+
+# WebSockets
+
+CONNECT = {"type": "websocket.connect"}
+SOCKET = {"type": "websocket", "path": "/live"}
+
+
+def socket_scope() -> dict[str, Any]:
+    made = scope(**SOCKET)
+    del made["method"]
+    return made
+
+
+class WebSocketDisconnect(Exception):  # noqa: N818 - Starlette's name
+    """As Starlette has it."""
+
+
+def talking(*, close: bool = False, error: Exception | None = None) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        log.info("inside")
+        if close:
+            await send({"type": "websocket.close", "code": 4000})
+        else:
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+        if error is not None:
+            raise error
+
+    return app
+
+
+def test_a_websocket_is_one_record_when_it_is_closed(captured: CapturingHandler) -> None:
+    texts: list[Message] = [{"type": "websocket.receive", "text": "x"}] * 50
+    run(talking(), socket_scope(), [CONNECT, *texts, {"type": "websocket.disconnect", "code": 1001}])
+    run(talking(close=True), socket_scope(), [CONNECT])
+    _, first, inside, second = captured.entries
+    assert (first["level"], first["path"], fields(first)["status"]) == ("INFO", "/live", 101)
+    assert (fields(first)["close_code"], fields(second)["close_code"]) == (1001, 4000)
+    assert first["message"].startswith("WebSocket /live closed with 1001 after ")
+    assert "method" not in first
+    assert inside["trace_id"] == TRACE
+
+
+def test_a_websocket_whose_application_fails_is_an_error(captured: CapturingHandler) -> None:
+    with pytest.raises(ValueError, match="bad"):
+        run(talking(close=True, error=ValueError("bad")), socket_scope(), [CONNECT])
+    access = captured.entries[1]
+    assert (access["level"], access["error_type"]) == ("ERROR", "ValueError")
+
+
+def test_a_client_that_closes_a_websocket_is_no_error(captured: CapturingHandler) -> None:
+    leaving: list[Message] = [CONNECT, {"type": "websocket.disconnect", "code": 1000}]
+    with pytest.raises(WebSocketDisconnect):
+        run(talking(error=WebSocketDisconnect()), socket_scope(), leaving)
+    assert captured.entries[1]["level"] == "INFO"
+    assert "stack_trace" not in captured.entries[1]
+
+
+def test_a_websocket_that_is_refused_is_a_warning(captured: CapturingHandler) -> None:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.close"})
+
+    async def refuse_in_words(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+        await send({"type": "websocket.http.response.body"})
+
+    run(refuse, socket_scope(), [CONNECT])
+    run(refuse_in_words, socket_scope(), [CONNECT])
+    assert [(entry["level"], fields(entry)["status"]) for entry in captured.entries] == [("WARN", 403), ("WARN", 401)]
