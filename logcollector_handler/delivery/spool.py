@@ -43,6 +43,8 @@ from .outbox import GiveUp, MemoryOutbox, in_place
 
 #: Seconds between two looks for what other processes left behind.
 LOOK_EVERY: Final = 10.0
+#: A look that took long is followed by so many times its length without one.
+_LOOK_SHARE: Final = 20
 #: The ordinal of adopted batches: no flush waits for them.
 _NOBODY_WAITS: Final = 1 << 62
 
@@ -207,9 +209,11 @@ class SpoolOutbox(MemoryOutbox):
     def look(self) -> float | None:
         now = self._clock.monotonic()
         if now >= self._next_look:
-            self._next_look = now + LOOK_EVERY
             with contextlib.suppress(OSError):
                 self._look_around()
+            began, now = now, self._clock.monotonic()
+            # Many thousand files take long to look at, and in that time none of them is sent.
+            self._next_look = now + max(LOOK_EVERY, _LOOK_SHARE * (now - began))
         return self._next_look - now
 
     def abandon(self) -> None:

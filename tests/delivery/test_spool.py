@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,7 @@ def test_what_a_living_process_has_is_left_alone(root: Path) -> None:
 import sys
 from tests.delivery.test_spool import Process
 from pathlib import Path
+from typing import Any
 other = Process(Path({str(root)!r}))
 other.look()
 print(other.messages())
@@ -338,3 +340,20 @@ def test_the_end_of_the_process_loses_only_what_is_in_memory(root: Path) -> None
     process.put("in memory")
     assert [batch.body is not None for batch in process.outbox.clear()] == [True]
     assert len(process.files) == 1
+
+
+def test_a_look_that_takes_long_is_not_repeated_soon(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With very many files in the directory the sender would do nothing but look."""
+    process = Process(root)
+    process.put("one")
+    scandir = os.scandir
+
+    def slowly(path: Path) -> Any:
+        process.clock.advance(3.0)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", slowly)
+    process.clock.advance(LOOK_EVERY)
+    assert process.outbox.look() == pytest.approx(60.0)
+    process.clock.advance(LOOK_EVERY)
+    assert process.outbox.look() == pytest.approx(50.0)
