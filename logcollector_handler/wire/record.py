@@ -22,6 +22,7 @@ from msgspec.json import decode
 from .bound import Bound, Field
 from .columns import COLUMNS, DECLINED, Column
 from .redact import MASK, Redactor
+from .rendered import Rendered, of_text, take_exception, take_stack
 from .schema import CREATED_AT_LIMIT, TEXT_LIMITS, LogEntry, level_name
 from .traces import Trace
 from .values import (
@@ -50,6 +51,9 @@ _key_of: Final = itemgetter(*_KEY)
 _rest_of: Final = itemgetter(*_READ, *(_BLANK.__dict__.keys() - {*_KEY, *_READ}))
 #: The usual levels; asking is quicker than reckoning.
 _LEVELS: Final = {number: level_name(number) for number in (10, 20, 30, 40, 50)}
+#: Names under which structlog's processors leave an exception or a stack that they made text of.
+_RENDERED: Final = frozenset({"exception", "stack"})
+_UNUSUAL: Final = _STANDARD | _RENDERED
 #: What structlog puts into a record for its own formatter.
 _STRUCTLOG: Final = frozenset({"_logger", "_name", "_record", "_from_structlog"})
 
@@ -163,16 +167,18 @@ class EntryBuilder:
                 metadata,
             )
             bound, span = self._bound(), self._span()
-            if bound is not None or span is not None:
-                self._fill(entry, origin, {} if len(fields) == _WIDTH else _user_fields(record), bound, span)
-            elif len(fields) != _WIDTH:
+            if bound is None and span is None:
+                if len(fields) == _WIDTH:
+                    return entry
                 # None of the record's own is missing, so these are the user's, unless one of its own is among them.
                 names = [*fields][_WIDTH:]
-                if _STANDARD.isdisjoint(names):
+                if _UNUSUAL.isdisjoint(names):
                     self._add_fields(entry, origin, fields, names)
-                else:
-                    user = _user_fields(record)
-                    self._add_fields(entry, origin, user, user)
+                    return entry
+            user = {} if len(fields) == _WIDTH else _user_fields(record)
+            if not _RENDERED.isdisjoint(user):
+                return self._any(record)
+            self._fill(entry, origin, user, bound, span)
             return entry
         except Exception:  # noqa: BLE001 - user code runs in messages; the long way is careful about it
             return self._any(record)
@@ -336,13 +342,16 @@ class EntryBuilder:
             message = self._message(record, user)
         exception, tb = _exception(exc_info)
         stack_info = getattr(record, "stack_info", None)
-        tail = stack_info if isinstance(stack_info, str) else None
+        tail = stack_info if isinstance(stack_info, str) else take_stack(user)
         trace = None if exception is None else Trace(exception, tb, tail)
         get = record.__dict__.get
         path, line, function = get("pathname"), get("lineno"), get("funcName")
         if trace is not None and trace.frame is not None:
             code, line = trace.frame
             path, function = code.co_filename, code.co_name
+        rendered = self._rendered(record, user, trace)
+        if rendered is not None and rendered.site is not None:
+            path, line, function = rendered.site
         key: _Key = (path, line, function, get("name"), get("threadName"), get("process"))
         if not _PLAIN.issuperset(map(type, key)):
             key = tuple(each if type(each) in _PLAIN else safe_text(each, str) for each in key)
@@ -367,11 +376,26 @@ class EntryBuilder:
             entry.error_type = trace.error_type[: TEXT_LIMITS["error_type"]]
             entry.stack_trace = trace
         else:
-            exc_text = getattr(record, "exc_text", None)
-            text = "\n".join(each for each in (exc_text, tail) if isinstance(each, str) and each)
+            if rendered is not None and rendered.error_type:
+                entry.error_type = rendered.error_type[: TEXT_LIMITS["error_type"]]
+            text = "\n".join(each for each in (rendered and rendered.text, tail) if each)
             entry.stack_trace = text or UNSET
         self._fill(entry, origin, user, self._bound(), self._span())
         return entry
+
+    def _rendered(self, record: logging.LogRecord, user: dict[str, Any], trace: Trace | None) -> Rendered | None:
+        """The exception of a record that comes with its text only, as from another process or from structlog."""
+        text = getattr(record, "exc_text", None)
+        if trace is None and isinstance(text, str) and text:
+            return of_text(str.__str__(text))
+        given = user.get("exception")
+        rendered = take_exception(user)
+        if trace is None or rendered is None:
+            return rendered
+        if rendered.error_type != trace.error_type:
+            # Of another exception than the record's own, which has the columns.
+            user["exception"] = given
+        return None
 
     def _message(self, record: logging.LogRecord, user: dict[str, Any]) -> str:
         """The message; of one that cannot be made, the template, and its arguments as a field."""
@@ -394,8 +418,20 @@ class EntryBuilder:
         fields = {name: value for name, value in text_keys(event).items() if name not in _STRUCTLOG}
         for name in ("event", "message", "msg"):
             if name in fields:
-                return _as_text(fields.pop(name)), fields
+                return self._interpolated(fields.pop(name), fields), fields
         return safe_repr(Cleaner(self._secret, self._max_bytes).value(event)), fields
+
+    def _interpolated(self, event: Any, fields: dict[str, Any]) -> str:
+        """The event as text, with the arguments of the call that structlog left for later put in."""
+        args = fields.get("positional_args")
+        if type(args) is tuple and args and isinstance(event, str):
+            try:
+                message = guarded(_message_of, logging.LogRecord("", 0, "", 0, event, args, None))
+            except Exception:  # noqa: BLE001 - they are in it already, or do not fit; they stay a field
+                return _as_text(event)
+            del fields["positional_args"]
+            return _as_text(message)
+        return _as_text(event)
 
 
 #: What a part of a _Key may be.

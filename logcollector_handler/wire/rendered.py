@@ -1,0 +1,95 @@
+"""Exceptions that were made text or data of before the record came here, as structlog's processors make them.
+
+Read back as far as the columns need it: the text, the exception's type, and the frame that raised. What does not
+look like one of them is left where it is, a field like others.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+_HEAD: Final = "Traceback (most recent call last):"
+#: The line that a traceback begins with, that of a group included, and what stands before the lines behind it.
+_BEGINS: Final = re.compile(rf"^(?:  \+ Exception Group )?{re.escape(_HEAD)}$", re.MULTILINE)
+_GROUP_MARGIN: Final = "  | "
+_FRAME: Final = re.compile(r'  File "(.*)", line (\d+), in (.*)')
+_RAISED: Final = re.compile(r"((?:[^\W\d]\w*\.)*[^\W\d]\w*)(?::|$)")
+_STACK: Final = "Stack (most recent call last):"
+
+_CAUSE: Final = "\n\nThe above exception was the direct cause of the following exception:\n\n"
+_CONTEXT: Final = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+#: Groups in groups deeper than this are left out of the text.
+_MAX_DEPTH: Final = 10
+
+
+class Rendered(NamedTuple):
+    """What an exception said, its type, and where it was raised: file, line and function."""
+
+    text: str
+    error_type: str | None
+    site: tuple[str, int, str] | None
+
+
+def take_exception(fields: dict[str, Any]) -> Rendered | None:
+    """The exception under `exception`; a text is taken out of the fields, dicts stay there too."""
+    value = fields.get("exception")
+    if type(value) is str and _HEAD in value:
+        del fields["exception"]
+        return of_text(value)
+    if type(value) is list:
+        try:
+            return _of_dicts(value)
+        except Exception:  # noqa: BLE001 - some other list, with anything in it
+            return None
+    return None
+
+
+def take_stack(fields: dict[str, Any]) -> str | None:
+    """The printed stack under `stack`, which is taken out of the fields."""
+    value = fields.get("stack")
+    if type(value) is not str or not value.startswith(_STACK):
+        return None
+    del fields["stack"]
+    return value
+
+
+def of_text(text: str) -> Rendered:
+    """What a printed traceback says. Of several it is the last, which is the exception that was logged."""
+    begins = [*_BEGINS.finditer(text)]
+    if not begins:
+        return Rendered(text, None, None)
+    begin = begins[-1]
+    margin = _GROUP_MARGIN if begin[0].startswith(" ") else ""
+    site = None
+    for line in text[begin.end() + 1 :].splitlines():
+        line = line.removeprefix(margin)
+        if found := _FRAME.fullmatch(line):
+            site = (found[1], int(found[2]), found[3])
+        elif not line.startswith(" "):
+            raised = _RAISED.match(line)
+            return Rendered(text, raised and raised[1].rpartition(".")[2], site)
+    return Rendered(text, None, site)
+
+
+def _of_dicts(stacks: list[dict[str, Any]]) -> Rendered:
+    """The exception that structlog's `dict_tracebacks` made dicts of, with those that led to it behind it."""
+    last = stacks[0]
+    frame = last["frames"][-1] if last["frames"] else None
+    site = None if frame is None else (str(frame["filename"]), int(frame["lineno"]), str(frame["name"]))
+    return Rendered(_chain_text(stacks, 0), str(last["exc_type"]), site)
+
+
+def _chain_text(stacks: list[dict[str, Any]], depth: int) -> str:
+    text = ""
+    for stack, before in zip(reversed(stacks), [None, *reversed(stacks)], strict=False):
+        if before is not None:
+            text += _CAUSE if before["is_cause"] else _CONTEXT
+        frames = [f'  File "{each["filename"]}", line {each["lineno"]}, in {each["name"]}' for each in stack["frames"]]
+        said = f"{stack['exc_type']}: {stack['exc_value']}" if stack["exc_value"] else str(stack["exc_type"])
+        text += "\n".join([*([_HEAD, *frames] if frames else []), said, *map(str, stack.get("exc_notes") or ())])
+        if depth < _MAX_DEPTH:
+            for number, inner in enumerate(stack.get("exceptions") or (), 1):
+                below = _chain_text(inner, depth + 1).replace("\n", "\n    | ")
+                text += f"\n  +---------------- {number} ----------------\n    | {below}"
+    return text
