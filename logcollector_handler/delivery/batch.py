@@ -76,9 +76,12 @@ class Batch:
         first.adopted = second.adopted = self.adopted
         return first, second
 
-    def uncompressed(self, body: bytes, new_id: str) -> Batch:
-        """The same entries in a plain body; another body, hence another id."""
-        made = make_batch(new_id, self.lines(body), False, self.ordinal, self.losses)
+    def uncompressed(self, body: bytes) -> Batch:
+        """The same entries in a plain body, as `<id>.0`: another body, hence another id, and the same one in each try.
+
+        Without a sibling it does not count while its parent is there: who finds both after a crash sends the parent.
+        """
+        made = make_batch(f"{self.id}.0", self.lines(body), False, self.ordinal, self.losses)
         made.adopted = self.adopted
         return made
 

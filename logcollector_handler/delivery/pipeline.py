@@ -55,7 +55,6 @@ class Pipeline:
             settings=settings,
             outbox=self.outbox,
             connect=lambda: connect(settings, clock),
-            new_id=ids.draw,
             ledger=self._ledger,
             reporter=self._reporter,
             clock=clock,

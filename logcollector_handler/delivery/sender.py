@@ -49,7 +49,6 @@ class Sender:
         settings: Settings,
         outbox: Outbox,
         connect: Callable[[], Transport],
-        new_id: Callable[[], str],
         ledger: Ledger,
         reporter: Reporter,
         clock: Clock,
@@ -59,7 +58,6 @@ class Sender:
         self._settings = settings
         self._outbox = outbox
         self._connect = connect
-        self._new_id = new_id
         self._ledger = ledger
         self._reporter = reporter
         self._clock = clock
@@ -308,7 +306,7 @@ class Sender:
         body = self._outbox.read(batch)
         if body is None:
             return
-        plain = batch.uncompressed(body, self._new_id())
+        plain = batch.uncompressed(body)
         plain.aside = batch.aside
         if self._outbox.replace(batch, [plain]) and batch.aside:
             self._aside[self._aside.index(batch)] = plain

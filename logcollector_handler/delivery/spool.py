@@ -52,6 +52,8 @@ _OWNER = r"[0-9a-f]{12}-[0-9a-f]{16}"
 _FILE = re.compile(rf"(?P<id>(?P<owner>{_OWNER})-[0-9a-f]{{8}}(?:\.[01])*)\.json(?P<gz>\.gz)?")
 _OPEN = re.compile(rf"(?P<id>(?P<owner>{_OWNER})-[0-9a-f]{{8}})\.open")
 _LOCK = re.compile(rf"(?P<owner>{_OWNER})\.lock")
+# A lock that is being made.
+_UNBORN = re.compile(rf"(?P<owner>{_OWNER})\.new")
 _TEMPORARY = re.compile(rf"(?P<owner>{_OWNER})-[0-9a-f]{{8}}.*\.tmp")
 
 # Owners in this very process. `fcntl` grants a process its own locks again, and gives one up when any
@@ -423,6 +425,10 @@ class SpoolOutbox(MemoryOutbox):
             for batch_id in left.opened:
                 self._finish(batch_id, left.files)
             self._adopt(left.files)
+        for path in self.directory.glob("*.new"):
+            match = _UNBORN.fullmatch(path.name)
+            if match is not None and match["owner"] not in _own and not _is_alive(path):
+                self._unlink(path)
         needed = {batch_id.rpartition("-")[0] for batch_id in self._adopted} | {self._owner}
         for owner in self._held.keys() - needed:
             self._release(owner)
@@ -520,7 +526,7 @@ def survey(root: Path) -> list[Holding]:
 
 
 def _is_alive(lock: Path) -> bool:
-    """Whether another process holds a lock. Only for a process that holds none in this directory itself."""
+    """Whether another process holds a lock. Not for one that this process holds: it would lose it."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -119,12 +119,10 @@ class Bench:
         self.ledger = Ledger(lambda: 0)
         self.outbox = MemoryOutbox(self.settings.max_buffer_bytes, lambda *gone: self.sender.give_up(*gone))
         self.idle = 0
-        self._ids = iter(range(1, 1_000_000))
         self.sender = Sender(
             settings=self.settings,
             outbox=self.outbox,
             connect=lambda: self.transport,
-            new_id=lambda: f"n{next(self._ids)}",
             ledger=self.ledger,
             reporter=self.reporter,
             clock=self.clock,

@@ -287,7 +287,7 @@ def test_415_sends_the_batch_again_plain_under_a_new_id_and_stays_plain() -> Non
     bench.transport.rule = lambda request: status(415)(request) if request.compressed else ok(request)
     bench.run()
     assert [request.compressed for request in bench.transport.requests] == [True, False]
-    assert bench.keys == ["z", "n1"]
+    assert bench.keys == ["z", "z.0"]
     assert bench.transport.stored == messages
     assert bench.sender.compressing is False
     assert bench.ledger.snapshot().pending == 0
