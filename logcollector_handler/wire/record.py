@@ -424,7 +424,7 @@ class EntryBuilder:
     def _interpolated(self, event: Any, fields: dict[str, Any]) -> str:
         """The event as text, with the arguments of the call that structlog left for later put in."""
         args = fields.get("positional_args")
-        if type(args) is tuple and args and isinstance(event, str):
+        if type(args) is tuple and args and issubclass(type(event), str):
             try:
                 message = guarded(_message_of, logging.LogRecord("", 0, "", 0, event, args, None))
             except Exception:  # noqa: BLE001 - they are in it already, or do not fit; they stay a field
@@ -460,8 +460,9 @@ def _template(record: logging.LogRecord) -> str:
     return str(record.msg)
 
 
-def _as_text(value: object) -> str:
-    return str.__str__(value) if isinstance(value, str) else safe_text(value, str)
+def _as_text(value: Any) -> str:
+    # By type: `isinstance` asks an object for its class, and that is code of the application.
+    return str.__str__(value) if issubclass(type(value), str) else safe_text(value, str)
 
 
 def _described(error: Exception) -> str:

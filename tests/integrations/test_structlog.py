@@ -17,14 +17,14 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from logcollector_handler import log_context
 from logcollector_handler.integrations.structlog import LogCollectorProcessor
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import capturing, fields
-from tests.wire.test_properties import Switch, big, check_entry, names, values
+from tests.wire.test_properties import Broken, Switch, big, check_entry, names, values
 
 Chain = list[Any]
 ISO = structlog.processors.TimeStamper(fmt="iso")
@@ -763,6 +763,7 @@ special = st.sampled_from(
 
 
 @big
+@example({"event": Broken(), "positional_args": (1,)}, "info")
 @given(st.dictionaries(names | special, values, max_size=8), st.sampled_from(["info", "exception", "trace", "odd"]))
 def test_an_event_of_any_shape_ships_and_never_raises(event: dict[str, Any], method: str) -> None:
     handler = CapturingHandler()
