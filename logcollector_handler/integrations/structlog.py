@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
@@ -53,6 +54,17 @@ class _Call(NamedTuple):
     logger: str
 
 
+class _Thread(threading.local):
+    """What the processor knows of the thread it is in."""
+
+    #: It is handing an event to the handler.
+    shipping = False
+    #: The last event that it shipped.
+    call: _Call | None = None
+    #: The record of the standard library that came of an event which was shipped.
+    left_out: weakref.ref[logging.LogRecord] | None = None
+
+
 class LogCollectorProcessor:
     """Ships each event to the log collection server. Goes anywhere in a chain before the renderer.
 
@@ -71,7 +83,7 @@ class LogCollectorProcessor:
     def __init__(self, handler: LogCollectorHandler, timestamp_key: str = "timestamp") -> None:
         self._handler = handler
         self._timestamp_key = timestamp_key
-        self._thread = threading.local()
+        self._thread = _Thread()
         handler.addFilter(self._is_new)
 
     def __call__(self, logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
@@ -93,11 +105,18 @@ class LogCollectorProcessor:
 
     def _is_new(self, record: logging.LogRecord) -> bool:
         """A filter of the handler: false for what a logging call logs that has gone through the processor already."""
-        call = getattr(self._thread, "call", None)
-        if call is None or self._thread.shipping or call.logger != record.name:
+        thread = self._thread
+        if thread.left_out is not None and thread.left_out() is record:
+            # Once more: the handler is on several loggers.
+            return False
+        if thread.call is None or thread.shipping or thread.call.logger != record.name:
             return True
         frame, by_structlog = _application(sys._getframe(1))
-        return not by_structlog or _call(frame, record.name) != call
+        if not by_structlog or _call(frame, record.name) != thread.call:
+            return True
+        thread.call = None
+        thread.left_out = weakref.ref(record)
+        return False
 
     def _record(self, logger: Any, method_name: str, event: EventDict, frame: FrameType | None) -> logging.LogRecord:
         fields: dict[Any, Any] = dict(event) if isinstance(event, Mapping) else {"event": event}
