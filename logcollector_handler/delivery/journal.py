@@ -5,7 +5,7 @@ when the batch is full or due and becomes that batch, no more and no less, so it
 dies with an open file leaves all that was accepted; only a line that was being written can be torn, and that
 call had not returned.
 
-Callers write for each other: who holds the lock writes what all have handed in, in one system call.
+Callers write for each other: who holds the lock writes what all have handed in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logcollector_handler.wire.codec import encode_lines
+from logcollector_handler.wire.codec import encode_line
 from logcollector_handler.wire.schema import LogEntry
 
 from .batch import Batch
@@ -90,7 +90,7 @@ class JournalQueueHandler(RecordQueueHandler):
             self._writing = True
             try:
                 while self._handed_in:
-                    self._write()
+                    self._write(self._handed_in.popleft())
             finally:
                 self._writing = False
         if self._rotated:
@@ -146,26 +146,24 @@ class JournalQueueHandler(RecordQueueHandler):
     def _full(self) -> bool:
         return len(self.queue) >= self._max_size
 
-    def _write(self) -> None:
-        entries: list[LogEntry] = []
-        with contextlib.suppress(IndexError):
-            while len(entries) < self._batch_size:
-                entries.append(self._handed_in.popleft())
-        for line in encode_lines(entries, self._max_record_bytes):
-            file = self._file
-            if file is not None and file.size + len(line) + 1 > self._max_batch_bytes:
-                self._close()
-                self._rotated = True
-                file = None
-            if file is None:
-                file = self._file = self._new_file()
+    def _write(self, entry: LogEntry) -> None:
+        line = encode_line(entry, self._max_record_bytes)
+        size = len(line) + 1
+        file = self._file
+        if file is not None and file.size + size > self._max_batch_bytes:
+            self._close()
+            self._rotated = True
+            file = None
+        if file is None:
+            file = self._file = self._new_file()
+        if file.descriptor >= 0:
             self._append(file, line + b"\n")
-            file.count += 1
-            file.size += len(line) + 1
-            self.queue.append(line)
-            if file.count >= self._batch_size:
-                self._close()
-                self._rotated = True
+        file.count += 1
+        file.size += size
+        self.queue.append(line)
+        if file.count >= self._batch_size:
+            self._close()
+            self._rotated = True
 
     def _new_file(self) -> _File:
         batch_id = self._new_id()
@@ -177,8 +175,6 @@ class JournalQueueHandler(RecordQueueHandler):
         return _File(batch_id, path, descriptor)
 
     def _append(self, file: _File, line: bytes) -> None:
-        if file.descriptor < 0:
-            return
         try:
             written = os.write(file.descriptor, line)
             if written < len(line):

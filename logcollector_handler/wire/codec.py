@@ -54,6 +54,17 @@ def encode_lines(entries: Sequence[LogEntry], max_bytes: int) -> list[bytes]:
     return lines
 
 
+def encode_line(entry: LogEntry, max_bytes: int) -> bytes:
+    """One entry as `encode_lines` has it."""
+    try:
+        line = _encoder.encode(entry)
+    except Exception:  # noqa: BLE001 - it holds a surrogate
+        line = _NUL
+    if _NUL in line:
+        line = _encode_one(entry, max_bytes)
+    return line if len(line) <= max_bytes else _cut(line, max_bytes)
+
+
 def _encode_one(entry: LogEntry, max_bytes: int) -> bytes:
     for name in entry.__struct_fields__:
         value = getattr(entry, name)
