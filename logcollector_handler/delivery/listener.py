@@ -225,6 +225,8 @@ class BatchListener(QueueListener):
     def _fitting(self, lines: list[bytes]) -> int:
         """How many of the lines make a batch within `max_batch_bytes`; at least one."""
         room = self._settings.max_batch_bytes - len(b'{"logs":[]}')
+        if sum(map(len, lines)) + len(lines) <= room + 1:
+            return len(lines)
         for number, line in enumerate(lines):
             room -= len(line) + 1
             if room < -1 and number:

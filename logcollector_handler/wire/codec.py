@@ -43,14 +43,15 @@ def encode_lines(entries: Sequence[LogEntry], max_bytes: int) -> list[bytes]:
             encoded = _encoder.encode_lines(part)
         except Exception:  # noqa: BLE001 - one of them holds a surrogate: find it
             encoded = _NUL
-        if _NUL in encoded:
+        if _has_nul(encoded):
             made = [_encode_one(entry, max_bytes) for entry in part]
         else:
             made = encoded.split(b"\n")
             made.pop()
-        if max(map(len, made)) > max_bytes:
-            made = [line if len(line) <= max_bytes else _cut(line, max_bytes) for line in made]
-        lines += made
+            if len(encoded) <= max_bytes:
+                lines += made
+                continue
+        lines += [line if len(line) <= max_bytes else _cut(line, max_bytes) for line in made]
     return lines
 
 
@@ -60,9 +61,14 @@ def encode_line(entry: LogEntry, max_bytes: int) -> bytes:
         line = _encoder.encode(entry)
     except Exception:  # noqa: BLE001 - it holds a surrogate
         line = _NUL
-    if _NUL in line:
+    if _has_nul(line):
         line = _encode_one(entry, max_bytes)
     return line if len(line) <= max_bytes else _cut(line, max_bytes)
+
+
+def _has_nul(encoded: bytes) -> bool:
+    # Most text has no backslash, and one letter is found in a tenth of the time.
+    return b"\\" in encoded and _NUL in encoded
 
 
 def _encode_one(entry: LogEntry, max_bytes: int) -> bytes:

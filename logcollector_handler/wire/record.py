@@ -43,12 +43,15 @@ _BLANK: Final = logging.LogRecord("", 0, "", 0, "", None, None)
 #: What every record has; what a Formatter leaves on one is no field of the user's either.
 _STANDARD: Final = frozenset(_BLANK.__dict__) | {"message", "asctime"}
 _WIDTH: Final = len(_BLANK.__dict__)
-#: A record's attributes in three helpings, each in one call: what `_Key` is made of; what else an entry is
-#: made of; and, for a KeyError when one is missing, the others.
+#: A record's attributes, read in two calls: what `_Key` is made of; what else an entry is made of, and with
+#: these, for a KeyError when one is missing, the others.
 _KEY: Final = ("pathname", "lineno", "funcName", "name", "threadName", "process")
 _READ: Final = ("msg", "args", "exc_info", "exc_text", "stack_info", "created", "levelno")
+_NEEDED: Final = len(_READ)
 _key_of: Final = itemgetter(*_KEY)
 _rest_of: Final = itemgetter(*_READ, *(_BLANK.__dict__.keys() - {*_KEY, *_READ}))
+#: Where OpenTelemetry is if it is in use. Every record asks, so it asks here and does not call for nothing.
+_modules: Final = sys.modules
 #: The usual levels; asking is quicker than reckoning.
 _LEVELS: Final = {number: level_name(number) for number in (10, 20, 30, 40, 50)}
 #: Names under which structlog's processors leave an exception or a stack that they made text of.
@@ -133,7 +136,7 @@ class EntryBuilder:
         """The record as an entry. Never raises an Exception and leaves the record as it is."""
         try:
             fields = record.__dict__
-            msg, args, exc_info, exc_text, stack_info, created, levelno, *_ = _rest_of(fields)
+            msg, args, exc_info, exc_text, stack_info, created, levelno = _rest_of(fields)[:_NEEDED]
             if (
                 exc_info
                 or exc_text
@@ -166,7 +169,8 @@ class EntryBuilder:
                 file,
                 metadata,
             )
-            bound, span = self._bound(), self._span()
+            bound = self._bound()
+            span = self._span() if "opentelemetry.trace" in _modules else None
             if bound is None and span is None:
                 if len(fields) == _WIDTH:
                     return entry
