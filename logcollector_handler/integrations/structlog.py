@@ -164,8 +164,12 @@ def _application(frame: FrameType | None) -> tuple[FrameType | None, bool]:
 
 
 def _call(frame: FrameType | None, logger: Any) -> _Call | None:
+    if frame is None or type(logger) is not str:
+        return None
+    # A coroutine's frame lives until the asynchronous method is done, and goes on meanwhile in its own thread.
+    asynchronous = _ASYNC_STACK is not None and _ASYNC_STACK.get(None) is frame
     # By its number: a frame that is kept keeps everything in it.
-    return None if frame is None or type(logger) is not str else _Call(id(frame), frame.f_lasti, logger)
+    return _Call(id(frame), -1 if asynchronous else frame.f_lasti, logger)
 
 
 def _site(fields: dict[Any, Any], frame: FrameType | None) -> tuple[str, int, str | None]:
