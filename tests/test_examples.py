@@ -46,8 +46,12 @@ def run(name: str, collector: CollectorServer, directory: Path, dies_of: str = "
 
 def test_each_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "celery_app.py",
         "dictconfig.py",
+        "django_app.py",
         "exceptions.py",
+        "fastapi_app.py",
+        "flask_app.py",
         "rate_limit.py",
         "uncaught.py",
     }
@@ -104,3 +108,51 @@ def test_uncaught(collector: CollectorServer, tmp_path: Path) -> None:
     assert thread["metadata"]["thread"] == "refresher"
     assert (program["level"], program["error_type"], program["function_name"]) == ("FATAL", "ValueError", "main")
     assert program["stack_trace"].endswith(error)
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def by_path(collector: CollectorServer, logger: str) -> dict[str, dict[str, Any]]:
+    """The entries of a logger, each the only one of its path."""
+    entries = [entry for entry in collector.entries if entry["metadata"]["logger"] == logger]
+    made = {entry["path"]: entry for entry in entries}
+    assert len(made) == len(entries)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        ("fastapi_app.py", ["/orders/7", "/threaded/8", "/missing", "/broken"]),
+        ("flask_app.py", ["/orders/7", "/missing", "/broken"]),
+        ("django_app.py", ["/orders/7", "/missing", "/broken"]),
+    ],
+)
+def test_web_applications(name: str, paths: list[str], collector: CollectorServer, tmp_path: Path) -> None:
+    run(name, collector, tmp_path)
+    access = by_path(collector, "logcollector.access")
+    assert list(access) == paths
+    assert [access[path]["level"] for path in (paths[0], "/missing", "/broken")] == ["INFO", "WARN", "ERROR"]
+    assert {(entry["trace_id"], entry["metadata"]["request_id"]) for entry in access.values()} == {(TRACE, "req-1")}
+    inside = by_path(collector, "shop")["/orders/7"]
+    assert (inside["message"], inside["trace_id"], inside["user_id"]) == ("order 7 is looked at", TRACE, "user-7")
+    assert access["/orders/7"]["user_id"] == "user-7"
+    errors = [entry for entry in collector.entries if entry.get("error_type") == "RuntimeError"]
+    assert errors
+    assert all(entry["stack_trace"].endswith("RuntimeError: the warehouse is closed") for entry in errors)
+
+
+def test_celery_app(collector: CollectorServer, tmp_path: Path) -> None:
+    run("celery_app.py", collector, tmp_path)
+    runs = [entry for entry in collector.entries if entry["metadata"]["logger"] == "logcollector.task"]
+    assert [(entry["metadata"]["task_name"], entry["level"]) for entry in runs] == [
+        ("invoices.send", "INFO"),
+        ("invoices.print", "ERROR"),
+        ("invoices.archive", "WARN"),
+        ("invoices.archive", "INFO"),
+    ]
+    assert runs[1]["stack_trace"].endswith("OSError: no paper for invoice 2")
+    assert {entry["log_type"] for entry in collector.entries} == {"WORKER"}
+    inside = next(entry for entry in collector.entries if entry["message"] == "invoice 1 goes out")
+    assert (inside["trace_id"], inside["metadata"]["task_name"]) == (TRACE, "invoices.send")

@@ -150,6 +150,13 @@ def test_nothing_held_back_is_nothing_to_report(kept: Kept, clock: FakeClock, ti
     assert timers == []
 
 
+def test_what_was_held_back_is_reported_before_the_process_may_end(kept: Kept) -> None:
+    storm(5)
+    lifecycle.flush()
+    lifecycle.flush()
+    assert kept.messages[3:] == ["held back 2 records in 0 s: disk %d is full"]
+
+
 def test_lines_loggers_and_levels_do_not_hold_each_other_back(kept: Kept) -> None:
     for _ in range(5):
         log.info("one")

@@ -1,0 +1,141 @@
+"""Celery: what is logged in a task carries which task it is, and one record tells how each run of it ended.
+
+app = Celery("shop")
+log_tasks()
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import ExitStack
+from contextvars import ContextVar
+from typing import Any, Final
+
+from celery import signals
+
+from logcollector_handler.context import log_context
+from logcollector_handler.delivery import lifecycle
+from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.handler import LogCollectorHandler
+
+from .access import trace_id_of
+
+_log: Final = logging.getLogger("logcollector.task")
+
+
+class _Run:
+    """One run of a task, from its start to its end."""
+
+    def __init__(self, task: Any) -> None:
+        self.start = SystemClock.monotonic()
+        #: A failure or a new try is logged when it is signalled: at the end its trace is gone.
+        self.logged = False
+        self.outer = _current.get()
+        self.context = ExitStack()
+        self.context.enter_context(log_context(**_fields(task, task.request.id), **_trace(task.request)))
+
+
+_current: ContextVar[_Run | None] = ContextVar("logcollector_handler.celery", default=None)
+
+#: Handlers that were on the root logger before Celery took them away.
+_kept: list[logging.Handler] = []
+
+
+def log_tasks() -> None:
+    """From now on bind `task_id` and `task_name` in tasks, and log how each run ended. A second call changes nothing.
+
+    The trace id is that of a `traceparent` or `trace_id` among the headers of the message, if there is one. The
+    records come from the logger `logcollector.task`, with `duration_ms`: as ERROR for a failure, with its trace, as
+    WARNING for a new try, a rejected or an ignored one, else as INFO. A child of the pool sends what it logged before
+    it ends. Celery takes all handlers off the root logger when a worker starts; those of this package are put back, and
+    onto `celery.task`, whose records do not get to the root logger. The level is that of `celery worker --loglevel`.
+    """
+    for signal, receiver in (
+        (signals.task_prerun, _on_start),
+        (signals.task_retry, _on_retry),
+        (signals.task_failure, _on_failure),
+        (signals.task_postrun, _on_end),
+        (signals.worker_process_shutdown, _on_child_shutdown),
+        (signals.celeryd_init, _remember_handlers),
+        (signals.after_setup_logger, _on_logger_setup),
+        (signals.after_setup_task_logger, _on_logger_setup),
+    ):
+        signal.connect(receiver, weak=False, dispatch_uid=f"{__name__}.{receiver.__name__}")
+    # In a child that is a fresh interpreter no worker is made, and yet logging is set up.
+    _remember_handlers()
+
+
+# A run of a task
+
+
+def _on_start(task: Any, **_: Any) -> None:
+    _current.set(_Run(task))
+
+
+def _on_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
+    error = reason.exc if isinstance(getattr(reason, "exc", None), BaseException) else None
+    _tell(logging.WARNING, sender, request.id, "is to be tried again", error)
+
+
+def _on_failure(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
+    # In the child it is handled just now; Celery's may be a stand-in that can be pickled. The parent tells of
+    # tasks whose child is gone.
+    error = sys.exc_info()[1] if _current.get() is not None else None
+    _tell(logging.ERROR, sender, task_id, "failed", error or exception)
+
+
+def _on_end(task: Any, task_id: str, state: str | None, **_: Any) -> None:
+    run = _current.get()
+    if run is None:  # log_tasks() was called in the midst of it.
+        return
+    if not run.logged:
+        good = state == "SUCCESS"
+        how = "succeeded" if good else f"ended as {state or 'it was interrupted'}"
+        _tell(logging.INFO if good else logging.WARNING, task, task_id, how, None)
+    run.context.close()
+    _current.set(run.outer)
+
+
+def _tell(level: int, task: Any, task_id: str, how: str, error: BaseException | None) -> None:
+    fields = _fields(task, task_id)
+    run = _current.get()
+    if run is None:
+        _log.log(level, "task %s %s", task.name, how, exc_info=error, extra=fields)
+        return
+    run.logged = True
+    fields["duration_ms"] = took = (SystemClock.monotonic() - run.start) * 1000
+    _log.log(level, "task %s %s after %.1f ms", task.name, how, took, exc_info=error, extra=fields)
+
+
+def _fields(task: Any, task_id: str) -> dict[str, Any]:
+    return {"task_id": task_id, "task_name": task.name}
+
+
+def _trace(request: Any) -> dict[str, str]:
+    headers = request.headers or {}
+
+    def header(name: str) -> str | None:
+        value = headers.get(name) or request.get(name)
+        return value if isinstance(value, str) else None
+
+    trace_id = trace_id_of(header("traceparent")) or header("trace_id")
+    return {} if trace_id is None else {"trace_id": trace_id}
+
+
+# The worker
+
+
+def _on_child_shutdown(**_: Any) -> None:
+    # What comes behind it is os._exit.
+    lifecycle.flush()
+
+
+def _remember_handlers(**_: Any) -> None:
+    _kept[:] = [each for each in logging.getLogger().handlers if isinstance(each, LogCollectorHandler)]
+
+
+def _on_logger_setup(logger: logging.Logger, **_: Any) -> None:
+    for each in _kept:
+        if each not in logger.handlers:
+            logger.addHandler(each)
