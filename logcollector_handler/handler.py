@@ -96,7 +96,6 @@ class LogCollectorHandler(logging.Handler):
     ) -> None:
         given = dict(locals())
         self._settings = _settings.load({name: given[name] for name in _settings.NAMES})
-        super().__init__(level)
         self._builder = EntryBuilder(
             service=self._settings.service,
             environment=self._settings.environment,
@@ -109,6 +108,8 @@ class LogCollectorHandler(logging.Handler):
         )
         self._flush_level = self._settings.flush_level
         self._open()
+        # Last: `logging` holds on to what gets this far, and flushes it at exit.
+        super().__init__(level)
         _handlers.add(self)
 
     def _open(self) -> None:

@@ -41,6 +41,7 @@ def watch(pipeline: Draining) -> None:
     """From now on, until `unwatch`, the pipeline is drained when the process ends, however it ends in Python."""
     _live.add(pipeline)
     _watch_child()
+    _watch_celery()
 
 
 def unwatch(pipeline: Draining) -> None:
@@ -98,6 +99,18 @@ def _watch_child() -> None:
     _finalizing_in = os.getpid()
     # Late among them: the others may log.
     Finalize(None, drain, exitpriority=-100)
+
+
+def _watch_celery() -> None:
+    """A child of Celery's pool ends in `os._exit` and runs no finalizers either, but sends a signal before."""
+    # Not imported: where there is no Celery, there is no such child. It may be half imported by another thread.
+    ending = getattr(sys.modules.get("celery.signals"), "worker_process_shutdown", None)
+    if ending is not None:
+        ending.connect(_drain_celery_child, weak=False, dispatch_uid=__name__)
+
+
+def _drain_celery_child(**_: object) -> None:
+    drain()
 
 
 def at_fork(after_in_child: Callable[[], None]) -> None:

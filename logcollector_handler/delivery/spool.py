@@ -233,7 +233,8 @@ class SpoolOutbox(MemoryOutbox):
         """Let others take what is left of others; and of ours, when the process ends and its lock with it."""
         for owner in self._held.keys() - {self._owner}:
             self._release(owner)
-        with self._owning:
+        # Suppressed: what cannot be read may hold anything.
+        with self._owning, contextlib.suppress(OSError):
             # A record that came meanwhile is in an open file, which is written to under our lock. And what is left
             # at exit keeps it: once another process had it, records that still come could go nowhere.
             if not self._batches and not any(self.directory.glob(f"{self._owner}-*.open")):

@@ -25,6 +25,7 @@ def start(server: FaultyServer, spool: Path, script: str, **settings: object) ->
     return subprocess.Popen(
         [sys.executable, "-c", program],
         env={**os.environ, "SERVER": server.url},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

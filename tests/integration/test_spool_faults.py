@@ -1,0 +1,335 @@
+"""The spool of a real process on a disk that fails: full, not writable, removed, unreadable, littered."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.behaviours import answer
+from tests.integration.faulty import FaultyServer
+from tests.integration.programs import messages
+from tests.integration.test_spool_processes import deliver, finish, start
+
+pytestmark = pytest.mark.integration
+
+#: An account that may not what root may, for tests that run as root, as in containers.
+NOBODY = 65534
+#: Become that account, when all that root alone can import is there.
+BECOME_NOBODY = f"""
+warm = configure(**{{**SETTINGS, "spool_dir": SETTINGS["spool_dir"] + "-warm"}})
+log.info("warm"); warm.flush(); warm.close()
+if not os.geteuid():
+    os.setgid({NOBODY}); os.setuid({NOBODY})
+"""
+
+
+def let_others_in(path: Path) -> None:
+    """Let other accounts pass the directories of pytest above a path."""
+    for each in (path, *path.parents):
+        if "pytest" in str(each):
+            each.chmod(0o755)
+
+
+@pytest.mark.parametrize("durability", ["batch", "record"])
+def test_a_full_disk_degrades_to_memory_and_says_so(server: FaultyServer, tmp_path: Path, durability: str) -> None:
+    """Files of more than so many bytes fail in the middle of a write, as on a disk that is full."""
+    out, err = finish(
+        start(
+            server,
+            tmp_path,
+            """
+            import resource
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            handler = configure(flush_interval=0.05, enable_compression=False, **SETTINGS)
+            log.info("before"); handler.flush()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+            for n in range(200): log.info("m%d", n)
+            print(handler.flush(20))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            log.info("after")
+            print(handler.flush(20), dict(handler.stats().dropped))
+            """,
+            durability=durability,
+        )
+    )
+    assert out.splitlines() == ["True", "True {}"], err
+    assert "wait in memory instead" in err
+    assert sorted(messages(server)) == sorted(["before", *(f"m{n}" for n in range(200)), "after"])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("durability", ["batch", "record"])
+def test_a_full_file_system_takes_what_it_can_and_memory_the_rest(
+    server: FaultyServer, tmp_path: Path, durability: str
+) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        server.default = answer(503)
+        process = start(
+            server,
+            tmp_path,
+            """
+            handler = configure(flush_interval=0.05, enable_compression=False, batch_size=50, **SETTINGS)
+            for n in range(1000): log.info("m%d %s", n, "x" * 100)
+            print("logged", flush=True)
+            sys.stdin.read()
+            print(handler.flush(30), dict(handler.stats().dropped))
+            """,
+            durability=durability,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "logged\n"
+        server.default = answer()
+        out, err = finish(process)
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+    assert out == "True {}\n", err
+    assert "wait in memory instead" in err
+    assert sorted(each.split(" ")[0] for each in messages(server)) == sorted(f"m{n}" for n in range(1000))
+
+
+@pytest.mark.parametrize("durability", ["batch", "record"])
+def test_a_directory_that_cannot_be_written_degrades_to_memory_and_says_so(
+    server: FaultyServer, tmp_path: Path, durability: str
+) -> None:
+    (tmp_path / "spool").mkdir(mode=0o500)
+    let_others_in(tmp_path)
+    out, err = finish(
+        start(
+            server,
+            tmp_path / "spool",
+            BECOME_NOBODY
+            + """
+handler = configure(flush_interval=0.05, **SETTINGS)
+for n in range(200): log.info("m%d", n)
+print(handler.flush(20))
+log.info("last")
+began = time.monotonic()
+import logcollector_handler.delivery.lifecycle as lifecycle
+lifecycle.drain()
+print(time.monotonic() - began < 4)
+""",
+            durability=durability,
+        )
+    )
+    assert out == "True\nTrue\n", err
+    assert "Traceback" not in err
+    assert "wait in memory instead" in err
+    assert len(messages(server)) == 202
+
+
+@pytest.mark.parametrize("durability", ["batch", "record"])
+def test_a_directory_that_is_removed_under_way_costs_only_what_was_in_it(
+    server: FaultyServer, tmp_path: Path, durability: str
+) -> None:
+    server.default = answer(503)
+    process = start(
+        server,
+        tmp_path / "spool",
+        """
+        handler = configure(flush_interval=0.05, **SETTINGS)
+        for n in range(200): log.info("gone%d", n)
+        while not handler.stats().requests: time.sleep(0.01)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for n in range(200): log.info("kept%d", n)
+        handler.flush(20)
+        stats = handler.stats()
+        print(stats.delivered, dict(stats.dropped), stats.pending)
+        """,
+        durability=durability,
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == "ready\n"
+    shutil.rmtree(tmp_path / "spool")
+    server.default = answer()
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    out, err = finish(process)
+    found = messages(server)
+    assert {f"kept{n}" for n in range(200)} <= set(found), err
+    assert len(found) == len(set(found))
+    delivered, rest = out.split(" ", 1)
+    lost = 400 - int(delivered)
+    assert rest == f"{{'spool_damaged': {lost}}} 0\n" if lost else "{} 0\n"
+    assert "damaged or gone" in err or not lost
+
+
+def test_files_of_a_dead_process_that_cannot_be_used_stop_nobody(server: FaultyServer, tmp_path: Path) -> None:
+    server.default = answer(503)
+    finish(
+        start(
+            server,
+            tmp_path,
+            """
+            handler = configure(batch_size=100, flush_interval=3600, **SETTINGS)
+            for n in range(1200): log.info("m%d", n)
+            handler.flush(2)
+            os._exit(0)
+            """,
+        )
+    )
+    server.default = answer()
+    files = sorted(path for path in tmp_path.rglob("*.json*"))
+    assert len(files) == 12
+    hurt = files[1:10]
+    lost = [json.loads(gzip.decompress(path.read_bytes())) for path in hurt]
+    os.truncate(hurt[0], hurt[0].stat().st_size - 4)
+    os.truncate(hurt[1], 30)
+    os.truncate(hurt[2], 0)
+    hurt[3].write_bytes(b"not gzip")
+    hurt[4].write_bytes(gzip.compress(b'{"logs": [{"message": "x"'))
+    hurt[5].rename(hurt[5].with_name("another name.json.gz"))
+    hurt[6].unlink()
+    hurt[6].mkdir()
+    hurt[7].unlink()
+    hurt[7].symlink_to("/etc/hostname")
+    hurt[8].write_bytes(gzip.compress(b'{"logs": []}'))
+    (files[0].parent / "notes.txt").write_text("foreign")
+    (files[0].parent / f"{'0' * 12}-{'a' * 16}.lock").symlink_to("/etc/hostname")
+    out, err = finish(
+        start(
+            server,
+            tmp_path,
+            """
+            handler = configure(**SETTINGS)
+            log.info("heir")
+            end = time.monotonic() + 20
+            while handler.stats().adopted.get("delivered", 0) < 300 and time.monotonic() < end: time.sleep(0.01)
+            print(handler.flush(10), handler.stats().adopted["delivered"])
+            """,
+        )
+    )
+    assert out == "True 300\n", err
+    gone = {entry["message"] for body in lost for entry in body["logs"]}
+    assert set(messages(server)) == {f"m{n}" for n in range(1200)} - gone | {"heir"}
+    assert "is damaged or gone" in err
+    assert (files[0].parent / "notes.txt").read_text() == "foreign"
+    assert Path("/etc/hostname").exists()
+    assert len(list((files[0].parent / "dead").iterdir())) >= 5, "what is left of them is kept"
+
+
+def test_a_file_that_may_not_be_read_stops_nobody(server: FaultyServer, tmp_path: Path) -> None:
+    """Written by another account, say."""
+    server.default = answer(503)
+    finish(
+        start(
+            server,
+            tmp_path,
+            """
+            handler = configure(batch_size=10, flush_interval=3600, **SETTINGS)
+            for n in range(30): log.info("m%d", n)
+            handler.flush(1)
+            os._exit(0)
+            """,
+        )
+    )
+    server.default = answer()
+    files = sorted(tmp_path.rglob("*.json"))
+    assert len(files) == 3
+    files[1].chmod(0)
+    let_others_in(tmp_path)
+    if os.geteuid() == 0:
+        for path in (tmp_path, *tmp_path.rglob("*")):
+            if path != files[1]:
+                os.chown(path, NOBODY, NOBODY)
+    _, err = finish(
+        start(
+            server,
+            tmp_path,
+            BECOME_NOBODY
+            + """
+handler = configure(**SETTINGS)
+log.info("heir")
+end = time.monotonic() + 20
+while handler.stats().adopted.get("delivered", 0) < 20 and time.monotonic() < end: time.sleep(0.01)
+handler.flush(10)
+""",
+        )
+    )
+    expected = {f"m{n}" for n in (*range(10), *range(20, 30))} | {"heir", "warm"}
+    assert set(messages(server)) == expected, err
+    assert files[1].name in err
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "os._exit(1)",
+        "os.abort()",
+        "import ctypes; ctypes.string_at(0)",
+        "threading.Thread(target=lambda: [log.info('t%d', n) for n in range(100)] + [os._exit(1)]).start()",
+    ],
+)
+def test_record_by_record_whatever_the_end_all_that_was_accepted_is_there(
+    server: FaultyServer, tmp_path: Path, end: str
+) -> None:
+    server.default = answer(503)
+    finish(
+        start(
+            server,
+            tmp_path,
+            f"configure(**SETTINGS)\nfor n in range(2345): log.info('m%d', n)\n{end}\ntime.sleep(60)",
+            durability="record",
+        )
+    )
+    server.default = answer()
+    assert deliver(server, tmp_path).startswith("0 ")
+    more = [f"t{n}" for n in range(100)] if "Thread" in end else []
+    assert sorted(messages(server)) == sorted(["heir", *(f"m{n}" for n in range(2345)), *more])
+
+
+def test_with_fsync_a_record_has_reached_the_disk_when_the_call_returns(server: FaultyServer, tmp_path: Path) -> None:
+    out, _ = finish(
+        start(
+            server,
+            tmp_path,
+            """
+            synced, real = [], os.fsync
+            def fsync(descriptor):
+                synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+                real(descriptor)
+            os.fsync = fsync
+            handler = configure(flush_interval=3600, fsync=True, **SETTINGS)
+            counts = []
+            for n in range(3):
+                log.info("m%d", n)
+                counts.append(sum(name.endswith(".open") for name in synced))
+            print(counts)
+            del synced[:]
+            handler.flush()
+            print(sorted(os.path.splitext(name)[1] for name in synced))
+            """,
+            durability="record",
+        )
+    )
+    counts, others = out.splitlines()
+    assert counts == "[1, 2, 3]"
+    assert ".tmp" in others, "the batch"
+    assert sys.platform != "linux" or len(json.loads(others.replace("'", '"'))) == 2, "and its directory"
+
+
+def test_only_the_owner_of_the_process_can_read_what_lies_in_the_spool(server: FaultyServer, tmp_path: Path) -> None:
+    server.default = answer(503)
+    finish(
+        start(
+            server,
+            tmp_path / "spool",
+            "os.umask(0)\nconfigure(**SETTINGS)\nfor n in range(1500): log.info('x')\nos._exit(0)",
+            durability="record",
+        )
+    )
+    modes = {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "spool").rglob("*")}
+    assert modes == {True: 0o700, False: 0o600}
