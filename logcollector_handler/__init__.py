@@ -6,6 +6,7 @@ from .handler import LogCollectorHandler
 from .settings import SettingError
 from .signals import drain_on_signals
 from .stats import Stats
+from .timing import end_timer, measure, start_timer, timer
 from .uncaught import capture_uncaught
 
 __version__ = "0.1.0"
@@ -20,5 +21,9 @@ __all__ = [
     "capture_uncaught",
     "clear_context",
     "drain_on_signals",
+    "end_timer",
     "log_context",
+    "measure",
+    "start_timer",
+    "timer",
 ]

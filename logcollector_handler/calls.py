@@ -1,0 +1,69 @@
+"""Records that the package makes for the application: from where it called, with fields of any name."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+#: Modules that are never the ones that called.
+_BETWEEN: Final = frozenset({"logcollector_handler", "contextlib", "functools"})
+#: What a record has itself. Fields of such names go into `metadata`, which is merged.
+_TAKEN: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
+
+
+class Site(NamedTuple):
+    """Where a record is from."""
+
+    module: str
+    path: str
+    line: int
+    function: str
+
+
+def calling_frame() -> FrameType | None:
+    """The application's innermost frame."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _module(frame).partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
+    return frame
+
+
+def calling_site() -> Site:
+    """Where the application called."""
+    frame = calling_frame()
+    if frame is None:
+        return Site("?", "", 0, "")
+    return Site(_module(frame), frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+
+
+def log(
+    logger: logging.Logger,
+    site: Site,
+    level: int,
+    message: str,
+    fields: Mapping[str, Any],
+    exception: BaseException | None = None,
+    stack: str | None = None,
+) -> None:
+    """Give a logger a record, if it lets that level pass. The message is taken as it is, without %-formatting."""
+    if not logger.isEnabledFor(level):
+        return
+    exc_info = None if exception is None else (type(exception), exception, exception.__traceback__)
+    record = logger.makeRecord(
+        logger.name, level, site.path, site.line, message, (), exc_info, site.function, None, stack
+    )
+    taken = {name: value for name, value in fields.items() if name in _TAKEN}
+    record.__dict__.update({name: value for name, value in fields.items() if name not in _TAKEN})
+    if taken:
+        own = fields.get("metadata")
+        record.__dict__["metadata"] = (
+            {**own, **taken} if type(own) is dict else {"metadata": own, **taken} if own else taken
+        )
+    logger.handle(record)
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "?"))
