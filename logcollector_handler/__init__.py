@@ -1,8 +1,9 @@
 """Ship logging records to a log collection server. The public names; nothing else lives here."""
 
+from .client import LogClient
 from .context import bind_context, clear_context, log_context
 from .filters import RateLimitFilter
-from .handler import LogCollectorHandler
+from .handler import LogCollectorHandler, get_handler
 from .settings import SettingError
 from .signals import drain_on_signals
 from .stats import Stats
@@ -12,6 +13,7 @@ from .uncaught import capture_uncaught
 __version__ = "0.1.0"
 
 __all__ = [
+    "LogClient",
     "LogCollectorHandler",
     "RateLimitFilter",
     "SettingError",
@@ -22,6 +24,7 @@ __all__ = [
     "clear_context",
     "drain_on_signals",
     "end_timer",
+    "get_handler",
     "log_context",
     "measure",
     "start_timer",

@@ -176,6 +176,29 @@ class LogCollectorHandler(logging.Handler):
         return f"<{type(self).__name__} {self._settings!r} ({logging.getLevelName(self.level)})>"
 
 
+def get_handler(name: str | None = None) -> LogCollectorHandler:
+    """The handler that `dictConfig` made.
+
+    Args:
+        name: its key under `handlers`. Default: there is only one.
+
+    Raises:
+        LookupError: there is none of that name, or, without a name, none at all or several.
+    """
+    # What has no name was made by hand, and whoever made it has it. An earlier configuration's are forgotten there.
+    named: Mapping[str, logging.Handler] = logging._handlers  # type: ignore[attr-defined]  # public from 3.12 on
+    found = {key: each for key, each in list(named.items()) if isinstance(each, LogCollectorHandler)}
+    there_is = f"there is {', '.join(map(repr, found))}" if found else "dictConfig has made none"
+    if name is None:
+        if len(found) == 1:
+            return next(iter(found.values()))
+        which = "which one is not clear without a name" if found else "no LogCollectorHandler"
+        raise LookupError(f"{which}: {there_is}")
+    if name not in found:
+        raise LookupError(f"no LogCollectorHandler has the name {name!r}: {there_is}")
+    return found[name]
+
+
 def _after_fork_in_child() -> None:
     forget_own_threads()
     lifecycle.forget()

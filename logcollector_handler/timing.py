@@ -112,6 +112,11 @@ def measure(
     below `classmethod` and `staticmethod`. Of a generator function it is the call that is timed, which only makes the
     generator. The arguments are those of `timer`; the default logger is that of the function's module.
     """
+    return measuring(name, fields, logger, level)
+
+
+def measuring(name: str, fields: Mapping[str, Any], logger: logging.Logger | None, level: int) -> Callable[[F], F]:
+    """The decorator that `measure` gives."""
 
     def decorate(function: F) -> F:
         if isinstance(function, classmethod | staticmethod):

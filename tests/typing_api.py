@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
-from logcollector_handler import end_timer, measure, start_timer, timer
+from logcollector_handler import LogClient, LogCollectorHandler, end_timer, get_handler, measure, start_timer, timer
 
 
 @measure("Process payment", logger=logging.getLogger("payments"), currency="EUR")
@@ -59,3 +59,24 @@ with timer("Database query", rows=3) as running:
 started = start_timer("Import", source="csv")
 end_timer(started, rows=3)
 end_timer("Import")  # type: ignore[arg-type]
+
+handler: LogCollectorHandler = get_handler("collector")
+
+with LogClient(service="shop", flush_level="ERROR", headers={"X-Team": "a"}, level="INFO") as client:
+    client.info("paid", user_id=7)
+    client.log("WARN", "declined", amount=1.5)
+    client.error_with_trace("failed", ValueError("why"), order=3)
+    with client.timer("query", rows=3) as running:
+        milliseconds = client.end_timer(running)
+    flushed: bool = client.flush(2.0)
+LogClient(servce="shop")  # type: ignore[call-arg]
+LogClient(batch_size="many")  # type: ignore[arg-type]
+client.info(7)  # type: ignore[arg-type]
+
+
+@client.measure("Sell", shop=1)
+def sell(item: str) -> int:
+    return len(item)
+
+
+sell(1)  # type: ignore[arg-type]

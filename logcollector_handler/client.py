@@ -1,0 +1,178 @@
+"""`LogClient`: the same pipeline for those who want no logger of the standard library.
+
+    with LogClient(service="payment-api") as client:
+        client.info("payment accepted", user_id=12345, amount=99.5)
+
+A thin face: it makes records and gives them to a `LogCollectorHandler`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from . import timing
+from .calls import calling_frame, calling_site, log
+from .handler import LogCollectorHandler
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from .settings import Arguments
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Of the server's levels, the one that the standard library has no number for.
+TRACE: Final = 5
+_LEVELS: Final = {
+    "TRACE": TRACE,
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "FATAL": logging.CRITICAL,
+}
+#: Other names by which people call them.
+_ALIASES: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+
+
+class _Logger(logging.Logger):
+    """In no tree of loggers: nobody else has it, it has no parents, and `logging.disable` is not meant for it."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the stdlib's name
+        return level >= self.level
+
+
+class LogClient:
+    """Logs to a log collection server, with keywords as fields.
+
+    Every method returns at once, as logging calls do, and none raises for what is logged. What was logged is sent
+    before the process ends, also without `close()`. What is bound with `bind_context` is on these records too.
+
+    Args:
+        level: what is below it is not logged: a name or a number. Default `TRACE`, that is, everything.
+        settings: those of LogCollectorHandler.
+
+    Raises:
+        SettingError: (a ValueError) a setting has a value that it cannot have.
+        ValueError: there is no such level.
+    """
+
+    def __init__(self, level: int | str = TRACE, **settings: Unpack[Arguments]) -> None:
+        #: For its `stats()`, and for filters.
+        self.handler = LogCollectorHandler(**settings)
+        self._logger = _Logger("LogClient", _number(level))
+        self._logger.addHandler(self.handler)
+
+    def log(self, level: int | str, message: str, **fields: Any) -> None:
+        """Log a message.
+
+        Args:
+            level: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `FATAL`, in any case, or a number of the logging module.
+            message: taken as it is, without %-formatting.
+            fields: a name of a column fills it, others go into `metadata`.
+
+        Raises:
+            ValueError: there is no such level.
+        """
+        self._log(_number(level), message, fields)
+
+    def trace(self, message: str, **fields: Any) -> None:
+        """Log below DEBUG."""
+        self._log(TRACE, message, fields)
+
+    def debug(self, message: str, **fields: Any) -> None:
+        """Log at DEBUG."""
+        self._log(logging.DEBUG, message, fields)
+
+    def info(self, message: str, **fields: Any) -> None:
+        """Log at INFO."""
+        self._log(logging.INFO, message, fields)
+
+    def warn(self, message: str, **fields: Any) -> None:
+        """Log at WARN."""
+        self._log(logging.WARNING, message, fields)
+
+    def error(self, message: str, **fields: Any) -> None:
+        """Log at ERROR. With a stack trace it is `error_with_trace`."""
+        self._log(logging.ERROR, message, fields)
+
+    def fatal(self, message: str, **fields: Any) -> None:
+        """Log at FATAL."""
+        self._log(logging.CRITICAL, message, fields)
+
+    def error_with_trace(self, message: str, exception: BaseException | None = None, **fields: Any) -> None:
+        """Log at ERROR with the stack trace of an exception.
+
+        Args:
+            message: taken as it is.
+            exception: default the one that is being handled; when there is none, the stack of the call is logged.
+            fields: as in `log`.
+        """
+        exception = exception or sys.exc_info()[1]
+        stack = None
+        if exception is None:
+            lines = traceback.format_stack(calling_frame())
+            stack = "Stack (most recent call last):\n" + "".join(lines).rstrip("\n")
+        self._log(logging.ERROR, message, fields, exception, stack)
+
+    def timer(self, name: str, /, **fields: Any) -> timing.Timer:
+        """Log how long a `with` block takes, as `logcollector_handler.timer` does."""
+        return timing.Timer(name, fields, self._logger, logging.INFO)
+
+    def start_timer(self, name: str, /, **fields: Any) -> timing.Timer:
+        """Start to take the time of what ends with `end_timer`."""
+        return timing.Timer(name, fields, self._logger, logging.INFO)
+
+    def end_timer(self, started: timing.Timer, /, **fields: Any) -> float:
+        """Log the time since `start_timer`, with these fields as well; the milliseconds."""
+        return timing.end_timer(started, **fields)
+
+    def measure(self, name: str, /, **fields: Any) -> Callable[[F], F]:
+        """Log how long each call of a function takes, as `logcollector_handler.measure` does."""
+        return timing.measuring(name, fields, self._logger, logging.INFO)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Send what was logged so far and wait for it; see LogCollectorHandler.flush."""
+        return self.handler.flush(timeout)
+
+    def close(self) -> None:
+        """Send everything and end the threads; see LogCollectorHandler.close."""
+        self.handler.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.handler!r}>"
+
+    def _log(
+        self,
+        level: int,
+        message: str,
+        fields: dict[str, Any],
+        exception: BaseException | None = None,
+        stack: str | None = None,
+    ) -> None:
+        if level >= self._logger.level:
+            log(self._logger, calling_site(), level, message, fields, exception, stack)
+
+
+def _number(level: int | str) -> int:
+    if isinstance(level, str):
+        name = level.strip().upper()
+        number = _LEVELS.get(_ALIASES.get(name, name))
+        if number is not None:
+            return number
+    elif isinstance(level, int) and not isinstance(level, bool):
+        return level
+    raise ValueError(f"level is {level!r}; allowed: {', '.join(_LEVELS)}, or a number")

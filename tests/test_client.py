@@ -1,0 +1,165 @@
+"""LogClient: each method is a record of the handler, from where the application called."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+import pytest
+
+from logcollector_handler import LogClient, LogCollectorHandler, SettingError, client, log_context, timing
+from logcollector_handler.settings import NAMES, Arguments
+from logcollector_handler.testing import CapturingHandler
+from tests.capturing import fields
+from tests.delivery.fakes import FakeClock
+from tests.wire.making import accepted
+
+
+class Captured(LogClient):
+    """One whose handler keeps what it would send."""
+
+    handler: CapturingHandler
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Captured]:
+    monkeypatch.setattr(client, "LogCollectorHandler", CapturingHandler)
+    with Captured(service="shop") as one:
+        yield one
+        accepted(one.handler._lines)
+
+
+def only(made: Captured) -> dict[str, Any]:
+    (entry,) = made.handler.entries
+    return entry
+
+
+@pytest.mark.parametrize("level", ["trace", "debug", "info", "warn", "error", "fatal"])
+def test_each_method_logs_at_its_level_with_keywords_as_fields_from_where_it_was_called(
+    level: str, made: Captured
+) -> None:
+    getattr(made, level)("100 %d", user_id=7, amount=99.5, password="p", name="n", args=(1,))
+    entry = only(made)
+    assert (entry["level"], entry["message"]) == (level.upper(), "100 %d")
+    assert (entry["service"], entry["user_id"]) == ("shop", "7")
+    assert fields(entry) == {"amount": 99.5, "password": "***", "name": "n", "args": [1]}
+    assert entry["file_path"] == __file__
+    assert entry["function_name"].startswith("test_each_method_logs")
+    assert entry["metadata"]["logger"] == "LogClient"
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [
+        *[("TRACE", "TRACE"), ("debug", "DEBUG"), (" Info ", "INFO"), ("WARN", "WARN"), ("warning", "WARN")],
+        *[("error", "ERROR"), ("FATAL", "FATAL"), ("CRITICAL", "FATAL"), (5, "TRACE"), (logging.ERROR, "ERROR")],
+    ],
+)
+def test_log_takes_a_level_as_name_or_number(level: int | str, name: str, made: Captured) -> None:
+    made.log(level, "hello", a=1)
+    assert (only(made)["level"], fields(only(made))) == (name, {"a": 1})
+    assert only(made)["function_name"] == "test_log_takes_a_level_as_name_or_number"
+
+
+@pytest.mark.parametrize("level", ["LOUD", "", True, None])
+def test_a_level_that_there_is_not_is_said_plainly(level: Any, made: Captured) -> None:
+    with pytest.raises(ValueError, match="allowed: TRACE, DEBUG, INFO, WARN, ERROR, FATAL, or a number"):
+        made.log(level, "hello")
+
+
+def test_what_is_below_the_level_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "LogCollectorHandler", CapturingHandler)
+    with Captured(level="WARN") as made:
+        made.info("no")
+        with made.timer("no"):
+            pass
+        made.warn("yes")
+        assert only(made)["message"] == "yes"
+
+
+def test_it_is_apart_from_the_loggers_of_the_standard_library(made: Captured) -> None:
+    records: list[logging.LogRecord] = []
+    other = logging.Handler()
+    other.emit = records.append  # type: ignore[assignment]  # a list is handler enough
+    logging.getLogger().addHandler(other)
+    logging.disable(logging.CRITICAL)
+    made.error("hello")
+    assert only(made)["message"] == "hello"
+    assert records == []
+    assert "LogClient" not in logging.root.manager.loggerDict
+
+
+def test_bound_fields_are_on_its_records(made: Captured) -> None:
+    with log_context(trace_id="t-1"):
+        made.info("hello")
+    assert only(made)["trace_id"] == "t-1"
+
+
+def fail() -> None:
+    raise ValueError("why")
+
+
+def test_error_with_trace_takes_the_exception_that_is_handled_or_another(made: Captured) -> None:
+    try:
+        fail()
+    except ValueError as error:
+        made.error_with_trace("handled", order=3)
+        kept = error
+    made.error_with_trace("given", kept)
+    for entry in made.handler.entries:
+        assert (entry["level"], entry["error_type"], entry["function_name"]) == ("ERROR", "ValueError", "fail")
+        assert entry["stack_trace"].endswith("ValueError: why")
+    assert [fields(entry) for entry in made.handler.entries] == [{"order": 3}, {}]
+
+
+def test_error_with_trace_without_an_exception_has_the_stack_of_the_call(made: Captured) -> None:
+    made.error_with_trace("here")
+    entry = only(made)
+    assert entry["stack_trace"].startswith("Stack (most recent call last):\n")
+    last = entry["stack_trace"].splitlines()[-2:]
+    assert last[0].endswith("in test_error_with_trace_without_an_exception_has_the_stack_of_the_call")
+    assert last[1].strip() == 'made.error_with_trace("here")'
+    assert "error_type" not in entry
+
+
+def test_its_timers_log_to_it(made: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(timing, "clock", clock)
+
+    @made.measure("measured", a=1)
+    def work() -> None:
+        clock.advance(1)
+
+    work()
+    with made.timer("block", b=2):
+        clock.advance(2)
+    started = made.start_timer("begun", c=3, logger="mine")
+    clock.advance(3)
+    assert made.end_timer(started, d=4) == 3000
+    assert [
+        (entry["message"], entry["duration_ms"], entry["function_name"], fields(entry))
+        for entry in made.handler.entries
+    ] == [
+        ("measured", 1000, "work", {"a": 1}),
+        ("block", 2000, "test_its_timers_log_to_it", {"b": 2}),
+        ("begun", 3000, "test_its_timers_log_to_it", {"c": 3, "d": 4}),
+    ]
+    assert made.handler.entries[2]["metadata"]["logger"] == "mine"
+
+
+def test_a_wrong_setting_fails_as_that_of_the_handler_and_a_secret_never_shows() -> None:
+    with pytest.raises(SettingError, match="batch_size is 0"):
+        LogClient(batch_size=0)
+    with LogClient(api_key="s3cret") as made:
+        assert "s3cret" not in repr(made)
+
+
+def test_its_settings_are_typed_as_those_of_the_handler() -> None:
+    arguments = inspect.signature(LogCollectorHandler.__init__).parameters
+    names = vars(sys.modules[LogCollectorHandler.__module__])
+    hints = get_type_hints(LogCollectorHandler.__init__, names)
+    assert tuple(Arguments.__annotations__) == NAMES == tuple(arguments)[2:]
+    assert get_type_hints(Arguments) == {name: hints[name] for name in NAMES}
