@@ -24,8 +24,13 @@ def collector() -> Iterator[CollectorServer]:
         yield collector
 
 
-def run(name: str, collector: CollectorServer, directory: Path, dies_of: str = "") -> list[dict[str, Any]]:
-    """Run an example from an empty directory; what arrived. `dies_of` is the last line of a trace."""
+def run(
+    name: str, collector: CollectorServer, directory: Path, dies_of: str = "", prints: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """Run an example from an empty directory; what arrived. `dies_of` is the last line of a trace.
+
+    `prints` is found on stdout, in that order; without it nothing is printed.
+    """
     ended = subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLES / name)],
         cwd=directory,
@@ -37,6 +42,11 @@ def run(name: str, collector: CollectorServer, directory: Path, dies_of: str = "
     )
     if dies_of:
         assert (ended.returncode, ended.stdout, ended.stderr.splitlines()[-1]) == (1, "", dies_of)
+    elif prints:
+        assert (ended.returncode, ended.stderr) == (0, "")
+        places = [ended.stdout.find(each) for each in prints]
+        assert min(places) >= 0, ended.stdout
+        assert places == sorted(places)
     else:
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert list(directory.iterdir()) == []
@@ -47,12 +57,17 @@ def run(name: str, collector: CollectorServer, directory: Path, dies_of: str = "
 def test_each_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "celery_app.py",
+        "client.py",
+        "context.py",
         "dictconfig.py",
         "django_app.py",
         "exceptions.py",
         "fastapi_app.py",
         "flask_app.py",
         "rate_limit.py",
+        "structlog_processor.py",
+        "structlog_stdlib.py",
+        "timers.py",
         "uncaught.py",
     }
 
@@ -156,3 +171,71 @@ def test_celery_app(collector: CollectorServer, tmp_path: Path) -> None:
     assert {entry["log_type"] for entry in collector.entries} == {"WORKER"}
     inside = next(entry for entry in collector.entries if entry["message"] == "invoice 1 goes out")
     assert (inside["trace_id"], inside["metadata"]["task_name"]) == (TRACE, "invoices.send")
+
+
+def test_context(collector: CollectorServer, tmp_path: Path) -> None:
+    *entries, last = run("context.py", collector, tmp_path)
+    assert len(entries) == 6
+    for user, trace in (("1", "4bf92f3577b34da6a3ce929d0e0e4736"), ("2", "00f067aa0ba902b7a3ce929d0e0e4736")):
+        found = [entry for entry in entries if entry["user_id"] == user]
+        assert [entry["message"] for entry in found] == ["checkout", "paid", "done"]
+        assert {entry["trace_id"] for entry in found} == {trace}
+        assert [entry.get("action_type") for entry in found] == [None, "payment", None]
+    assert last["message"] == "all done"
+    assert not {"user_id", "trace_id"} & last.keys()
+
+
+def test_timers(collector: CollectorServer, tmp_path: Path) -> None:
+    entries = run("timers.py", collector, tmp_path)
+    assert [(entry["level"], entry["message"], entry["function_name"]) for entry in entries] == [
+        ("INFO", "Database query", "main"),
+        ("INFO", "Fetch rates", "fetch"),
+        ("INFO", "Import", "main"),
+        ("INFO", "Process payment", "pay"),
+        ("ERROR", "Process payment", "pay"),
+    ]
+    query, fetch, importing, paid, failed = entries
+    assert min(entry["duration_ms"] for entry in (query, fetch, importing, paid)) >= 10
+    assert (query["metadata"]["rows"], importing["metadata"]["rows"]) == (3, 7)
+    assert failed["error_type"] == "ValueError"
+    assert failed["stack_trace"].endswith("ValueError: cannot pay -1.0")
+
+
+def test_client(collector: CollectorServer, tmp_path: Path) -> None:
+    entries = run("client.py", collector, tmp_path)
+    assert [(entry["level"], entry["message"], entry.get("user_id")) for entry in entries] == [
+        ("INFO", "service started", None),
+        ("WARN", "card expires soon", "12345"),
+        ("ERROR", "payment failed", "12345"),
+        ("INFO", "Charge", "12345"),
+        ("TRACE", "done", None),
+    ]
+    failed = entries[2]
+    assert (failed["error_type"], failed["function_name"]) == ("ConnectionError", "charge")
+    assert "duration_ms" in entries[3]
+    assert {entry["service"] for entry in entries} == {"payment-api"}
+
+
+def test_structlog_processor(collector: CollectorServer, tmp_path: Path) -> None:
+    placed, failed = run(
+        "structlog_processor.py", collector, tmp_path, prints=("order placed", "out of stock", "KeyError: 'globe'")
+    )
+    assert (placed["level"], placed["message"], placed["user_id"]) == ("INFO", "order placed", "12345")
+    assert placed["trace_id"] == failed["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert (placed["metadata"]["amount"], placed["metadata"]["items"]) == (99.5, ["book", "globe"])
+    assert not {"level", "timestamp", "event"} & placed["metadata"].keys()
+    assert (failed["level"], failed["error_type"], failed["function_name"]) == ("ERROR", "KeyError", "main")
+
+
+def test_structlog_stdlib(collector: CollectorServer, tmp_path: Path) -> None:
+    placed, failed, rows = run("structlog_stdlib.py", collector, tmp_path)
+    assert (placed["level"], placed["message"], placed["user_id"]) == ("INFO", "order 7 placed", "12345")
+    assert placed["trace_id"] == failed["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert placed["metadata"]["amount"] == 99.5
+    assert (failed["level"], failed["error_type"], failed["metadata"]["item"]) == ("ERROR", "KeyError", "globe")
+    assert (rows["message"], rows["metadata"]["table"], rows["metadata"]["logger"]) == (
+        "took 3 rows",
+        "orders",
+        "shop.db",
+    )
+    assert "trace_id" not in rows
