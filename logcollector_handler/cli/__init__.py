@@ -97,6 +97,20 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=_positive, default=300.0, help="give up after so long without a delivery (default: 300)"
     )
     replay.set_defaults(load=_load_spool_replay)
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="check whether a handler with these settings can do its work",
+        description="Check the way to the server, with one test record, and the spool. Settings come from the "
+        "arguments, then from the file, then from LOGCOLLECTOR_… variables, as for the handler.",
+        epilog="Exit status: 0 all is well; 1 a check failed; 2 the settings are wrong.",
+    )
+    doctor.add_argument("--config", type=Path, metavar="FILE", help="dictConfig as JSON, TOML or YAML")
+    doctor.add_argument("--server-url", help="default: http://localhost:8000")
+    doctor.add_argument("--verify", metavar="FILE", help="certificates of the CA, or a directory of them")
+    doctor.add_argument("--proxy", help="URL of a proxy")
+    doctor.add_argument("--spool-dir", metavar="DIR", help="the spool_dir of the handlers")
+    doctor.set_defaults(load=_load_doctor)
     return parser
 
 
@@ -125,6 +139,12 @@ def _load_spool_replay() -> Run:
     from .spool import replay
 
     return replay
+
+
+def _load_doctor() -> Run:
+    from .doctor import run
+
+    return run
 
 
 def _positive(text: str) -> float:

@@ -17,6 +17,7 @@ class Answer:
         detail: what happened, in words for people, without secrets.
         count: the number of entries that the server says it took, if it says so.
         retry_after: the header of that name.
+        date: the header of that name.
         foreign: a 2xx that no log collection server gives: an HTML page.
         unusable: no request could be made at all, because a setting is wrong.
     """
@@ -26,6 +27,7 @@ class Answer:
     detail: str = ""
     count: int | None = None
     retry_after: str | None = None
+    date: str | None = None
     foreign: bool = False
     unusable: bool = False
 

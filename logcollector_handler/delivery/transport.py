@@ -106,11 +106,11 @@ class HttpTransport:
         # Made only where it is used: to read all the certificates takes longer than a batch.
         tls = self._url.startswith("https:")
         with lifecycle.setting_up:
-            context = _ssl_context(settings.verify) if tls else None
+            context = ssl_context(settings.verify) if tls else None
         transport = _PooledTransport(
             httpcore.ConnectionPool(
                 ssl_context=context,
-                proxy=_proxy(settings),
+                proxy=proxy_of(settings),
                 max_connections=1,
                 keepalive_expiry=_KEEPALIVE,
                 network_backend=self._network,
@@ -144,6 +144,7 @@ class HttpTransport:
             detail=self._plain(f"HTTP {response.status_code}: {text}" if text else f"HTTP {response.status_code}"),
             count=count,
             retry_after=response.headers.get("retry-after"),
+            date=response.headers.get("date"),
             foreign=html and response.is_success,
         )
 
@@ -312,14 +313,14 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _ssl_context(verify: bool | str) -> ssl.SSLContext:
+def ssl_context(verify: bool | str) -> ssl.SSLContext:
     if isinstance(verify, bool):
         return httpx.create_ssl_context(verify=verify)
     directory = os.path.isdir(verify)
     return ssl.create_default_context(cafile=None if directory else verify, capath=verify if directory else None)
 
 
-def _proxy(settings: Settings) -> httpcore.Proxy | None:
+def proxy_of(settings: Settings) -> httpcore.Proxy | None:
     """The proxy of the settings, else that of the environment (which `no_proxy` may exempt)."""
     url = httpx.URL(settings.server_url)
     found = settings.proxy

@@ -15,7 +15,7 @@ import respx
 from logcollector_handler import __version__
 from logcollector_handler.delivery.answer import Answer
 from logcollector_handler.delivery.guards import own_work
-from logcollector_handler.delivery.transport import HttpTransport, _proxy, _ssl_context
+from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
 from logcollector_handler.settings import Settings
 from tests.delivery.fakes import FakeClock
 
@@ -147,9 +147,9 @@ def test_request_lines_of_the_sender_reach_nobody_and_those_of_the_application_d
 
 
 def test_tls_is_verified_by_default_and_only_by_word_not() -> None:
-    assert _ssl_context(True).verify_mode is ssl.CERT_REQUIRED
-    assert _ssl_context(True).check_hostname
-    assert _ssl_context(False).verify_mode is ssl.CERT_NONE
+    assert ssl_context(True).verify_mode is ssl.CERT_REQUIRED
+    assert ssl_context(True).check_hostname
+    assert ssl_context(False).verify_mode is ssl.CERT_NONE
 
 
 @pytest.fixture
@@ -161,23 +161,23 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_without_a_proxy_there_is_none(no_proxies: pytest.MonkeyPatch) -> None:
-    assert _proxy(SETTINGS) is None
+    assert proxy_of(SETTINGS) is None
 
 
 def test_the_proxy_of_the_environment_is_honoured_and_no_proxy_too(no_proxies: pytest.MonkeyPatch) -> None:
     no_proxies.setenv("http_proxy", "http://proxy.test:3128")
-    found = _proxy(SETTINGS)
+    found = proxy_of(SETTINGS)
     assert found is not None
     assert found.url.host == b"proxy.test"
     no_proxies.setenv("no_proxy", "logs.test")
-    assert _proxy(SETTINGS) is None
+    assert proxy_of(SETTINGS) is None
 
 
 def test_the_proxy_of_the_settings_wins_and_its_password_is_sent_as_a_header(
     no_proxies: pytest.MonkeyPatch,
 ) -> None:
     no_proxies.setenv("http_proxy", "http://other.test")
-    found = _proxy(replace(SETTINGS, proxy="http://me:pass@proxy.test:3128"))
+    found = proxy_of(replace(SETTINGS, proxy="http://me:pass@proxy.test:3128"))
     assert found is not None
     assert found.url.host == b"proxy.test"
     assert found.auth == (b"me", b"pass")

@@ -1,0 +1,305 @@
+"""`logcollector doctor`: whether a handler with these settings can do its work; if not, what to do."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import socket
+import ssl
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from logcollector_handler.delivery.answer import Answer
+from logcollector_handler.delivery.batch import BatchIds
+from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
+from logcollector_handler.settings import SettingError, Settings, load
+from logcollector_handler.wire.codec import encode_lines, join_lines
+from logcollector_handler.wire.record import EntryBuilder
+
+from .configured import ConfigurationError, handlers_in
+
+OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
+#: The checks, in their order.
+CHECKS = ("settings", "proxy", "name", "connection", "TLS", "authorization", "round trip", "clock", "spool")
+#: Seconds by which the clocks may differ.
+CLOCK_LIMIT = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found; of a failure also what to do."""
+
+    check: str
+    status: str
+    text: str
+
+
+def run(options: argparse.Namespace) -> int:
+    """Examine each handler; 0 all is well, 1 something failed, 2 the settings are wrong."""
+    given = {name: getattr(options, name) for name in ("server_url", "verify", "proxy", "spool_dir")}
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        handlers = {"": given} if options.config is None else handlers_in(options.config)
+        loaded = {name: load({**arguments, **given}) for name, arguments in handlers.items()}
+    except (ConfigurationError, SettingError) as error:
+        print(f"logcollector doctor: {error}", file=sys.stderr)
+        return 2
+    well = True
+    for name, settings in loaded.items():
+        if name:
+            print(f"Handler {name}:")
+        well &= _report(settings)
+    return 0 if well else 1
+
+
+def _report(settings: Settings) -> bool:
+    """Print a line for each check; True if none failed."""
+    seen: dict[str, str] = {}
+    for finding in examine(settings):
+        seen[finding.check] = finding.status
+        print(f"  {finding.check:<14} {finding.status:<8} {settings.mask(finding.text)}")
+    return FAILED not in seen.values()
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """All checks. What cannot be tried after a failure is skipped."""
+    service = "no service" if settings.service is None else f"service {settings.service}"
+    yield Finding("settings", OK, f"{settings.server_url}, {service}, environment {settings.environment}")
+    seen = []
+    for finding in _reach(settings):
+        seen.append(finding)
+        yield finding
+    for check in CHECKS[1 : CHECKS.index("spool")]:
+        if check not in {finding.check for finding in seen}:
+            yield Finding(check, SKIPPED, f"until {seen[-1].check} is well")
+    yield _spool(settings)
+
+
+# The way to the server
+
+
+def _reach(settings: Settings) -> Iterator[Finding]:
+    """Step by step, up to the first that fails."""
+    url = urlsplit(settings.server_url)
+    host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    try:
+        proxy = proxy_of(settings)
+    except ValueError as error:
+        yield Finding("proxy", FAILED, f"{error}. Correct proxy, or the variables of the environment.")
+        return
+    whence = "the environment" if settings.proxy is None else "the settings"
+    if proxy is None:
+        yield Finding("proxy", OK, "none is used")
+    else:
+        host, port = proxy.url.host.decode(), proxy.url.port or (443 if proxy.url.scheme == b"https" else 80)
+        yield Finding("proxy", OK, f"{host}:{port}, from {whence}; the next two checks are of it")
+
+    change = "server_url" if proxy is None else "the proxy"
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        yield Finding("name", FAILED, f"{host} is not found ({_words(error)}). Correct {change}, or the DNS.")
+        return
+    yield Finding("name", OK, f"{host} is {', '.join(dict.fromkeys(str(each[4][0]) for each in found))}")
+
+    try:
+        connection = socket.create_connection((host, port), settings.timeout)
+    except OSError as error:
+        yield Finding("connection", FAILED, f"{host}:{port} cannot be reached ({_words(error)}). {_why(error, change)}")
+        return
+    with connection:
+        yield Finding("connection", OK, f"{host}:{port} takes connections")
+        tls = _tls(settings, connection, host, port, direct=proxy is None)
+    yield tls
+    if tls.status != FAILED:
+        yield from _round_trip(settings)
+
+
+def _why(error: OSError, change: str) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return f"Nobody listens there: start the server, or correct the port in {change}."
+    if isinstance(error, TimeoutError):
+        return "A firewall may drop it, or the machine is off."
+    return f"Look at the network between, or correct {change}."
+
+
+def _tls(settings: Settings, connection: socket.socket, host: str, port: int, *, direct: bool) -> Finding:
+    if not settings.server_url.startswith("https:"):
+        return Finding("TLS", SKIPPED, "server_url is one of http")
+    try:
+        context = ssl_context(settings.verify)
+    except (OSError, ssl.SSLError) as error:
+        return Finding("TLS", FAILED, f"{settings.verify} holds no certificates ({_words(error)}). Correct verify.")
+    if not direct:
+        return Finding("TLS", SKIPPED, "it goes through the proxy; the round trip shows it")
+    try:
+        with context.wrap_socket(connection, server_hostname=host) as secured:
+            until = (secured.getpeercert() or {}).get("notAfter")
+            checked = f"certificate valid until {until}" if until else "not verified, because verify is false"
+            return Finding("TLS", OK, f"{secured.version()}, {checked}")
+    except ssl.SSLCertVerificationError as error:
+        return Finding("TLS", FAILED, f"the certificate is refused: {error.verify_message}. {_remedy(error)}")
+    except OSError as error:
+        reason = error.reason if isinstance(error, ssl.SSLError) else _words(error)
+        advice = f"If {host}:{port} has no TLS, server_url is one of http."
+        return Finding("TLS", FAILED, f"no TLS could be agreed on ({reason}). {advice}")
+
+
+def _remedy(error: ssl.SSLCertVerificationError) -> str:
+    # Numbers of OpenSSL's x509_vfy.h.
+    if error.verify_code in (2, 18, 19, 20, 21):
+        return "Set verify to the file with the certificate of its CA."
+    if error.verify_code in (9, 10):
+        return "Renew it, unless the clock of this machine is wrong."
+    return "Call the server in server_url by a name that is in the certificate."
+
+
+# One record
+
+
+def _round_trip(settings: Settings) -> Iterator[Finding]:
+    clock = SystemClock()
+    transport = HttpTransport(settings, clock)
+    start = clock.monotonic()
+    try:
+        answer = transport.post(BatchIds(clock.time()).draw(), probe_body(settings), False, settings.timeout)
+    finally:
+        transport.close()
+    took = clock.monotonic() - start
+    yield from judge(answer, settings, took)
+    if answer.status is not None:
+        yield clock_finding(answer.date, clock.time() - took / 2, took)
+
+
+def probe_body(settings: Settings) -> bytes:
+    """A batch of one record that fills every column."""
+    builder = EntryBuilder(
+        service=settings.service,
+        environment=settings.environment,
+        service_version=settings.service_version,
+        log_type=settings.log_type,
+        redact=settings.redact,
+        max_record_bytes=settings.max_record_bytes,
+    )
+    message = "a test record of logcollector doctor"
+    record = logging.LogRecord("logcollector.doctor", logging.DEBUG, __file__, 1, message, None, None, "doctor")
+    record.__dict__.update(
+        trace_id="0" * 32,
+        user_id="doctor",
+        session_id="doctor",
+        error_type="None",
+        stack_trace="none",
+        path="/",
+        method="GET",
+        action_type="doctor",
+        duration_ms=1.5,
+        doctor=True,
+    )
+    return join_lines(encode_lines([builder.build(record)], settings.max_record_bytes))
+
+
+def judge(answer: Answer, settings: Settings, took: float) -> Iterator[Finding]:
+    """What the answer to the test record says of authorization and the round trip."""
+    status = answer.status
+    key = "the key is accepted" if settings.api_key else "no key is set or asked for"
+    denied = ""
+    if status in (401, 403):
+        denied = "the key is not accepted" if settings.api_key else "the key is missing"
+        denied += f" ({answer.detail}). Set api_key, or LOGCOLLECTOR_API_KEY."
+    elif status == 407:
+        denied = f"the proxy wants a password ({answer.detail}). Put it into proxy, as in http://name:password@host."
+    if denied:
+        yield Finding("authorization", FAILED, denied)
+        yield Finding("round trip", SKIPPED, "until authorization is well")
+        return
+    yield Finding("authorization", *((SKIPPED, "no answer came") if status is None else (OK, key)))
+    advice = _advice(answer)
+    if advice is not None:
+        yield Finding("round trip", FAILED, f"{answer.detail}. {advice}")
+    else:
+        yield Finding("round trip", OK, f"a test record with every column was taken, in {took * 1000:.0f} ms")
+
+
+def _advice(answer: Answer) -> str | None:
+    """What to do about an answer; None for the right one."""
+    status = answer.status
+    if answer.unusable:
+        return "No request can be made with these settings; correct the one that is named."
+    if status is None:
+        return "The server takes connections but did not answer: look at its log, or raise timeout."
+    if answer.foreign or status in (404, 405):
+        return "This is some other server, or another path of it: correct host, port and path of server_url."
+    if 300 <= status < 400:
+        return "Redirects are not followed: set server_url to where it points, without /logs."
+    if status in (400, 413, 415, 422):
+        return "The server refuses what this version sends: its schema is another one, or it is some other server."
+    if status in (408, 425, 429, 502, 503, 504):
+        return "The server is busy or away; the handler would keep its logs and try again. Try this again too."
+    if status >= 300:
+        return "The server failed on it: look at its log. A database without one of the columns does that."
+    if answer.count is None:
+        return "It took the record but did not say how many: this may be some other server."
+    return None if answer.count == 1 else "It took another number than the one that was sent: look at its log."
+
+
+def clock_finding(date: str | None, now: float, took: float) -> Finding:
+    """How far the clock of this machine, in the middle of the request, is from that of the server."""
+    try:
+        there = parsedate_to_datetime(date or "").timestamp()
+    except (TypeError, ValueError):
+        return Finding("clock", SKIPPED, "the server does not tell its time")
+    # The header has whole seconds, and was written at some time of the request.
+    apart = now - (there + 0.5)
+    if abs(apart) <= CLOCK_LIMIT + took / 2 + 0.5:
+        return Finding("clock", OK, f"{max(0.0, abs(apart) - 0.5):.0f} s from the server's")
+    way = "ahead of" if apart > 0 else "behind"
+    advice = "Records bear the time of this machine: set its clock, by NTP say, or that of the server."
+    return Finding("clock", FAILED, f"{abs(apart):.0f} s {way} the server's. {advice}")
+
+
+# The spool
+
+
+def _spool(settings: Settings) -> Finding:
+    if settings.spool_dir is None:
+        return Finding("spool", SKIPPED, "no spool_dir: batches wait in memory, and do not survive the process")
+    # Here, because Windows has no fcntl.
+    from logcollector_handler.delivery.spool import destination, survey
+
+    root = Path(settings.spool_dir)
+    place = destination(settings.server_url)
+    directory = next(each for each in (root / place, root, *root.parents) if os.path.lexists(each))
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+        held = [each for each in survey(root) if each.destination == place] if root.exists() else []
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        advice = "Give it to the user of this process, or set another spool_dir."
+        return Finding("spool", FAILED, f"{directory} cannot be written ({_words(error)}). {advice}")
+    if directory == root / place and stat.S_IMODE(directory.stat().st_mode) & 0o077:
+        return Finding("spool", FAILED, f"others can get into {directory}, where logs lie. Do: chmod 700 {directory}")
+    waiting = sum(each.files for each in held if each.kind != "refused")
+    refused = sum(each.files for each in held if each.kind == "refused")
+    oldest = min((each.oldest for each in held if each.kind == "dead"), default=None)
+    text = f"{root}: {waiting} batches wait, {free / 1e9:.1f} GB free"
+    if refused:
+        text += f", {refused} refused records in {root / place / 'dead'}"
+    if oldest is not None:
+        left = f"dead processes left some {max(0.0, time.time() - oldest):.0f} s ago"
+        text += f"; {left}: the next process sends them, or logcollector spool replay {root}"
+    return Finding("spool", OK, text)
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

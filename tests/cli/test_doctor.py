@@ -1,0 +1,363 @@
+"""`logcollector doctor`: each check finds its trouble, and says what to do; nothing that is well is blamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logcollector_handler.cli import main
+from logcollector_handler.cli.configured import ConfigurationError, handlers_in
+from logcollector_handler.cli.doctor import CHECKS, _remedy, clock_finding
+from logcollector_handler.testing import CollectorServer
+from logcollector_handler.wire.schema import COLUMNS
+from tests.cli.conftest import Run
+from tests.delivery.test_spool import Process
+from tests.integration.behaviours import answer, hang, html_page, redirect, wrong_count
+from tests.integration.faulty import FaultyServer
+
+real = pytest.mark.integration
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("LOGCOLLECTOR_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+class Examined:
+    """What a run of the doctor said."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+        self.code = main(["doctor", *arguments])
+        self.out = capsys.readouterr().out
+        self.lines = {line[2:16].strip(): line[17:].split(maxsplit=1) for line in self.out.splitlines()}
+
+    def __getitem__(self, check: str) -> str:
+        return self.lines[check][0]
+
+    def text(self, check: str) -> str:
+        return self.lines[check][1]
+
+    def only(self, check: str, *words: str) -> None:
+        """That check failed, and no other, and says these words; what was not tried is skipped."""
+        assert self.code == 1
+        assert tuple(self.lines) == CHECKS, "one line a check, in their order"
+        assert [name for name in CHECKS if self[name] == "FAILED"] == [check]
+        assert [word for word in words if word not in self.text(check)] == []
+
+
+@real
+def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with CollectorServer(strict=True) as collector:
+        examined = Examined(capsys, "--server-url", collector.url, "--spool-dir", str(tmp_path / "a" / "spool"))
+        (entry,) = collector.entries
+    assert examined.code == 0
+    assert tuple(examined.lines) == CHECKS
+    assert {examined[check] for check in CHECKS} == {"ok", "skipped"}
+    assert examined["TLS"] == "skipped"
+    assert "in memory" not in examined.out
+    assert list(tmp_path.iterdir()) == [], "it looks, and makes nothing"
+    # The record shows that each column is taken.
+    assert set(entry) == set(COLUMNS) - {"service"}
+    assert (entry["level"], entry["message"]) == ("DEBUG", "a test record of logcollector doctor")
+
+
+@real
+def test_a_port_on_which_nobody_listens(server: FaultyServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.refuse()
+    examined = Examined(capsys, "--server-url", server.url)
+    examined.only("connection", f"127.0.0.1:{server.port}", "Connection refused", "start the server")
+    assert examined["round trip"] == "skipped"
+
+
+@real
+@pytest.mark.parametrize("name", ["no-such-host.invalid", f"{'x' * 64}.test"])
+def test_a_name_that_is_not_found(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    examined = Examined(capsys, "--server-url", f"http://{name}")
+    examined.only("name", f"{name} is not found", "Correct server_url")
+    assert examined.text("connection") == "until name is well"
+
+
+@real
+def test_a_certificate_of_an_unknown_ca(certificate: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer(tls=certificate) as server:
+        Examined(capsys, "--server-url", server.url).only("TLS", "self-signed certificate", "Set verify to the file")
+        assert server.stored == []
+        examined = Examined(capsys, "--server-url", server.url, "--verify", certificate[0])
+        assert (examined.code, examined["TLS"], len(server.stored)) == (0, "ok", 1)
+        assert examined.text("TLS").startswith("TLSv1.3, certificate valid until ")
+
+
+@real
+def test_a_certificate_for_another_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("the openssl command is not installed")
+    made, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=other.test"
+    subprocess.run([openssl, *command.split(), "-out", made, "-keyout", key], check=True, capture_output=True)
+    with FaultyServer(tls=(made, key)) as server:
+        Examined(capsys, "--server-url", server.url, "--verify", made).only(
+            "TLS", "by a name that is in the certificate"
+        )
+
+
+@real
+def test_a_server_without_tls(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGCOLLECTOR_TIMEOUT", "0.5")
+    with CollectorServer() as collector:
+        for url in (server.url, collector.url):
+            examined = Examined(capsys, "--server-url", url.replace("http:", "https:"))
+            examined.only("TLS", "no TLS could be agreed on", "server_url is one of http")
+
+
+@real
+@pytest.mark.parametrize(
+    ("behaviour", "check", "words"),
+    [
+        (answer(401), "authorization", ["the key is missing", "Set api_key"]),
+        (answer(403), "authorization", ["the key is missing"]),
+        (html_page(), "round trip", ["an HTML page", "correct host, port and path"]),
+        (answer(404), "round trip", ["HTTP 404", "correct host, port and path"]),
+        (redirect("https://logs.test/logs"), "round trip", ["https://logs.test/logs", "Redirects are not followed"]),
+        (answer(422), "round trip", ["its schema is another one"]),
+        (answer(500), "round trip", ["look at its log"]),
+        (answer(503), "round trip", ["busy or away"]),
+        (answer(200, "{}"), "round trip", ["did not say how many"]),
+        (wrong_count(7), "round trip", ["another number"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_answer_that_is_not_the_right_one(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str], behaviour: Any, check: str, words: list[str]
+) -> None:
+    server.default = behaviour
+    Examined(capsys, "--server-url", server.url).only(check, *words)
+
+
+@real
+def test_a_server_that_does_not_answer(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGCOLLECTOR_TIMEOUT", "0.3")
+    server.default = hang()
+    Examined(capsys, "--server-url", server.url).only("round trip", "no complete answer within 0.3 s", "raise timeout")
+
+
+@real
+def test_a_key_is_sent_and_never_shown(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGCOLLECTOR_API_KEY", "s3cr3t")
+    examined = Examined(capsys, "--server-url", server.url)
+    assert (examined.code, examined.text("authorization")) == (0, "the key is accepted")
+    assert server.requests[0].headers["Authorization"] == "Bearer s3cr3t"
+    server.default = answer(401, '{"error": "s3cr3t is no key"}')
+    examined = Examined(capsys, "--server-url", server.url)
+    examined.only("authorization", "the key is not accepted")
+    assert "s3cr3t" not in examined.out
+    examined = Examined(capsys, "--server-url", server.url.replace("//", "//me:pa55w0rd@"))
+    assert "pa55w0rd" not in examined.out
+
+
+@real
+@pytest.mark.parametrize(("apart", "words"), [(3600, "behind"), (-3600, "ahead of")])
+def test_clocks_that_differ(server: FaultyServer, capsys: pytest.CaptureFixture[str], apart: float, words: str) -> None:
+    server.default = answer(headers={"Date": formatdate(time.time() + apart, usegmt=True)})
+    Examined(capsys, "--server-url", server.url).only("clock", f"s {words} the server's", "set its clock")
+
+
+@pytest.mark.parametrize(
+    ("apart", "took", "status"),
+    [(0.0, 0.0, "ok"), (4.9, 0.0, "ok"), (-4.9, 0.0, "ok"), (7.0, 0.0, "FAILED"), (-7.0, 0.0, "FAILED"), (7, 4, "ok")],
+)
+def test_what_the_header_and_the_request_leave_open_is_no_difference(apart: float, took: float, status: str) -> None:
+    now = 1_700_000_000.5
+    assert clock_finding(formatdate(int(now - apart), usegmt=True), now, took).status == status
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_a_server_without_a_clock_is_not_blamed(date: str | None) -> None:
+    assert clock_finding(date, 0.0, 0.0).status == "skipped"
+
+
+@pytest.mark.parametrize(("code", "words"), [(10, "Renew it"), (20, "Set verify"), (62, "by a name")])
+def test_each_fault_of_a_certificate_has_its_remedy(code: int, words: str) -> None:
+    error = ssl.SSLCertVerificationError("refused")
+    error.verify_code = code
+    assert words in _remedy(error)
+
+
+# The proxy
+
+
+@real
+def test_the_proxy_is_the_one_that_is_checked(server: FaultyServer, capsys: pytest.CaptureFixture[str]) -> None:
+    # A proxy for http gets the request whole; the server takes its part.
+    proxy = f"http://me:s3cr3t@127.0.0.1:{server.port}"
+    examined = Examined(capsys, "--server-url", "http://logs.invalid", "--proxy", proxy)
+    assert examined.code == 0
+    assert examined.text("proxy").startswith(f"127.0.0.1:{server.port}, from the settings")
+    assert "s3cr3t" not in examined.out
+    assert len(server.stored) == 1
+    server.default = answer(407)
+    examined = Examined(capsys, "--server-url", "http://logs.invalid", "--proxy", proxy)
+    examined.only("authorization", "the proxy wants a password")
+    server.refuse()
+    examined = Examined(capsys, "--server-url", "http://logs.invalid", "--proxy", proxy)
+    examined.only("connection", "the port in the proxy")
+
+
+@real
+def test_a_proxy_of_the_environment_is_named(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+    examined = Examined(capsys, "--server-url", "http://logs.invalid")
+    assert (examined.code, "from the environment" in examined.text("proxy")) == (0, True)
+
+
+# The spool
+
+
+@real
+def test_the_spool_and_what_waits_in_it(
+    server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = Process(tmp_path / "spool", url=server.url)
+    left.put("one")
+    left.put("two")
+    left.outbox.bury(left.put("bad"))
+    left.die()
+    other = Process(tmp_path / "spool", url="http://other.test")
+    other.put("not of this server")
+    other.die()
+    examined = Examined(capsys, "--server-url", server.url, "--spool-dir", str(tmp_path / "spool"))
+    assert (examined.code, examined["spool"]) == (0, "ok")
+    text = examined.text("spool")
+    assert [word for word in ("2 batches wait", "1 refused records", "spool replay") if word not in text] == []
+    os.chmod(left.outbox.directory, 0o755)
+    Examined(capsys, "--server-url", server.url, "--spool-dir", str(tmp_path / "spool")).only("spool", "chmod 700")
+
+
+@real
+def test_a_spool_that_cannot_be(server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "spool"):
+        Examined(capsys, "--server-url", server.url, "--spool-dir", str(place)).only("spool", "cannot be written")
+
+
+@real
+@pytest.mark.skipif(sys.platform != "linux", reason="the other user is Linux's")
+def test_a_spool_of_another_user(server: FaultyServer, tmp_path: Path, run: Run) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir(mode=0o555)
+    # Root may write everywhere, so it is another user then.
+    before = """
+import os, logcollector_handler.cli.doctor, logcollector_handler.delivery.spool
+if os.geteuid() == 0:
+    os.seteuid(65534)
+"""
+    for each in (tmp_path, *tmp_path.parents[:2]):
+        os.chmod(each, 0o755)
+    ended = run("doctor", "--server-url", server.url, "--spool-dir", str(spool), before=before)
+    assert ended.returncode == 1
+    assert f"{spool} cannot be written (Permission denied). Give it to the user of this process" in ended.stdout
+
+
+# Where the settings come from
+
+
+@real
+def test_each_handler_of_a_file_is_examined(
+    server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        nobody = f"http://127.0.0.1:{one.getsockname()[1]}"
+    common = {"class": "logcollector_handler.LogCollectorHandler", "level": "INFO", "filters": ["storms"]}
+    config = {
+        "LOGGING": {
+            "version": 1,
+            "handlers": {
+                "console": {"class": "logging.StreamHandler"},
+                "first": {**common, "server_url": server.url, "service": "shop"},
+                "second": {**common, "server_url": nobody},
+            },
+        }
+    }
+    file = tmp_path / "logging.json"
+    file.write_text(json.dumps(config))
+    assert main(["doctor", "--config", str(file)]) == 1
+    first, _, second = capsys.readouterr().out.partition("Handler second:\n")
+    assert first.startswith("Handler first:\n")
+    assert "service shop" in first
+    assert "FAILED" not in first
+    assert "connection     FAILED" in second
+    # An argument wins.
+    assert main(["doctor", "--config", str(file), "--server-url", server.url]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"handlers": {"c": {"class": "logcollector_handler.LogCollectorHandler", "batch_size": 7}}}'),
+        ("a.toml", '[tool.x.handlers.c]\n"()" = "logcollector_handler.handler.LogCollectorHandler"\nbatch_size = 7'),
+        ("a.yml", "- handlers:\n    c: {class: logcollector_handler.LogCollectorHandler, batch_size: 7}"),
+    ],
+)
+def test_a_file_may_be_json_toml_or_yaml(tmp_path: Path, name: str, text: str) -> None:
+    if name.endswith("toml") and sys.version_info < (3, 11):
+        pytest.skip("3.10 has no tomllib")
+    if name.endswith("yml"):
+        pytest.importorskip("yaml")
+    (tmp_path / name).write_text(text)
+    assert handlers_in(tmp_path / name) == {"c": {"batch_size": 7}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.json", "{", "a.json is no JSON"),
+        ("a.json", '{"handlers": {"c": {"class": "logging.StreamHandler"}}}', "names no logcollector_handler."),
+        ("a.ini", "[x]", "must be named *.json"),
+        ("missing.json", None, "cannot be read (No such file"),
+    ],
+)
+def test_a_file_that_does_not_help_is_named(tmp_path: Path, name: str, text: str | None, words: str) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigurationError) as raised:
+        handlers_in(tmp_path / name)
+    assert words in str(raised.value)
+
+
+def test_wrong_settings_are_named_with_an_exit_status_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--server-url", "logs"]) == 2
+    assert "server_url is 'logs'" in capsys.readouterr().err
+    assert main(["doctor", "--config", str(tmp_path / "missing.json")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+    assert threading.active_count() == 1
