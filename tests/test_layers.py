@@ -47,7 +47,7 @@ OTHERS: dict[str, set[str]] = {
     "delivery": {"msgspec"},
     # The extensions are for type checkers, which know them; nothing imports them.
     "handler": {"msgspec", "typing_extensions"},
-    "collector": {"msgspec", "isal", "starlette", "uvicorn"},
+    "collector": {"msgspec", "isal", "starlette", "uvicorn", "h11"},
     "testing": {"pytest", "uvicorn"},
     # Formats in which a dictConfig is kept; one is not in the standard library of 3.10, the other need not be there.
     "cli": {"msgspec", "uvicorn", "tomllib", "yaml"},

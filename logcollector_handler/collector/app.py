@@ -1,4 +1,4 @@
-"""The endpoints of the collector: what a request means, and what is answered. Everything is JSON.
+"""The endpoints of the collector: what a request means, and what is answered.
 
 Serving them over sockets is in `server`, what is kept is in `store`. Nothing here blocks the event loop:
 batches are parsed and stored in threads, and other threads ask the store.
@@ -7,32 +7,45 @@ batches are parsed and stored in threads, and other threads ask the store.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from logcollector_handler.wire.schema import IDEMPOTENCY_HEADER, LOGS_PATH
 
+from .answers import error_answer, json_answer
 from .body import Limits, RefusedError, read_body
-from .entries import Batch, check
-from .query import parse_query
+from .entries import check
+from .guard import Guard
+from .query import parse_follow, parse_histogram, parse_query
+from .retention import INTERVAL, Keep, retain
+from .static import NAMES, PAGE_PATH, page_file
 from .store import Added, Store
+from .stream import Bell, EventStream
 
 MAX_KEY: Final = 255
 #: Queries that run at the same time; more of them wait.
 QUERIES: Final = 4
+#: Batches that are unpacked, checked and stored at the same time: one is parsed while another is written.
+WRITERS: Final = 2
+#: Streams that are open at the same time.
+STREAMS: Final = 64
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,19 +76,28 @@ def create_app(
     strict: bool = False,
     limits: Limits | None = None,
     observer: Callable[[ReceivedRequest], None] | None = None,
+    token: str | None = None,
+    local_only: bool = False,
+    keep: Keep | None = None,
 ) -> Starlette:
     """The ASGI application that keeps its logs in `store`, which the caller closes.
 
     `strict` answers as the real server does (see `entries`). `observer` is called in the thread of the event
-    loop for each POST of logs, after it was stored and before it is answered.
+    loop for each POST of logs, after it was stored and before it is answered. `token` and `local_only` say who
+    may ask (see `guard`), `keep` what is removed again.
     """
-    endpoints = _Endpoints(store, strict, limits or Limits(), observer)
+    endpoints = _Endpoints(store, strict, limits or Limits(), observer, keep)
     return Starlette(
         routes=[
             Route("/", endpoints.about, methods=["GET"]),
+            Route(PAGE_PATH + "{name}", endpoints.page, methods=["GET"]),
             Route(LOGS_PATH, endpoints.logs, methods=["GET", "POST"]),
+            Route(LOGS_PATH + "/stream", endpoints.stream, methods=["GET"]),
+            Route(LOGS_PATH + "/histogram", endpoints.histogram, methods=["GET"]),
+            Route(LOGS_PATH + "/values", endpoints.values, methods=["GET"]),
             Route("/stats", endpoints.get_stats, methods=["GET"]),
         ],
+        middleware=[Middleware(Guard, token=token, local_only=local_only)],
         lifespan=endpoints.lifespan,
         exception_handlers={
             RefusedError: _answer_refused,
@@ -94,24 +116,81 @@ class _Endpoints:
         strict: bool,
         limits: Limits,
         observer: Callable[[ReceivedRequest], None] | None,
+        keep: Keep | None,
     ) -> None:
         self._store = store
         self._strict = strict
         self._limits = limits
         self._observer = observer
+        self._keep = keep
         self._readers: ThreadPoolExecutor
+        self._writers: ThreadPoolExecutor
+        self._bell = Bell()
+        self._streams = 0
+        #: Bytes of bodies that are in memory just now.
+        self._held = 0
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         # Threads of their own, so that batches never queue behind slow queries.
-        with ThreadPoolExecutor(QUERIES, "collector-reader") as self._readers:
-            yield
+        with (
+            ThreadPoolExecutor(QUERIES, "collector-reader") as self._readers,
+            ThreadPoolExecutor(WRITERS, "collector-writer") as self._writers,
+        ):
+            if self._keep is None:
+                yield
+            else:
+                stopping = asyncio.Event()
+                removing = asyncio.create_task(self._remove_old(self._keep, stopping))
+                yield
+                stopping.set()
+                await removing
 
-    async def about(self, _request: Request) -> Response:
-        return _json({"status": "ok", "service": "log-server"})
+    async def _remove_old(self, keep: Keep, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            try:
+                await asyncio.to_thread(retain, self._store, keep, time.time(), stopping.is_set)
+            except sqlite3.OperationalError as error:
+                # A full disk, a file that is locked for long: it may pass.
+                _log.warning("Old logs cannot be removed just now: %s.", error)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(stopping.wait(), INTERVAL)
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, question)
+
+    async def about(self, request: Request) -> Response:
+        # A person with a browser gets the page. All other clients take whatever there is.
+        if "text/html" in request.headers.get("accept", ""):
+            return page_file("index.html")
+        response = json_answer({"status": "ok", "service": "log-server"})
+        response.headers["vary"] = "accept"
+        return response
+
+    async def page(self, request: Request) -> Response:
+        if request.path_params["name"] not in NAMES:
+            raise HTTPException(404)
+        return page_file(request.path_params["name"])
 
     async def get_stats(self, _request: Request) -> Response:
-        return _json(await asyncio.get_running_loop().run_in_executor(self._readers, self._store.stats))
+        return json_answer(await self._ask(self._store.stats))
+
+    async def values(self, _request: Request) -> Response:
+        return json_answer(await self._ask(self._store.values))
+
+    async def histogram(self, request: Request) -> Response:
+        query, buckets = parse_histogram(request.query_params.multi_items())
+        histogram = await self._ask(partial(self._store.histogram, query, buckets))
+        return json_answer({"since": histogram.since, "width": histogram.width, "counts": histogram.counts})
+
+    async def stream(self, request: Request) -> Response:
+        follow = parse_follow(request.query_params.multi_items(), request.headers.get("last-event-id"))
+        if self._streams >= STREAMS:
+            raise RefusedError(503, f"There are {STREAMS} streams already. Close one.")
+        return EventStream(self._store, self._bell, follow, self._ask, self._count_stream)
+
+    def _count_stream(self, change: int) -> None:
+        self._streams += change
 
     async def logs(self, request: Request) -> Response:
         # One route for both, so that a 405 names both.
@@ -119,84 +198,75 @@ class _Endpoints:
 
     async def _get_logs(self, request: Request) -> Response:
         query = parse_query(request.query_params.multi_items())
-        page = await asyncio.get_running_loop().run_in_executor(self._readers, self._store.page, query)
-        return _json({"logs": page.entries, "next": None if page.next is None else str(page.next)})
+        page = await self._ask(partial(self._store.page, query))
+        return json_answer({"logs": page.entries, "next": None if page.next is None else str(page.next)})
 
     async def _post_logs(self, request: Request) -> Response:
         key = request.headers.get(IDEMPOTENCY_HEADER) or None
         encoding = request.headers.get("content-encoding", "")
-        body, size = await _receive(request, self._limits.body_bytes)
-        received = partial(
-            ReceivedRequest,
-            headers=dict(request.headers),
-            key=key,
-            body_size=size,
-            content_encoding=encoding,
-        )
+        body = bytearray()
+        observe = partial(self._observe, request, key, encoding, body)
         try:
-            if body is None:
-                raise RefusedError(413, f"The body is larger than {self._limits.body_bytes} bytes.")
-            batch, added = await asyncio.to_thread(self._store_batch, key, body, encoding)
+            await self._receive(request, body)
+            ignored_keys, added = await asyncio.get_running_loop().run_in_executor(
+                self._writers, self._store_batch, key, bytes(body), encoding
+            )
         except RefusedError as refused:
-            self._observe(received(status=refused.status))
+            observe(status=refused.status)
             raise
-        self._observe(received(status=200, count=added.count, repeated=added.repeated, ignored_keys=batch.ignored_keys))
-        return _json({"status": "ok", "count": added.count})
+        finally:
+            self._held -= len(body)
+        self._bell.ring()
+        observe(status=200, count=added.count, repeated=added.repeated, ignored_keys=ignored_keys)
+        return json_answer({"status": "ok", "count": added.count})
 
-    def _store_batch(self, key: str | None, body: bytes, encoding: str) -> tuple[Batch, Added]:
+    async def _receive(self, request: Request, body: bytearray) -> None:
+        """Fill the body, within the limits of one and of all that are held."""
+        async for piece in request.stream():
+            self._held += len(piece)
+            body += piece
+            if len(body) > self._limits.body_bytes:
+                # The server throws away what is still to come, so the client is not cut off before it is answered.
+                raise RefusedError(413, f"The body is larger than {self._limits.body_bytes} bytes.")
+            if self._held > self._limits.held_bytes:
+                raise RefusedError(503, "Too many bodies come in at the same time. Send this one again later.")
+
+    def _store_batch(self, key: str | None, body: bytes, encoding: str) -> tuple[frozenset[str], Added]:
         if key is not None and len(key) > MAX_KEY:
             raise RefusedError(400, f"{IDEMPOTENCY_HEADER} is longer than {MAX_KEY} characters.")
         raw = read_body(body, encoding, self._limits)
         batch = check(raw, strict=self._strict, now=time.time())
-        return batch, self._store.add(batch.rows, key)
+        return batch.ignored_keys, self._store.add(batch.rows, key)
 
-    def _observe(self, received: ReceivedRequest) -> None:
+    def _observe(self, request: Request, key: str | None, encoding: str, body: bytearray, **came_of_it: Any) -> None:
         if self._observer is not None:
+            received = ReceivedRequest(
+                headers=dict(request.headers), key=key, body_size=len(body), content_encoding=encoding, **came_of_it
+            )
             self._observer(received)
-
-
-async def _receive(request: Request, limit: int) -> tuple[bytes | None, int]:
-    """The body and its size in bytes; None for the body when it is larger than the limit."""
-    body = bytearray()
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > limit:
-            # The server throws away what is still to come, so the client is not cut off before it is answered.
-            return None, size
-        body += piece
-    return bytes(body), size
-
-
-def _json(content: dict[str, Any], status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
-def _error(status: int, reason: str, **more: Any) -> Response:
-    return _json({"status": "error", "error": reason, **more}, status)
 
 
 async def _answer_refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)  # noqa: S101 - starlette calls it with nothing else
-    return _error(error.status, error.reason, **({} if error.index is None else {"index": error.index}))
+    return error_answer(error.status, error.reason, **({} if error.index is None else {"index": error.index}))
 
 
 async def _answer_http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - starlette calls it with nothing else
-    answer = _error(error.status_code, error.detail)
+    answer = error_answer(error.status_code, error.detail)
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _answer_nobody(_request: Request, _: Exception) -> Response:
     # A client that is killed while it sends is none of our troubles. Nobody reads this.
-    return _error(400, "The body ended too early.")
+    return error_answer(400, "The body ended too early.")
 
 
 async def _answer_store_failed(_request: Request, error: Exception) -> Response:
     # A full disk, a locked file: it may pass, so the client is asked to keep its batch.
-    return _error(503, f"The logs cannot be read or written just now: {error}.")
+    return error_answer(503, f"The logs cannot be read or written just now: {error}.")
 
 
 async def _answer_unexpected(_request: Request, _: Exception) -> Response:
-    return _error(500, "The collector met an error of its own; its output says more.")
+    return error_answer(500, "The collector met an error of its own; its output says more.")

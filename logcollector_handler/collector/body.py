@@ -13,6 +13,8 @@ from typing import Any, Final
 import msgspec
 
 MIB: Final = 1024 * 1024
+#: Objects and lists in a body, for each entry that it may have.
+PARTS: Final = 100
 #: A gzip stream is unpacked in pieces of this size, so that a bomb is noticed one piece late at most.
 _PIECE: Final = MIB
 #: zlib's way to say: a gzip header and trailer are expected.
@@ -26,9 +28,11 @@ class Limits:
     #: Bytes of the body as they come over the wire.
     body_bytes: int = 16 * MIB
     #: Bytes of the body after decompression.
-    decompressed_bytes: int = 64 * MIB
+    decompressed_bytes: int = 32 * MIB
     #: Entries in one batch.
     batch_length: int = 10_000
+    #: Bytes of all bodies that are in memory, as they come over the wire; one that does not fit is answered 503.
+    held_bytes: int = 256 * MIB
 
 
 class RefusedError(Exception):
@@ -63,6 +67,9 @@ def read_body(body: bytes, encoding: str, limits: Limits) -> RawBatch:
         raise RefusedError(415, f"Content-Encoding {encoding!r} is not supported. Send gzip, or no encoding.")
     elif len(body) > limits.decompressed_bytes:
         raise RefusedError(413, f"The body is larger than {limits.decompressed_bytes} bytes.")
+    # An empty object takes three bytes there, and more than twenty times as much here.
+    if body.count(b"{") + body.count(b"[") > PARTS * limits.batch_length:
+        raise RefusedError(413, f"The body has more than {PARTS * limits.batch_length} objects and lists in it.")
     document, suspicious = _parse(body)
     entries = document.get("logs") if isinstance(document, dict) else None
     if not isinstance(entries, list):

@@ -1,6 +1,6 @@
 """What may be asked of the stored logs: the filters, the page, and how a URL says them.
 
-How a question becomes SQL is in `store`. Pure: no I/O.
+How a question becomes SQL is in `search`. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -17,10 +17,18 @@ from .body import RefusedError
 #: Filters that ask for the one value of a column.
 EXACT: Final = ("service", "environment", "level", "logger", "trace_id", "user_id", "session_id")
 MAX_PAGE: Final = 1000
+#: Entries that a stream fetches at once.
+STEP: Final = 500
+#: SQLite's integers end at 64 bits.
+MAX_ID: Final = 2**63 - 1
 #: Characters of one parameter.
 MAX_VALUE: Final = 1000
-_PARAMETERS: Final = (*EXACT, "text", "since", "until", "limit", "cursor")
-_ENUMS: Final = {"level": LEVELS, "environment": ENVIRONMENTS}
+#: Words of a text: the depth to which the text index understands a question is bounded.
+MAX_WORDS: Final = 50
+#: Bars of a histogram.
+MAX_BUCKETS: Final = 500
+_FILTERS: Final = (*EXACT, "min_level", "text", "since", "until")
+_ENUMS: Final = {"level": LEVELS, "min_level": LEVELS, "environment": ENVIRONMENTS}
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,13 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Query:
-    """A page of logs, newest first. No filter: all of them."""
+    """Logs that are asked for, and how many at once. No filter: all of them."""
 
     #: Column to value: the names in EXACT.
     exact: dict[str, str] = field(default_factory=dict)
-    #: Found anywhere in the message or the stack trace, ASCII letters in any case.
+    #: This level and those above it.
+    min_level: str | None = None
+    #: Words that a message or stack trace has, or begins of them, in any case; what stands in double quotes is one.
     text: str | None = None
     #: Unix seconds: from `since` on, and before `until`.
     since: float | None = None
@@ -61,15 +71,50 @@ class Query:
     after: Cursor | None = None
 
 
+@dataclass(frozen=True)
+class Follow:
+    """A stream that is asked for: what arrives from now on, or from a place on."""
+
+    #: Its limit is how many are fetched at once.
+    query: Query
+    #: So many that are there already come first.
+    last: int | None
+    #: Of what arrives at once, only the newest so many are sent, and the others counted.
+    at_most: int | None
+    #: The row behind which it begins; comes before `last`.
+    position: int | None
+
+
 def parse_query(parameters: Iterable[tuple[str, str]]) -> Query:
     """The query that the parameters of a URL ask for. An empty value is no filter.
 
-    Raises RefusedError (400) for a parameter that is unknown, given twice, or has a value that cannot be.
+    Raises RefusedError (400) for a parameter that is unknown, given twice, or has a value that cannot be. So do
+    the other functions here.
     """
+    given = _given(parameters, (*_FILTERS, "limit", "cursor"))
+    after = Cursor.parse(given["cursor"]) if "cursor" in given else None
+    return _query(given, _whole("limit", given.get("limit", "100"), MAX_PAGE), after)
+
+
+def parse_histogram(parameters: Iterable[tuple[str, str]]) -> tuple[Query, int]:
+    """The filters, and how many buckets are asked for."""
+    given = _given(parameters, (*_FILTERS, "buckets"))
+    return _query(given), _whole("buckets", given.get("buckets", "60"), MAX_BUCKETS)
+
+
+def parse_follow(parameters: Iterable[tuple[str, str]], last_event_id: str | None) -> Follow:
+    """The stream that is asked for. `last_event_id` is the header of that name, which comes before `last`."""
+    given = _given(parameters, (*_FILTERS, "last", "at_most"))
+    last, at_most = (_whole(name, given[name], MAX_PAGE) if name in given else None for name in ("last", "at_most"))
+    position = _whole("Last-Event-ID", last_event_id, MAX_ID, least=0) if last_event_id else None
+    return Follow(_query(given, at_most or STEP), last, at_most, position)
+
+
+def _given(parameters: Iterable[tuple[str, str]], known: tuple[str, ...]) -> dict[str, str]:
     given: dict[str, str] = {}
     for name, value in parameters:
-        if name not in _PARAMETERS:
-            raise RefusedError(400, f"{name!r} is not a parameter. Known: {', '.join(_PARAMETERS)}.")
+        if name not in known:
+            raise RefusedError(400, f"{name!r} is not a parameter. Known: {', '.join(known)}.")
         if name in given:
             raise RefusedError(400, f"{name}: given twice.")
         given[name] = value
@@ -78,16 +123,23 @@ def parse_query(parameters: Iterable[tuple[str, str]]) -> Query:
         # SQLite's LIKE takes U+0000 for the end of a pattern, and bounds its length.
         if "\0" in value or len(value) > MAX_VALUE:
             raise RefusedError(400, f"{name}: longer than {MAX_VALUE} characters, or with U+0000 in it.")
+    if len(given.get("text", "").split()) > MAX_WORDS:
+        raise RefusedError(400, f"text: more than {MAX_WORDS} words.")
     for name, allowed in _ENUMS.items():
         if name in given and given[name] not in allowed:
             raise RefusedError(400, f"{name}: {given[name]!r} is none of {', '.join(allowed)}.")
+    return given
+
+
+def _query(given: dict[str, str], limit: int = 1, after: Cursor | None = None) -> Query:
     return Query(
         exact={name: given[name] for name in EXACT if name in given},
+        min_level=given.get("min_level"),
         text=given.get("text"),
         since=_seconds("since", given),
         until=_seconds("until", given),
-        limit=_limit(given.get("limit", "100")),
-        after=Cursor.parse(given["cursor"]) if "cursor" in given else None,
+        limit=limit,
+        after=after,
     )
 
 
@@ -103,7 +155,7 @@ def _seconds(name: str, given: dict[str, str]) -> float | None:
     return seconds
 
 
-def _limit(text: str) -> int:
-    if text.isdecimal() and text.isascii() and len(text) < 10 and 1 <= int(text) <= MAX_PAGE:
+def _whole(name: str, text: str, most: int, *, least: int = 1) -> int:
+    if text.isdecimal() and text.isascii() and len(text) < 20 and least <= int(text) <= most:
         return int(text)
-    raise RefusedError(400, f"limit: {text!r} is not a whole number from 1 to {MAX_PAGE}.")
+    raise RefusedError(400, f"{name}: {text!r} is not a whole number from {least} to {most}.")

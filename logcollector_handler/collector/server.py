@@ -16,8 +16,12 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from .protocol import PatientProtocol
+
 #: Seconds that requests which are under way are given when the server in the thread stops.
 GRACE: Final = 1.0
+#: Connections that are served at once; to more of them 503 is said.
+CONNECTIONS: Final = 500
 #: The loggers that speak in the thread of the server.
 _LOGGERS: Final = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio")
 
@@ -51,7 +55,16 @@ def url_of(sock: socket.socket) -> str:
 
 def _config(app: ASGIApp, **more: Any) -> uvicorn.Config:
     # http, ws, loop: the same everywhere, whatever else is installed.
-    return uvicorn.Config(app, http="h11", ws="none", loop="asyncio", lifespan="on", log_config=None, **more)
+    return uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        limit_concurrency=CONNECTIONS,
+        **more,
+    )
 
 
 class BackgroundServer:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
-from .entries import ROW_COLUMNS, Row
-from .query import Cursor, Query
+from . import reading
+from .entries import Row
+from .query import Query
+from .reading import Arrivals, Histogram, Page
+from .search import INSERT, SCHEMA, SCHEMA_VERSION
 
 #: Seconds for which the key of a batch is remembered.
 KEEP_KEYS: Final = 7 * 24 * 3600.0
@@ -26,27 +27,9 @@ KEEP_KEYS: Final = 7 * 24 * 3600.0
 #: up, and no single batch waits for a long sweep.
 SWEEP_EVERY: Final = 100
 
-_SCHEMA_VERSION: Final = 1
+#: Pages of 4 KiB that go back to the disk at once.
+PAGES_GIVEN_BACK: Final = 1000
 _FOREIGN: Final = "{path} was not made by this version of the collector. Name another file, or move that one away."
-_NUMBERS: Final = ("created_at", "duration_ms")
-# Few indexes, because each is paid for with every row, and one of random values most of all; without one, a
-# million rows are read through in less than half a second. Rows are asked for newest first, so an index ends
-# in the time; those of one trace are few enough to be sorted.
-_SCHEMA: Final = f"""
-CREATE TABLE logs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    {", ".join(f"{name} {'REAL' if name in _NUMBERS else 'TEXT'}" for name in ROW_COLUMNS)}
-);
-CREATE INDEX logs_by_time ON logs (created_at);
-CREATE INDEX logs_by_level ON logs (level, created_at);
-CREATE INDEX logs_by_service ON logs (service, created_at);
-CREATE INDEX logs_by_trace ON logs (trace_id) WHERE trace_id IS NOT NULL;
-CREATE TABLE batches (key TEXT PRIMARY KEY, count INTEGER NOT NULL, stored_at REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX batches_by_time ON batches (stored_at);
-PRAGMA user_version = {_SCHEMA_VERSION};
-"""
-_INSERT: Final = f"INSERT INTO logs ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"  # noqa: S608 - constants
-_SELECT: Final = f"SELECT id, {', '.join(ROW_COLUMNS[:-1])} FROM logs"  # noqa: S608 - constants
 
 
 class StoreError(Exception):
@@ -60,15 +43,6 @@ class Added:
     count: int
     #: Its key was known: nothing was added, and `count` is that of the first time.
     repeated: bool
-
-
-@dataclass(frozen=True)
-class Page:
-    """Entries newest first, each with its `id`; columns that are NULL are left out, `metadata` is decoded."""
-
-    entries: list[dict[str, Any]]
-    #: Where the next page begins; None when this is the last.
-    next: Cursor | None
 
 
 class Store:
@@ -115,19 +89,23 @@ class Store:
             tables = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if tables:
                 raise StoreError(_FOREIGN.format(path=self._path))
+        # Before there is any table: what is deleted can be given back to the disk, some pages at a time.
+        self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._writer.execute("PRAGMA journal_mode = WAL")
         # 32 MiB of pages at hand, and the log folded in once in 16 MiB: a fifth less work for a row.
         self._writer.execute("PRAGMA cache_size = -32768")
         self._writer.execute("PRAGMA wal_autocheckpoint = 4000")
+        # A log that grew beyond that while somebody read for long is cut again.
+        self._writer.execute("PRAGMA journal_size_limit = 16777216")
         with self._transaction() as cursor:
             # Asked again: another process may have been faster.
             if self._version() == 0:
-                for statement in _SCHEMA.split(";"):
+                for statement in SCHEMA.split(";"):
                     cursor.execute(statement)
 
     def _version(self) -> int:
         version: int = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _SCHEMA_VERSION):
+        if version not in (0, SCHEMA_VERSION):
             raise StoreError(_FOREIGN.format(path=self._path))
         return version
 
@@ -181,7 +159,13 @@ class Store:
                     return Added(known[0], repeated=True)
                 cursor.execute("INSERT INTO batches VALUES (?, ?, ?)", (key, len(rows), now))
                 self._sweep(cursor, now)
-            cursor.executemany(_INSERT, rows)
+            before = cursor.execute("SELECT coalesce(max(id), 0) FROM logs").fetchone()[0]
+            cursor.executemany(INSERT, rows)
+            cursor.execute(
+                "INSERT INTO logs_text (rowid, message, stack_trace) "
+                "SELECT id, message, stack_trace FROM logs WHERE id > ?",
+                (before,),
+            )
         return Added(len(rows), repeated=False)
 
     def _sweep(self, cursor: sqlite3.Cursor, now: float) -> None:
@@ -196,86 +180,85 @@ class Store:
         """Forget all logs and all keys."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM logs")
+            cursor.execute("INSERT INTO logs_text (logs_text) VALUES ('delete-all')")
             cursor.execute("DELETE FROM batches")
 
-    def page(self, query: Query) -> Page:
-        """The logs that the query asks for."""
-        where, values = _conditions(query)
-        sql = f"{_SELECT} {where} ORDER BY created_at DESC, id DESC LIMIT ?"
+    def remove_older(self, than: float, most: int) -> int:
+        """Remove logs whose time is before `than`, in Unix seconds, at most so many; how many it were."""
+        return self._remove("created_at < ? ORDER BY created_at", (than, most))
+
+    def remove_first(self, most: int) -> int:
+        """Remove the logs that came first, at most so many; how many it were."""
+        return self._remove("true ORDER BY id", (most,))
+
+    def _remove(self, which: str, values: tuple[float, ...]) -> int:
+        chosen = f"id IN (SELECT id FROM logs WHERE {which} LIMIT ?)"  # noqa: S608 - from the two above
+        with self._transaction() as cursor:
+            # The text index has no copy of its own to know the words by.
+            cursor.execute(
+                "INSERT INTO logs_text (logs_text, rowid, message, stack_trace) "  # noqa: S608
+                f"SELECT 'delete', id, message, stack_trace FROM logs WHERE {chosen}",
+                values,
+            )
+            return cursor.execute(f"DELETE FROM logs WHERE {chosen}", values).rowcount  # noqa: S608
+
+    def used_bytes(self) -> int:
+        """Bytes of the file that hold something."""
         with self._reading() as reader:
-            # One more than the page has: whether there is a next one.
-            rows = reader.execute(sql, (*values, query.limit + 1)).fetchall()
-        entries = [_entry(row) for row in rows[: query.limit]]
-        if len(rows) <= query.limit:
-            return Page(entries, None)
-        return Page(entries, Cursor(entries[-1]["created_at"], entries[-1]["id"]))
+            pages, free, size = (
+                reader.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
+
+    def give_back(self) -> None:
+        """Give the free pages of the file back to the disk."""
+        while True:
+            with self._write_lock:
+                # In steps, so that no batch waits for long. It wants to be read to its end.
+                self._writer.execute(f"PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})").fetchall()
+                left = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
+            if not left:
+                break
+        with self._write_lock:
+            # The file itself becomes shorter only now.
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def page(self, query: Query) -> Page:
+        """The newest logs that the query asks for, by their time."""
+        with self._reading() as reader:
+            return reading.page(reader, query)
+
+    def arrivals(self, query: Query, position: int, *, newest: bool = False) -> Arrivals:
+        """What came after the row `position`: the first `limit` of the query, or the `newest`; in order of arrival."""
+        with self._reading() as reader:
+            return reading.arrivals(reader, query, position, newest=newest)
+
+    def last_id(self) -> int:
+        """The row that came last, 0 if there is none: the position of a stream that begins now."""
+        with self._reading() as reader:
+            return reading.last_id(reader)
+
+    def histogram(self, query: Query, buckets: int) -> Histogram:
+        """Levels over time, of what the query asks for. Where it has no bounds in time, those of all logs."""
+        with self._reading() as reader:
+            return reading.histogram(reader, query, buckets)
+
+    def values(self) -> dict[str, list[str]]:
+        """The services and loggers that there are, in order, so many of each as `reading.MAX_LISTED`."""
+        with self._reading() as reader:
+            return reading.values(reader)
+
+    def stats(self) -> dict[str, Any]:
+        """`total_logs`, `level_distribution`, `service_distribution` (most first), `recent_errors_1h`."""
+        with self._reading() as reader:
+            return reading.stats(reader, self._clock() - 3600)
 
     def in_order_of_arrival(self) -> list[dict[str, Any]]:
         """All logs, as `page` gives them, the first that came first."""
         with self._reading() as reader:
-            return [_entry(row) for row in reader.execute(f"{_SELECT} ORDER BY id")]
+            return reading.all_entries(reader)
 
     def count(self) -> int:
         """How many logs there are."""
         with self._reading() as reader:
             return int(reader.execute("SELECT count(*) FROM logs").fetchone()[0])
-
-    def stats(self) -> dict[str, Any]:
-        """`total_logs`, `level_distribution`, `service_distribution` (most first), `recent_errors_1h`."""
-        with self._reading() as reader:
-            # One transaction, so that the numbers fit each other.
-            reader.execute("BEGIN")
-            try:
-                levels = _distribution(reader, "level")
-                services = _distribution(reader, "service")
-                recent = reader.execute(
-                    "SELECT count(*) FROM logs WHERE level IN ('ERROR', 'FATAL') AND created_at >= ?",
-                    (self._clock() - 3600,),
-                ).fetchone()[0]
-            finally:
-                reader.execute("ROLLBACK")
-        return {
-            "total_logs": sum(level["count"] for level in levels),
-            "level_distribution": levels,
-            "service_distribution": services,
-            "recent_errors_1h": recent,
-        }
-
-
-def _distribution(reader: sqlite3.Connection, column: str) -> list[dict[str, Any]]:
-    # The column is one of the two that `stats` names.
-    sql = f"SELECT {column}, count(*) FROM logs GROUP BY {column} ORDER BY 2 DESC, 1"  # noqa: S608
-    return [{column: value, "count": count} for value, count in reader.execute(sql)]
-
-
-def _conditions(query: Query) -> tuple[str, list[str | float]]:
-    # Names of columns come from `query.EXACT`; everything from outside is a parameter.
-    conditions: list[str] = []
-    values: list[str | float] = []
-    for column, value in query.exact.items():
-        conditions.append(f"{column} = ?")
-        values.append(value)
-    if query.text is not None:
-        escaped = query.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        conditions.append("(message LIKE ? ESCAPE '\\' OR stack_trace LIKE ? ESCAPE '\\')")
-        values += [f"%{escaped}%"] * 2
-    if query.since is not None:
-        conditions.append("created_at >= ?")
-        values.append(query.since)
-    if query.until is not None:
-        conditions.append("created_at < ?")
-        values.append(query.until)
-    if query.after is not None:
-        conditions.append("(created_at, id) < (?, ?)")
-        values += [query.after.created_at, query.after.id]
-    return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
-
-
-_NAMES: Final = ("id", *ROW_COLUMNS[:-1])
-
-
-def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
-    entry = {name: value for name, value in zip(_NAMES, row, strict=True) if value is not None}
-    if "metadata" in entry:
-        entry["metadata"] = msgspec.json.decode(entry["metadata"])
-    return entry

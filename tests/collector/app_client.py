@@ -39,6 +39,16 @@ class AppClient:
     def get(self, url: str, **parameters: str | float) -> httpx.Response:
         return self._run(self._client.get(url, params=parameters or None))
 
+    def get_with(self, url: str, **headers: str) -> httpx.Response:
+        """A GET with these headers."""
+        # Bytes, because a header may hold what is no ASCII.
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        return self._run(self._client.get(url, headers=encoded))
+
+    def wait(self, seconds: float) -> None:
+        """Let everything that was begun go on for so long."""
+        self._run(asyncio.sleep(seconds))
+
     def begin_get(self, url: str) -> asyncio.Task[httpx.Response]:
         """A request that goes on while other questions are asked."""
         return self._loop.create_task(self._client.get(url))

@@ -18,7 +18,8 @@ from logcollector_handler.collector.app import MAX_KEY, ReceivedRequest, create_
 from logcollector_handler.collector.body import Limits
 from logcollector_handler.collector.entries import Row
 from logcollector_handler.collector.query import Query
-from logcollector_handler.collector.store import Added, Page, Store
+from logcollector_handler.collector.reading import Page
+from logcollector_handler.collector.store import Added, Store
 from tests.collector.app_client import AppClient
 
 ClientOf: TypeAlias = Callable[[Starlette], AppClient]
@@ -117,6 +118,23 @@ def test_a_body_that_cannot_be_taken_has_its_status_and_a_reason(
     assert answer.json()["error"].endswith(".")
     assert store.count() == 0
     assert client.post({"message": "fine"}).status_code == 200
+
+
+def test_bodies_that_are_too_much_together_are_asked_to_come_again(store: Store, client_of: ClientOf) -> None:
+    client = client_of(create_app(store, limits=Limits(held_bytes=1000)))
+    for _ in range(3):
+        assert client.post_bytes(body("x" * 500)).status_code == 200, "each is forgotten again"
+        assert client.post_bytes(body("x" * 1000)).status_code == 503
+    assert store.count() == 3
+
+
+@pytest.mark.parametrize("part", ["{},", "[],"])
+def test_a_small_body_that_unpacks_into_millions_of_objects_is_refused_unread(client: AppClient, part: str) -> None:
+    bomb = gzip.compress(b'{"logs": [' + part.encode() * 10_000_000 + b"0]}")
+    assert len(bomb) < 100_000
+    answer = client.post_bytes(bomb, content_encoding="gzip")
+    assert answer.status_code == 413
+    assert "objects" in answer.json()["error"]
 
 
 def test_a_body_as_large_as_the_limit_is_taken(store: Store, client_of: ClientOf) -> None:

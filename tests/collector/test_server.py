@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -24,6 +26,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from logcollector_handler.collector import protocol
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.body import Limits
 from logcollector_handler.collector.server import BackgroundServer, bind, url_of
@@ -241,6 +244,72 @@ def test_a_body_beyond_the_limit_gets_its_answer(server: BackgroundServer, size:
 def test_a_body_without_a_length_is_bounded_too(server: BackgroundServer) -> None:
     pieces = (bytes(65536) for _ in range(100))
     assert httpx.post(server.url + "/logs", content=pieces).status_code == 413
+
+
+def drip(sock: socket.socket, piece: bytes) -> None:
+    """Send a byte now and then until the other end has enough."""
+    sock.settimeout(0.02)
+    deadline = time.monotonic() + 20
+    while True:
+        assert time.monotonic() < deadline, "it is still being waited for"
+        try:
+            sock.sendall(piece)
+            if sock.recv(100) == b"":
+                return
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return
+
+
+@pytest.mark.parametrize("piece", [b"", b"X"], ids=["silent", "dripping"])
+@pytest.mark.parametrize(
+    "begin",
+    [b"", b"GET / HTTP/1.1\r\nX-Slow: ", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /"],
+    ids=["none", "half", "2nd"],
+)
+def test_headers_that_do_not_come_are_not_waited_for(
+    server: BackgroundServer, monkeypatch: pytest.MonkeyPatch, begin: bytes, piece: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.3)
+    with connect(server) as sock:
+        sock.sendall(begin)
+        drip(sock, piece)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(
+    server: BackgroundServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
+    with connect(server) as sock:
+        sock.sendall(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        drip(sock, b" ")
+    assert store.count() == 0
+
+
+def test_a_slow_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the client is hurried."""
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.1)
+
+    async def slow(request: Request) -> Response:
+        await request.body()
+        await asyncio.sleep(0.5)
+        return PlainTextResponse("done")
+
+    server = BackgroundServer(Starlette(routes=[Route("/", slow, methods=["POST"])]))
+    server.start()
+    assert httpx.post(server.url, content=b"x" * 100_000).text == "done"
+    server.stop()
+
+
+def test_there_are_only_so_many_connections(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logcollector_handler.collector.server.CONNECTIONS", 3)
+    server = BackgroundServer(create_app(store))
+    server.start()
+    with connect(server), connect(server):
+        assert httpx.get(server.url).status_code == 503
+    server.stop()
 
 
 def test_posts_of_one_key_over_many_connections_are_stored_once(server: BackgroundServer, store: Store) -> None:

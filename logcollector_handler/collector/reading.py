@@ -1,0 +1,182 @@
+"""Answers to questions about the stored logs, from one connection that reads.
+
+The SQL is in `search`, who owns the connection in `store`.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from logcollector_handler.wire.schema import LEVELS
+
+from . import search
+from .entries import ROW_COLUMNS
+from .query import Cursor, Query
+
+#: Names of the columns of a row that is read.
+_NAMES: Final = ("id", *ROW_COLUMNS[:-1])
+#: Columns whose values are told to those who want to filter by them, and how many values of each.
+LISTED: Final = ("service", "logger")
+MAX_LISTED: Final = 500
+
+
+@dataclass(frozen=True)
+class Page:
+    """Entries newest first, each with its `id`; columns that are NULL are left out, `metadata` is decoded."""
+
+    entries: list[dict[str, Any]]
+    #: Where the next page begins; None when this is the last.
+    next: Cursor | None
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Entries as of a Page, in order of arrival."""
+
+    entries: list[dict[str, Any]]
+    #: Where to go on: behind the last row that was looked at.
+    position: int
+    #: How many were left out before the first of them.
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Levels over time: `counts[level][n]` entries from `since + n * width` on, in Unix seconds."""
+
+    since: float
+    width: float
+    counts: dict[str, list[int]]
+
+
+def page(reader: sqlite3.Connection, query: Query) -> Page:
+    """The newest logs that the query asks for, by their time."""
+    # One more than the page has: whether there is a next one.
+    rows = reader.execute(*search.page_sql(query, common=_is_common(reader, query))).fetchall()
+    entries = [_entry(row) for row in rows[: query.limit]]
+    if len(rows) <= query.limit:
+        return Page(entries, None)
+    return Page(entries, Cursor(entries[-1]["created_at"], entries[-1]["id"]))
+
+
+def arrivals(reader: sqlite3.Connection, query: Query, position: int, *, newest: bool = False) -> Arrivals:
+    """What came after the row `position`, in order of arrival: the first `limit` of it, or the `newest`."""
+    with _snapshot(reader):
+        end = last_id(reader)
+        rows = reader.execute(*search.arrivals_sql(query, position, newest=newest)).fetchall() if end > position else []
+        skipped = 0
+        if newest:
+            rows.reverse()
+            if len(rows) == query.limit:
+                skipped = reader.execute(*search.count_arrivals_sql(query, position, rows[0][0])).fetchone()[0]
+        elif len(rows) == query.limit:
+            end = rows[-1][0]
+    # When all logs are deleted their numbers are not used again, and the position stays.
+    return Arrivals([_entry(row) for row in rows], max(position, end), skipped)
+
+
+def all_entries(reader: sqlite3.Connection) -> list[dict[str, Any]]:
+    """All logs, the first that came first."""
+    return [_entry(row) for row in reader.execute(f"{search.SELECT} ORDER BY id")]
+
+
+def last_id(reader: sqlite3.Connection) -> int:
+    """The row that came last, 0 if there is none: the position of a stream that begins now."""
+    return int(reader.execute("SELECT coalesce(max(id), 0) FROM logs").fetchone()[0])
+
+
+def histogram(reader: sqlite3.Connection, query: Query, buckets: int) -> Histogram:
+    """Levels over time, of what the query asks for. Where it has no bounds in time, those of all logs."""
+    with _snapshot(reader):
+        since, until = query.since, query.until
+        if since is None:
+            since = reader.execute("SELECT min(created_at) FROM logs").fetchone()[0] or 0.0
+        if until is None:
+            until = reader.execute("SELECT max(created_at) FROM logs").fetchone()[0] or since
+            until = math.nextafter(until, math.inf)
+        width = max((until - since) / buckets, 1e-3)
+        counts: dict[str, list[int]] = {level: [0] * buckets for level in LEVELS}
+        if query.text is None and not query.exact:
+            for level in LEVELS[LEVELS.index(query.min_level or LEVELS[0]) :]:
+                for bucket in range(buckets):
+                    bounds = (since + bucket * width, min(since + (bucket + 1) * width, until))
+                    counts[level][bucket] = reader.execute(search.COUNT_LEVEL, (level, *bounds)).fetchone()[0]
+        else:
+            bounded = replace(query, since=since, until=until)
+            sql = search.histogram_sql(bounded, since, width, common=_is_common(reader, query))
+            for place, count in reader.execute(*sql):
+                bucket, rank = divmod(place, len(LEVELS))
+                # The last edge may be rounded up.
+                counts[LEVELS[rank]][min(bucket, buckets - 1)] += count
+    return Histogram(since, width, {level: row for level, row in counts.items() if any(row)})
+
+
+def values(reader: sqlite3.Connection) -> dict[str, list[str]]:
+    """The values that the columns in LISTED have, at most MAX_LISTED of each."""
+    return {column: list(islice(_values(reader, column), MAX_LISTED)) for column in LISTED}
+
+
+def stats(reader: sqlite3.Connection, recent_from: float) -> dict[str, Any]:
+    """`total_logs`, `level_distribution`, `service_distribution` (most first), `recent_errors_1h`."""
+    with _snapshot(reader):
+        levels = _distribution(reader, "level")
+        services = _distribution(reader, "service")
+        recent = reader.execute(
+            "SELECT count(*) FROM logs WHERE level IN ('ERROR', 'FATAL') AND created_at >= ?",
+            (recent_from,),
+        ).fetchone()[0]
+    return {
+        "total_logs": sum(level["count"] for level in levels),
+        "level_distribution": levels,
+        "service_distribution": services,
+        "recent_errors_1h": recent,
+    }
+
+
+def _distribution(reader: sqlite3.Connection, column: str) -> list[dict[str, Any]]:
+    # The column is one of the two that `stats` names.
+    sql = f"SELECT {column}, count(*) FROM logs GROUP BY {column} ORDER BY 2 DESC, 1"  # noqa: S608
+    return [{column: value, "count": count} for value, count in reader.execute(sql)]
+
+
+def _values(reader: sqlite3.Connection, column: str) -> Iterator[str]:
+    value = ""
+    while True:
+        found = reader.execute(search.NEXT_VALUE.format(column=column), (value,)).fetchone()
+        if found is None:
+            return
+        value = found[0]
+        yield value
+
+
+def _is_common(reader: sqlite3.Connection, query: Query) -> bool:
+    expression = search.match(query.text)
+    if expression is None:
+        return False
+    count: int = reader.execute(search.COUNT_TEXT, (expression,)).fetchone()[0]
+    return count >= search.COMMON
+
+
+@contextmanager
+def _snapshot(reader: sqlite3.Connection) -> Iterator[None]:
+    """Several questions about the same state of the logs."""
+    reader.execute("BEGIN")
+    try:
+        yield
+    finally:
+        reader.execute("ROLLBACK")
+
+
+def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
+    entry = {name: value for name, value in zip(_NAMES, row, strict=True) if value is not None}
+    if "metadata" in entry:
+        entry["metadata"] = msgspec.json.decode(entry["metadata"])
+    return entry

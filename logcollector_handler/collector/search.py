@@ -1,0 +1,144 @@
+"""How a question becomes SQL, and what the file is laid out for: the tables, their indexes, and the plans over them.
+
+Who reads and writes, and when, is in `store`. Nothing here opens, locks or changes anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from logcollector_handler.wire.schema import LEVELS
+
+from .entries import ROW_COLUMNS
+from .query import Query
+
+SCHEMA_VERSION: Final = 2
+_NUMBERS: Final = ("created_at", "duration_ms")
+# Each index is paid for with every row, and one of random values most of all. Rows are asked for newest first, so an
+# index ends in the time, and has the level behind it where levels over time are counted from it alone. Those of one
+# trace, user or session are few enough to be sorted. The text index keeps no copy of what it indexes.
+SCHEMA: Final = f"""
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    {", ".join(f"{name} {'REAL' if name in _NUMBERS else 'TEXT'}" for name in ROW_COLUMNS)}
+);
+CREATE INDEX logs_by_time ON logs (created_at, id, level);
+CREATE INDEX logs_by_level ON logs (level, created_at);
+CREATE INDEX logs_by_service ON logs (service, created_at, id, level);
+CREATE INDEX logs_by_logger ON logs (logger, created_at, id, level);
+CREATE INDEX logs_by_trace ON logs (trace_id) WHERE trace_id IS NOT NULL;
+CREATE INDEX logs_by_user ON logs (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX logs_by_session ON logs (session_id) WHERE session_id IS NOT NULL;
+CREATE VIRTUAL TABLE logs_text USING fts5(message, stack_trace, content = 'logs', content_rowid = 'id');
+CREATE TABLE batches (key TEXT PRIMARY KEY, count INTEGER NOT NULL, stored_at REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX batches_by_time ON batches (stored_at);
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+INSERT: Final = f"INSERT INTO logs ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"  # noqa: S608 - constants
+SELECT: Final = f"SELECT id, {', '.join(ROW_COLUMNS[:-1])} FROM logs"  # noqa: S608 - constants
+#: From so many rows on, a text is common: rows are then walked through in their order and looked up among the found
+#: ones, where those with a rare text are fetched and sorted.
+COMMON: Final = 20_000
+
+#: A statement and its values.
+Sql: TypeAlias = tuple[str, list[str | float]]
+
+
+def page_sql(query: Query, *, common: bool) -> Sql:
+    """The newest rows by their time; one more than the page has, to know whether there is a next one."""
+    conditions, values = _conditions(query, common=common)
+    if query.after is not None:
+        conditions.append("(created_at, id) < (?, ?)")
+        values += [query.after.created_at, query.after.id]
+    return f"{SELECT}{_where(conditions)} ORDER BY created_at DESC, id DESC LIMIT ?", [*values, query.limit + 1]
+
+
+def arrivals_sql(query: Query, position: int, *, newest: bool) -> Sql:
+    """The first `limit` rows that came after the row `position`, or the `newest` of them; in order of arrival."""
+    conditions, values = _arrived(query, position)
+    order = "DESC" if newest else "ASC"
+    sql = f"{SELECT} NOT INDEXED{_where(conditions)} ORDER BY id {order} LIMIT ?"
+    return sql, [*values, query.limit]
+
+
+def count_arrivals_sql(query: Query, position: int, before: int) -> Sql:
+    """How many rows came after the row `position` and before the row `before`."""
+    conditions, values = _arrived(query, position)
+    sql = f"SELECT count(*) FROM logs NOT INDEXED{_where([*conditions, 'id < ?'])}"  # noqa: S608 - constants
+    return sql, [*values, before]
+
+
+def histogram_sql(query: Query, since: float, width: float, *, common: bool) -> Sql:
+    """Rows of (bucket, level, count) for what the query asks; buckets are counted from `since`, which is before all."""
+    conditions, values = _conditions(query, common=common)
+    # One number to group by sorts in half the time of two columns.
+    sql = (
+        f"SELECT CAST((created_at - ?) / ? AS INT) * {len(LEVELS)} + CASE level {_RANKS} END AS place, count(*) "  # noqa: S608
+        f"FROM logs{_where(conditions)} GROUP BY place"
+    )
+    return sql, [since, width, *values]
+
+
+#: How many rows of one level there are in a stretch of time: `histogram_sql` takes ten times as long for it.
+COUNT_LEVEL: Final = "SELECT count(*) FROM logs WHERE level = ? AND created_at >= ? AND created_at < ?"
+_RANKS: Final = " ".join(f"WHEN '{level}' THEN {rank}" for rank, level in enumerate(LEVELS))
+#: Whether a text is a common one: gives COMMON then.
+COUNT_TEXT: Final = f"SELECT count(*) FROM (SELECT 1 FROM logs_text WHERE logs_text MATCH ? LIMIT {COMMON})"  # noqa: S608
+#: The next value of a column in its order, behind the one given: a step for each value, and not for each row.
+NEXT_VALUE: Final = "SELECT {column} FROM logs WHERE {column} > ? ORDER BY {column} LIMIT 1"
+
+
+def match(text: str | None) -> str | None:
+    """What the text index is asked for, None if it cannot help: there is no letter or digit in the text."""
+    # In quotes nothing is syntax; the star makes the last word of each piece the beginning of one.
+    pieces = [piece.replace('"', '""') for piece in _pieces(text) if any(map(str.isalnum, piece))]
+    return " AND ".join(f'"{piece}" *' for piece in pieces) or None
+
+
+def _pieces(text: str | None) -> list[str]:
+    """The words of a text; what stands in double quotes is one."""
+    return [quoted or word for quoted, word in re.findall(r'"([^"]+)"(?!\S)|(\S+)', text or "")]
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _arrived(query: Query, position: int) -> tuple[list[str], list[str | float]]:
+    conditions, values = _conditions(query, common=True, position=position)
+    return [*conditions, "id > ?"], [*values, position]
+
+
+def _conditions(query: Query, *, common: bool, position: int = 0) -> tuple[list[str], list[str | float]]:
+    # Names of columns come from `query.EXACT`; everything from outside is a parameter.
+    conditions: list[str] = []
+    values: list[str | float] = []
+    for column, value in query.exact.items():
+        conditions.append(f"{column} = ?")
+        values.append(value)
+    if query.min_level is not None:
+        levels = LEVELS[LEVELS.index(query.min_level) :]
+        # The plus keeps it from the index of levels, behind which all that is found would have to be sorted.
+        conditions.append(f"+level IN ({', '.join('?' * len(levels))})")
+        values += levels
+    if query.since is not None:
+        conditions.append("created_at >= ?")
+        values.append(query.since)
+    if query.until is not None:
+        conditions.append("created_at < ?")
+        values.append(query.until)
+    expression = match(query.text)
+    if expression is not None:
+        # The plus keeps it from fetching all that is found: rows are looked up among it as they are walked through.
+        found = "SELECT rowid FROM logs_text WHERE logs_text MATCH ? AND rowid > ?"
+        conditions.append(f"{'+' if common else ''}id IN ({found})")
+        values += [expression, position]
+    for piece in _pieces(query.text):
+        if not piece.isalnum():
+            # The index knows words only. What stands between them is compared as it is.
+            escaped = piece.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            conditions.append("(message LIKE ? ESCAPE '\\' OR stack_trace LIKE ? ESCAPE '\\')")
+            values += [f"%{escaped}%"] * 2
+    return conditions, values

@@ -1,0 +1,39 @@
+"""The files of the page, as a browser gets them: a few that are named here, and nothing else that lies on the disk."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from starlette.responses import Response
+
+PAGE_PATH: Final = "/page/"
+_TYPES: Final = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+NAMES: Final = frozenset({"index.html"})
+# A log may contain anything, and none of it is to run: only these files do, and no text becomes HTML.
+_HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-cache",
+    "vary": "accept",
+}
+
+
+def page_file(name: str) -> Response:
+    """The answer with one of the files in NAMES."""
+    return Response(_content(name), headers={**_HEADERS, "content-type": _TYPES[name.rpartition(".")[2]]})
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (files(__package__) / "page" / name).read_bytes()

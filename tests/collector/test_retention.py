@@ -1,0 +1,120 @@
+"""What is removed again, by age and by size, and that the disk gets its place back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+
+from logcollector_handler.collector import app, retention
+from logcollector_handler.collector.body import RawBatch
+from logcollector_handler.collector.entries import check
+from logcollector_handler.collector.query import Query
+from logcollector_handler.collector.retention import Keep, retain
+from logcollector_handler.collector.store import Store
+from tests.collector.app_client import AppClient
+
+DAY = 24 * 3600.0
+
+
+def add(store: Store, *entries: dict[str, Any], key: str | None = None) -> None:
+    store.add(check(RawBatch(list(entries), suspicious=True), strict=True, now=0.0).rows, key)
+
+
+def messages(store: Store) -> list[str]:
+    return [entry["message"] for entry in store.in_order_of_arrival()]
+
+
+def assert_whole(path: Path) -> None:
+    database = sqlite3.connect(path)
+    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    # Fails when the text index does not fit the logs.
+    database.execute("INSERT INTO logs_text (logs_text, rank) VALUES ('integrity-check', 1)")
+    database.close()
+
+
+def test_logs_that_are_too_old_go(store: Store, tmp_path: Path) -> None:
+    add(store, *({"message": f"day {n}", "created_at": n * DAY} for n in (3, 1, 4, 0, 2)))
+    assert retain(store, Keep(days=2), now=4 * DAY) == 2
+    assert messages(store) == ["day 3", "day 4", "day 2"]
+    assert store.page(Query(text="day")).entries != []
+    assert store.page(Query(text="1")).entries == []
+    assert retain(store, Keep(days=2), now=4 * DAY) == 0
+    assert_whole(tmp_path / "logs.sqlite")
+
+
+def test_without_limits_all_is_kept(store: Store) -> None:
+    add(store, {"message": "a", "created_at": 0})
+    assert retain(store, Keep(), now=1e9) == 0
+    assert store.count() == 1
+
+
+def test_what_is_too_much_goes_first_come_first_go_and_the_file_becomes_smaller(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "STEP", 100)
+    path = tmp_path / "logs.sqlite"
+    for part in range(20):
+        texts = ((f"message {part * 200 + n}", f"word{n} " * 100) for n in range(200))
+        add(store, *({"message": message, "stack_trace": trace, "created_at": 1} for message, trace in texts))
+    limit = store.used_bytes() // 2
+    retain(store, Keep(max_bytes=limit), now=0.0)
+    left = messages(store)
+    assert 1000 < len(left) < 2500
+    assert left == [f"message {n}" for n in range(4000 - len(left), 4000)], "the oldest went"
+    assert limit * 0.8 < store.used_bytes() <= limit
+    store.close()
+    assert path.stat().st_size <= limit, "and the disk has it back"
+    assert_whole(path)
+
+
+def test_a_store_that_is_within_its_size_is_left_alone(store: Store) -> None:
+    add(store, {"message": "a"})
+    assert retain(store, Keep(max_bytes=10_000_000), now=0.0) == 0
+
+
+def test_a_size_that_nothing_fits_into_ends_with_an_empty_store(store: Store) -> None:
+    add(store, *({"message": "a"} for _ in range(500)))
+    assert retain(store, Keep(max_bytes=1), now=0.0) == 500
+
+
+def test_numbers_of_logs_that_are_gone_are_not_given_again(store: Store) -> None:
+    """A stream that goes on behind such a number would miss what has it."""
+    add(store, {"message": "a", "created_at": 1}, {"message": "b", "created_at": 1})
+    retain(store, Keep(days=1), now=9 * DAY)
+    add(store, {"message": "c"})
+    assert [entry["id"] for entry in store.in_order_of_arrival()] == [3]
+    assert [entry["message"] for entry in store.arrivals(Query(), 2).entries] == ["c"]
+
+
+def test_a_key_outlives_its_logs(store: Store) -> None:
+    add(store, {"message": "a", "created_at": 1}, key="key")
+    retain(store, Keep(days=1), now=9 * DAY)
+    add(store, {"message": "a", "created_at": 1}, key="key")
+    assert store.count() == 0
+
+
+def test_it_ends_when_the_server_does(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "STEP", 1)
+    add(store, *({"message": str(n), "created_at": 1} for n in range(10)))
+    answers = iter([False, False, False, True])
+    assert retain(store, Keep(days=1), 9 * DAY, stopping=lambda: next(answers)) == 3
+
+
+def test_the_server_removes_by_itself(
+    store: Store, client_of: Callable[[Starlette], AppClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "INTERVAL", 0.01)
+    client = client_of(app.create_app(store, keep=Keep(days=1)))
+    client.post({"message": "old", "created_at": 1}, {"message": "new"})
+    for _ in range(1000):
+        if [entry["message"] for entry in client.get("/logs").json()["logs"]] == ["new"]:
+            break
+        client.wait(0.01)
+    else:
+        pytest.fail("it is still there")
+    client.close()

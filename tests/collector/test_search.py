@@ -1,0 +1,233 @@
+"""How logs are found: by words, by filters over time, and along indexes, so that a million rows stay quick."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logcollector_handler.collector import search
+from logcollector_handler.collector.body import RawBatch, RefusedError
+from logcollector_handler.collector.entries import check
+from logcollector_handler.collector.query import MAX_WORDS, Query, parse_histogram, parse_query
+from logcollector_handler.collector.store import Store
+from logcollector_handler.wire.schema import LEVELS
+
+
+def add(store: Store, *entries: dict[str, Any]) -> None:
+    store.add(check(RawBatch(list(entries), suspicious=True), strict=True, now=0.0).rows)
+
+
+def found(store: Store, **filters: Any) -> list[str]:
+    return [entry["message"] for entry in store.page(Query(**filters)).entries]
+
+
+@pytest.fixture
+def database(store: Store, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """The file of `store`, asked directly."""
+    connection = sqlite3.connect(tmp_path / "logs.sqlite")
+    yield connection
+    connection.close()
+
+
+def plan(database: sqlite3.Connection, sql: search.Sql) -> list[str]:
+    return [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql[0]}", sql[1])]
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({}, "SCAN logs USING INDEX logs_by_time"),
+        ({"since": 1.0, "until": 2.0}, "SEARCH logs USING INDEX logs_by_time (created_at>? AND created_at<?)"),
+        ({"exact": {"environment": "test"}}, "SCAN logs USING INDEX logs_by_time"),
+        ({"min_level": "WARN"}, "SCAN logs USING INDEX logs_by_time"),
+        ({"exact": {"level": "WARN"}}, "SEARCH logs USING INDEX logs_by_level (level=?)"),
+        ({"exact": {"service": "a"}}, "SEARCH logs USING INDEX logs_by_service (service=?)"),
+        ({"exact": {"service": "a"}, "min_level": "WARN"}, "SEARCH logs USING INDEX logs_by_service (service=?)"),
+        (
+            {"exact": {"logger": "a"}, "since": 1.0},
+            "SEARCH logs USING INDEX logs_by_logger (logger=? AND created_at>?)",
+        ),
+    ],
+)
+def test_the_newest_rows_come_in_their_order_out_of_an_index(
+    database: sqlite3.Connection, filters: dict[str, Any], index: str
+) -> None:
+    """Nothing is sorted: a page costs what it shows, however many rows there are."""
+    assert plan(database, search.page_sql(Query(**filters), common=False)) == [index]
+
+
+@pytest.mark.parametrize("column", ["trace_id", "user_id", "session_id"])
+def test_the_rows_of_one_request_are_fetched_by_its_id(database: sqlite3.Connection, column: str) -> None:
+    name = column.removesuffix("_id")
+    steps = plan(database, search.page_sql(Query(exact={column: "a"}), common=False))
+    assert steps[0] == f"SEARCH logs USING INDEX logs_by_{name} ({column}=?)"
+
+
+def test_a_rare_text_is_fetched_and_a_common_one_looked_up_on_the_way(database: sqlite3.Connection) -> None:
+    rare = plan(database, search.page_sql(Query(text="a"), common=False))
+    assert rare[0] == "SEARCH logs USING INTEGER PRIMARY KEY (rowid=?)"
+    common = plan(database, search.page_sql(Query(text="a"), common=True))
+    assert common[0] == "SCAN logs USING INDEX logs_by_time"
+    assert not any("ORDER BY" in step for step in common)
+
+
+@pytest.mark.parametrize(
+    "filters", [{}, {"exact": {"level": "WARN", "service": "a", "user_id": "u"}}, {"since": 1.0}, {"text": "a"}]
+)
+def test_what_arrives_is_read_from_its_place_on(database: sqlite3.Connection, filters: dict[str, Any]) -> None:
+    for newest in (False, True):
+        steps = plan(database, search.arrivals_sql(Query(**filters), 5, newest=newest))
+        assert steps[0] == "SEARCH logs USING INTEGER PRIMARY KEY (rowid>?)"
+        assert not any("ORDER BY" in step for step in steps)
+
+
+def test_levels_over_time_are_counted_from_an_index_alone(database: sqlite3.Connection) -> None:
+    assert plan(database, (search.COUNT_LEVEL, ["INFO", 1.0, 2.0])) == [
+        "SEARCH logs USING COVERING INDEX logs_by_level (level=? AND created_at>? AND created_at<?)"
+    ]
+    for name in ("service", "logger"):
+        query = Query(exact={name: "a"}, since=1.0, until=2.0)
+        steps = plan(database, search.histogram_sql(query, 1.0, 1.0, common=False))
+        expected = f"SEARCH logs USING COVERING INDEX logs_by_{name} ({name}=? AND created_at>? AND created_at<?)"
+        assert steps[0] == expected
+
+
+def test_the_values_of_a_column_are_found_step_by_step(database: sqlite3.Connection) -> None:
+    for name in ("service", "logger"):
+        steps = plan(database, (search.NEXT_VALUE.format(column=name), ["a"]))
+        assert steps == [f"SEARCH logs USING COVERING INDEX logs_by_{name} ({name}>?)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pay", True),
+        ("PAYMENT", True),
+        ("fail pay", True),
+        ("ayment", False),
+        ("payment nothing", False),
+        ('"payment of user-7 failed"', True),
+        ('"failed payment"', False),
+        ("user-7", True),
+        ("user_7", False),
+        ("of-user", False),
+        ("zürich", True),
+        ("ZÜRICH", True),
+        ("declined", True),
+        ("pay() declined", True),
+        ("pay) declined", False),
+        ("%", False),
+        ("   ", True),
+    ],
+)
+def test_every_word_of_a_text_begins_one_of_the_entry(store: Store, text: str, expected: bool) -> None:
+    add(store, {"message": "Payment of user-7 failed in Zürich", "stack_trace": "in pay()\nDeclinedError: declined"})
+    assert found(store, text=text) == (["Payment of user-7 failed in Zürich"] if expected else [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a"',
+        '"',
+        '""',
+        '"""a"',
+        "a AND b",
+        "NOT a",
+        "a OR (b",
+        "NEAR(a b, 2)",
+        "message : a",
+        "message:a",
+        "- a",
+        "^a",
+        "a*",
+        "*",
+        "{message stack_trace}: a",
+        "a + b",
+        "'; DROP TABLE logs; --",
+        "\x01\U0001f600",
+    ],
+)
+def test_the_syntax_of_the_text_index_is_plain_text(store: Store, text: str) -> None:
+    add(store, {"message": "unlike all of it"}, {"message": f"it is here: {text}"})
+    assert found(store, text=text) == [f"it is here: {text}"]
+
+
+def test_a_common_text_is_found_as_a_rare_one_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(store, *({"message": f"order {n}", "created_at": n, "level": "WARN"} for n in range(50)))
+    add(store, *({"message": f"parcel {n}", "created_at": n} for n in range(50)))
+    queries = [Query(text="ord", limit=7), Query(text="ord", min_level="ERROR"), Query(text="order 4", since=30.0)]
+    rare = [(store.page(query), store.histogram(query, 5)) for query in queries]
+    assert [len(page.entries) for page, _ in rare] == [7, 0, 10]
+    monkeypatch.setattr(search, "COMMON", 1)
+    assert [(store.page(query), store.histogram(query, 5)) for query in queries] == rare
+
+
+def test_a_level_and_all_above_it(store: Store) -> None:
+    add(store, *({"message": level, "level": level, "created_at": n} for n, level in enumerate(LEVELS)))
+    assert found(store, min_level="WARN") == ["FATAL", "ERROR", "WARN"]
+    assert len(found(store, min_level="TRACE")) == 6
+
+
+@pytest.mark.parametrize(
+    ("filters", "counts"),
+    [
+        ({}, {"INFO": [2, 0, 0, 1], "ERROR": [0, 1, 0, 1]}),
+        ({"min_level": "ERROR"}, {"ERROR": [0, 1, 0, 1]}),
+        ({"exact": {"service": "a"}}, {"INFO": [2, 0, 0, 0], "ERROR": [0, 0, 0, 1]}),
+        ({"exact": {"level": "INFO"}}, {"INFO": [2, 0, 0, 1]}),
+        ({"text": "two"}, {"INFO": [1, 0, 0, 0], "ERROR": [0, 0, 0, 1]}),
+        ({"text": "none of it"}, {}),
+    ],
+)
+def test_levels_over_time(store: Store, filters: dict[str, Any], counts: dict[str, list[int]]) -> None:
+    add(
+        store,
+        {"message": "before", "created_at": 9.9, "service": "a"},
+        {"message": "one", "created_at": 10, "service": "a"},
+        {"message": "two", "created_at": 10.9, "service": "a"},
+        {"message": "three", "created_at": 11, "level": "ERROR"},
+        {"message": "four", "created_at": 13},
+        {"message": "two two", "created_at": 13.999, "level": "ERROR", "service": "a"},
+        {"message": "behind", "created_at": 14, "service": "a"},
+    )
+    histogram = store.histogram(Query(since=10.0, until=14.0, **filters), 4)
+    assert (histogram.since, histogram.width, histogram.counts) == (10.0, 1.0, counts)
+
+
+def test_levels_over_all_time_leave_out_none(store: Store) -> None:
+    assert store.histogram(Query(), 10).counts == {}
+    add(store, {"message": "a", "created_at": 5.0})
+    assert sum(store.histogram(Query(), 10).counts["INFO"]) == 1
+    add(store, *({"message": "a", "created_at": n / 3, "service": "s"} for n in range(100)))
+    assert sum(store.histogram(Query(), 7).counts["INFO"]) == 101
+    assert sum(store.histogram(Query(exact={"service": "s"}), 7).counts["INFO"]) == 100
+
+
+def test_services_and_loggers_are_listed_once(store: Store) -> None:
+    assert store.values() == {"service": [], "logger": []}
+    add(store, *({"message": "m", "service": name} for name in "bcab"), {"message": "m", "metadata": {"logger": "x.y"}})
+    assert store.values() == {"service": ["a", "b", "c"], "logger": ["x.y"]}
+
+
+def test_more_words_than_the_index_understands_are_refused() -> None:
+    assert parse_query([("text", "a " * MAX_WORDS)]).text is not None
+    with pytest.raises(RefusedError, match="text"):
+        parse_query([("text", "a " * (MAX_WORDS + 1))])
+
+
+def test_as_many_words_as_may_be_are_understood(store: Store) -> None:
+    add(store, {"message": "a"})
+    assert found(store, text="a! " * MAX_WORDS) == []
+    assert found(store, text="a " * MAX_WORDS) == ["a"]
+
+
+def test_a_histogram_has_a_bounded_number_of_bars() -> None:
+    assert parse_histogram([("buckets", "7"), ("level", "INFO")]) == (Query(exact={"level": "INFO"}, limit=1), 7)
+    for wrong in ("0", "501", "x"):
+        with pytest.raises(RefusedError, match="buckets"):
+            parse_histogram([("buckets", wrong)])
