@@ -15,7 +15,10 @@ _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-NAMES: Final = frozenset({"index.html"})
+NAMES: Final = frozenset(
+    {"index.html", "style.css", "icon.svg"}
+    | {f"{name}.js" for name in ("api", "dom", "empty", "entry", "histogram", "list", "main", "request")}
+)
 # A log may contain anything, and none of it is to run: only these files do, and no text becomes HTML.
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

@@ -1,0 +1,35 @@
+// What stands where no entries are: why, and what to do about it.
+
+import { count, el } from "./dom.js";
+
+const python = (url) => `import logging
+from logcollector_handler import LogCollectorHandler
+
+logging.basicConfig(level="INFO", handlers=[LogCollectorHandler(server_url="${url}", service="hello")])
+logging.getLogger("hello").info("it works", extra={"user_id": 42})
+`;
+
+const curl = (url) => `curl ${url}/logs -H 'Content-Type: application/json' \\
+  -d '{"logs": [{"message": "it works", "level": "INFO", "service": "hello"}]}'
+`;
+
+// `clear` and `widen` remove the filters and the bounds in time; false where there are none.
+export function emptyState(total, clear, widen) {
+  if (!total) {
+    return [
+      el("h2", {}, "No logs yet"),
+      el("p", {}, "They show up here as they arrive. Send the first one from Python:"),
+      el("pre", {}, python(location.origin)),
+      el("p", {}, "or from a shell:"),
+      el("pre", {}, curl(location.origin)),
+    ];
+  }
+  const buttons = el("p");
+  if (clear) buttons.append(el("button", { type: "button", onclick: clear }, "Remove the filters"), " ");
+  if (widen) buttons.append(el("button", { type: "button", onclick: widen }, "Look at all time"));
+  return [
+    el("h2", {}, "Nothing here"),
+    el("p", {}, `None of the ${count(total)} entries that are stored is within ${clear ? "these filters" : "this time"}.`),
+    buttons,
+  ];
+}

@@ -1,0 +1,71 @@
+// All entries of one trace, user or session, in order, each with a bar for when it happened and how long it took.
+
+import { get } from "./api.js";
+import { $, count, duration, el } from "./dom.js";
+import { IDS } from "./entry.js";
+import { List } from "./list.js";
+
+const LIMIT = 1000;
+
+export class RequestView {
+  // `on.filter(name, value)` narrows the list behind; `on.failed(error)` says what went wrong.
+  constructor(on) {
+    this.dialog = $("#request");
+    this.on = on;
+    this.list = new List($("#request-rows"), {
+      request: (name, id) => this.show(name, id),
+      filter: (name, value) => this.filter(name, value),
+      opened: () => {},
+    });
+    $("#request-close").addEventListener("click", () => this.dialog.close());
+    $("#request-filter").addEventListener("click", () => this.filter(this.name, this.id));
+  }
+
+  filter(name, value) {
+    this.dialog.close();
+    this.on.filter(name, value);
+  }
+
+  async show(name, id) {
+    try {
+      // Its time is not that of the list: a request is shown whole.
+      const { logs, next } = await get("logs", { [name]: id, limit: LIMIT });
+      this.name = name;
+      this.id = id;
+      this.fill(name, id, logs.reverse(), next !== null);
+      if (!this.dialog.open) this.dialog.showModal();
+      this.list.choose(this.list.element.firstElementChild);
+    } catch (error) {
+      this.on.failed(error);
+    }
+  }
+
+  fill(name, id, logs, isCut) {
+    // An entry is written when what it tells of is over.
+    const spans = logs.map((entry) => [entry.created_at - Math.max(entry.duration_ms ?? 0, 0) / 1000, entry.created_at]);
+    const begin = spans.reduce((least, [start]) => Math.min(least, start), Infinity);
+    const end = spans.reduce((most, [, stop]) => Math.max(most, stop), -Infinity);
+    const whole = Math.max(end - begin, 1e-6);
+    const errors = logs.filter((entry) => entry.level === "ERROR" || entry.level === "FATAL").length;
+    const services = new Set(logs.map((entry) => entry.service).filter(Boolean));
+    $("#request-title").replaceChildren(`${IDS[name]} `, el("code", {}, id));
+    $("#request-summary").textContent = [
+      isCut ? `the newest ${count(LIMIT)} entries` : `${count(logs.length)} ${logs.length === 1 ? "entry" : "entries"}`,
+      logs.length ? duration((end - begin) * 1000) : "",
+      services.size ? [...services].join(", ") : "",
+      errors ? `${count(errors)} ${errors === 1 ? "error" : "errors"}` : "",
+    ].filter(Boolean).join("  ·  ");
+    this.list.element.replaceChildren(
+      ...logs.map((entry, n) =>
+        this.list.item(entry, (row) => {
+          const [start, stop] = spans[n];
+          const bar = el("span.bar");
+          bar.style.setProperty("--start", `${((start - begin) / whole) * 100}%`);
+          bar.style.setProperty("--length", `${((stop - start) / whole) * 100}%`);
+          row.firstChild.textContent = `+${duration((start - begin) * 1000)}`;
+          row.insertBefore(el("span.track", { "aria-hidden": "true" }, bar), row.lastChild);
+        }),
+      ),
+    );
+  }
+}
