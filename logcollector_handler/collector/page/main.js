@@ -178,9 +178,10 @@ async function showValues(signal) {
   for (const name of ["service", "logger"]) {
     const field = form.elements[name];
     const chosen = field.value;
-    const all = new Set(values[name]);
-    if (chosen) all.add(chosen);
-    field.replaceChildren(field.options[0], ...[...all].map((value) => new Option(value, value)));
+    const all = [...new Set([...values[name], ...(chosen ? [chosen] : [])])];
+    // A list that somebody has open just now is left alone when nothing is new in it.
+    if (all.join("\n") === [...field.options].slice(1).map((option) => option.value).join("\n")) continue;
+    field.replaceChildren(field.options[0], ...all.map((value) => new Option(value, value)));
     field.value = chosen;
   }
 }
@@ -330,10 +331,14 @@ function switchTheme() {
 }
 
 let typing = 0;
-form.addEventListener("input", (event) => {
+form.elements.text.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(changed, 250);
+});
+form.addEventListener("change", (event) => {
   clearTimeout(typing);
   if (event.target.name === "range") Object.assign(extra, { since: "", until: "" });
-  typing = setTimeout(changed, event.target.name === "text" ? 250 : 0);
+  changed();
 });
 form.addEventListener("submit", (event) => event.preventDefault());
 $("#pause").addEventListener("click", () => (paused || isReading() || narrowed() ? leaveAndFollow() : setPaused(true)));
