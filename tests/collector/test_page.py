@@ -110,7 +110,7 @@ class Page:
             self.all(option)[0].click()
         else:
             # As a person empties it: `clear` makes no event that says so.
-            field.send_keys(Keys.CONTROL + "a", Keys.DELETE, value)
+            field.send_keys(Keys.CONTROL + "a" + Keys.NULL, Keys.DELETE, value)
 
     def complaints(self) -> list[str]:
         """What the browser said of scripts, policies and errors since the last time."""
