@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -38,6 +39,9 @@ _ADVICE = {
     405: "check server_url",
     407: "check proxy",
 }
+
+#: Seconds for which what was set aside waits at most for a batch that can tell whose fault a 500 is.
+_VERDICT_LIMIT: Final = 300.0
 
 
 class Sender:
@@ -80,6 +84,9 @@ class Sender:
         self._streak = 0
         # Batches that were set aside, in the order in which they were.
         self._aside: list[Batch] = []
+        # A batch failed right after a success, and the next request tells whether that was its fault: until then
+        # (monotonic) that is to be one for a batch that comes or was not tried yet, not for one that failed before.
+        self._verdict_by = 0.0
         # Lone records that were refused, until it is clear that the fault is theirs.
         self._refused: list[Batch] = []
         self._refusals = 0
@@ -147,7 +154,7 @@ class Sender:
                 return 0.0
             if self._exit_at is not None:
                 return None
-            due = [max(0.0, batch.not_before - now) for batch in self._aside]
+            due = [max(0.0, batch.not_before - now, self._verdict_by - now) for batch in self._aside]
             return min(due + ([] if next_look is None else [next_look]), default=None)
         with own_work():
             self._attempt(batch, now)
@@ -160,13 +167,14 @@ class Sender:
         if self._exit_at is not None:
             untried = (batch for batch in self._aside if not batch.tried_at_exit)
             return (ahead or next(untried, None)) if now < self._exit_at else None
-        ready = [batch for batch in self._aside if batch.not_before <= now or self._on_probation(batch)]
         if self._last_success == self._request:
             # One at a time between two others: only so can the evidence be had, of each and against each.
-            for batch in ready:
-                if batch.failed_at < self._last_success:
+            for batch in self._aside:
+                if batch.failed_at < self._last_success and (batch.not_before <= now or self._on_probation(batch)):
                     return batch
-        return ahead or next(iter(ready), None)
+        waits = now < self._verdict_by
+        due = (batch for batch in self._aside if batch.not_before <= now and not (waits and batch.failed_at))
+        return ahead or next(due, None)
 
     def _on_probation(self, batch: Batch) -> bool:
         """It failed as often as it may, and the server has worked since: one more look at once."""
@@ -191,6 +199,7 @@ class Sender:
             self._forget(batch)
             return
         self._request += 1
+        self._verdict_by = 0.0
         self._ledger.request()
         if self._transport is None:
             self._transport = self._connect()
@@ -278,6 +287,8 @@ class Sender:
         newly_aside = not batch.aside and self._exhausted(batch)
         if newly_aside or batch.aside:
             self._set_aside(batch, now + self._backoff(batch.failures))
+            if others_go and self._exhausted(batch):
+                self._verdict_by = now + _VERDICT_LIMIT
         if batch.of_suspect and others_go and batch.entries > 1 and not batch.answer_lost:
             # Half of a batch that was at fault, and the other half went: this is the half.
             self._split(batch, suspect=True)
@@ -363,7 +374,6 @@ class Sender:
             # A record that stands alone gets all of its attempts.
             child.aside = batch.aside
             child.of_suspect = suspect
-            child.failed_at = batch.failed_at
             child.failures = batch.failures if child.entries > 1 else 0
         if self._outbox.replace(batch, children) and batch.aside:
             place = self._aside.index(batch)

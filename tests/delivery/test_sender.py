@@ -496,3 +496,20 @@ def test_many_poison_records_do_not_spoil_the_evidence_against_each_other() -> N
     stats = bench.ledger.snapshot()
     assert (stats.dead_lettered, stats.pending) == (12, 0)
     assert len(bench.keys) < 750
+
+
+@pytest.mark.parametrize("poison", [1, 3])
+@pytest.mark.parametrize("seconds", [5, 20, 60, 200])
+def test_poison_is_isolated_also_where_little_is_logged(seconds: int, poison: int) -> None:
+    """What waits aside is tried more often than others come: that must not spoil the evidence."""
+    bench = Bench()
+    bad = [f"bad{number}" for number in range(poison)]
+    bench.transport.rule = refusing(500, *bad)
+    for each in bad:
+        bench.put(each, f"before {each}", each, f"after {each}")
+    for number in range(60):
+        bench.put(f"w{number}", f"w{number}")
+        bench.run(seconds)
+    stats = bench.ledger.snapshot()
+    assert (stats.dead_lettered, stats.pending) == (poison, 0)
+    assert len(bench.keys) < 200

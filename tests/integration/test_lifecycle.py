@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.integration import behaviours
@@ -101,35 +103,40 @@ def test_the_senders_own_http_client_does_not_feed_the_handler(server: FaultySer
     assert "requests: 1" in ended.out
 
 
-def test_logging_in_the_middle_of_our_own_code_neither_hangs_nor_recurses(server: FaultyServer) -> None:
+@pytest.mark.parametrize("durability", ["memory", "record"])
+def test_logging_in_the_middle_of_our_own_code_neither_hangs_nor_recurses(
+    server: FaultyServer, durability: str, tmp_path: Path
+) -> None:
+    settings = {"spool_dir": str(tmp_path), "durability": "record"} if durability == "record" else {}
     ended = run(
         server,
+        f"SETTINGS = {settings!r}\n"
         """
-        handler = configure(max_queue_size=50, batch_size=10)
+handler = configure(max_queue_size=50, batch_size=10, **SETTINGS)
 
-        class Chatty:
-            def __repr__(self):
-                log.info("from repr", extra={"again": self})
-                return "<chatty>"
+class Chatty:
+    def __repr__(self):
+        log.info("from repr", extra={"again": self})
+        return "<chatty>"
 
-        class Loud:
-            def __del__(self):
-                log.info("from __del__")
+class Loud:
+    def __del__(self):
+        log.info("from __del__")
 
-        gc.callbacks.append(lambda phase, info: log.info("from gc"))
-        signal.signal(signal.SIGALRM, lambda *_: log.info("from a signal"))
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-        gc.set_threshold(50)
-        end = time.monotonic() + 2
-        while time.monotonic() < end:
-            log.info("usual", extra={"thing": Chatty(), "cycle": [Loud()]})
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        gc.callbacks.clear()
-        stats = handler.stats()
-        print(handler.flush(20))
-        stats = handler.stats()
-        print(stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.dead_lettered + stats.pending)
-        """,
+gc.callbacks.append(lambda phase, info: log.info("from gc"))
+signal.signal(signal.SIGALRM, lambda *_: log.info("from a signal"))
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+gc.set_threshold(50)
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    log.info("usual", extra={"thing": Chatty(), "cycle": [Loud()]})
+signal.setitimer(signal.ITIMER_REAL, 0)
+gc.callbacks.clear()
+stats = handler.stats()
+print(handler.flush(20))
+stats = handler.stats()
+print(stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.dead_lettered + stats.pending)
+""",
     )
     assert ended.code == 0, ended.err
     assert ended.out.split() == ["True", "True"]
