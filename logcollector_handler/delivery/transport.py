@@ -1,11 +1,11 @@
-"""One request to the server, from start to end within its time. The only place that knows httpx.
+"""One request to the server, from start to end within its time. The only place that knows httpx and httpcore.
 
 This module is imported with the first batch, not before: an application that never logs does not pay for
-httpx. What comes back is an `Answer`; what it means is the sender's affair.
+them. What comes back is an `Answer`; what it means is the sender's affair.
 
-httpx bounds each read, not the request, so a server that trickles could hold one for ever. The bound is kept
-here at the network backend of httpcore, on which httpx stands: every operation on the socket gets what is
-left of the request's time.
+httpx says what a URL, a header and a certificate are; the requests go through httpcore, on which it stands. That is
+half the time, and httpcore lets a request be bounded: it bounds each read, so a server that trickles could hold one
+for ever, but at its network backend every operation on the socket gets what is left of the request's time.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from __future__ import annotations
 import _datetime  # type: ignore[import-not-found]  # noqa: F401
 import contextlib
 import encodings.idna  # noqa: F401 - the look-up of a name imports it, then in the midst of a fork
-import logging
 import os
 import socket
 import ssl
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterable, Iterator
+from base64 import b64encode
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import httpcore
 import httpx
@@ -34,7 +35,6 @@ from logcollector_handler.wire.schema import IDEMPOTENCY_HEADER, LOGS_PATH
 from . import lifecycle
 from .answer import Answer
 from .clock import Clock
-from .guards import is_own_thread
 
 #: Bytes of an answer that are read; the server's is some forty bytes long.
 _ANSWER_LIMIT = 64 * 1024
@@ -52,30 +52,25 @@ class HttpTransport:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._url = settings.server_url + LOGS_PATH
         self._network = _DeadlineBackend(clock)
-        self._client: httpx.Client | None = None
-        _mute_request_lines()
+        self._connection: _Connection | None = None
 
     def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
-        headers = {IDEMPOTENCY_HEADER: batch_id}
-        if compressed:
-            headers["Content-Encoding"] = "gzip"
         try:
-            if self._client is None:
-                self._client = self._open()
-            request = self._client.build_request("POST", self._url, content=body, headers=headers)
+            if self._connection is None:
+                self._connection = self._open()
+            request = self._connection.request(batch_id, body, compressed)
         except Exception as error:  # noqa: BLE001 - a wrong URL, proxy or CA file: people must read which
             return Answer(unusable=True, detail=self._explain(error))
         self._network.deadline = self._clock.monotonic() + seconds
         self._network.unsent = len(body)
         try:
-            response = self._client.send(request, stream=True)
+            response = self._connection.pool.handle_request(request)
             try:
                 content = self._read(response)
             finally:
                 response.close()
-        except Exception as error:  # noqa: BLE001 - httpx, httpcore, ssl and socket each have their own
+        except Exception as error:  # noqa: BLE001 - httpcore, h11, ssl and socket each have their own
             # A connection in an unknown state is not used again.
             self.close()
             detail = self._explain(error)
@@ -85,67 +80,60 @@ class HttpTransport:
         return self._answer(response, content)
 
     def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
             with contextlib.suppress(Exception):
-                client.close()
+                connection.pool.close()
 
     def abandon(self) -> None:
         self._network.abandon()
-        self._client = None
+        self._connection = None
 
-    def _open(self) -> httpx.Client:
+    def _open(self) -> _Connection:
         settings = self._settings
-        headers = {
-            "User-Agent": f"logcollector-handler/{__version__}",
-            **settings.headers,
-            "Content-Type": "application/json",
-        }
-        if settings.api_key:
-            headers["Authorization"] = f"Bearer {settings.api_key}"
+        url = httpx.URL(settings.server_url + LOGS_PATH)
         # Made only where it is used: to read all the certificates takes longer than a batch.
-        tls = self._url.startswith("https:")
         with lifecycle.setting_up:
-            context = ssl_context(settings.verify) if tls else None
-        transport = _PooledTransport(
-            httpcore.ConnectionPool(
-                ssl_context=context,
-                proxy=proxy_of(settings),
-                max_connections=1,
-                keepalive_expiry=_KEEPALIVE,
-                network_backend=self._network,
-            )
+            context = ssl_context(settings.verify) if url.scheme == "https" else None
+        pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            proxy=proxy_of(settings),
+            max_connections=1,
+            keepalive_expiry=_KEEPALIVE,
+            network_backend=self._network,
         )
-        return httpx.Client(transport=transport, headers=headers)
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        return _Connection(pool, target, _headers(settings, url))
 
     @staticmethod
-    def _read(response: httpx.Response) -> bytes:
+    def _read(response: httpcore.Response) -> bytes:
         content = bytearray()
-        for part in response.iter_bytes():
+        for part in response.iter_stream():
             content += part
             if len(content) > _ANSWER_LIMIT:
                 raise ValueError(f"the answer is longer than {_ANSWER_LIMIT} bytes")
         return bytes(content)
 
-    def _answer(self, response: httpx.Response, content: bytes) -> Answer:
+    def _answer(self, response: httpcore.Response, content: bytes) -> Answer:
+        status, headers = response.status, httpx.Headers(response.headers)
         page = content.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
-        html = page or "text/html" in response.headers.get("content-type", "").lower()
+        html = page or "text/html" in headers.get("content-type", "").lower()
         try:
             count = msgspec.json.decode(content, type=_Taken).count
         except (msgspec.DecodeError, UnicodeDecodeError):
             count = None
-        if response.is_redirect:
-            text = f"a redirect to {response.headers.get('location')}"
+        if 300 <= status < 400:
+            text = f"a redirect to {headers.get('location')}"
         else:
             text = "an HTML page" if html else content.decode("utf-8", "replace")
         return Answer(
-            status=response.status_code,
+            status=status,
             arrived=True,
-            detail=self._plain(f"HTTP {response.status_code}: {text}" if text else f"HTTP {response.status_code}"),
+            detail=self._plain(f"HTTP {status}: {text}" if text else f"HTTP {status}"),
             count=count,
-            retry_after=response.headers.get("retry-after"),
-            date=response.headers.get("date"),
-            foreign=html and response.is_success,
+            retry_after=headers.get("retry-after"),
+            date=headers.get("date"),
+            foreign=html and 200 <= status < 300,
         )
 
     def _explain(self, error: Exception) -> str:
@@ -164,41 +152,46 @@ class _Taken(msgspec.Struct):
     count: int | None = None
 
 
-class _PooledTransport(httpx.BaseTransport):
-    """httpx's requests over a pool of httpcore's: httpx has no place of its own for a network backend."""
+class _Connection(NamedTuple):
+    """What stays the same from request to request."""
 
-    def __init__(self, pool: httpcore.ConnectionPool) -> None:
-        self._pool = pool
+    pool: httpcore.ConnectionPool
+    url: httpcore.URL
+    headers: list[tuple[bytes, bytes]]
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=request.stream,
-                # One connection, one request at a time: to wait for it would be an error of ours.
-                extensions={"timeout": {"pool": 1.0}},
-            )
-        )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
-
-    def close(self) -> None:
-        self._pool.close()
+    def request(self, batch_id: str, body: bytes, compressed: bool) -> httpcore.Request:
+        headers = [
+            *self.headers,
+            (IDEMPOTENCY_HEADER.encode(), batch_id.encode()),
+            (b"Content-Length", b"%d" % len(body)),
+        ]
+        if compressed:
+            headers.append((b"Content-Encoding", b"gzip"))
+        # One connection, one request at a time: to wait for it would be an error of ours.
+        more = {"timeout": {"pool": 1.0}}
+        return httpcore.Request("POST", self.url, headers=headers, content=body, extensions=more)
 
 
-class _Body(httpx.SyncByteStream):
-    """The body of an answer, as it arrives."""
-
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()
+def _headers(settings: Settings, url: httpx.URL) -> list[tuple[bytes, bytes]]:
+    """The headers of every request, without those that each has of its own."""
+    headers = httpx.Headers(
+        {
+            "Host": url.netloc.decode("ascii"),
+            "User-Agent": f"logcollector-handler/{__version__}",
+            "Accept": "*/*",
+            # An answer is some forty bytes long, and read as it comes.
+            "Accept-Encoding": "identity",
+        }
+    )
+    headers.update(settings.headers)
+    headers["Content-Type"] = "application/json"
+    if settings.api_key:
+        headers["Authorization"] = f"Bearer {settings.api_key}"
+    if url.userinfo:
+        headers["Authorization"] = "Basic " + b64encode(f"{url.username}:{url.password}".encode()).decode()
+    for name in (IDEMPOTENCY_HEADER, "Content-Length", "Content-Encoding", "Transfer-Encoding"):
+        headers.pop(name, None)
+    return headers.raw
 
 
 class _DeadlineBackend(httpcore.SyncBackend):
@@ -338,12 +331,3 @@ def proxy_of(settings: Settings) -> httpcore.Proxy | None:
         url=str(proxy.copy_with(username=None, password=None)),
         auth=(proxy.username, proxy.password) if proxy.username else None,
     )
-
-
-def _mute_request_lines() -> None:
-    """Keep httpx's INFO line for each request of ours from the application's handlers; its own pass."""
-    logging.getLogger("httpx").addFilter(_of_the_application)
-
-
-def _of_the_application(record: logging.LogRecord) -> bool:
-    return not is_own_thread()

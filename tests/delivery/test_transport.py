@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -66,6 +67,21 @@ def test_extra_headers_are_sent_but_do_not_change_what_the_contract_fixes(server
     headers = server.calls[0].request.headers
     assert headers["x-team"] == "a"
     assert headers["content-type"] == "application/json"
+
+
+def test_headers_that_every_batch_has_of_its_own_are_not_taken_from_the_settings(server: respx.MockRouter) -> None:
+    post(replace(SETTINGS, headers={"idempotency-key": "mine", "content-encoding": "br", "Content-Length": "1"}))
+    headers = server.calls[0].request.headers
+    assert headers.get_list("idempotency-key") == ["the-id"]
+    assert headers.get_list("content-length") == ["11"]
+    assert "content-encoding" not in headers
+
+
+def test_a_password_in_the_url_is_sent_as_a_header(server: respx.MockRouter) -> None:
+    post(replace(SETTINGS, server_url="http://me:pa%20ss@logs.test/prefix", api_key=None))
+    headers = server.calls[0].request.headers
+    assert headers["authorization"] == "Basic " + b64encode(b"me:pa ss").decode()
+    assert headers["host"] == "logs.test"
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 400, 429, 500, 503])
