@@ -35,23 +35,6 @@ _WORDS = (
     *("payment", "order", "declined", "card", "of", "customer", "timeout", "while", "reading"),
     *("from", "upstream", "retry", "cache", "miss", "for", "key"),
 )
-    "payment",
-    "order",
-    "declined",
-    "card",
-    "of",
-    "customer",
-    "timeout",
-    "while",
-    "reading",
-    "from",
-    "upstream",
-    "retry",
-    "cache",
-    "miss",
-    "for",
-    "key",
-]
 
 
 def batch(records: int) -> bytes:
