@@ -14,6 +14,7 @@ import builtins
 import contextlib
 import itertools
 import linecache
+import operator
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -75,12 +76,12 @@ class Trace:
         for filename in {code.co_filename for _, frames in self._stacks for code, _, _ in frames}:
             linecache.checkcache(filename)
         for captured, frames in self._stacks:
-            captured.stack = _stack(frames)
+            captured.stack = _printed(frames)  # type: ignore[assignment]  # all that is asked of it is format()
         if self._stacks:
             lines = list(self._stacks[0][0].format())
         else:
             head = ["Traceback (most recent call last):\n"] if self._frames else []
-            lines = [*head, *_stack(self._frames).format(), self._alone]
+            lines = [*head, *_printed(self._frames), self._alone]
         text = "".join(lines).removesuffix("\n")
         return f"{text}\n{self._tail}" if self._tail else text
 
@@ -225,10 +226,44 @@ def _described(exception: BaseException) -> str:
 # When the text is made
 
 
-def _stack(frames: list[_Frame]) -> traceback.StackSummary:
-    stack = traceback.StackSummary()
-    stack.extend(itertools.starmap(_summary, frames))
-    return stack
+class _Lines(list[str]):
+    """The printed frames of a stack, in the place of a StackSummary."""
+
+    def format(self, **_: object) -> list[str]:
+        return self
+
+
+#: Stacks that were printed lately, for in a storm of errors the same few come again and again: each with its
+#: frames, which keep the identities of their code, and what linecache knew of their files, which changes with a file.
+_lately: dict[tuple[tuple[int, int, int | None], ...], tuple[list[_Frame], list[object], _Lines]] = {}
+_LATELY: Final = 64
+#: Longer ones are not kept.
+_LATELY_FRAMES: Final = 200
+_LATELY_TEXT: Final = 64 * 1024
+
+
+def _printed(frames: list[_Frame]) -> _Lines:
+    """The frames as `traceback` prints them. `linecache.checkcache` was called for their files."""
+    key = tuple([(id(code), instruction, line) for code, instruction, line in frames])
+    found = _lately.get(key)
+    if found is None or any(map(operator.is_not, found[1], _sources(frames))):
+        stack = traceback.StackSummary()
+        stack.extend(itertools.starmap(_summary, frames))
+        found = frames, _sources(frames), _Lines(stack.format())
+        if len(frames) <= _LATELY_FRAMES and sum(map(len, found[2])) <= _LATELY_TEXT:
+            if len(_lately) >= _LATELY:
+                _lately.clear()
+            _lately[key] = found
+    return found[2]
+
+
+def _sources(frames: list[_Frame]) -> list[object]:
+    return [linecache.cache.get(code.co_filename) or _unknown(code.co_filename) for code, _, _ in frames]
+
+
+def _unknown(filename: str) -> object:
+    # A file that is not there may be there the next time: it is never what it was. What is no file stays none.
+    return None if filename.startswith("<") else object()
 
 
 if sys.version_info >= (3, 11):

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logcollector_handler.wire.codec import encode_lines
-from logcollector_handler.wire.traces import MAX_EXCEPTIONS, MAX_FRAMES, Trace
+from logcollector_handler.wire.traces import MAX_EXCEPTIONS, MAX_FRAMES, Trace, _lately
 from tests.wire.making import BIG, builder, exc_info, parsed, raised, record
 
 Group: Any = getattr(builtins, "ExceptionGroup", None)
@@ -366,6 +366,45 @@ def test_source_that_was_edited_is_read_anew(tmp_path: Path) -> None:
     rendered(error)
     file.write_text("raise ValueError('edited')\n")
     assert "raise ValueError('edited')" in rendered(error)
+
+
+def test_source_that_was_not_there_the_first_time_is_looked_for_again(tmp_path: Path) -> None:
+    file = tmp_path / "written_later.py"
+    error = caught(lambda: run("{}['book']", str(file)))
+    assert "# here now" not in rendered(error)
+    file.write_text("{}['book']  # here now\n")
+    assert "# here now" in rendered(error)
+
+
+def test_in_a_storm_of_errors_a_stack_is_printed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [caught(cause) for _ in range(5)]
+    expected = [printed(error) for error in errors]
+    calls = []
+    original = traceback.StackSummary.format
+
+    def counted(*args: Any, **more: Any) -> Any:
+        calls.append(args)
+        return original(*args, **more)
+
+    monkeypatch.setattr(traceback.StackSummary, "format", counted)
+    assert [rendered(error) for error in errors] == expected
+    assert len(calls) <= 2  # Of the exception and of its cause.
+
+
+def test_stacks_of_like_code_in_different_files_are_told_apart(tmp_path: Path) -> None:
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_text("raise ValueError('same')\n")
+    errors = [caught(lambda: run("raise ValueError('same')\n", str(tmp_path / name))) for name in ("one.py", "two.py")]  # noqa: B023
+    assert [name in rendered(error) for error, name in zip(errors, ("one.py", "two.py"), strict=True)] == [True, True]
+
+
+def test_printed_stacks_are_not_remembered_for_ever() -> None:
+    for number in range(300):
+        rendered(caught(lambda: run(f"\n1 / 0  # {number}")))  # noqa: B023
+    assert len(_lately) <= 64
+    rendered(caught(recursion))
+    rendered(caught(lambda: run(f"x = {'1' * 70_000!r}; 1 / 0", str(Path(__file__)))))
+    assert max(len(frames) for frames, _, _ in _lately.values()) <= 200
 
 
 # Snapshots
