@@ -10,8 +10,6 @@ for ever, but at its network backend every operation on the socket gets what is 
 
 from __future__ import annotations
 
-# httpx makes timedeltas, and 3.13.0 crashes on that once this module is gone, as when a finalizer logs at the very end.
-import _datetime  # type: ignore[import-not-found]  # noqa: F401
 import contextlib
 import encodings.idna  # noqa: F401 - the look-up of a name imports it, then in the midst of a fork
 import os
