@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from logcollector_handler import __version__
+from logcollector_handler.wire.schema import LEVELS
 
 #: A command, once it is imported. Returns the exit status.
 Run = Callable[[argparse.Namespace], int]
@@ -74,11 +75,51 @@ def _parser() -> argparse.ArgumentParser:
         help="run the embedded collector until Ctrl-C",
         description="Run the embedded collector, a small log collection server for development, until Ctrl-C.",
     )
-    serve.add_argument("--port", type=_port, default=8000, help="port on 127.0.0.1; 0 takes a free one (default: 8000)")
+    serve.add_argument("--port", type=_port, default=8000, help="port; 0 takes a free one (default: 8000)")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address; all but this machine needs a token (default: 127.0.0.1)"
+    )
+    _add_token(serve, "who asks or sends has to know it (better in LOGCOLLECTOR_API_KEY, where no other user sees it)")
     serve.add_argument(
         "--database", type=Path, default=Path("logs.sqlite"), help="SQLite file for the logs (default: logs.sqlite)"
     )
+    serve.add_argument(
+        "--keep-days", type=_positive, metavar="DAYS", help="remove logs that are older (default: never)"
+    )
+    serve.add_argument(
+        "--max-size",
+        type=_positive,
+        metavar="MIB",
+        help="remove what came first when the file is larger (default: never)",
+    )
     serve.set_defaults(load=_load_serve)
+
+    tail = commands.add_parser(
+        "tail",
+        help="follow the logs of a collector in the terminal",
+        description="Follow the logs of a collector, until Ctrl-C. It comes back to a server that was restarted.",
+    )
+    tail.add_argument(
+        "--server-url",
+        default=_environment("LOGCOLLECTOR_SERVER_URL") or "http://localhost:8000",
+        help="(default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000)",
+    )
+    _add_token(tail, "the token of the collector (better in LOGCOLLECTOR_API_KEY)")
+    tail.add_argument(
+        "-n",
+        "--last",
+        type=_lines,
+        default=10,
+        metavar="N",
+        help="so many that are there already come first, up to 1000 (default: 10)",
+    )
+    tail.add_argument("--level", choices=LEVELS, type=str.upper, metavar="LEVEL", help="this level and those above it")
+    for name in ("service", "environment", "logger", "trace-id", "user-id", "session-id"):
+        tail.add_argument(f"--{name}", metavar="VALUE", help=f"only this {name.removesuffix('-id')}")
+    tail.add_argument("--text", help="only with these words, or words that begin so, in message or stack trace")
+    tail.add_argument("--json", action="store_true", help="each entry as a line of JSON, as it is stored")
+    tail.add_argument("--traces", action="store_true", help="stack traces whole; else the last line of each")
+    tail.set_defaults(load=_load_tail)
 
     spool = commands.add_parser("spool", help="see and send what lies in a spool directory")
     actions = spool.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
@@ -129,6 +170,12 @@ def _load_serve() -> Run:
     return run
 
 
+def _load_tail() -> Run:
+    from .tail import run
+
+    return run
+
+
 def _load_spool_ls() -> Run:
     from .spool import show
 
@@ -145,6 +192,20 @@ def _load_doctor() -> Run:
     from .doctor import run
 
     return run
+
+
+def _environment(name: str) -> str | None:
+    return os.environ.get(name) or None
+
+
+def _add_token(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--token", default=_environment("LOGCOLLECTOR_API_KEY"), help=what)
+
+
+def _lines(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and len(text) < 5 and int(text) <= 1000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 1000")
+    return int(text)
 
 
 def _positive(text: str) -> float:

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="logcollector-demo-") as directory:
             file = Path(directory) / "logs.sqlite"
             with contextlib.closing(Store(file)) as store:
-                server = BackgroundServer(create_app(store))
+                server = BackgroundServer(create_app(store, local_only=True))
                 server.start()
                 try:
                     return _demonstrate(server.url, file, store, options)
@@ -52,7 +52,8 @@ def _demonstrate(url: str, file: Path, store: Store, options: argparse.Namespace
     told = _run_shop(url, options.seconds, options.rate)
     complete = told is not None and _report(told, store)
     if options.keep:
-        print(f"\nThe collector stays at {url} until Ctrl-C. Try:\n")
+        print(f"\nThe collector stays at {url} until Ctrl-C. Look at the logs there in a browser, or try:\n")
+        print(f"  logcollector tail --server-url {url}")
         print(f"  curl '{url}/logs?level=ERROR&limit=1'\n  curl {url}/stats")
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()

@@ -97,3 +97,63 @@ def test_a_handler_ships_into_it_with_the_default_settings(start: Start, monkeyp
     handler.handle(logging.LogRecord("shop", logging.INFO, __file__, 1, "hello", None, None))
     handler.close()
     assert [entry["service"] for entry in httpx.get(url + "/logs").json()["logs"]] == ["shop"]
+
+
+TOKEN = "correct-horse-battery"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_it_does_not_listen_to_others_without_a_token(run: Run, directory: Path, host: str) -> None:
+    ended = run("serve", "--port", "0", "--host", host)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert f"on {host} others can reach it, so it needs a token" in ended.stderr
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 15, "with a space in it", "\u00fcmlaut-\u00fcmlaut-\u00fcmlaut"])
+def test_a_token_that_is_none_is_refused(run: Run, token: str) -> None:
+    ended = run("serve", "--port", "0", "--token", token)
+    assert ended.returncode == 2
+    assert "16 characters" in ended.stderr
+    assert token not in ended.stderr
+
+
+@pytest.mark.parametrize("way", ["argument", "environment"])
+def test_with_a_token_it_listens_to_all_who_know_it(start: Start, way: str) -> None:
+    arguments = ["--token", TOKEN] if way == "argument" else []
+    environment = {"LOGCOLLECTOR_API_KEY": TOKEN} if way == "environment" else {}
+    server = start("serve", "--port", "0", "--host", "0.0.0.0", *arguments, environment=environment)
+    assert server.stdout is not None
+    port = server.stdout.readline().split(" into ")[0].rpartition(":")[2]
+    url = f"http://127.0.0.1:{port}"
+    assert httpx.get(url + "/stats").status_code == 401
+    allowed = {"Authorization": f"Bearer {TOKEN}"}
+    assert httpx.get(url + "/stats", headers=allowed).json()["total_logs"] == 0
+    handler = LogCollectorHandler(server_url=url, api_key=TOKEN)
+    handler.handle(logging.LogRecord("shop", logging.INFO, __file__, 1, "hello", None, None))
+    handler.close()
+    assert httpx.get(url + "/stats", headers=allowed).json()["total_logs"] == 1
+    status, err = interrupt(server)
+    assert (status, TOKEN in err) == (0, False)
+
+
+def test_it_says_where_the_page_is(start: Start) -> None:
+    server = start("serve", "--port", "0")
+    url = url_of(server)
+    assert server.stdout is not None
+    assert server.stdout.readline() == f"See them at {url}/.\n"
+    page = httpx.get(url, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_old_logs_go_when_it_is_told_how_long_they_are_kept(start: Start) -> None:
+    url = url_of(start("serve", "--port", "0"))
+    httpx.post(url + "/logs", json={"logs": [{"message": "old", "created_at": 1}, {"message": "new"}]})
+    url = url_of(start("serve", "--port", "0", "--keep-days", "1", "--max-size", "100"))
+    for _ in range(500):
+        if [entry["message"] for entry in httpx.get(url + "/logs").json()["logs"]] == ["new"]:
+            return
+    pytest.fail("it is still there")
