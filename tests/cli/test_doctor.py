@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -271,18 +272,17 @@ def test_a_spool_that_cannot_be(server: FaultyServer, tmp_path: Path, capsys: py
 
 @real
 @pytest.mark.skipif(sys.platform != "linux", reason="the other user is Linux's")
-def test_a_spool_of_another_user(server: FaultyServer, tmp_path: Path, run: Run) -> None:
-    spool = tmp_path / "spool"
-    spool.mkdir(mode=0o555)
+def test_a_spool_of_another_user(server: FaultyServer, run: Run) -> None:
     # Root may write everywhere, so it is another user then.
     before = """
 import os, logcollector_handler.cli.doctor, logcollector_handler.delivery.spool
 if os.geteuid() == 0:
     os.seteuid(65534)
 """
-    for each in (tmp_path, *tmp_path.parents[:2]):
-        os.chmod(each, 0o755)
-    ended = run("doctor", "--server-url", server.url, "--spool-dir", str(spool), before=before)
+    # Not below what pytest keeps for this user alone.
+    with tempfile.TemporaryDirectory() as spool:
+        os.chmod(spool, 0o555)
+        ended = run("doctor", "--server-url", server.url, "--spool-dir", spool, before=before)
     assert ended.returncode == 1
     assert f"{spool} cannot be written (Permission denied). Give it to the user of this process" in ended.stdout
 
