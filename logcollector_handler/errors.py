@@ -5,6 +5,7 @@ Nothing here raises, and nothing here may be handed a secret: callers mask befor
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections import Counter
@@ -60,7 +61,11 @@ class Reporter:
     def _print(message: str) -> None:
         # stderr may be gone, closed, or a full pipe's broken end: there is no one left to tell.
         try:
-            sys.stderr.write(f"logcollector-handler: {message}\n")
-            sys.stderr.flush()
+            stream = sys.stderr
+            if stream is not None and not isinstance(stream, io.TextIOBase):
+                # What an application or Celery has put in its place may log what is written to it.
+                stream = sys.__stderr__
+            stream.write(f"logcollector-handler: {message}\n")  # type: ignore[union-attr]  # one that is None, too
+            stream.flush()  # type: ignore[union-attr]
         except Exception:  # noqa: BLE001 - see above
             return

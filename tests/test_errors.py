@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import pytest
@@ -64,4 +65,25 @@ class Broken:
 @pytest.mark.parametrize("stderr", [None, Broken()])
 def test_a_stderr_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatch, stderr: object) -> None:
     monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setattr(sys, "__stderr__", stderr)
     Reporter(Clock()).say("a", "one")
+
+
+def test_a_stderr_that_is_a_logger_is_gone_round(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Celery's: what is written to it would come back as a record."""
+
+    class Logging:
+        def write(self, text: str) -> int:
+            logging.getLogger("redirected").warning(text)
+            return len(text)
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr(sys, "stderr", Logging())
+    with open(2, "w", closefd=False) as stderr:
+        monkeypatch.setattr(sys, "__stderr__", stderr)
+        Reporter(Clock()).say("a", "one")
+    assert caplog.records == []
+    assert capfd.readouterr().err == "logcollector-handler: one\n"

@@ -25,6 +25,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["--help"], ["demo", "serve", "--version"]),
         (["demo", "--help"], ["--seconds", "--rate", "--keep", "Exit status"]),
         (["serve", "--help"], ["--port", "--database", "default: 8000"]),
+        (["doctor", "--help"], ["--config", "--server-url", "--verify", "--proxy", "--spool-dir", "Exit status"]),
     ],
 )
 def test_help_names_everything(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
