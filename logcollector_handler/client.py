@@ -22,7 +22,7 @@ from .handler import LogCollectorHandler
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from .settings import Arguments
+    from .arguments import Arguments
 
 F = TypeVar("F", bound=Callable[..., Any])
 

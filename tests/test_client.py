@@ -11,7 +11,8 @@ from typing import Any, get_type_hints
 import pytest
 
 from logcollector_handler import LogClient, LogCollectorHandler, SettingError, client, log_context, timing
-from logcollector_handler.settings import NAMES, Arguments
+from logcollector_handler.arguments import Arguments
+from logcollector_handler.settings import NAMES
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import fields
 from tests.delivery.fakes import FakeClock

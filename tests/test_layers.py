@@ -19,7 +19,7 @@ ROOT = Path(_spec.origin).parent
 #: The layer of each module of the package's first level. A new one is given its place here.
 LAYER_OF = {
     "wire": "wire",
-    **dict.fromkeys(("errors", "stats", "settings", "context", "calls"), "ground"),
+    **dict.fromkeys(("errors", "stats", "settings", "context", "calls", "arguments"), "ground"),
     "delivery": "delivery",
     **dict.fromkeys(("", "handler", "client", "timing", "filters", "uncaught", "signals"), "handler"),
     "collector": "collector",

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-import re
 import sys
 import threading
 import time
@@ -37,13 +36,26 @@ except ImportError as error:
 
 #: Packages that stand between the application and a record. structlog is one too, and says whose record it is.
 _BETWEEN: Final = frozenset({"structlog", "logging", "logcollector_handler", "concurrent", "threading"})
-_LEVELS: Final = {"exception": logging.ERROR, "fatal": logging.CRITICAL, "warn": logging.WARNING, "trace": 5}
+_LEVELS: Final = {
+    "trace": 5,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "exception": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "fatal": logging.CRITICAL,
+}
+#: Names that are not those of plain fields: of a record's own, and of what a dict as message may have.
+_SPECIAL: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {
+    *("message", "asctime", "positional_args", "_record", "_from_structlog", "_logger", "_name")
+}
 #: Where the asynchronous methods say, for the thread that does the work, who called them.
 _ASYNC_STACK: Final = getattr(structlog.contextvars, "_ASYNC_CALLING_STACK", None)
 _ASYNC_THREAD: Final = getattr(structlog.contextvars, "_ASYNC_CALLING_THREAD", None)
 #: Seconds that a timestamp which tells only whole seconds may lie behind the clock and still mean now.
 _COARSE: Final = 1.0
-_ZULU: Final = re.compile("Z$")
 
 
 class _Call(NamedTuple):
@@ -118,8 +130,8 @@ class LogCollectorProcessor:
         thread.left_out = weakref.ref(record)
         return False
 
-    def _record(self, logger: Any, method_name: str, event: EventDict, frame: FrameType | None) -> logging.LogRecord:
-        fields: dict[Any, Any] = dict(event) if isinstance(event, Mapping) else {"event": event}
+    def _record(self, logger: Any, method_name: str, given: EventDict, frame: FrameType | None) -> logging.LogRecord:
+        fields: dict[Any, Any] = dict(given) if isinstance(given, Mapping) else {"event": given}
         level = _level(method_name, fields)
         now = time.time()
         created = _seconds(fields.get(self._timestamp_key), now)
@@ -132,15 +144,23 @@ class LogCollectorProcessor:
             module = None if frame is None else frame.f_globals.get("__name__")
             name = next((each for each in (getattr(logger, "name", None), module) if type(each) is str), "structlog")
         path, line, function = _site(fields, frame)
-        record = logging.getLogRecordFactory()(name, level, path, line, fields, (), None, function)
+        stack = _stack(fields, frame)
+        event = fields.get("event")
+        if type(event) is str and _SPECIAL.isdisjoint(fields):
+            # As a logger makes it of a message and an extra, which costs the handler least.
+            del fields["event"]
+            record = logging.getLogRecordFactory()(name, level, path, line, event, (), None, function)
+            record.__dict__.update(fields)
+        else:
+            record = logging.getLogRecordFactory()(name, level, path, line, fields, (), None, function)
         record.created = now if created is None else created
-        record.stack_info = _stack(fields, frame)
+        record.stack_info = stack
         if _ASYNC_THREAD is not None and (thread := _ASYNC_THREAD.get(None)) is not None:
             record.thread, record.threadName = thread
         # In a ProcessorFormatter, an event of the standard library has a record already.
-        given = fields.get("_record")
-        if issubclass(type(given), logging.LogRecord) and not fields.get("_from_structlog"):
-            record.__dict__.update({each: value for each, value in given.__dict__.items() if each in _OF_RECORD})
+        foreign = fields.get("_record")
+        if issubclass(type(foreign), logging.LogRecord) and not fields.get("_from_structlog"):
+            record.__dict__.update({each: value for each, value in foreign.__dict__.items() if each in _OF_RECORD})
         return record
 
 
@@ -225,7 +245,8 @@ def _seconds(stamp: Any, now: float) -> float | None:
             return _of_moment(stamp, now)
         if kind is str:
             # Python 3.10 does not know the Z.
-            return _of_moment(datetime.datetime.fromisoformat(_ZULU.sub("+00:00", stamp)), now)
+            text = f"{stamp[:-1]}+00:00" if stamp.endswith("Z") else stamp
+            return _of_moment(datetime.datetime.fromisoformat(text), now)
     return None
 
 

@@ -6,15 +6,16 @@ look like one of them is left where it is, a field like others.
 
 from __future__ import annotations
 
+# The patterns are compiled when one is met: most processes never meet one.
 import re
 from typing import Any, Final, NamedTuple
 
 _HEAD: Final = "Traceback (most recent call last):"
 #: The line that a traceback begins with, that of a group included, and what stands before the lines behind it.
-_BEGINS: Final = re.compile(rf"^(?:  \+ Exception Group )?{re.escape(_HEAD)}$", re.MULTILINE)
+_BEGINS: Final = r"(?m)^(?:  \+ Exception Group )?Traceback \(most recent call last\):$"
 _GROUP_MARGIN: Final = "  | "
-_FRAME: Final = re.compile(r'  File "(.*)", line (\d+), in (.*)')
-_RAISED: Final = re.compile(r"((?:[^\W\d]\w*\.)*[^\W\d]\w*)(?::|$)")
+_FRAME: Final = r'  File "(.*)", line (\d+), in (.*)'
+_RAISED: Final = r"((?:[^\W\d]\w*\.)*[^\W\d]\w*)(?::|$)"
 _STACK: Final = "Stack (most recent call last):"
 
 _CAUSE: Final = "\n\nThe above exception was the direct cause of the following exception:\n\n"
@@ -56,7 +57,7 @@ def take_stack(fields: dict[str, Any]) -> str | None:
 
 def of_text(text: str) -> Rendered:
     """What a printed traceback says. Of several it is the last, which is the exception that was logged."""
-    begins = [*_BEGINS.finditer(text)]
+    begins = [*re.finditer(_BEGINS, text)]
     if not begins:
         return Rendered(text, None, None)
     begin = begins[-1]
@@ -64,10 +65,10 @@ def of_text(text: str) -> Rendered:
     site = None
     for line in text[begin.end() + 1 :].splitlines():
         line = line.removeprefix(margin)
-        if found := _FRAME.fullmatch(line):
+        if found := re.fullmatch(_FRAME, line):
             site = (found[1], int(found[2]), found[3])
         elif not line.startswith(" "):
-            raised = _RAISED.match(line)
+            raised = re.match(_RAISED, line)
             return Rendered(text, raised and raised[1].rpartition(".")[2], site)
     return Rendered(text, None, site)
 

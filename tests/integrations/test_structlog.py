@@ -735,6 +735,15 @@ def test_level_and_filters_of_the_handler_apply(root: CapturingHandler) -> None:
     assert [entry["message"] for entry in root.entries] == ["hello"]
 
 
+def test_filters_see_the_event_as_a_record_with_an_extra(root: CapturingHandler) -> None:
+    root.addFilter(lambda record: record.getMessage() == "hello" and record.user_id == 7)  # type: ignore[attr-defined]  # as any extra
+    log = chain(root)
+    log.info("hello", user_id=7)
+    log.info("hello", user_id=8)
+    log.info("bye", user_id=7)
+    assert len(root.entries) == 1
+
+
 def test_trouble_is_counted_and_said_and_not_raised(root: CapturingHandler, capsys: pytest.CaptureFixture[str]) -> None:
     def broken(record: logging.LogRecord) -> bool:
         raise ZeroDivisionError
