@@ -56,13 +56,18 @@ def test_a_record_is_sent_within_flush_interval_and_an_error_at_once(server: Fau
     ended = run(
         server,
         """
+        def wait_for(holds):
+            deadline = time.monotonic() + 20
+            while not holds() and time.monotonic() < deadline:
+                time.sleep(0.05)
+
         handler = configure(flush_interval=0.3)
         log.info("usual")
-        time.sleep(1.5)
+        wait_for(lambda: handler.stats().delivered)
         print(handler.stats().delivered)
         slow = configure(flush_interval=3600)
         log.info("before"); log.error("urgent")
-        time.sleep(1.5)
+        wait_for(lambda: slow.stats().delivered)
         print(slow.stats().delivered)
         """,
     )
