@@ -2,7 +2,7 @@
 
 The usual record takes the short way through `build`: a message, a call site that was seen before, perhaps a
 few plain extras. Everything else goes through `_any`, which is slower and takes whatever a record can be.
-What a column takes is in `columns`, what JSON makes of a value in `values`, exceptions are in `traces`.
+Where fields go is in `fields`, what JSON makes of a value in `values`, exceptions are in `traces`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 from msgspec.json import decode
 
-from .bound import Bound, Field
-from .columns import COLUMNS, DECLINED, Column
-from .redact import MASK, Redactor
+from .bound import Bound
+from .fields import FieldPlacer
+from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
 from .schema import CREATED_AT_LIMIT, TEXT_LIMITS, LogEntry, level_name
 from .traces import Trace
 from .values import (
-    INT64,
     Cleaner,
     clean_text,
     encode,
@@ -60,7 +59,7 @@ _UNUSUAL: Final = _STANDARD | _RENDERED
 #: What structlog puts into a record for its own formatter.
 _STRUCTLOG: Final = frozenset({"_logger", "_name", "_record", "_from_structlog"})
 
-#: Call sites and field names that are remembered. A program has fewer; one that makes them up starts over.
+#: Call sites that are remembered. A program has fewer; one that makes them up starts over.
 _REMEMBERED: Final = 4096
 
 #: Path, line and function of a call site; logger, thread and process.
@@ -69,31 +68,8 @@ _Key = tuple[Any, ...]
 #: when that is all, and as a dict.
 _Site = tuple[Any, Any, Raw, dict[str, Any]]
 
-#: Bound fields as one builder puts them into entries: values of columns, and what goes into `metadata`, plain.
-_Ready = tuple[list[tuple[str, Any]], dict[str, Any]]
-
-#: What can be encoded with the batch as well as now, beside text and usual numbers.
-_FIXED: Final = frozenset({float, bool, type(None)})
 #: CREATED_AT_LIMIT as what it is compared with.
 _TOO_LATE: Final = float(CREATED_AT_LIMIT)
-
-
-class _Meanings(dict[str, "Column | bool"]):
-    """What the name of a field means: its column, or whether it is that of a secret. Learned name by name."""
-
-    def __init__(self, secret: Redactor) -> None:
-        super().__init__()
-        self._secret = secret
-
-    def __missing__(self, name: str) -> Column | bool:
-        if type(name) is not str:
-            raise TypeError("the name of a field is no text")
-        # A secret stays one if it has the name of a column.
-        meaning = self._secret(name) or COLUMNS.get(name, False)
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        self[name] = meaning
-        return meaning
 
 
 class EntryBuilder:
@@ -130,7 +106,8 @@ class EntryBuilder:
         self._bound = bound
         self._span = span
         self._sites: dict[_Key, _Site] = {}
-        self._names = _Meanings(self._secret)
+        self._placer = FieldPlacer(self._secret, max_record_bytes)
+        self._add_fields, self._fill = self._placer.add, self._placer.fill
 
     def build(self, record: logging.LogRecord) -> LogEntry:
         """The record as an entry. Never raises an Exception and leaves the record as it is."""
@@ -202,95 +179,7 @@ class EntryBuilder:
             metadata=Raw(encode({"logger": "logcollector_handler", "lost": dict(losses)})),
         )
 
-    # Fields
-
-    def _fill(
-        self,
-        entry: LogEntry,
-        origin: dict[str, Any],
-        user: dict[str, Any],
-        bound: Bound | None,
-        span: dict[str, str] | None,
-    ) -> None:
-        """Put in fields from wherever they come, the user's over what is bound and that over the span's."""
-        fields: Mapping[str, Field] = {} if bound is None else bound.fields
-        if span is not None:
-            user = {**_of_span(span, fields, user), **user}
-        if bound is not None:
-            columns, rest = self._ready(bound, user)
-            for name, value in columns:
-                setattr(entry, name, value)
-            if rest:
-                entry.metadata = origin = {**origin, **rest}
-        if user:
-            self._add_fields(entry, origin, user, user)
-
-    def _ready(self, bound: Bound, user: dict[str, Any]) -> _Ready:
-        """What is bound under names that the call does not use."""
-        if not bound.fields.keys().isdisjoint(user):
-            return self._prepared({name: each for name, each in bound.fields.items() if name not in user})
-        ready: _Ready | None = bound.ready.get(self._secret)
-        if ready is None:
-            ready = bound.ready[self._secret] = self._prepared(bound.fields)
-        return ready
-
-    def _prepared(self, fields: Mapping[str, Field]) -> _Ready:
-        columns = []
-        rest = {}
-        for name, (placed, kept, value) in fields.items():
-            # A secret stays one if it has the name of a column.
-            secret = self._secret(name)
-            if placed is not UNSET and not secret:
-                columns.append((name, placed))
-            if kept or secret:
-                rest[name] = value
-        return columns, Cleaner(self._secret, self._max_bytes).mapping(rest, 0)
-
-    def _add_fields(
-        self, entry: LogEntry, origin: dict[str, Any], fields: dict[str, Any], names: Iterable[str]
-    ) -> None:
-        """Put the user's fields of those names into their columns, the others into `metadata`, over the origin."""
-        made = {**origin}
-        # What can change under way, or may not be encoded as it is, is encoded now.
-        now = False
-        longest = self._max_bytes
-        meanings = self._names
-        for name in names:
-            value = fields[name]
-            meaning = meanings[name]
-            kind = type(value)
-            if meaning is False:
-                made[name] = value
-                if kind is str:
-                    if len(value) > longest:
-                        now = True
-                elif kind not in _FIXED and (kind is not int or value not in INT64):
-                    now = True
-            elif meaning is True:
-                made[name] = MASK
-            elif kind is str and len(value) <= meaning.width:
-                setattr(entry, name, value)
-            else:
-                try:
-                    placed, kept = meaning.rule(value)
-                except Exception:  # noqa: BLE001 - no number, or code of the application
-                    placed, kept = DECLINED
-                if placed is not UNSET:
-                    setattr(entry, name, placed)
-                if kept:
-                    made[name] = value
-                    now = True
-        entry.metadata = self._encoded(made, origin, names) if now else made
-
-    def _encoded(self, made: dict[str, Any], origin: dict[str, Any], names: Iterable[str]) -> Raw:
-        """`metadata`, with a user's field of that name taken apart."""
-        # By type: `isinstance` asks an object for its class, and that is code of the application.
-        if issubclass(type(made.get("metadata")), dict):
-            inner = Cleaner(self._secret, self._max_bytes).value(made["metadata"])
-            if isinstance(inner, dict):
-                del made["metadata"]
-                made = {**origin, **inner, **{name: made[name] for name in names if name in made}}
-        return Raw(encode_fields(made, self._secret, self._max_bytes))
+    # Call sites
 
     def _see(self, key: _Key) -> _Site:
         """What is the same for each record of a call site in a thread."""
@@ -445,15 +334,6 @@ _PLAIN: Final = frozenset({str, int, type(None)})
 def _user_fields(record: logging.LogRecord) -> dict[str, Any]:
     """What was put on the record beyond what every record has, under names that are text."""
     return text_keys({name: value for name, value in record.__dict__.items() if name not in _STANDARD})
-
-
-def _of_span(span: dict[str, str], bound: Mapping[str, Field], user: dict[str, Any]) -> dict[str, str]:
-    """What a span says, unless the fields say it or name another trace, to which its `span_id` does not belong."""
-    named = [bound["trace_id"][0]] if "trace_id" in bound else []
-    named += [user["trace_id"]] if "trace_id" in user else []
-    if any(type(each) is not str or each != span["trace_id"] for each in named):
-        return {}
-    return {name: value for name, value in span.items() if name not in bound}
 
 
 def _message_of(record: logging.LogRecord) -> str:

@@ -153,7 +153,7 @@ def test_many_call_sites_and_field_names_are_not_remembered_for_ever() -> None:
     for number in range(5000):
         by.build(record(lineno=number, extra={f"field{number}": number}))
     assert len(by._sites) <= 4096
-    assert len(by._names) <= 4096
+    assert len(by._placer._meanings) <= 4096
     assert shipped(record(extra={"field1": 1, "user_id": 2}), by=by)[0]["user_id"] == "2"
 
 
