@@ -17,7 +17,7 @@ _TYPES: Final = {
 }
 NAMES: Final = frozenset(
     {"index.html", "style.css", "icon.svg"}
-    | {f"{name}.js" for name in ("api", "dom", "empty", "entry", "histogram", "list", "main", "request")}
+    | {f"{name}.js" for name in ("api", "dom", "empty", "entry", "filters", "histogram", "list", "main", "request")}
 )
 # A log may contain anything, and none of it is to run: only these files do, and no text becomes HTML.
 _HEADERS: Final = {

@@ -251,7 +251,7 @@ def test_a_request_is_shown_in_order_with_bars(page: Page, name: str) -> None:
     page.all("#rows .line")[0].click()
     page.until(lambda: bool(page.all(f"[data-id={name}]")))
     page.all(f"[data-id={name}]")[0].click()
-    page.until(lambda: page.texts("#request .message") == ["middle", "end"])
+    page.until(lambda: page.texts("#request .message") == ["end", "middle"])
     assert page.texts("#request-summary") == ["2 entries  ·  4.00 s  ·  web  ·  1 error"]
     styles = (
         "return [...document.querySelectorAll('#request .bar')].map((one) => one.style.getPropertyValue(arguments[0]))"
@@ -260,7 +260,7 @@ def test_a_request_is_shown_in_order_with_bars(page: Page, name: str) -> None:
         [round(float(part.rstrip("%"))) for part in page.browser.execute_script(styles, name)]
         for name in ("--start", "--length")
     )
-    assert list(zip(starts, lengths, strict=True)) == [(25, 25), (0, 100)]
+    assert list(zip(starts, lengths, strict=True)) == [(0, 100), (25, 25)]
     page.press(Keys.ESCAPE)
     page.until(lambda: not page.all("#request")[0].is_displayed())
 
@@ -403,3 +403,18 @@ def test_older_entries_come_as_one_scrolls(page: Page) -> None:
         lambda: page.browser.execute_script("scrollTo(0, document.body.scrollHeight)") or len(page.messages) == 500
     )
     assert page.messages == [f"m{n}" for n in range(500)]
+
+
+def test_a_flood_leaves_no_gap(page: Page) -> None:
+    """Only the newest of what comes at once are sent; the others are there when one scrolls to them."""
+    now = time.time()
+    page.post(*({"message": f"m{n}", "created_at": now - 50 + n / 100} for n in range(10)))
+    page.open()
+    page.until(lambda: len(page.messages) == 10 and page.state == "live")
+    page.post(*({"message": f"m{n}", "created_at": now - 50 + n / 100} for n in range(10, 1000)))
+    page.until(lambda: page.messages[:1] == ["m999"])
+    expected = [f"m{n}" for n in range(999, -1, -1)]
+    assert page.messages == expected[: len(page.messages)], "nothing is missing in between"
+    scroll = "scrollTo(0, document.body.scrollHeight)"
+    page.until(lambda: page.browser.execute_script(scroll) or len(page.messages) == 1000)
+    assert page.messages == expected

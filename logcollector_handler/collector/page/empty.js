@@ -5,7 +5,8 @@ import { count, el } from "./dom.js";
 const python = (url) => `import logging
 from logcollector_handler import LogCollectorHandler
 
-logging.basicConfig(level="INFO", handlers=[LogCollectorHandler(server_url="${url}", service="hello")])
+handler = LogCollectorHandler(server_url="${url}", service="hello")
+logging.basicConfig(level="INFO", handlers=[handler])
 logging.getLogger("hello").info("it works", extra={"user_id": 42})
 `;
 

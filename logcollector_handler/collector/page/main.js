@@ -1,9 +1,9 @@
 // The page: its filters, what is loaded when they change, what arrives meanwhile, and the keyboard.
 
 import { Unauthorized, follow, get, useToken } from "./api.js";
-import { $, clock, count, el, moment } from "./dom.js";
+import { $, count } from "./dom.js";
 import { emptyState } from "./empty.js";
-import { IDS } from "./entry.js";
+import { Filters } from "./filters.js";
 import { Histogram } from "./histogram.js";
 import { List } from "./list.js";
 import { RequestView } from "./request.js";
@@ -15,11 +15,6 @@ const MOST = 2000;
 // Milliseconds between two looks at the histogram while logs arrive.
 const HISTOGRAM_PACE = 3000;
 
-const form = $("#filters");
-const names = ["text", "min_level", "service", "environment", "logger", "range"];
-// What is asked for besides the form: ids, and a stretch of time that replaces the range.
-const extra = { trace_id: "", user_id: "", session_id: "", since: "", until: "" };
-
 let paused = false;
 let connected = false;
 let waiting = []; // Arrived, and not shown yet: the newest last.
@@ -27,92 +22,14 @@ let waitingCount = 0;
 let next = null; // The cursor of the page below.
 let loading = null;
 let endStream = () => {};
+let isGap = false; // Something is missing between what is shown and what waits.
 let stale = false; // The histogram is behind.
 
+const filters = new Filters(restart);
+const setFilter = (name, value) => filters.set(name, value);
 const list = new List($("#rows"), { request: (name, id) => request.show(name, id), filter: setFilter, opened: flow });
 const request = new RequestView({ filter: setFilter, failed });
-const histogram = new Histogram((since, until) => {
-  Object.assign(extra, { since, until });
-  changed();
-});
-
-// -- What is asked for
-
-function filters() {
-  const asked = Object.fromEntries(names.filter((name) => name !== "range").map((name) => [name, form.elements[name].value]));
-  for (const name of Object.keys(IDS)) asked[name] = extra[name];
-  return asked;
-}
-
-const narrowed = () => extra.since !== "";
-
-function bounds() {
-  if (narrowed()) return { since: extra.since, until: extra.until };
-  const range = form.elements.range.value;
-  return range === "all" ? {} : { since: Date.now() / 1000 - Number(range) };
-}
-
-// On whole multiples of a bar's width, so that bars stay what they are from one look to the next.
-function histogramBounds() {
-  const range = form.elements.range.value;
-  if (narrowed() || range === "all") return bounds();
-  const width = Number(range) / BUCKETS;
-  const until = Math.ceil(Date.now() / 1000 / width) * width;
-  return { since: until - width * BUCKETS, until };
-}
-
-function setFilter(name, value) {
-  if (name in extra) extra[name] = value;
-  else {
-    const field = form.elements[name];
-    if (field.tagName === "SELECT" && ![...field.options].some((option) => option.value === value)) field.append(new Option(value, value));
-    field.value = value;
-  }
-  changed();
-}
-
-function readAddress() {
-  const asked = new URLSearchParams(location.search);
-  form.elements.range.value = "3600";
-  for (const [name, value] of asked) {
-    if (name in extra) extra[name] = value;
-    else if (names.includes(name)) {
-      const field = form.elements[name];
-      if ((name === "service" || name === "logger") && value) field.append(new Option(value, value));
-      field.value = value;
-    }
-  }
-}
-
-function writeAddress() {
-  const asked = new URLSearchParams();
-  for (const name of names) {
-    const value = form.elements[name].value;
-    if (value && !(name === "range" && value === "3600")) asked.set(name, value);
-  }
-  for (const [name, value] of Object.entries(extra)) if (value !== "") asked.set(name, value);
-  history.replaceState(null, "", asked.size ? `?${asked}` : location.pathname);
-}
-
-function chips() {
-  const chip = (text, clear) => el("button.chip", { type: "button", title: "Remove this filter", onclick: clear }, text, " ✕");
-  const chosen = Object.keys(IDS).filter((name) => extra[name]).map((name) => chip(`${IDS[name]} ${extra[name]}`, () => setFilter(name, "")));
-  if (narrowed()) {
-    const text = `${moment(Number(extra.since))} – ${clock(Number(extra.until))}`;
-    chosen.push(chip(text, () => {
-      Object.assign(extra, { since: "", until: "" });
-      changed();
-    }));
-  }
-  $("#chips").replaceChildren(...chosen);
-}
-
-function changed() {
-  writeAddress();
-  chips();
-  for (const field of form.querySelectorAll("select")) field.classList.toggle("set", field.name !== "range" && field.value !== "");
-  restart();
-}
+const histogram = new Histogram((since, until) => filters.narrow(since, until));
 
 // -- Loading and following
 
@@ -121,17 +38,21 @@ function restart() {
   endStream();
   waiting = [];
   waitingCount = 0;
-  if (narrowed()) {
+  isGap = false;
+  if (filters.isNarrow) {
     // What is over does not change: there is nothing to follow.
     endStream = () => {};
     load();
     return;
   }
   let isFirst = true;
-  endStream = follow({ ...filters(), at_most: PAGE }, {
+  endStream = follow({ ...filters.asked, at_most: PAGE }, {
     entries: arrived,
+    // So much has come at once that it was not sent. What is shown above it would leave a gap: the list begins anew.
     skipped: (number) => {
       waitingCount += number;
+      waiting = [];
+      isGap = true;
       stale = true;
     },
     open: () => {
@@ -155,7 +76,7 @@ async function load() {
   const signal = (loading = new AbortController()).signal;
   document.body.classList.add("loading");
   try {
-    const [page] = await Promise.all([get("logs", { ...filters(), ...bounds(), limit: PAGE }, signal), showHistogram(signal), showValues(signal)]);
+    const [page] = await Promise.all([get("logs", { ...filters.asked, ...filters.bounds, limit: PAGE }, signal), showHistogram(signal), showValues(signal)]);
     next = page.next;
     list.element.replaceChildren(...page.logs.map((entry) => list.item(entry)));
     trouble(null);
@@ -170,20 +91,11 @@ async function load() {
 
 async function showHistogram(signal) {
   stale = false;
-  histogram.show(await get("logs/histogram", { ...filters(), ...histogramBounds(), buckets: BUCKETS }, signal), BUCKETS);
+  histogram.show(await get("logs/histogram", { ...filters.asked, ...filters.histogramBounds(BUCKETS), buckets: BUCKETS }, signal), BUCKETS);
 }
 
 async function showValues(signal) {
-  const values = await get("logs/values", {}, signal);
-  for (const name of ["service", "logger"]) {
-    const field = form.elements[name];
-    const chosen = field.value;
-    const all = [...new Set([...values[name], ...(chosen ? [chosen] : [])])];
-    // A list that somebody has open just now is left alone when nothing is new in it.
-    if (all.join("\n") === [...field.options].slice(1).map((option) => option.value).join("\n")) continue;
-    field.replaceChildren(field.options[0], ...all.map((value) => new Option(value, value)));
-    field.value = chosen;
-  }
+  filters.offer(await get("logs/values", {}, signal));
 }
 
 async function loadOlder() {
@@ -191,7 +103,7 @@ async function loadOlder() {
   const cursor = next;
   next = null;
   try {
-    const page = await get("logs", { ...filters(), ...bounds(), limit: PAGE, cursor });
+    const page = await get("logs", { ...filters.asked, ...filters.bounds, limit: PAGE, cursor });
     next = page.next;
     list.element.append(...page.logs.map((entry) => list.item(entry)));
   } catch (error) {
@@ -220,12 +132,17 @@ function flow() {
 function pour() {
   frame = 0;
   if (!paused && !isReading() && waiting.length && !document.body.classList.contains("loading")) {
-    const since = bounds().since ?? -Infinity;
+    const since = filters.bounds.since ?? -Infinity;
+    if (isGap) {
+      list.element.replaceChildren();
+      next = null;
+    }
     const shown = new Set([...list.element.children].slice(0, MOST).map((item) => item.entry.id));
     for (const entry of waiting) if (!shown.has(entry.id) && entry.created_at >= since) insert(entry);
+    cut(isGap ? 0 : PAGE * 2);
     waiting = [];
     waitingCount = 0;
-    cut();
+    isGap = false;
     showEmpty();
   }
   const news = $("#news");
@@ -241,12 +158,11 @@ function insert(entry) {
   if (before || next === null) list.element.insertBefore(list.item(entry), before);
 }
 
-function cut() {
-  // Only a few pages while it flows; below, the next page begins behind the last line.
-  const keep = PAGE * 2;
+// Keeps so many lines that fill a few pages; the next page begins behind the last one.
+function cut(keep) {
   const lines = list.element.children;
-  if (lines.length <= keep) return;
-  while (lines.length > keep) list.element.lastElementChild.remove();
+  if (!lines.length || lines.length <= keep) return;
+  while (lines.length > Math.max(keep, PAGE)) list.element.lastElementChild.remove();
   const { created_at: time, id } = list.element.lastElementChild.entry;
   next = `${time}_${id}`;
 }
@@ -256,7 +172,7 @@ function toNewest() {
   setPaused(false);
   window.scrollTo(0, 0);
   // More than is kept has come: it is loaded afresh.
-  if (waitingCount > waiting.length || narrowed()) restart();
+  if (isGap || waitingCount > waiting.length || filters.isNarrow) restart();
   else flow();
 }
 
@@ -268,7 +184,7 @@ function setPaused(value) {
 // -- What is said
 
 function showState() {
-  const state = narrowed() ? "past" : !connected ? "offline" : paused ? "paused" : isReading() ? "reading" : "live";
+  const state = filters.isNarrow ? "past" : !connected ? "offline" : paused ? "paused" : isReading() ? "reading" : "live";
   document.body.dataset.state = state;
   $("#state").textContent = state;
   $("#pause").setAttribute("aria-pressed", String(paused));
@@ -290,17 +206,11 @@ async function showEmpty() {
   box.hidden = list.element.childElementCount > 0;
   if (box.hidden) return;
   const { total_logs: total } = await get("stats");
-  const isFiltered = Object.values(filters()).some((value) => value !== "");
   const widen = () => {
-    Object.assign(extra, { since: "", until: "" });
-    setFilter("range", "all");
+    filters.narrow("", "", false);
+    filters.set("range", "all");
   };
-  const clear = () => {
-    for (const name of names) if (name !== "range") form.elements[name].value = "";
-    for (const name of Object.keys(IDS)) extra[name] = "";
-    changed();
-  };
-  box.replaceChildren(...emptyState(total, isFiltered && clear, (narrowed() || form.elements.range.value !== "all") && widen));
+  box.replaceChildren(...emptyState(total, filters.isFiltered && (() => filters.clear()), !filters.isAllTime && widen));
   box.hidden = list.element.childElementCount > 0;
 }
 
@@ -315,7 +225,6 @@ $("#login form").addEventListener("submit", () => {
   useToken($("#token").value);
   $("#token").value = "";
   restart();
-  if (narrowed()) load();
 });
 
 // -- The person
@@ -330,28 +239,14 @@ function switchTheme() {
   setTheme(current === "dark" ? "light" : "dark");
 }
 
-let typing = 0;
-form.elements.text.addEventListener("input", () => {
-  clearTimeout(typing);
-  typing = setTimeout(changed, 250);
-});
-form.addEventListener("change", (event) => {
-  clearTimeout(typing);
-  if (event.target.name === "range") Object.assign(extra, { since: "", until: "" });
-  changed();
-});
-form.addEventListener("submit", (event) => event.preventDefault());
-$("#pause").addEventListener("click", () => (paused || isReading() || narrowed() ? leaveAndFollow() : setPaused(true)));
+$("#pause").addEventListener("click", () => (paused || isReading() || filters.isNarrow ? leaveAndFollow() : setPaused(true)));
 $("#theme").addEventListener("click", switchTheme);
 $("#news").addEventListener("click", toNewest);
 window.addEventListener("scroll", flow, { passive: true });
 new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && loadOlder(), { rootMargin: "600px" }).observe($("#end"));
 
 function leaveAndFollow() {
-  if (narrowed()) {
-    Object.assign(extra, { since: "", until: "" });
-    changed();
-  }
+  if (filters.isNarrow) filters.narrow("", "");
   toNewest();
 }
 
@@ -362,7 +257,7 @@ const KEYS = {
   ArrowUp: () => active().move(-1),
   Enter: () => active().toggle(),
   o: () => active().toggle(),
-  "/": () => form.elements.text.focus(),
+  "/": () => $("[name=text]").focus(),
   p: () => setPaused(!paused),
   g: toNewest,
   t: switchTheme,
@@ -390,9 +285,11 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
+new ResizeObserver(([header]) => {
+  document.documentElement.style.setProperty("--header", `${header.target.offsetHeight}px`);
+}).observe($("header"));
 if (localStorage.getItem("theme")) setTheme(localStorage.getItem("theme"));
 setInterval(() => {
   if (stale && !paused && !document.hidden) showHistogram().catch(() => (stale = true));
 }, HISTOGRAM_PACE);
-readAddress();
-changed();
+filters.read();

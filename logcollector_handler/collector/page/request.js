@@ -41,10 +41,12 @@ export class RequestView {
   }
 
   fill(name, id, logs, isCut) {
-    // An entry is written when what it tells of is over.
-    const spans = logs.map((entry) => [entry.created_at - Math.max(entry.duration_ms ?? 0, 0) / 1000, entry.created_at]);
-    const begin = spans.reduce((least, [start]) => Math.min(least, start), Infinity);
-    const end = spans.reduce((most, [, stop]) => Math.max(most, stop), -Infinity);
+    // An entry is written when what it tells of is over. What began first stands first, and around what is within it.
+    const start = (entry) => entry.created_at - Math.max(entry.duration_ms ?? 0, 0) / 1000;
+    logs.sort((one, other) => start(one) - start(other) || other.created_at - one.created_at);
+    const spans = logs.map((entry) => [start(entry), entry.created_at]);
+    const begin = Math.min(...spans.map(([from]) => from));
+    const end = Math.max(...spans.map(([, to]) => to));
     const whole = Math.max(end - begin, 1e-6);
     const errors = logs.filter((entry) => entry.level === "ERROR" || entry.level === "FATAL").length;
     const services = new Set(logs.map((entry) => entry.service).filter(Boolean));
@@ -58,11 +60,11 @@ export class RequestView {
     this.list.element.replaceChildren(
       ...logs.map((entry, n) =>
         this.list.item(entry, (row) => {
-          const [start, stop] = spans[n];
+          const [from, to] = spans[n];
           const bar = el("span.bar");
-          bar.style.setProperty("--start", `${((start - begin) / whole) * 100}%`);
-          bar.style.setProperty("--length", `${((stop - start) / whole) * 100}%`);
-          row.firstChild.textContent = `+${duration((start - begin) * 1000)}`;
+          bar.style.setProperty("--start", `${((from - begin) / whole) * 100}%`);
+          bar.style.setProperty("--length", `${((to - from) / whole) * 100}%`);
+          row.firstChild.textContent = `+${duration((from - begin) * 1000)}`;
           row.insertBefore(el("span.track", { "aria-hidden": "true" }, bar), row.lastChild);
         }),
       ),

@@ -1,0 +1,139 @@
+// What is asked for: the form, the ids and the stretch of time beside it, and the address of the page that holds it all.
+
+import { $, clock, el, moment } from "./dom.js";
+import { IDS } from "./entry.js";
+
+const NAMES = ["text", "min_level", "service", "environment", "logger"];
+const DEFAULT_RANGE = "3600";
+
+export class Filters {
+  // `changed()` is called when something else is asked for.
+  constructor(changed) {
+    this.form = $("#filters");
+    this.fields = this.form.elements;
+    this.changed = changed;
+    // What is not in the form: ids, and a stretch of time that stands for the range.
+    this.extra = { trace_id: "", user_id: "", session_id: "", since: "", until: "" };
+    this.listen();
+  }
+
+  listen() {
+    let typing = 0;
+    this.fields.text.addEventListener("input", () => {
+      clearTimeout(typing);
+      typing = setTimeout(() => this.apply(), 250);
+    });
+    this.form.addEventListener("change", (event) => {
+      clearTimeout(typing);
+      if (event.target.name === "range") this.narrow("", "", false);
+      this.apply();
+    });
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  apply() {
+    this.write();
+    for (const field of this.form.querySelectorAll("select")) field.classList.toggle("set", field.name !== "range" && field.value !== "");
+    this.showChips();
+    this.changed();
+  }
+
+  // All but the time.
+  get asked() {
+    const asked = Object.fromEntries(NAMES.map((name) => [name, this.fields[name].value]));
+    for (const name of Object.keys(IDS)) asked[name] = this.extra[name];
+    return asked;
+  }
+
+  get isFiltered() {
+    return Object.values(this.asked).some((value) => value !== "");
+  }
+
+  // A stretch of time that is over: nothing in it is followed.
+  get isNarrow() {
+    return this.extra.since !== "";
+  }
+
+  get isAllTime() {
+    return !this.isNarrow && this.fields.range.value === "all";
+  }
+
+  get bounds() {
+    if (this.isNarrow) return { since: this.extra.since, until: this.extra.until };
+    return this.isAllTime ? {} : { since: Date.now() / 1000 - Number(this.fields.range.value) };
+  }
+
+  // On whole multiples of a bar's width, so that bars stay what they are from one look to the next.
+  histogramBounds(buckets) {
+    if (this.isNarrow || this.isAllTime) return this.bounds;
+    const width = Number(this.fields.range.value) / buckets;
+    const until = Math.ceil(Date.now() / 1000 / width) * width;
+    return { since: until - width * buckets, until };
+  }
+
+  set(name, value) {
+    if (name in this.extra) this.extra[name] = value;
+    else this.choose(this.fields[name], value);
+    this.apply();
+  }
+
+  narrow(since, until, apply = true) {
+    Object.assign(this.extra, { since, until });
+    if (apply) this.apply();
+  }
+
+  clear() {
+    for (const name of NAMES) this.fields[name].value = "";
+    for (const name of Object.keys(IDS)) this.extra[name] = "";
+    this.apply();
+  }
+
+  choose(field, value) {
+    const isMissing = field.tagName === "SELECT" && ![...field.options].some((option) => option.value === value);
+    if (isMissing && (field.name === "service" || field.name === "logger")) field.append(new Option(value, value));
+    field.value = value;
+  }
+
+  // The services and loggers that there are.
+  offer(values) {
+    for (const name of ["service", "logger"]) {
+      const field = this.fields[name];
+      const chosen = field.value;
+      const all = [...new Set([...values[name], ...(chosen ? [chosen] : [])])];
+      // A list that somebody has open just now is left alone when nothing is new in it.
+      if (all.join("\n") === [...field.options].slice(1).map((option) => option.value).join("\n")) continue;
+      field.replaceChildren(field.options[0], ...all.map((value) => new Option(value, value)));
+      field.value = chosen;
+    }
+  }
+
+  read() {
+    this.fields.range.value = DEFAULT_RANGE;
+    for (const [name, value] of new URLSearchParams(location.search)) {
+      if (name in this.extra) this.extra[name] = value;
+      else if (name === "range" || NAMES.includes(name)) this.choose(this.fields[name], value);
+    }
+    // An address may have been typed by hand.
+    if (!this.fields.range.value) this.fields.range.value = DEFAULT_RANGE;
+    this.apply();
+  }
+
+  write() {
+    const asked = new URLSearchParams();
+    for (const name of NAMES) if (this.fields[name].value) asked.set(name, this.fields[name].value);
+    if (this.fields.range.value !== DEFAULT_RANGE) asked.set("range", this.fields.range.value);
+    for (const [name, value] of Object.entries(this.extra)) if (value !== "") asked.set(name, value);
+    history.replaceState(null, "", String(asked) ? `?${asked}` : location.pathname);
+  }
+
+  showChips() {
+    const chip = (text, clear) => el("button.chip", { type: "button", title: "Remove this filter", onclick: clear }, text, " ✕");
+    const ids = Object.keys(IDS).filter((name) => this.extra[name]);
+    const chips = ids.map((name) => chip(`${IDS[name]} ${this.extra[name]}`, () => this.set(name, "")));
+    if (this.isNarrow) {
+      const text = `${moment(Number(this.extra.since))} – ${clock(Number(this.extra.until))}`;
+      chips.push(chip(text, () => this.narrow("", "")));
+    }
+    $("#chips").replaceChildren(...chips);
+  }
+}
