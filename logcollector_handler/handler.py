@@ -135,7 +135,7 @@ class LogCollectorHandler(logging.Handler):
         self._queue_handler.emit(record)
         try:
             urgent = record.levelno >= self._flush_level
-        except TypeError:  # A record made by hand can have any level.
+        except Exception:  # noqa: BLE001 - a record made by hand can have any level, or none
             return
         if urgent:
             self._pipeline.urge()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import math
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +25,16 @@ PREFIX: Final = "LOGCOLLECTOR_"
 OVERFLOWS: Final = ("drop_oldest", "drop_newest", "block")
 DURABILITIES: Final = ("batch", "record")
 MIB: Final = 1024 * 1024
+#: Characters that a secret has at least.
+_SECRET_FROM: Final = 4
+#: Seconds; nothing that is waited for takes longer than a day.
+_LONGEST: Final = 86_400
+#: What RFC 9110 calls a token.
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: Headers that say how the body is sent, which the handler decides.
+_OWN_HEADERS: Final = frozenset(
+    {"content-encoding", "content-length", "transfer-encoding", "connection", "idempotency-key"}
+)
 
 
 class SettingError(ValueError):
@@ -72,16 +82,20 @@ class Settings:
             raise _error("durability", self.durability, "batch, unless spool_dir is set")
         if self.fsync and self.spool_dir is None:
             raise _error("fsync", self.fsync, "false, unless spool_dir is set")
+        if self.api_key is not None and urlsplit(self.server_url).username:
+            raise _error("api_key", MASK, "none with a user name in server_url, for a request has one Authorization")
         if self.max_batch_bytes > self.max_buffer_bytes:
             raise _error("max_batch_bytes", self.max_batch_bytes, f"max_buffer_bytes ({self.max_buffer_bytes}) at most")
 
     def mask(self, text: str) -> str:
         """The text with what is secret in these settings replaced by asterisks."""
-        secrets = [self.api_key, *self.headers.values()]
+        secrets = {self.api_key or "", *self.headers.values()}
         for url in (self.server_url, self.proxy):
-            secrets.append(urlsplit(url).password if url else None)
-        for secret in filter(None, secrets):
-            text = text.replace(secret, MASK)
+            secrets.add((urlsplit(url).password or "") if url else "")
+        # The longest first, for one may hold another. One of a few letters is found in every text, and is no secret.
+        for secret in sorted(secrets, key=len, reverse=True):
+            if len(secret) >= _SECRET_FROM:
+                text = text.replace(secret, MASK)
         return text
 
     def __repr__(self) -> str:
@@ -92,8 +106,8 @@ class Settings:
                 value = value and MASK
             elif each.name == "headers":
                 value = dict.fromkeys(value, MASK)
-            elif isinstance(value, str):
-                value = self.mask(value)
+            elif each.name in ("server_url", "proxy") and value and (password := urlsplit(value).password):
+                value = value.replace(f":{password}@", f":{MASK}@")
             shown.append(f"{each.name}={value!r}")
         return f"Settings({', '.join(shown)})"
 
@@ -199,8 +213,8 @@ def _whole(least: int) -> _Reader:
 
 def _seconds(name: str, value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:
-        raise _error(name, value, "seconds, more than 0")
+    if not number or not 0 < value <= _LONGEST:
+        raise _error(name, value, f"seconds, more than 0 and up to {_LONGEST}")
     return float(value)
 
 
@@ -229,16 +243,19 @@ def _url(*schemes: str) -> _Reader:
         # What stands before an @ may be a password, also in what is no URL.
         shown = f"{MASK}@{value.rpartition('@')[2]}" if isinstance(value, str) and "@" in value else value
         try:
-            parts = urlsplit(value) if isinstance(value, str) else None
+            # urlsplit takes blanks and line ends out by itself, and nobody hears of it.
+            parts = urlsplit(value) if isinstance(value, str) and "".join(value.split()) == value else None
             if parts is not None:
                 _ = parts.port  # Raises for a port that is no number.
+                (parts.hostname or "").encode("idna")  # Raises for what no name can be, as `a..b`.
         except ValueError:
             parts = None
         if parts is None or parts.scheme not in schemes or not parts.hostname:
             raise _error(name, shown, allowed)
         if parts.query or parts.fragment:
-            raise _error(name, shown, f"{allowed}, without ? and #")
-        return str(value).rstrip("/")
+            # A key may stand there.
+            raise _error(name, f"{re.split('[?#]', shown)[0]}?{MASK}", f"{allowed}, without ? and #")
+        return f"{parts.scheme}{value[len(parts.scheme) :]}".rstrip("/")
 
     return read
 
@@ -248,9 +265,11 @@ def _headers(name: str, value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         raise _error(name, MASK, allowed)
     for key, text in value.items():
-        plain = isinstance(key, str) and isinstance(text, str) and key and f"{key}{text}".isprintable()
-        if not plain or not f"{key}{text}".isascii():
+        plain = isinstance(key, str) and isinstance(text, str) and _HEADER_NAME.fullmatch(key)
+        if not plain or not text.isascii() or not text.isprintable() or text != text.strip():
             raise _error(f"{name}[{key!r}]", MASK, allowed)
+        if key.lower() in _OWN_HEADERS:
+            raise _error(f"{name}[{key!r}]", MASK, "any header but those that the handler sets itself")
     return MappingProxyType(dict(value))
 
 
@@ -306,7 +325,7 @@ _READERS: Final[Mapping[str, _Reader]] = MappingProxyType(
         "api_key": _secret,
         "headers": _headers,
         "verify": _verify,
-        "proxy": _url("http", "https", "socks5", "socks5h"),
+        "proxy": _url("http", "https"),
         "spool_dir": _directory,
         "durability": _one_of(*DURABILITIES),
         "fsync": _flag,

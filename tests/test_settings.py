@@ -86,7 +86,11 @@ def test_an_empty_variable_is_no_value() -> None:
         ("server_url", "ftp://host"),
         ("server_url", "http://"),
         ("server_url", "http://host:port"),
-        ("server_url", "http://host/?q=1"),
+        ("server_url", " http://host"),
+        ("server_url", "http://host\n"),
+        ("server_url", "http://exa mple"),
+        ("server_url", "http://a..b"),
+        ("server_url", f"http://{'a' * 64}.test"),
         ("service", "x" * 101),
         ("service", 5),
         ("service_version", "v" * 51),
@@ -112,6 +116,13 @@ def test_an_empty_variable_is_no_value() -> None:
         ("headers", ["a"]),
         ("headers", {"a": 1}),
         ("headers", {"X-A": "two\r\nlines"}),
+        ("headers", {"X A": "x"}),
+        ("headers", {"a:b": "x"}),
+        ("headers", {"X-A": " x"}),
+        ("headers", {"Content-length": "5"}),
+        ("headers", {"idempotency-key": "5"}),
+        ("proxy", "socks5://host"),
+        ("timeout", 1e10),
         ("verify", "/no/such/file"),
         ("proxy", "proxy:3128"),
         ("redact", "password"),
@@ -166,21 +177,22 @@ def test_dictconfig_refuses_a_name_that_is_no_setting() -> None:
 
 
 SECRETS = {
-    "server_url": "http://user:hunter2@localhost:1",
+    "server_url": "http://localhost:1",
     "api_key": "hunter2-key",
     "headers": {"X-Token": "hunter2-header"},
     "proxy": "http://me:hunter2@proxy:1",
 }
 
 
-def test_no_secret_shows_in_a_repr() -> None:
-    settings = load(SECRETS, {})
-    handler = LogCollectorHandler(**SECRETS)  # type: ignore[arg-type]  # a dict of mixed values
+@pytest.mark.parametrize("other", [{}, {"server_url": "http://user:hunter2@localhost:1", "api_key": None}])
+def test_no_secret_shows_in_a_repr(other: dict[str, Any]) -> None:
+    settings = load(SECRETS | other, {})
+    handler = LogCollectorHandler(**(SECRETS | other))
     for shown in (
         repr(settings),
         str(settings),
         repr(handler),
-        settings.mask("key hunter2-key, password hunter2"),
+        settings.mask("header hunter2-header, password hunter2"),
     ):
         assert "hunter2" not in shown
     assert "localhost" in repr(settings)
@@ -223,3 +235,27 @@ def test_a_level_is_a_level_and_not_a_setting() -> None:
     handler = LogCollectorHandler("WARNING", service="shop")
     assert handler.level == logging.WARNING
     handler.close()
+
+
+def test_the_scheme_of_a_url_may_be_in_capitals() -> None:
+    assert load({"server_url": "HTTPS://Logs.test/Prefix/"}, {}).server_url == "https://Logs.test/Prefix"
+
+
+def test_what_stands_behind_the_question_mark_of_a_url_is_refused_and_not_shown() -> None:
+    with pytest.raises(SettingError) as caught:
+        load({"server_url": "http://host/?api_key=s3cret"}, {})
+    assert "s3cret" not in str(caught.value)
+    assert "without ? and #" in str(caught.value)
+
+
+def test_a_request_has_one_authorization() -> None:
+    with pytest.raises(SettingError, match="user name in server_url") as caught:
+        load({"server_url": "http://me:pass@host", "api_key": "s3cret"}, {})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_masking_takes_longer_secrets_first_and_leaves_alone_what_is_too_short_for_one() -> None:
+    headers = {"X-A": "abcd", "X-B": "abcdTOPSECRET", "X-Tenant": "1", "X-Empty": ""}
+    settings = load({"server_url": "http://127.0.0.1:81", "headers": headers}, {})
+    assert settings.mask("http://127.0.0.1:81 said abcdTOPSECRET, abcd") == "http://127.0.0.1:81 said ***, ***"
+    assert "http://127.0.0.1:81" in repr(settings)

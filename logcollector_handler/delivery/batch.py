@@ -51,6 +51,8 @@ class Batch:
     failed_at: int = 0
     #: The request right before that one succeeded.
     witnessed: bool = False
+    #: Between so many successes in a row none but batches that were set aside failed, this one among them.
+    signs: int = 0
     #: It was cut from a batch that failed while the server worked.
     of_suspect: bool = False
     #: Passed over: it goes when it is due, while the batches behind it go on.
@@ -70,9 +72,9 @@ class Batch:
         """The two halves, as `<id>.0` and `<id>.1`. The batch must hold two entries or more."""
         lines = self.lines(body)
         middle = len(lines) // 2
-        compressed = self.compressed and middle >= COMPRESS_FROM
-        first = make_batch(f"{self.id}.0", lines[:middle], compressed, self.ordinal, self.losses)
-        second = make_batch(f"{self.id}.1", lines[middle:], compressed, self.ordinal)
+        compressed = [self.compressed and size >= COMPRESS_FROM for size in (middle, len(lines) - middle)]
+        first = make_batch(f"{self.id}.0", lines[:middle], compressed[0], self.ordinal, self.losses)
+        second = make_batch(f"{self.id}.1", lines[middle:], compressed[1], self.ordinal)
         first.adopted = second.adopted = self.adopted
         return first, second
 

@@ -6,6 +6,7 @@ All of it is asked on rare paths, but for `own_threads`, which every record asks
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import logging
 import signal
@@ -59,16 +60,23 @@ def _runs_an_event_loop() -> bool:
 
 def is_interruption() -> bool:
     """Whether this is code that runs in the middle of other code: a signal handler, a GC callback, a finalizer."""
-    interrupting = {getattr(callback, "__code__", None) for callback in gc.callbacks}
-    for number in signal.valid_signals():
-        handler = signal.getsignal(number)
-        interrupting.add(getattr(handler, "__code__", None))
+    interrupting = {_code(callback) for callback in gc.callbacks}
+    interrupting |= {_code(signal.getsignal(number)) for number in signal.valid_signals()}
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code in interrupting or frame.f_code.co_name == "__del__":
             return True
         frame = frame.f_back
     return False
+
+
+def _code(callback: object) -> object:
+    """The code that runs first when this is called, if it is of Python."""
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    if not hasattr(callback, "__code__") and callable(callback):
+        callback = type(callback).__call__
+    return getattr(callback, "__code__", None)
 
 
 def holds_logging_lock() -> bool:

@@ -256,7 +256,9 @@ class Pipeline:
         mark = len(self._queue) + self._ledger.passed
         with self._ledger.lock:
             self.listener.flush_to = max(self.listener.flush_to, mark)
-        if not self._settled(mark) and self.wake():
+        if not self._settled(mark):
+            # False of a thread that is just ending, which sees the queue as its last act.
+            self.wake()
             self.sender.hurry()
             self.sender.settled.wait(lambda: self._settled(mark), seconds)
         return self._settled(mark) and self._ledger.dropped == dropped

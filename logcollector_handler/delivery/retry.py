@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timezone
 from enum import Enum
 from typing import Final
 
@@ -66,14 +67,18 @@ def retry_after(value: str | None, now: float) -> float | None:
     """
     if value is None:
         return None
-    try:
-        seconds = float(min(int(value), int(RETRY_AFTER_LIMIT)))
-    except ValueError:
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        # More digits than a time can have: int() refuses thousands of them.
+        seconds = float(value) if len(value) < 10 else RETRY_AFTER_LIMIT
+    else:
         # Imported where a server sends a date, which is rare: `email` is not for free.
         from email.utils import parsedate_to_datetime
 
         try:
-            seconds = parsedate_to_datetime(value).timestamp() - now
+            date = parsedate_to_datetime(value)
+            # A date of HTTP is in GMT, also where it does not say so.
+            seconds = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() - now
         except (ValueError, TypeError, OverflowError):
             return None
     return min(max(0.0, seconds), RETRY_AFTER_LIMIT)

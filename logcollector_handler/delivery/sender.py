@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 
@@ -39,9 +38,8 @@ _ADVICE = {
     405: "check server_url",
     407: "check proxy",
 }
-
-#: Seconds for which what was set aside waits at most for a batch that can tell whose fault a 500 is.
-_VERDICT_LIMIT: Final = 300.0
+#: So often in a row only batches that were set aside failed between two successes: the fault is theirs.
+_SIGNS_ENOUGH = 3
 
 
 class Sender:
@@ -82,11 +80,10 @@ class Sender:
         self._last_success = 0
         # Requests that failed since then.
         self._streak = 0
+        # Among them one of a batch that was not set aside, or one that says nothing of batches: it may be the server.
+        self._all_may_fail = False
         # Batches that were set aside, in the order in which they were.
         self._aside: list[Batch] = []
-        # A batch failed right after a success, and the next request tells whether that was its fault: until then
-        # (monotonic) that is to be one for a batch that comes or was not tried yet, not for one that failed before.
-        self._verdict_by = 0.0
         # Lone records that were refused, until it is clear that the fault is theirs.
         self._refused: list[Batch] = []
         self._refusals = 0
@@ -154,7 +151,7 @@ class Sender:
                 return 0.0
             if self._exit_at is not None:
                 return None
-            due = [max(0.0, batch.not_before - now, self._verdict_by - now) for batch in self._aside]
+            due = [max(0.0, batch.not_before - now) for batch in self._aside]
             return min(due + ([] if next_look is None else [next_look]), default=None)
         with own_work():
             self._attempt(batch, now)
@@ -167,14 +164,13 @@ class Sender:
         if self._exit_at is not None:
             untried = (batch for batch in self._aside if not batch.tried_at_exit)
             return (ahead or next(untried, None)) if now < self._exit_at else None
+        ready = [batch for batch in self._aside if batch.not_before <= now or self._on_probation(batch)]
         if self._last_success == self._request:
             # One at a time between two others: only so can the evidence be had, of each and against each.
-            for batch in self._aside:
-                if batch.failed_at < self._last_success and (batch.not_before <= now or self._on_probation(batch)):
+            for batch in ready:
+                if batch.failed_at < self._last_success:
                     return batch
-        waits = now < self._verdict_by
-        due = (batch for batch in self._aside if batch.not_before <= now and not (waits and batch.failed_at))
-        return ahead or next(due, None)
+        return ahead or next(iter(ready), None)
 
     def _on_probation(self, batch: Batch) -> bool:
         """It failed as often as it may, and the server has worked since: one more look at once."""
@@ -199,7 +195,6 @@ class Sender:
             self._forget(batch)
             return
         self._request += 1
-        self._verdict_by = 0.0
         self._ledger.request()
         if self._transport is None:
             self._transport = self._connect()
@@ -239,6 +234,10 @@ class Sender:
         return Verdict.RETRY if answer.status is None else classify(answer.status)
 
     def _delivered(self, batch: Batch, answer: Answer) -> None:
+        for each in self._aside:
+            if each.failed_at > self._last_success:
+                each.signs = 0 if self._all_may_fail else each.signs + 1
+        self._all_may_fail = False
         self._last_success = self._request
         self._streak = 0
         self._hold = 0.0
@@ -265,6 +264,7 @@ class Sender:
 
     def _try_later(self, batch: Batch, answer: Answer, now: float) -> None:
         self._streak += 1
+        self._all_may_fail = True
         # A gateway's 502 and 504 are answers, but not of the server behind it, which may have got the batch.
         if answer.arrived and answer.status in (None, 502, 504):
             batch.answer_lost = True
@@ -287,8 +287,8 @@ class Sender:
         newly_aside = not batch.aside and self._exhausted(batch)
         if newly_aside or batch.aside:
             self._set_aside(batch, now + self._backoff(batch.failures))
-            if others_go and self._exhausted(batch):
-                self._verdict_by = now + _VERDICT_LIMIT
+        else:
+            self._all_may_fail = True
         if batch.of_suspect and others_go and batch.entries > 1 and not batch.answer_lost:
             # Half of a batch that was at fault, and the other half went: this is the half.
             self._split(batch, suspect=True)
@@ -299,6 +299,7 @@ class Sender:
 
     def _configured_wrongly(self, batch: Batch, verdict: Verdict, answer: Answer, now: float) -> None:
         self._streak += 1
+        self._all_may_fail = True
         self._rest(now, CONFIGURATION_RETRY, firm=True)
         if verdict is Verdict.REFUSED:
             # Another one next time: these may all be at fault, and the server right.
@@ -351,8 +352,12 @@ class Sender:
         return batch.failures > self._settings.max_retries
 
     def _is_suspect(self, batch: Batch) -> bool:
-        """It failed as often as it may, the last time right between two requests that succeeded."""
-        if not self._exhausted(batch) or not batch.witnessed or batch.failed_at != self._request - 1:
+        """It failed as often as it may, the last time right between two requests that succeeded.
+
+        With little traffic it is also tried alone in between, so that this never is; then several signs make up for it.
+        """
+        between = batch.witnessed and batch.failed_at == self._request - 1
+        if not self._exhausted(batch) or not (between or batch.signs >= _SIGNS_ENOUGH):
             return False
         # The server may have stored a batch whose answer was lost; its halves would be stored again.
         return batch.entries == 1 or not batch.answer_lost

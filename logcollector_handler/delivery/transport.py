@@ -1,26 +1,20 @@
-"""One request to the server, from start to end within its time. The only place that knows httpx and httpcore.
+"""One request to the server, from start to end within its time. The only place that knows httpx.
 
 This module is imported with the first batch, not before: an application that never logs does not pay for
-them. What comes back is an `Answer`; what it means is the sender's affair.
-
-httpx says what a URL, a header and a certificate are; the requests go through httpcore, on which it stands. That is
-half the time, and httpcore lets a request be bounded: it bounds each read, so a server that trickles could hold one
-for ever, but at its network backend every operation on the socket gets what is left of the request's time.
+httpx. What comes back is an `Answer`; what it means is the sender's affair. The time of a request is kept by
+`network`, on which the client stands.
 """
 
 from __future__ import annotations
 
+# httpx makes timedeltas, and 3.13.0 crashes on that once this module is gone, as when a finalizer logs at the very end.
+import _datetime  # type: ignore[import-not-found]  # noqa: F401
 import contextlib
-import encodings.idna  # noqa: F401 - the look-up of a name imports it, then in the midst of a fork
+import logging
 import os
-import socket
 import ssl
-import sys
-import threading
 import urllib.request
-from base64 import b64encode
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import httpcore
 import httpx
@@ -33,13 +27,13 @@ from logcollector_handler.wire.schema import IDEMPOTENCY_HEADER, LOGS_PATH
 from . import lifecycle
 from .answer import Answer
 from .clock import Clock
+from .guards import is_own_thread
+from .network import DeadlineBackend
 
 #: Bytes of an answer that are read; the server's is some forty bytes long.
 _ANSWER_LIMIT = 64 * 1024
 #: Characters of an answer that are shown to people.
 _DETAIL_LIMIT = 200
-#: Bytes that are handed to the network at once.
-_SLICE = 16 * 1024
 #: Seconds for which an idle connection is kept open.
 _KEEPALIVE = 60.0
 
@@ -50,25 +44,30 @@ class HttpTransport:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._network = _DeadlineBackend(clock)
-        self._connection: _Connection | None = None
+        self._url = settings.server_url + LOGS_PATH
+        self._network = DeadlineBackend(clock)
+        self._client: httpx.Client | None = None
+        _mute_request_lines()
 
     def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
+        headers = {IDEMPOTENCY_HEADER: batch_id}
+        if compressed:
+            headers["Content-Encoding"] = "gzip"
         try:
-            if self._connection is None:
-                self._connection = self._open()
-            request = self._connection.request(batch_id, body, compressed)
+            if self._client is None:
+                self._client = self._open()
+            request = self._client.build_request("POST", self._url, content=body, headers=headers)
         except Exception as error:  # noqa: BLE001 - a wrong URL, proxy or CA file: people must read which
             return Answer(unusable=True, detail=self._explain(error))
         self._network.deadline = self._clock.monotonic() + seconds
         self._network.unsent = len(body)
         try:
-            response = self._connection.pool.handle_request(request)
+            response = self._client.send(request, stream=True)
             try:
                 content = self._read(response)
             finally:
                 response.close()
-        except Exception as error:  # noqa: BLE001 - httpcore, h11, ssl and socket each have their own
+        except Exception as error:  # noqa: BLE001 - httpx, httpcore, ssl and socket each have their own
             # A connection in an unknown state is not used again.
             self.close()
             detail = self._explain(error)
@@ -78,60 +77,71 @@ class HttpTransport:
         return self._answer(response, content)
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        client, self._client = self._client, None
+        if client is not None:
             with contextlib.suppress(Exception):
-                connection.pool.close()
+                client.close()
 
     def abandon(self) -> None:
         self._network.abandon()
-        self._connection = None
+        self._client = None
 
-    def _open(self) -> _Connection:
+    def _open(self) -> httpx.Client:
         settings = self._settings
-        url = httpx.URL(settings.server_url + LOGS_PATH)
+        headers = httpx.Headers({"User-Agent": f"logcollector-handler/{__version__}"})
+        headers.update(settings.headers)
+        headers["Content-Type"] = "application/json"
+        # A small answer can unpack to a large one.
+        headers["Accept-Encoding"] = "identity"
+        if settings.api_key:
+            headers["Authorization"] = f"Bearer {settings.api_key}"
         # Made only where it is used: to read all the certificates takes longer than a batch.
+        tls = self._url.startswith("https:")
         with lifecycle.setting_up:
-            context = ssl_context(settings.verify) if url.scheme == "https" else None
-        pool = httpcore.ConnectionPool(
-            ssl_context=context,
-            proxy=proxy_of(settings),
-            max_connections=1,
-            keepalive_expiry=_KEEPALIVE,
-            network_backend=self._network,
+            context = ssl_context(settings.verify) if tls else None
+        transport = _PooledTransport(
+            httpcore.ConnectionPool(
+                ssl_context=context,
+                proxy=proxy_of(settings),
+                max_connections=1,
+                keepalive_expiry=_KEEPALIVE,
+                network_backend=self._network,
+            )
         )
-        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        return _Connection(pool, target, _headers(settings, url))
+        return httpx.Client(transport=transport, headers=headers)
 
     @staticmethod
-    def _read(response: httpcore.Response) -> bytes:
+    def _read(response: httpx.Response) -> bytes:
         content = bytearray()
-        for part in response.iter_stream():
+        for part in response.iter_raw():
             content += part
             if len(content) > _ANSWER_LIMIT:
-                raise ValueError(f"the answer is longer than {_ANSWER_LIMIT} bytes")
+                if response.is_success:
+                    # No log collection server says yes in so many words, and only a complete yes is one.
+                    raise ValueError(f"the answer is longer than {_ANSWER_LIMIT} bytes")
+                # A refusal that echoes the batch, or a page with all about the error: the status is what counts.
+                break
         return bytes(content)
 
-    def _answer(self, response: httpcore.Response, content: bytes) -> Answer:
-        status, headers = response.status, httpx.Headers(response.headers)
+    def _answer(self, response: httpx.Response, content: bytes) -> Answer:
         page = content.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
-        html = page or "text/html" in headers.get("content-type", "").lower()
+        html = page or "text/html" in response.headers.get("content-type", "").lower()
         try:
             count = msgspec.json.decode(content, type=_Taken).count
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             count = None
-        if 300 <= status < 400:
-            text = f"a redirect to {headers.get('location')}"
+        if response.is_redirect:
+            text = f"a redirect to {response.headers.get('location')}"
         else:
             text = "an HTML page" if html else content.decode("utf-8", "replace")
         return Answer(
-            status=status,
+            status=response.status_code,
             arrived=True,
-            detail=self._plain(f"HTTP {status}: {text}" if text else f"HTTP {status}"),
+            detail=self._plain(f"HTTP {response.status_code}: {text}" if text else f"HTTP {response.status_code}"),
             count=count,
-            retry_after=headers.get("retry-after"),
-            date=headers.get("date"),
-            foreign=html and 200 <= status < 300,
+            retry_after=response.headers.get("retry-after"),
+            date=response.headers.get("date"),
+            foreign=html and response.is_success,
         )
 
     def _explain(self, error: Exception) -> str:
@@ -150,161 +160,45 @@ class _Taken(msgspec.Struct):
     count: int | None = None
 
 
-class _Connection(NamedTuple):
-    """What stays the same from request to request."""
+class _PooledTransport(httpx.BaseTransport):
+    """httpx's requests over a pool of httpcore's: httpx has no place of its own for a network backend."""
 
-    pool: httpcore.ConnectionPool
-    url: httpcore.URL
-    headers: list[tuple[bytes, bytes]]
+    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+        self._pool = pool
 
-    def request(self, batch_id: str, body: bytes, compressed: bool) -> httpcore.Request:
-        headers = [
-            *self.headers,
-            (IDEMPOTENCY_HEADER.encode(), batch_id.encode()),
-            (b"Content-Length", b"%d" % len(body)),
-        ]
-        if compressed:
-            headers.append((b"Content-Encoding", b"gzip"))
-        # One connection, one request at a time: to wait for it would be an error of ours.
-        more = {"timeout": {"pool": 1.0}}
-        return httpcore.Request("POST", self.url, headers=headers, content=body, extensions=more)
-
-
-def _headers(settings: Settings, url: httpx.URL) -> list[tuple[bytes, bytes]]:
-    """The headers of every request, without those that each has of its own."""
-    headers = httpx.Headers(
-        {
-            "Host": url.netloc.decode("ascii"),
-            "User-Agent": f"logcollector-handler/{__version__}",
-            "Accept": "*/*",
-            # An answer is some forty bytes long, and read as it comes.
-            "Accept-Encoding": "identity",
-        }
-    )
-    headers.update(settings.headers)
-    headers["Content-Type"] = "application/json"
-    if settings.api_key:
-        headers["Authorization"] = f"Bearer {settings.api_key}"
-    if url.userinfo:
-        headers["Authorization"] = "Basic " + b64encode(f"{url.username}:{url.password}".encode()).decode()
-    for name in (IDEMPOTENCY_HEADER, "Content-Length", "Content-Encoding", "Transfer-Encoding"):
-        headers.pop(name, None)
-    return headers.raw
-
-
-class _DeadlineBackend(httpcore.SyncBackend):
-    """The network: each operation gets what is left until `deadline`, and the sockets are remembered."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        #: Monotonic seconds at which the request under way has had its time.
-        self.deadline = 0.0
-        #: Bytes of the request's body that were not handed to the network yet; headers go before it.
-        self.unsent = 0
-        self._sockets: list[socket.socket] = []
-
-    def left(self) -> float:
-        """Seconds left of the request's time, for one operation."""
-        left = self.deadline - self._clock.monotonic()
-        if left <= 0:
-            raise httpcore.TimeoutException("the request took longer than its time")
-        return left
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        addresses = self._resolve(host, port)
-        failure: Exception = httpcore.ConnectError(f"the name {host} has no address")
-        for number, address in enumerate(addresses):
-            # An address that leads nowhere must leave time for those behind it.
-            share = self.left() / (len(addresses) - number)
-            try:
-                stream = super().connect_tcp(address, port, share, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-            else:
-                return self.watch(stream)
-        raise failure
-
-    def _resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host. The system's resolver has no time-out that we could set, so it runs aside."""
-        found: list[str] = []
-        trouble: list[OSError] = []
-
-        def look_up() -> None:
-            try:
-                answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                found.extend(dict.fromkeys(str(each[4][0]) for each in answers))
-            except OSError as error:
-                trouble.append(error)
-
-        thread = threading.Thread(target=look_up, name="logcollector-resolver", daemon=True)
-        try:
-            if sys.is_finalizing():
-                # Before 3.12 a thread that is started now never runs, and its start waits for ever.
-                raise RuntimeError
-            thread.start()
-        except RuntimeError:  # The interpreter goes down, or there are no more threads.
-            look_up()
-        else:
-            thread.join(self.left())
-        if trouble:
-            raise httpcore.ConnectError(f"the name {host} was not found: {trouble[0]}") from trouble[0]
-        if not found:
-            raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time")
-        return found
-
-    def watch(self, stream: httpcore.NetworkStream) -> _DeadlineStream:
-        """Remember the stream's socket, the only one that is open, and bound what is done with it."""
-        self._sockets = [stream.get_extra_info("socket")]
-        return _DeadlineStream(stream, self)
-
-    def abandon(self) -> None:
-        """Close the descriptor without a word to the peer, who is the parent's."""
-        for each in self._sockets:
-            with contextlib.suppress(OSError):
-                descriptor = each.detach()
-                if descriptor >= 0:
-                    os.close(descriptor)
-        self._sockets = []
-
-
-class _DeadlineStream(httpcore.NetworkStream):
-    """A connection on which no operation outlives the request's time."""
-
-    def __init__(self, stream: httpcore.NetworkStream, network: _DeadlineBackend) -> None:
-        self._stream = stream
-        self._network = network
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._network.left())
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # In slices, because a write bounds each send of its own, not all of them together.
-        for start in range(0, len(buffer), _SLICE):
-            part = buffer[start : start + _SLICE]
-            # Counted before: a write that fails may have reached the server all the same.
-            self._network.unsent -= len(part)
-            self._stream.write(part, self._network.left())
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        answer = self._pool.handle_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers=request.headers.raw,
+                content=request.stream,
+                # One connection, one request at a time: to wait for it would be an error of ours.
+                extensions={"timeout": {"pool": 1.0}},
+            )
+        )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
 
     def close(self) -> None:
-        self._stream.close()
+        self._pool.close()
 
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return self._network.watch(self._stream.start_tls(ssl_context, server_hostname, self._network.left()))
 
-    def get_extra_info(self, info: str) -> object:
-        return self._stream.get_extra_info(info)
+class _Body(httpx.SyncByteStream):
+    """The body of an answer, as it arrives."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
 
 
 def ssl_context(verify: bool | str) -> ssl.SSLContext:
+    """What the `verify` setting asks for. Raises OSError when the CA file is none."""
     if isinstance(verify, bool):
         return httpx.create_ssl_context(verify=verify)
     directory = os.path.isdir(verify)
@@ -315,7 +209,8 @@ def proxy_of(settings: Settings) -> httpcore.Proxy | None:
     """The proxy of the settings, else that of the environment (which `no_proxy` may exempt)."""
     url = httpx.URL(settings.server_url)
     found = settings.proxy
-    if found is None and not urllib.request.proxy_bypass(url.host):
+    port = url.port or (443 if url.scheme == "https" else 80)
+    if found is None and not any(map(urllib.request.proxy_bypass, (url.host, f"{url.host}:{port}"))):
         proxies = urllib.request.getproxies()
         found = proxies.get(url.scheme) or proxies.get("all")
     if not found:
@@ -325,7 +220,18 @@ def proxy_of(settings: Settings) -> httpcore.Proxy | None:
     except httpx.InvalidURL:
         # What it says of the URL may be a part of the password.
         raise ValueError("the URL of the proxy cannot be read") from None
+    if proxy.scheme not in ("http", "https"):
+        raise ValueError(f"a proxy of the kind {proxy.scheme} is not supported: set proxy to one of HTTP")
     return httpcore.Proxy(
         url=str(proxy.copy_with(username=None, password=None)),
         auth=(proxy.username, proxy.password) if proxy.username else None,
     )
+
+
+def _mute_request_lines() -> None:
+    """Keep httpx's INFO line for each request of ours from the application's handlers; its own pass."""
+    logging.getLogger("httpx").addFilter(_of_the_application)
+
+
+def _of_the_application(record: logging.LogRecord) -> bool:
+    return not is_own_thread()

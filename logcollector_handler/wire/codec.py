@@ -11,7 +11,7 @@ import msgspec
 
 from .schema import LogEntry
 from .traces import Trace
-from .values import Cleaner, clean_text, safe_text, shortened
+from .values import Cleaner, clean_text, safe_text, shortened, unused
 
 #: Entries that are encoded in one call: few calls, and no more memory than so many entries need.
 _SLICE: Final = 100
@@ -130,7 +130,7 @@ def _cut(line: bytes, max_bytes: int) -> bytes:
                 place = "metadata"
             value = _shorter(value, share)
         (metadata if place else entry)[name] = value
-    metadata["truncated"] = {"bytes": len(line), "fields": sorted(lost)}
+    metadata[unused("truncated", metadata)] = {"bytes": len(line), "fields": sorted(lost)}
     return msgspec.json.encode({**entry, "metadata": metadata})
 
 

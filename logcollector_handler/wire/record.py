@@ -31,7 +31,6 @@ from .values import (
     encode,
     encode_fields,
     guarded,
-    reentries,
     safe_repr,
     safe_text,
     shortened,
@@ -68,6 +67,8 @@ _Key = tuple[Any, ...]
 #: when that is all, and as a dict.
 _Site = tuple[Any, Any, Raw, dict[str, Any]]
 
+#: Arguments of a message that run no code of the application, which could log and so come back here.
+_HARMLESS: Final = frozenset({str, int, float, bool, type(None)})
 #: CREATED_AT_LIMIT as what it is compared with.
 _TOO_LATE: Final = float(CREATED_AT_LIMIT)
 
@@ -114,16 +115,12 @@ class EntryBuilder:
         try:
             fields = record.__dict__
             msg, args, exc_info, exc_text, stack_info, created, levelno = _rest_of(fields)[:_NEEDED]
-            if (
-                exc_info
-                or exc_text
-                or stack_info
-                or self.formatter is not None
-                or type(msg) is not str
-                or (args and reentries.get())
-            ):
+            if exc_info or exc_text or stack_info or self.formatter is not None or type(msg) is not str:
                 return self._any(record)
-            message = record.getMessage()
+            if not args or (type(args) is tuple and _HARMLESS.issuperset(map(type, args))):
+                message = record.getMessage()
+            else:
+                message = guarded(_message_of, record)
             if (
                 type(message) is not str
                 or len(message) > self._max_bytes

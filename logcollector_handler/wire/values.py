@@ -34,9 +34,10 @@ import os
 import re
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, ItemsView, Iterable, KeysView, Mapping, ValuesView
 from contextvars import ContextVar
 from itertools import count, islice
+from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -213,6 +214,12 @@ def _opened(value: Any) -> Any:
     if isinstance(value, tuple):
         names = getattr(kind, "_fields", None)
         return dict(zip(names, value, strict=False)) if isinstance(names, tuple) else value
+    if isinstance(value, ItemsView):
+        return dict(value)
+    if isinstance(value, KeysView | ValuesView):
+        return list(value)
+    if isinstance(value, SimpleNamespace):
+        return vars(value)
     if dataclasses.is_dataclass(value):
         return _attributes(value, [each.name for each in dataclasses.fields(value)])
     if hasattr(kind, "__struct_fields__"):
@@ -279,7 +286,7 @@ def _long_number(value: int) -> str:
 
 
 #: How many of our calls of the application's code the caller is inside of.
-reentries: ContextVar[int] = ContextVar("reentries", default=0)
+_reentries: ContextVar[int] = ContextVar("reentries", default=0)
 
 
 def safe_repr(value: object) -> str:
@@ -297,14 +304,14 @@ def safe_text(value: object, render: Callable[[Any], str]) -> str:
 
 def guarded(render: Callable[[T], str], value: T) -> str:
     """What `render` makes of a value. A RecursionError when that logs, and so comes back here, again and again."""
-    before = reentries.get()
+    before = _reentries.get()
     if before >= _MAX_REENTRY:
         raise RecursionError("it logs itself")
-    token = reentries.set(before + 1)
+    token = _reentries.set(before + 1)
     try:
         return render(value)
     finally:
-        reentries.reset(token)
+        _reentries.reset(token)
 
 
 def shortened(text: str, limit: int) -> str:

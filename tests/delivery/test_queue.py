@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -172,6 +174,29 @@ def test_an_event_loop_never_waits(monkeypatch: pytest.MonkeyPatch, overflow: st
 def test_a_signal_handler_never_waits(monkeypatch: pytest.MonkeyPatch, overflow: str) -> None:
     bench = never_waits(monkeypatch, overflow)
     before = signal.signal(signal.SIGUSR1, lambda *_: bench.log("d"))
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert bench.ledger.snapshot().dropped == {"queue_full": 1}
+
+
+class Speaker:
+    """A callable object: its code is not found on itself."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def __call__(self, *_: object) -> None:
+        self._bench.log("d")
+
+
+@pytest.mark.parametrize("kind", [Speaker, lambda bench: functools.partial(Speaker.__call__, Speaker(bench))])
+def test_a_signal_handler_of_any_kind_never_waits(
+    monkeypatch: pytest.MonkeyPatch, kind: Callable[[Bench], Any]
+) -> None:
+    bench = never_waits(monkeypatch, "block")
+    before = signal.signal(signal.SIGUSR1, kind(bench))
     try:
         signal.raise_signal(signal.SIGUSR1)
     finally:

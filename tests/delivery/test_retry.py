@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from email.utils import formatdate
 
 import pytest
@@ -52,14 +53,16 @@ NOW = 1_700_000_000.0
         ("1.5", None),
         ("0", 0),
         ("7", 7),
-        ("-3", 0),
+        ("-3", None),
         ("86400", 300),
         (formatdate(NOW + 90, usegmt=True), 90),
         (formatdate(NOW - 90, usegmt=True), 0),
         (formatdate(NOW + 86400, usegmt=True), 300),
         ("Wed, 99 Nov 2023 00:00:00 GMT", None),
         ("9" * 400, 300),
-        ("9" * 5000, None),
+        ("9" * 5000, 300),
+        # The oldest form of a date, which names no zone.
+        (time.asctime(time.gmtime(NOW + 60)), 60),
     ],
 )
 def test_retry_after_is_read_as_seconds_or_date_and_clamped(header: str | None, seconds: float | None) -> None:

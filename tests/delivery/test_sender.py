@@ -232,6 +232,34 @@ def test_a_poison_record_is_isolated_while_the_server_serves_others() -> None:
     assert "m37" not in bench.transport.stored
 
 
+@pytest.mark.parametrize("poisoned", [1, 3])
+@pytest.mark.parametrize("gap", [3, 35, 60, 600])
+def test_poison_is_isolated_however_little_traffic_there_is(poisoned: int, gap: int) -> None:
+    bench = Bench()
+    bench.transport.rule = refusing(500, *(f"bad {batch}" for batch in range(poisoned)))
+    bench.put("first", "first")
+    bench.run(1)
+    for batch in range(poisoned):
+        bench.put(f"b{batch}", f"bad {batch}", *(f"{batch}/{number}" for number in range(9)))
+    for number in range(200):
+        bench.put(f"z{number}", f"z{number}")
+        bench.run(gap)
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.dead_lettered, stats.pending) == (201 + 9 * poisoned, poisoned, 0)
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+def test_a_batch_that_failed_in_a_short_trouble_does_not_wait_for_others(retries: int) -> None:
+    """Nothing else is logged: no success of another batch will ever show that the server works."""
+    bench = Bench(replace(Settings(), max_retries=retries))
+    bench.put("a", "one")
+    bench.run(1)
+    bench.transport.script = [status(500)] * 5
+    bench.put("b", "two")
+    bench.run(90)
+    assert bench.transport.stored == ["one", "two"]
+
+
 def test_a_poison_record_in_the_only_batch_holds_up_nobody_but_itself() -> None:
     """With no other traffic at all, the halves vouch for the server, and one record stays pending."""
     bench = Bench()

@@ -63,18 +63,13 @@ def test_without_a_key_there_is_no_authorization(server: respx.MockRouter) -> No
 
 
 def test_extra_headers_are_sent_but_do_not_change_what_the_contract_fixes(server: respx.MockRouter) -> None:
-    post(replace(SETTINGS, headers={"X-Team": "a", "Content-Type": "text/plain"}))
+    given = {"X-Team": "a", "content-type": "text/plain", "authorization": "Basic x", "user-agent": "mine"}
+    post(replace(SETTINGS, headers=given))
     headers = server.calls[0].request.headers
     assert headers["x-team"] == "a"
-    assert headers["content-type"] == "application/json"
-
-
-def test_headers_that_every_batch_has_of_its_own_are_not_taken_from_the_settings(server: respx.MockRouter) -> None:
-    post(replace(SETTINGS, headers={"idempotency-key": "mine", "content-encoding": "br", "Content-Length": "1"}))
-    headers = server.calls[0].request.headers
-    assert headers.get_list("idempotency-key") == ["the-id"]
-    assert headers.get_list("content-length") == ["11"]
-    assert "content-encoding" not in headers
+    assert headers.get_list("content-type") == ["application/json"]
+    assert headers.get_list("authorization") == ["Bearer s3cret-key"]
+    assert headers.get_list("user-agent") == ["mine"]
 
 
 def test_a_password_in_the_url_is_sent_as_a_header(server: respx.MockRouter) -> None:
@@ -134,6 +129,21 @@ def test_an_answer_without_end_is_not_read_for_ever(server: respx.MockRouter) ->
     assert "longer than" in answer.detail
 
 
+@pytest.mark.parametrize("status", [400, 401, 422, 500])
+def test_of_a_refusal_that_is_long_the_status_counts(server: respx.MockRouter, status: int) -> None:
+    """Frameworks echo the whole batch in their refusal of it."""
+    server.post("/logs").respond(status, content=b"x" * 200_000)
+    answer = post()
+    assert answer.status == status
+    assert f"HTTP {status}" in answer.detail
+
+
+def test_an_answer_that_nests_too_deeply_has_no_count(server: respx.MockRouter) -> None:
+    server.post("/logs").respond(200, content=b'{"count":' + b"[" * 30_000)
+    answer = post()
+    assert (answer.status, answer.count) == (200, None)
+
+
 def test_a_secret_that_the_server_echoes_is_masked_and_the_detail_is_one_short_line(
     server: respx.MockRouter,
 ) -> None:
@@ -187,6 +197,30 @@ def test_the_proxy_of_the_environment_is_honoured_and_no_proxy_too(no_proxies: p
     assert found.url.host == b"proxy.test"
     no_proxies.setenv("no_proxy", "logs.test")
     assert proxy_of(SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "no_proxy"),
+    [
+        ("http://localhost:8000", "localhost:8000"),
+        ("http://logs.test", "logs.test:80"),
+        ("https://logs.test", "logs.test:443"),
+        ("http://[::1]:8000", "::1"),
+    ],
+)
+def test_no_proxy_can_name_a_port(no_proxies: pytest.MonkeyPatch, url: str, no_proxy: str) -> None:
+    no_proxies.setenv("all_proxy", "http://proxy.test:3128")
+    no_proxies.setenv("no_proxy", no_proxy)
+    assert proxy_of(replace(SETTINGS, server_url=url)) is None
+    no_proxies.setenv("no_proxy", "logs.test:1")
+    assert proxy_of(replace(SETTINGS, server_url=url)) is not None
+
+
+def test_a_proxy_of_another_kind_is_a_wrong_setting_and_no_outage(no_proxies: pytest.MonkeyPatch) -> None:
+    no_proxies.setenv("all_proxy", "socks5://proxy.test:1080")
+    answer = post()
+    assert answer.unusable
+    assert "socks5" in answer.detail
 
 
 def test_the_proxy_of_the_settings_wins_and_its_password_is_sent_as_a_header(

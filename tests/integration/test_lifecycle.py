@@ -215,3 +215,21 @@ def test_what_the_application_logs_in_our_threads_is_shipped(server: FaultyServe
     )
     assert ended.out.strip() == "True"
     assert messages(server) == ["a finalizer's"]
+
+
+def test_a_record_without_a_level_raises_nothing_into_the_application(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        """
+        handler = configure()
+        class Odd(int):
+            def __ge__(self, other): raise ZeroDivisionError
+        for level in (None, "INFO", Odd(20)):
+            record = logging.makeLogRecord({"msg": "odd", "levelno": level})
+            if level is None: del record.levelno
+            handler.handle(record)
+        print(handler.flush())
+        """,
+    )
+    assert ended.out.strip() == "True", ended.err
+    assert messages(server) == ["odd"] * 3

@@ -13,7 +13,7 @@ import pytest
 from logcollector_handler.wire import codec
 from logcollector_handler.wire.codec import compress, decompress, encode_lines, join_lines, split_body
 from logcollector_handler.wire.schema import LogEntry
-from tests.wire.making import BIG, accepted, builder, exc_info, parsed, raised, record
+from tests.wire.making import BIG, accepted, builder, exc_info, parsed, raised, record, shipped
 
 
 def cut(max_bytes: int, msg: object = "hello", **extra: Any) -> dict[str, Any]:
@@ -172,3 +172,9 @@ def test_without_isal_zlib_compresses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gzip.decompress(other.compress(body)) == body
     assert other.compress(body) == other.compress(body)
     assert other.compress(body)[4:8] == bytes(4), "the time of compression is in it"
+
+
+def test_the_mark_of_a_cut_record_takes_no_field_of_the_users() -> None:
+    (entry,) = shipped(record("x" * 5000, extra={"truncated": "mine"}), max_bytes=2000)
+    assert entry["metadata"]["truncated"] == "mine"
+    assert any(isinstance(value, dict) and value["fields"] == ["message"] for value in entry["metadata"].values())

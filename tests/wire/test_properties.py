@@ -342,7 +342,9 @@ def test_a_record_over_the_limit_is_cut_and_says_so(extra: dict[str, Any], limit
     whole = encode_lines([builder().build(made)], BIG)[0]
     entry = shipped(made, limit)
     if len(whole) > limit + 1000 and size > limit + 1000:
-        assert entry["metadata"]["truncated"]["bytes"] > limit or " more characters cut]" in str(entry)
+        marks = [value for name, value in entry["metadata"].items() if name.startswith("truncated")]
+        told = [mark["bytes"] for mark in marks if isinstance(mark, dict) and isinstance(mark.get("bytes"), int)]
+        assert any(each > limit for each in told) or " more characters cut]" in str(entry)
     assert entry["metadata"]["line"] == 12 or "line" in extra or "metadata" in extra
 
 

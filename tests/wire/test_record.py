@@ -680,6 +680,27 @@ def test_a_message_or_field_that_logs_itself_comes_to_an_end() -> None:
     assert 0 < len(built) < 20_000
 
 
+@pytest.mark.parametrize("args", ["one", "in a tuple", "by name"])
+def test_an_argument_that_logs_itself_twice_does_not_multiply(args: str) -> None:
+    by = builder()
+    built = []
+
+    def log(value: object) -> None:
+        shapes: dict[str, Any] = {"one": (value,), "in a tuple": (1, value), "by name": ({"a": value},)}
+        template = {"one": "%s", "in a tuple": "%d %s", "by name": "%(a)s"}[args]
+        built.append(by.build(record(template, *shapes[args])))
+
+    class Talker:
+        def __str__(self) -> str:
+            log(self)
+            log(self)
+            return "talker"
+
+    log(Talker())
+    assert built[-1].message.endswith("talker")
+    assert len(built) < 100
+
+
 def test_a_loss_is_told_in_an_entry() -> None:
     entry = builder().loss_entry({"queue_full": 3, "shutdown": 1}, {"queue_full": "the queue was full"}, 5.0)
     assert (entry.level, entry.created_at, entry.service) == ("WARN", 5.0, "shop")

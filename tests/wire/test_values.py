@@ -274,6 +274,12 @@ def test_a_long_repr_is_cut() -> None:
     assert len(metadata(value=Long())["value"]) <= MAX_REPR
 
 
+def test_views_of_a_mapping_are_lists() -> None:
+    login = {"user": {"password": "hunter2"}}
+    assert metadata(value=login.keys())["value"] == ["user"]
+    assert metadata(value=login.values())["value"] == [{"password": MASK}]
+
+
 def test_long_keys_are_cut() -> None:
     [key] = metadata(value={"k" * 5000: 1})["value"]
     assert len(key) <= MAX_KEY
@@ -405,7 +411,13 @@ class TupleLogin(NamedTuple):
     password: str
 
 
-@pytest.mark.parametrize("kind", [dict, Login, AttrsLogin, StructLogin, ModelLogin, TupleLogin])
+def items_view(**fields: str) -> Any:
+    return fields.items()
+
+
+@pytest.mark.parametrize(
+    "kind", [dict, Login, AttrsLogin, StructLogin, ModelLogin, TupleLogin, types.SimpleNamespace, items_view]
+)
 def test_a_secret_is_masked_in_whatever_has_fields(kind: Any) -> None:
     expected = {"user": "u", "password": MASK}
     login = kind(user="u", password="hunter2")

@@ -1,0 +1,72 @@
+"""The network below the client: names, and what is let go in a forked child."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+import httpcore
+import pytest
+
+from logcollector_handler.delivery import network
+from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.delivery.network import DeadlineBackend
+
+
+@pytest.fixture
+def backend() -> DeadlineBackend:
+    made = DeadlineBackend(SystemClock())
+    made.deadline = SystemClock.monotonic() + 30
+    return made
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_an_address_is_not_looked_up(backend: DeadlineBackend, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
+    assert backend._resolve(address, 80) == [address]
+
+
+def test_a_name_that_cannot_be_encoded_was_not_found(
+    backend: DeadlineBackend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(httpcore.ConnectError, match="was not found"):
+        backend._resolve("a..b", 80)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_resolver_that_hangs_is_waited_for_within_the_time_and_not_asked_twice(
+    backend: DeadlineBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    answer = threading.Event()
+
+    def getaddrinfo(host: str, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        answer.wait(30)
+        return [(0, 0, 0, "", ("192.0.2.1", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    for _ in range(3):
+        backend.deadline = SystemClock.monotonic() + 0.01
+        with pytest.raises(httpcore.ConnectTimeout, match="not resolved in time"):
+            backend._resolve("logs.test", 80)
+    answer.set()
+    backend.deadline = SystemClock.monotonic() + 30
+    assert backend._resolve("logs.test", 80) == ["192.0.2.1"]
+    assert asked == ["logs.test"]
+
+
+def test_when_no_thread_can_start_the_last_addresses_serve(
+    backend: DeadlineBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the end of the interpreter: nothing bounds a look-up in the thread that waits for the exit."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("192.0.2.1", 80))])
+    assert backend._resolve("logs.test", 80) == ["192.0.2.1"]
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(network._LookUp, "start", start)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
+    assert backend._resolve("logs.test", 80) == ["192.0.2.1"]
