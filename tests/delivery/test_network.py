@@ -48,8 +48,8 @@ def test_a_resolver_that_hangs_is_waited_for_within_the_time_and_not_asked_twice
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     for _ in range(3):
-        backend.deadline = SystemClock.monotonic() + 0.01
-        with pytest.raises(httpcore.ConnectTimeout, match="not resolved in time"):
+        backend.deadline = SystemClock.monotonic() + 0.2
+        with pytest.raises(httpcore.TimeoutException):
             backend._resolve("logs.test", 80)
     answer.set()
     backend.deadline = SystemClock.monotonic() + 30
