@@ -38,7 +38,7 @@ class Batch:
     ordinal: int
     #: It was left behind by another process; what is counted of it is counted apart.
     adopted: bool = False
-    #: CRC-32 of the body that this process wrote to the file.
+    #: CRC-32 of the body that this process wrote to the file, or found in it.
     checksum: int = 0
 
     # How it went so far.

@@ -153,13 +153,14 @@ class SpoolOutbox(MemoryOutbox):
             return batch.body
         try:
             body = _read(self._path(batch))
-            if not batch.adopted:
-                return body if zlib.crc32(body) == batch.checksum else None
-            if not batch.entries:
+            checksum = zlib.crc32(body)
+            if batch.adopted and not batch.entries:
+                # The first look at it. What is damaged later is not what was looked at, and may even be sent by then.
                 batch.entries = batch.count = len(batch.lines(body))
+                batch.checksum = checksum
         except Exception:  # noqa: BLE001 - gone, unreadable, torn or no batch at all: it cannot be sent
             return None
-        return body
+        return body if checksum == batch.checksum else None
 
     def remove(self, batch: Batch) -> bool:
         with self._lock:

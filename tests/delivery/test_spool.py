@@ -219,6 +219,23 @@ def test_a_damaged_file_stops_nobody_and_is_counted(root: Path, name: str, compr
     assert user.gone == expected
 
 
+def test_a_file_that_is_damaged_after_the_first_attempt_is_not_sent_nor_cut(root: Path) -> None:
+    """Of an adopted batch too: the one that was sent before was another body, under the same key."""
+    process = Process(root)
+    hurt = process.put("one", "two")
+    process.die()
+    user = Process(root)
+    user.look()
+    (batch,) = user.outbox._adopted.values()
+    assert user.outbox.begin(batch) is not None
+    user.outbox.end(batch)
+    path = user.outbox.directory / f"{hurt.id}.json"
+    path.write_bytes(path.read_bytes().replace(b"two", b"2"))
+    assert user.outbox.read(batch) is None
+    assert user.outbox.begin(batch) is None
+    assert user.gone == [(hurt.id, "spool_damaged")]
+
+
 @pytest.mark.parametrize("name", ["notes.txt", "x.json", ".hidden", "0" * 12 + ".json.gz"])
 def test_a_foreign_file_is_left_alone(root: Path, name: str) -> None:
     process = Process(root)
