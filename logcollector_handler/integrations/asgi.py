@@ -37,8 +37,11 @@ class RequestLogMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _Lifespan(receive, send).run(self.app, scope)
+            return
         if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, _flushing(send))
+            await self.app(scope, receive, send)
             return
         call: _Http | _WebSocket = (_Http if scope["type"] == "http" else _WebSocket)(scope, receive, send)
         with log_context(**_fields(scope)):
@@ -53,18 +56,41 @@ class RequestLogMiddleware:
             call.close()
 
 
-def _flushing(send: Send) -> Send:
-    """What was logged is sent before the server hears that the application has shut down.
+class _Lifespan:
+    """The application's start and end. What was logged is sent before the server hears that it has shut down.
 
-    uvicorn then lets the signal that ended it kill the process, and no exit handler runs.
+    uvicorn then lets the signal that ended it kill the process, and no exit handler runs. For an application that
+    knows no lifespan (Django) the middleware answers, so that it hears of the end.
     """
 
-    async def flush_and_send(message: Message) -> None:
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._started = False
+        self._answered = False
+
+    async def run(self, app: App, scope: Scope) -> None:
+        try:
+            await app(scope, self.receive, self.send)
+        except Exception:
+            if self._answered:
+                raise
+            if not self._started:
+                await self.receive()
+            await self.send({"type": "lifespan.startup.complete"})
+            await self.receive()
+            await self.send({"type": "lifespan.shutdown.complete"})
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._started = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        self._answered = True
         if message["type"].startswith("lifespan.shutdown."):
             lifecycle.flush()
-        await send(message)
-
-    return flush_and_send
+        await self._send(message)
 
 
 class _Http:

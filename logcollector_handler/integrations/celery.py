@@ -136,6 +136,8 @@ def _remember_handlers(**_: Any) -> None:
 
 
 def _on_logger_setup(logger: logging.Logger, **_: Any) -> None:
-    for each in _kept:
-        if each not in logger.handlers:
-            logger.addHandler(each)
+    # Not where they get the records from the logger above.
+    if logger.parent is None or not logger.propagate:
+        for each in _kept:
+            if each not in logger.handlers:
+                logger.addHandler(each)

@@ -38,7 +38,7 @@ class RequestLogMiddleware:
         exchange = Exchange(method, path)
 
         def start(status: str, *more: Any, **named: Any) -> Callable[[bytes], object]:
-            exchange.status = int(status[:3])
+            exchange.status = int(status[:3]) if status[:3].isdecimal() else None
             return start_response(status, *more, **named)
 
         fields = request_fields(

@@ -33,8 +33,11 @@ class Served:
     out: str = ""
 
     def end(self, number: int = signal.SIGTERM) -> None:
-        """End it as an operator does; what it printed is in `out`."""
-        self.process.send_signal(number)
+        """End it as an operator does, or a terminal with SIGINT; what it printed is in `out`."""
+        if number == signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         self.out = self.process.communicate(timeout=30)[0]
 
 
@@ -74,6 +77,15 @@ def served(collector: CollectorServer, *command: str, **environ: str) -> Iterato
 def by_logger(collector: CollectorServer, name: str) -> list[dict[str, Any]]:
     """The entries of a logger."""
     return [entry for entry in collector.entries if entry["metadata"]["logger"] == name]
+
+
+def wait_for(collector: CollectorServer, name: str, count: int) -> None:
+    """Wait until so many entries of a logger have arrived."""
+    while True:
+        entries = collector.entries
+        if sum(entry["metadata"]["logger"] == name for entry in entries) >= count:
+            return
+        assert collector.wait_for(len(entries) + 1, timeout=30), "no more records come"
 
 
 def access_of(collector: CollectorServer, path: str) -> dict[str, Any]:

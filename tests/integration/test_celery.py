@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from logcollector_handler.testing import CollectorServer
-from tests.integration.served import APPS, by_logger, served
+from tests.integration.served import APPS, by_logger, served, wait_for
 
 pytestmark = pytest.mark.integration
 pytest_plugins = ["logcollector_handler.testing"]
@@ -54,7 +54,7 @@ def test_every_record_of_every_task_arrives(
     # With the longer one nothing arrives by itself before a child has ended.
     environ = {"TASKS_PER_CHILD": tasks_per_child, "LOGCOLLECTOR_FLUSH_INTERVAL": flush_interval}
     with served(collector, *WORKER, "prefork", BROKER_DIR=broker, **environ) as worker:
-        wait_for_runs(collector, 6)
+        wait_for(collector, "logcollector.task", 6)
     assert worker.process.returncode == 0
 
     assert len(runs(collector, "add")) == 6
@@ -82,18 +82,10 @@ def test_every_record_of_every_task_arrives(
     assert collector.ignored_keys == set()
 
 
-def wait_for_runs(collector: CollectorServer, count: int) -> None:
-    while True:
-        entries = collector.entries
-        if sum(entry["metadata"]["logger"] == "logcollector.task" for entry in entries) >= count:
-            return
-        assert collector.wait_for(len(entries) + 1, timeout=30), "no more records come"
-
-
 def test_failures_new_tries_and_lost_children(collector: CollectorServer, broker: str) -> None:
     send(broker, collector, "die.delay(); fail.delay(); retried.delay(); ignored.delay()")
     with served(collector, *WORKER, "prefork", BROKER_DIR=broker) as worker:
-        wait_for_runs(collector, 5)
+        wait_for(collector, "logcollector.task", 5)
     assert worker.process.returncode == 0
 
     (failed,) = runs(collector, "fail")
@@ -121,7 +113,7 @@ def test_failures_new_tries_and_lost_children(collector: CollectorServer, broker
 def test_pools_without_children(collector: CollectorServer, broker: str, pool: str) -> None:
     send(broker, collector, "for n in range(6): add.delay(n)")
     with served(collector, *WORKER, pool, BROKER_DIR=broker) as worker:
-        wait_for_runs(collector, 6)
+        wait_for(collector, "logcollector.task", 6)
     assert worker.process.returncode == 0
     inside = by_logger(collector, "shop")
     assert len({entry["metadata"]["task_id"] for entry in inside}) == 6

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from logcollector_handler.testing import CollectorServer
-from tests.integration.served import access_of, by_logger, served
+from tests.integration.served import access_of, by_logger, served, wait_for
 
 pytestmark = pytest.mark.integration
 pytest_plugins = ["logcollector_handler.testing"]
@@ -95,6 +95,15 @@ def test_fastapi_behind_uvicorn(collector: CollectorServer) -> None:
     assert server.out == ""
 
 
+def test_uvicorn_in_a_program_with_drain_on_signals_loses_not_even_its_own_last_line(
+    collector: CollectorServer,
+) -> None:
+    with served(collector, "own_server", "{fd}") as server:
+        assert server.client.get("/items/7").status_code == 200
+    assert access_of(collector, "/items/7")["level"] == "INFO"
+    assert by_logger(collector, "uvicorn.error")[-1]["message"].startswith("Finished server process")
+
+
 def test_a_client_that_leaves_a_stream_of_fastapi(collector: CollectorServer) -> None:
     with served(collector, *UVICORN, "fastapi_app:app") as server:
         leave_in_the_midst(server.url, "/stream?pieces=1000&seconds=0.05")
@@ -145,7 +154,7 @@ def test_flask_behind_gunicorn(collector: CollectorServer, worker: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    "command", [("django_app", "uvicorn", "{fd}"), (*GUNICORN, "django_app:wsgi")], ids=["uvicorn", "gunicorn"]
+    "command", [(*UVICORN, "django_app:asgi"), (*GUNICORN, "django_app:wsgi")], ids=["uvicorn", "gunicorn"]
 )
 def test_django_with_logging_in_its_settings(collector: CollectorServer, command: tuple[str, ...]) -> None:
     with served(collector, *command) as server:
@@ -154,10 +163,7 @@ def test_django_with_logging_in_its_settings(collector: CollectorServer, command
         assert server.client.get("/missing").status_code == 404
         assert server.client.get("/boom", headers=HEADERS).status_code == 500
         assert server.client.get("/stream", headers=HEADERS).content == b"xxx"
-    if "uvicorn" in command:
-        assert by_logger(collector, "uvicorn.error")[-1]["message"].startswith("Finished server process")
-    else:
-        assert server.process.returncode == 0
+    assert server.process.returncode == (-signal.SIGTERM if "uvicorn" in command else 0)
 
     inside = [each for each in by_logger(collector, "shop") if each["message"].startswith("item")]
     assert [has_the_request(each, f"/items/{number}") for number, each in enumerate(inside)] == [True] * 10
@@ -187,6 +193,8 @@ def test_djangos_runserver_starts_serves_and_ends(collector: CollectorServer, re
         wait_for_port(port)
         answer = httpx.get(f"http://127.0.0.1:{port}/boom", trust_env=False)
         assert answer.status_code == 500
+        # The reloader kills its child a quarter of a second after Ctrl-C.
+        wait_for(collector, "django.server", 1)
         start = time.monotonic()
         server.end(signal.SIGINT)
         assert time.monotonic() - start < 10

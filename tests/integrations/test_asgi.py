@@ -272,6 +272,34 @@ def test_lifespan_passes_untouched_but_what_was_logged_is_sent_before_its_end(
     assert sent == ["flush"]
 
 
+@pytest.mark.parametrize("takes", [0, 1], ids=["at once", "after it was told of the start"])
+def test_for_an_application_that_knows_no_lifespan_the_middleware_answers(
+    captured: CapturingHandler, monkeypatch: pytest.MonkeyPatch, takes: int
+) -> None:
+    flushed: list[None] = []
+    monkeypatch.setattr(lifecycle, "flush", lambda: flushed.append(None))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(takes):
+            await receive()
+        raise ValueError("only http")
+
+    steps: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent = run(app, {"type": "lifespan"}, steps)
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert len(flushed) == 1
+
+
+def test_an_application_that_fails_at_its_start_is_heard(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+        raise ValueError("no database")
+
+    with pytest.raises(ValueError, match="no database"):
+        run(app, {"type": "lifespan"}, [{"type": "lifespan.startup"}])
+
+
 # WebSockets
 
 CONNECT = {"type": "websocket.connect"}

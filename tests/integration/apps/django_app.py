@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import uvicorn
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.management import execute_from_command_line
@@ -17,7 +16,6 @@ from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
-from logcollector_handler import drain_on_signals
 from logcollector_handler.integrations.asgi import RequestLogMiddleware as AsgiMiddleware
 from logcollector_handler.integrations.wsgi import RequestLogMiddleware as WsgiMiddleware
 
@@ -59,11 +57,8 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
 
 urlpatterns = [path("items/<int:number>", item), path("boom", boom), path("stream", stream)]
 
-if __name__ == "__main__" and sys.argv[1] == "uvicorn":
-    # Django knows no lifespan, so uvicorn's end is not told to it.
-    drain_on_signals()
-    uvicorn.run(AsgiMiddleware(get_asgi_application()), fd=int(sys.argv[2]), log_config=settings.LOGGING)
-elif __name__ == "__main__":
+if __name__ == "__main__":
     execute_from_command_line(sys.argv)
 else:
+    asgi = AsgiMiddleware(get_asgi_application())
     wsgi = WsgiMiddleware(get_wsgi_application())
