@@ -157,7 +157,7 @@ def paced(flush: Flush, kind: str = "plain", rate: int = 5000, seconds: int = 4)
 
 
 def loop(flush: Flush, rate: int = 2000, seconds: int = 4) -> dict[str, float]:
-    """An asyncio application that logs, and how late its event loop is with a timer of 2 ms meanwhile."""
+    """An asyncio application that logs every 5 ms, and how late its loop is meanwhile with a timer of 2 ms."""
     late = array("d")
 
     async def heart() -> None:
@@ -168,9 +168,9 @@ def loop(flush: Flush, rate: int = 2000, seconds: int = 4) -> dict[str, float]:
 
     async def work() -> int:
         beating = asyncio.create_task(heart())
-        start, done = time.perf_counter(), 0
+        done = 0
         while done < rate * seconds:
-            while done < (time.perf_counter() - start) * rate:
+            for _ in range(rate // 200):
                 three(done)
                 done += 1
             await asyncio.sleep(0.005)
