@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,12 @@ def bodies(count: int, begin: float, step: float) -> list[bytes]:
 
 def listen(url: str, counted: list[int]) -> None:
     """What the page does: it follows, and asks for the histogram every three seconds."""
-    with httpx.Client(timeout=60) as client, client.stream("GET", f"{url}/logs/stream?at_most=200") as response:
+    # The server ends it.
+    with (
+        suppress(httpx.HTTPError),
+        httpx.Client(timeout=60) as client,
+        client.stream("GET", f"{url}/logs/stream?at_most=200") as response,
+    ):
         asked = 0.0
         for line in response.iter_lines():
             counted[0] += line.startswith('data: {"id')

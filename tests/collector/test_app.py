@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from logcollector_handler.collector.body import Limits
 from logcollector_handler.collector.entries import Row
 from logcollector_handler.collector.query import Query
 from logcollector_handler.collector.reading import Page
+from logcollector_handler.collector.static import NAMES
 from logcollector_handler.collector.store import Added, Store
 from tests.collector.app_client import AppClient
 
@@ -128,13 +130,13 @@ def test_bodies_that_are_too_much_together_are_asked_to_come_again(store: Store,
     assert store.count() == 3
 
 
-@pytest.mark.parametrize("part", ["{},", "[],"])
-def test_a_small_body_that_unpacks_into_millions_of_objects_is_refused_unread(client: AppClient, part: str) -> None:
-    bomb = gzip.compress(b'{"logs": [' + part.encode() * 10_000_000 + b"0]}")
+@pytest.mark.parametrize("part", ["{},", "[],", "0.1,", '"",'])
+def test_a_small_body_that_unpacks_into_millions_of_values_is_refused_unread(client: AppClient, part: str) -> None:
+    bomb = gzip.compress(b'{"logs": [' + part.encode() * 5_000_000 + b"0]}")
     assert len(bomb) < 100_000
     answer = client.post_bytes(bomb, content_encoding="gzip")
     assert answer.status_code == 413
-    assert "objects" in answer.json()["error"]
+    assert "values" in answer.json()["error"]
 
 
 def test_a_body_as_large_as_the_limit_is_taken(store: Store, client_of: ClientOf) -> None:
@@ -142,6 +144,52 @@ def test_a_body_as_large_as_the_limit_is_taken(store: Store, client_of: ClientOf
     client = client_of(create_app(store, limits=Limits(body_bytes=len(content))))
     assert client.post_bytes(content).status_code == 200
     assert client.post_bytes(content + b" ").status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../app.py",
+        "/page/..%2fapp.py",
+        "/page/%2e%2e/app.py",
+        "/page//etc/passwd",
+        "/page/%2fetc%2fpasswd",
+        "/page/..\\app.py",
+        "/page/main.js%00",
+        "/page/",
+        "/page/page",
+    ],
+)
+def test_no_other_file_is_served(client: AppClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["status"] == "error"
+
+
+def test_a_browser_gets_the_page_and_every_other_client_what_it_always_got(client: AppClient) -> None:
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    page = client.get_with("/", accept=browser)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    for accept in ("*/*", "application/json", ""):
+        assert client.get_with("/", accept=accept).json() == {"status": "ok", "service": "log-server"}
+
+
+def test_the_page_names_no_file_that_is_not_served(client: AppClient) -> None:
+    """And none from elsewhere: it works without a network."""
+    texts = {name: client.get(f"/page/{name}").text for name in NAMES}
+    assert all(texts.values())
+    named = set(re.findall(r'(?:href|src)="page/([^"]+)"', texts["index.html"]))
+    for name, text in texts.items():
+        if name.endswith(".js"):
+            named |= set(re.findall(r'from "\./([^"]+)"', text))
+        assert not re.search(
+            r"(?:src|href)=\"?(?:https?:)?//|\burl\(|@import|innerHTML|outerHTML|insertAdjacent|eval\(", text
+        )
+    assert named | {"index.html"} == NAMES
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("PUT", "/logs", 405)])
