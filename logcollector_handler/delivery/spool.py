@@ -43,6 +43,8 @@ from .outbox import GiveUp, MemoryOutbox, in_place
 
 #: Seconds between two looks for what other processes left behind.
 LOOK_EVERY: Final = 10.0
+#: Seconds after which a lock that is still being made never will be one.
+_UNBORN_LIMIT: Final = 60.0
 #: A look that took long is followed by so many times its length without one.
 _LOOK_SHARE: Final = 20
 #: The ordinal of adopted batches: no flush waits for them.
@@ -52,7 +54,7 @@ _OWNER = r"[0-9a-f]{12}-[0-9a-f]{16}"
 _FILE = re.compile(rf"(?P<id>(?P<owner>{_OWNER})-[0-9a-f]{{8}}(?:\.[01])*)\.json(?P<gz>\.gz)?")
 _OPEN = re.compile(rf"(?P<id>(?P<owner>{_OWNER})-[0-9a-f]{{8}})\.open")
 _LOCK = re.compile(rf"(?P<owner>{_OWNER})\.lock")
-# A lock that is being made.
+# A lock that is being made, or never was one.
 _UNBORN = re.compile(rf"(?P<owner>{_OWNER})\.new")
 _TEMPORARY = re.compile(rf"(?P<owner>{_OWNER})-[0-9a-f]{{8}}.*\.tmp")
 
@@ -372,7 +374,8 @@ class SpoolOutbox(MemoryOutbox):
         self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory.mkdir(mode=0o700, exist_ok=True)
         self._release(self._owner, unlink=False)
-        if not self._take(self._owner):
+        # Once more, for one that was removed by others because it took too long to make.
+        if not self._take(self._owner) and not self._take(self._owner):
             raise OSError(errno.EBUSY, "the lock of this process is held by another")
 
     def _take(self, owner: str) -> bool:
@@ -428,8 +431,8 @@ class SpoolOutbox(MemoryOutbox):
                 self._finish(batch_id, left.files)
             self._adopt(left.files)
         for path in self.directory.glob("*.new"):
-            match = _UNBORN.fullmatch(path.name)
-            if match is not None and match["owner"] not in _own and not _is_alive(path):
+            # A young one is being made right now, and to ask whether it is locked would be in its way.
+            if _UNBORN.fullmatch(path.name) and self._clock.time() - path.lstat().st_mtime > _UNBORN_LIMIT:
                 self._unlink(path)
         needed = {batch_id.rpartition("-")[0] for batch_id in self._adopted} | {self._owner}
         for owner in self._held.keys() - needed:

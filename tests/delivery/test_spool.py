@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from logcollector_handler.delivery import spool
 from logcollector_handler.delivery.batch import Batch, BatchIds, make_batch
 from logcollector_handler.delivery.spool import LOOK_EVERY, SpoolOutbox, destination
 from logcollector_handler.errors import Reporter
@@ -378,3 +379,46 @@ def test_a_look_that_takes_long_is_not_repeated_soon(root: Path, monkeypatch: py
     assert rest > LOOK_EVERY
     process.clock.advance(LOOK_EVERY)
     assert process.outbox.look() == pytest.approx(rest - LOOK_EVERY)
+
+
+def test_others_that_look_around_do_not_disturb_a_lock_that_is_being_made(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Process(root)
+    other.put("theirs")
+    process = Process(root)
+    rename = os.rename
+
+    def after_a_look(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", rename)
+        with monkeypatch.context() as patch:
+            # As seen from another process.
+            patch.setattr(spool, "_own", {other.ids.owner})
+            other.look()
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", after_a_look)
+    batch = process.put("mine")
+    assert batch.body is None, "it waits in memory"
+
+
+def test_a_lock_that_never_was_one_is_cleared_away_and_one_removed_too_early_is_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(root)
+    process.put("one")
+    unborn = process.outbox.directory / f"{'0' * 12}-{'1' * 16}.new"
+    unborn.touch()
+    os.utime(unborn, (process.clock.time() - 100,) * 2)
+    process.look()
+    assert not unborn.exists()
+    slow = Process(root)
+    rename = os.rename
+
+    def too_late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", rename)
+        os.unlink(source)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", too_late)
+    assert slow.put("two").body is None, "it waits in memory"
