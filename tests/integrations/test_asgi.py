@@ -285,8 +285,16 @@ def test_for_an_application_that_knows_no_lifespan_the_middleware_answers(
         raise ValueError("only http")
 
     steps: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-    sent = run(app, {"type": "lifespan"}, steps)
-    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        return steps.pop(0)  # There is no third; a server is silent then.
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    asyncio.run(_serve(app, {"type": "lifespan"}, receive, send))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert len(flushed) == 1
 
 
