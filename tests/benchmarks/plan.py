@@ -40,7 +40,7 @@ class Work:
 def full() -> list[Work]:
     """All of it."""
     return [
-        Work("plain", "Plain records, full speed", settings={"count": 50_000}, contenders=EVERYBODY, rounds=3),
+        Work("plain", "Plain records, full speed", settings={"count": 100_000}, contenders=EVERYBODY, rounds=3),
         Work("three", "Three extras, full speed", settings={"kind": "three", "count": 50_000}, rounds=3),
         Work("ten", "Ten extras, full speed", settings={"kind": "ten", "count": 20_000}),
         Work("exception", "An exception with 30 frames, full speed", settings={"kind": "exception", "count": 5_000}),
