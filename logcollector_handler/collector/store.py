@@ -6,6 +6,7 @@ idempotency key go in with one transaction: after a crash both are there, or nei
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
@@ -212,12 +213,14 @@ class Store:
 
     def give_back(self) -> None:
         """Give the free pages of the file back to the disk."""
-        while True:
+        left: float = math.inf
+        while left:
             with self._write_lock:
                 # In steps, so that no batch waits for long. It wants to be read to its end.
                 self._writer.execute(f"PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})").fetchall()
-                left = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
-            if not left:
+                before, left = left, self._writer.execute("PRAGMA freelist_count").fetchone()[0]
+            if left >= before:
+                # Others write and remove as well.
                 break
         with self._write_lock:
             # The file itself becomes shorter only now.

@@ -118,3 +118,18 @@ def test_the_server_removes_by_itself(
     else:
         pytest.fail("it is still there")
     client.close()
+
+
+def test_a_file_that_cannot_become_smaller_is_left_as_large_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "logs.sqlite"
+    Store(path).close()
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA journal_mode = DELETE")
+    other.execute("PRAGMA auto_vacuum = NONE")
+    other.execute("VACUUM")
+    assert other.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+    other.close()
+    store = Store(path)
+    add(store, *({"message": "x" * 1000} for _ in range(500)))
+    assert retain(store, Keep(max_bytes=1), now=0.0) == 500
+    store.close()
