@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -333,7 +333,7 @@ def test_neither_opentelemetry_nor_asyncio_nor_structlog_is_imported_for_this() 
 # Anything at all
 
 
-@big
+@settings(big, max_examples=60)
 @given(extras, extras, values)
 def test_whatever_is_bound_and_logged_is_found_and_the_server_takes_it(
     ambient: dict[str, Any], extra: dict[str, Any], value: Any

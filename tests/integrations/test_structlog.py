@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logcollector_handler import log_context
@@ -771,7 +771,7 @@ special = st.sampled_from(
 ) | st.sampled_from(["positional_args", "_record", "_from_structlog", "pathname", "lineno", "func_name", "metadata"])
 
 
-@big
+@settings(big, max_examples=60)
 @example({"event": Broken(), "positional_args": (1,)}, "info")
 @given(st.dictionaries(names | special, values, max_size=8), st.sampled_from(["info", "exception", "trace", "odd"]))
 def test_an_event_of_any_shape_ships_and_never_raises(event: dict[str, Any], method: str) -> None:
