@@ -52,7 +52,8 @@ OTHERS: dict[str, set[str]] = {
     # Formats in which a dictConfig is kept; one is not in the standard library of 3.10, the other need not be there.
     "cli": {"msgspec", "uvicorn", "tomllib", "yaml"},
 }
-TRANSPORT = f"{PACKAGE}.delivery.transport"
+#: What may import the HTTP client.
+TRANSPORT = {f"{PACKAGE}.delivery.transport", f"{PACKAGE}.delivery.network"}
 
 #: The wire is pure: what waits, talks, runs beside it or writes files is not for it.
 IMPURE = {"asyncio", "concurrent", "fcntl", "http", "mmap", "multiprocessing", "queue", "select", "selectors"}
@@ -94,7 +95,7 @@ def offences(tree: ast.Module, module: str, is_package: bool = False) -> Iterato
         elif top in sys.stdlib_module_names:
             if here == "wire" and top in IMPURE:
                 yield f"{module} (pure) imports {name}"
-        elif module == TRANSPORT and top in {"httpx", "httpcore"}:
+        elif module in TRANSPORT and top in {"httpx", "httpcore"}:
             pass
         elif here != "integrations" and top not in OTHERS[here]:
             yield f"{module} ({here}) imports {name}"
