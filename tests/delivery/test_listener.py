@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from logcollector_handler.delivery.listener import BatchListener
 from logcollector_handler.delivery.pipeline import Pipeline
 from logcollector_handler.settings import Settings
 from logcollector_handler.wire.record import EntryBuilder
-from tests.delivery.fakes import FakeClock, ScriptedTransport, no_connection
+from tests.delivery.fakes import FakeClock, ScriptedTransport, no_connection, status
 
 
 class Bench:
@@ -166,6 +167,116 @@ def test_a_flush_is_over_when_the_last_record_before_it_is_out_and_not_before() 
     bench.send()
     bench.log("f")
     assert bench.pipeline._settled(5)
+
+
+def test_a_flush_waits_for_no_batch_that_was_cut_after_it() -> None:
+    bench = Bench(batch_size=2)
+    bench.transport.script = [status(400)]
+    bench.log("a", "b")
+    bench.listen()
+    bench.log("c", "d")
+    bench.listen()
+    assert [bench.pipeline._settled(mark) for mark in (1, 2, 3)] == [False, False, False]
+    bench.pipeline.sender.step()
+    assert len(bench.pipeline.outbox) == 3, "the first was split"
+    assert not bench.pipeline._settled(2)
+    for _ in range(2):
+        bench.pipeline.sender.step()
+    assert [bench.pipeline._settled(mark) for mark in (1, 2, 3)] == [True, True, False]
+    bench.transport.script = [status(400)]
+    bench.pipeline.sender.step()
+    assert len(bench.pipeline.outbox) == 2, "the second was split"
+    assert [bench.pipeline._settled(mark) for mark in (2, 3)] == [True, False]
+
+
+def test_a_flush_does_not_sit_out_a_backoff() -> None:
+    bench = Bench()
+    bench.transport.script = [no_connection]
+    bench.log("a", level=logging.ERROR)
+    bench.listen()
+    bench.send()
+    assert not bench.pipeline.flush(0.0)
+    assert bench.batches == [["a"], ["a"]]
+    assert bench.pipeline.flush(0.0)
+
+
+def test_what_waited_for_a_busy_sender_is_looked_at_when_it_has_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.transport.script = [no_connection]
+    bench.log("a", level=logging.ERROR)
+    bench.listen()
+    bench.log("b", level=logging.ERROR)
+    bench.send()
+    assert bench.listen() is None
+    woken: list[int] = []
+    monkeypatch.setattr(bench.pipeline.listener, "wake", lambda: woken.append(len(bench.pipeline.outbox)))
+    bench.clock.advance(2)
+    bench.send()
+    assert woken == [0]
+
+
+def test_an_urgent_record_wakes_the_listener_and_the_next_ones_need_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    woken: list[str] = []
+    monkeypatch.setattr(bench.pipeline, "wake", lambda: woken.append("woken"))
+    for _ in range(3):
+        bench.pipeline.urge()
+    assert woken == ["woken"]
+    assert bench.pipeline.listener.urgent
+
+
+def test_a_record_that_is_urgent_just_when_earlier_ones_are_done_with_stays_urgent() -> None:
+    bench = Bench()
+    late = ["late"]
+
+    class Racing(BatchListener):
+        @property
+        def urgent(self) -> bool:
+            return bool(self.__dict__["urgent"])
+
+        @urgent.setter
+        def urgent(self, value: bool) -> None:
+            # The queue was seen empty. The caller sees that urgency is said already.
+            if not value and late:
+                bench.log(late.pop(), level=logging.ERROR)
+            self.__dict__["urgent"] = value
+
+    bench.log("early", level=logging.ERROR)
+    bench.pipeline.listener.__class__ = Racing
+    bench.listen()
+    bench.send()
+    bench.listen()
+    assert bench.batches == [["early"], ["late"]]
+
+
+@pytest.mark.parametrize(("before", "waits"), [(0, [1.0]), (2, [])], ids=["the first", "one that makes a batch full"])
+def test_a_record_that_comes_while_the_listener_lies_down_is_seen(
+    monkeypatch: pytest.MonkeyPatch, before: int, waits: list[float]
+) -> None:
+    bench = Bench(batch_size=3)
+    listener, handler = bench.pipeline.listener, bench.pipeline.handler
+    bench.log(*"ab"[:before])
+    relax = handler.relax
+    late = ["late"]
+    waited: list[float | None] = []
+
+    def caller_is_faster(wanted: int) -> None:
+        if late:
+            # It still sees the earlier threshold, so it wakes nobody.
+            handler.threshold = 1000
+            bench.log(late.pop())
+        relax(wanted)
+
+    def wait(seconds: float | None) -> None:
+        waited.append(seconds)
+        assert seconds is not None, "nobody would wake it"
+        bench.clock.advance(seconds)
+
+    monkeypatch.setattr(handler, "relax", caller_is_faster)
+    monkeypatch.setattr(listener._wakeup, "wait", wait)
+    entries = listener.dequeue(True)
+    assert [entry.message for entry in entries] == [*"ab"[:before], "late"]
+    assert waited == waits
 
 
 def test_a_flush_during_which_something_was_dropped_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from logcollector_handler.delivery import network
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.network import DeadlineBackend
+from tests.delivery.fakes import FakeClock
 
 
 @pytest.fixture
@@ -70,3 +71,27 @@ def test_when_no_thread_can_start_the_last_addresses_serve(
     monkeypatch.setattr(network._LookUp, "start", start)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
     assert backend._resolve("logs.test", 80) == ["192.0.2.1"]
+
+
+class SlowPeer(httpcore.NetworkStream):
+    """Reads ten kilobytes a second, steadily: each send of a write goes on, all of them together take long."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.received = 0
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._clock.advance(len(buffer) / 10_240)
+        self.received += len(buffer)
+
+
+def test_a_peer_that_reads_slowly_but_steadily_holds_a_request_no_longer_than_its_time() -> None:
+    clock = FakeClock()
+    peer = SlowPeer(clock)
+    backend = DeadlineBackend(clock)
+    backend.deadline = clock.now + 5
+    start = clock.now
+    with pytest.raises(httpcore.TimeoutException):
+        network._DeadlineStream(peer, backend).write(b"x" * 4_000_000)
+    assert 5 <= clock.now - start < 7, "and no longer than the slice that was under way"
+    assert peer.received < 100_000

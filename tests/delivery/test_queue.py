@@ -240,6 +240,15 @@ def test_our_own_threads_never_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bench.ledger.snapshot().dropped == {"queue_full": 1}
 
 
+@pytest.mark.parametrize("overflow", ["drop_newest", "block"])
+def test_what_interrupts_the_counting_never_waits(monkeypatch: pytest.MonkeyPatch, overflow: str) -> None:
+    """The listener needs the same lock to make room."""
+    bench = never_waits(monkeypatch, overflow)
+    with bench.ledger.lock:
+        bench.log("d")
+    assert bench.ledger.snapshot().dropped == {"queue_full": 1}
+
+
 def test_an_error_in_the_handler_is_counted_and_not_raised(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

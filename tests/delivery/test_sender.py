@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -94,6 +95,16 @@ def test_retry_after_zero_does_not_become_a_storm() -> None:
     assert len(bench.keys) < 10
 
 
+@pytest.mark.parametrize("code", [401, 404, 307])
+def test_a_flush_does_not_break_the_rest_of_a_configuration_error(code: int) -> None:
+    bench = Bench()
+    bench.transport.rule = status(code)
+    bench.put("a", "one")
+    bench.step()
+    bench.sender.hurry()
+    assert bench.step() == 30
+
+
 def test_a_flush_does_not_sit_out_a_backoff_that_nobody_asked_for() -> None:
     bench = Bench()
     bench.transport.script = [no_connection]
@@ -178,6 +189,19 @@ def test_nineteen_lone_refusals_and_an_acceptance_are_nineteen_dead_letters() ->
     assert (stats.delivered, stats.dead_lettered, stats.pending) == (1, 19, 0)
 
 
+def test_refusals_that_an_acceptance_came_between_are_not_in_a_row() -> None:
+    bench = Bench()
+    early = [f"early{number}" for number in range(19)]
+    late = [f"late{number}" for number in range(19)]
+    bench.transport.rule = refusing(400, *early, *late)
+    bench.put("a", *early, "good")
+    bench.run()
+    bench.put("b", *late, "good too")
+    bench.run()
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.dead_lettered, stats.pending) == (2, 38, 0)
+
+
 def test_a_minute_of_500_loses_and_buries_nothing() -> None:
     bench = Bench()
     bench.transport.rule = status(500)
@@ -218,6 +242,26 @@ def test_a_500_is_tried_again_max_retries_times_before_others_go() -> None:
     bench.run(10)
     assert bench.keys[:4] == ["a", "a", "a", "b"]
     assert bench.transport.stored == ["two", "one"]
+
+
+def test_after_the_last_attempt_of_a_batch_the_next_one_goes_at_once() -> None:
+    """It tells whether the batch is at fault or the server."""
+    bench = Bench(settings=replace(Settings(), max_retries=0))
+    bench.transport.script = [status(500), ok]
+    bench.put("a", "one")
+    bench.put("b", "two")
+    assert [bench.step(), bench.step()] == [0.0, 0.0]
+    assert bench.keys == ["a", "b"]
+
+
+def test_a_batch_that_fails_again_among_others_does_not_hold_them_up() -> None:
+    bench = Bench(settings=replace(Settings(), max_retries=0))
+    bench.transport.rule = refusing(500, "bad")
+    bench.put("a", "bad")
+    bench.put("b", "before")
+    bench.put("c", "after")
+    assert [bench.step() for _ in range(4)] == [0.0] * 4
+    assert bench.keys == ["a", "b", "a", "c"]
 
 
 def test_a_poison_record_is_isolated_while_the_server_serves_others() -> None:
@@ -293,10 +337,12 @@ def test_nothing_is_buried_for_500_without_a_success_around_it() -> None:
     assert (stats.dead_lettered, stats.pending) == (0, 1)
 
 
-def test_a_batch_whose_answer_was_lost_is_not_split_on_a_500() -> None:
+@pytest.mark.parametrize("lost", [answer_lost, status(502), status(504)], ids=["no answer", "502", "504"])
+def test_a_batch_whose_answer_was_lost_is_not_split_on_a_500(lost: Callable[[Request], Answer]) -> None:
+    """A gateway's word is not that of the server behind it."""
     bench = Bench()
     bench.put("a", "one", "bad")
-    bench.transport.script = [answer_lost]
+    bench.transport.script = [lost]
     bench.transport.rule = refusing(500, "bad")
     for number in range(100):
         bench.put(f"b{number}", f"m{number}")
@@ -304,6 +350,23 @@ def test_a_batch_whose_answer_was_lost_is_not_split_on_a_500() -> None:
     assert not [key for key in bench.keys if key.startswith("a.")]
     assert bench.ledger.snapshot().pending == 2
     assert bench.keys.count("a") < 60, "it does not ride on every success of others"
+
+
+@pytest.mark.parametrize(
+    "turned_away",
+    [no_connection, status(503), status(429), lambda request: Answer(status=502, detail="HTTP 502")],
+    ids=["no connection", "503", "429", "502 before all was sent"],
+)
+def test_a_batch_that_was_turned_away_before_is_split_on_a_500(turned_away: Callable[[Request], Answer]) -> None:
+    bench = Bench()
+    bench.put("a", "one", "bad")
+    bench.transport.script = [turned_away]
+    bench.transport.rule = refusing(500, "bad")
+    for number in range(40):
+        bench.put(f"b{number}", f"m{number}")
+        bench.run(10)
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.dead_lettered, stats.pending) == (41, 1, 0)
 
 
 def test_415_sends_the_batch_again_plain_under_a_new_id_and_stays_plain() -> None:
@@ -423,6 +486,21 @@ def test_an_outage_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> 
     bench.put("a", "one")
     bench.run(600)
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("failure", [no_connection, status(401), status(500)], ids=["away", "401", "500"])
+def test_a_second_outage_is_told_of_again(
+    failure: Callable[[Request], Answer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench()
+    for each in "ab":
+        bench.transport.rule = failure
+        bench.put(each, each)
+        bench.run(90)
+        bench.transport.rule = ok
+        bench.run(31)
+    assert bench.transport.stored == ["a", "b"]
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 def test_the_notice_of_losses_is_not_counted_and_comes_back_when_its_batch_is_lost() -> None:

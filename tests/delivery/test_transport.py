@@ -154,6 +154,11 @@ def test_a_secret_that_the_server_echoes_is_masked_and_the_detail_is_one_short_l
     assert len(detail) <= 200
 
 
+def test_the_value_of_a_header_that_the_server_echoes_is_masked(server: respx.MockRouter) -> None:
+    server.post("/logs").respond(401, text="who is t0ken-of-a-header?")
+    assert post(replace(SETTINGS, headers={"X-Token": "t0ken-of-a-header"})).detail == "HTTP 401: who is ***?"
+
+
 def test_a_ca_file_that_is_none_makes_no_request(tmp_path: object) -> None:
     answer = post(replace(SETTINGS, server_url="https://localhost:8000", verify=__file__))
     assert answer.unusable

@@ -126,6 +126,26 @@ def test_a_batch_survives_and_is_stored_once(rig: Rig, name: str, capsys: pytest
     assert "kept" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("what", "arrived"),
+    [
+        (behaviours.cut_after_body(), True),
+        (behaviours.cut_after_storing(), True),
+        (behaviours.hang(stored=True), True),
+        (behaviours.truncated_answer(), True),
+        (behaviours.cut_before_body(), False),
+        (behaviours.slow_read(0.2, 16), False),
+    ],
+    ids=["cut after the body", "cut after it stored", "hangs after it stored", "answer cut short", "cut", "slow"],
+)
+def test_a_request_arrived_for_all_we_know_when_all_of_it_was_sent(rig: Rig, what: Behaviour, arrived: bool) -> None:
+    rig.server.default = what
+    # What is to be seen not to arrive is more than the buffers of the system take.
+    body = b'{"logs":[]}' + b" " * (0 if arrived else 30_000_000)
+    answer = rig.bench.transport.post("a", body, False, 0.4)
+    assert (answer.status, answer.arrived) == (None, arrived)
+
+
 def test_a_trickling_server_holds_a_request_no_longer_than_its_time(rig: Rig) -> None:
     rig.server.default = behaviours.trickle(0.05)
     rig.put("a", "one")
@@ -339,8 +359,11 @@ def test_an_abandoned_connection_is_closed_without_a_word(rig: Rig) -> None:
     assert threading.active_count() >= 1
     transport = rig.bench.transport
     sock = transport._network._socket  # type: ignore[attr-defined]  # the real transport's
+    descriptor = sock.fileno()
     transport.abandon()
     assert sock.fileno() == -1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
     rig.put("b", "two")
     rig.run(2)
     assert rig.stored == ["one", "two"]
