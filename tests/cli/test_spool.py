@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,7 @@ from logcollector_handler.cli import main
 from tests.delivery.test_spool import Process
 from tests.integration.behaviours import answer
 from tests.integration.faulty import FaultyServer, refuse_records
+from tests.integration.programs import PRELUDE
 
 pytestmark = pytest.mark.integration
 
@@ -71,3 +77,41 @@ def test_replay_of_nothing_and_with_a_wrong_setting(tmp_path: Path, capsys: pyte
     assert main(["spool", "replay", str(tmp_path / "none"), "--server-url", "http://logs.test"]) == 0
     assert main(["spool", "replay", str(tmp_path), "--server-url", "logs"]) == 2
     assert "server_url" in capsys.readouterr().err
+
+
+def test_replay_beside_a_running_application_takes_nothing_of_it_and_loses_nothing(tmp_path: Path) -> None:
+    """The application logs, its server comes and goes, it rotates files; replays run one after the other meanwhile."""
+    with FaultyServer(default=answer(503)) as server:
+        left_behind(tmp_path, server.url, *(f"left{number}" for number in range(20)))
+        program = f"""
+        handler = configure(flush_interval=0.02, batch_size=50, spool_dir={str(tmp_path)!r}, durability="record")
+        print("ready", flush=True)
+        for n in range(4000):
+            log.info("m%d", n)
+            if n % 20 == 0: time.sleep(0.005)
+        stats = handler.stats()
+        print(handler.flush(30), handler.stats().accepted, handler.stats().delivered, dict(handler.stats().dropped))
+        """
+        application = subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + textwrap.dedent(program)],
+            env={**os.environ, "SERVER": server.url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert application.stdout is not None
+        assert application.stdout.readline() == "ready\n"
+        server.default = lambda request: answer(503 if len(server.requests) % 40 == 0 else 200)
+        replays = []
+        while application.poll() is None:
+            arguments = ["spool", "replay", str(tmp_path), "--server-url", server.url, "--seconds", "20"]
+            script = f"from logcollector_handler.cli import main; raise SystemExit(main({arguments!r}))"
+            replays.append(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False))
+        out, err = application.communicate()
+        assert out == "True 4000 4000 {}\n", err
+        assert [replay.returncode for replay in replays] == [0] * len(replays)
+        assert not [replay.stderr for replay in replays if "Traceback" in replay.stderr]
+        stored = [str(entry["message"]) for entry in server.stored]
+    assert Counter(stored) == Counter([*(f"left{number}" for number in range(20)), *(f"m{n}" for n in range(4000))])
+    keys = [request.key for request in server.requests]
+    assert len(keys) > len(set(keys)), "the server failed now and then"
