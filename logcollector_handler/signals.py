@@ -18,6 +18,8 @@ from typing import Final
 from .delivery import lifecycle
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+#: Seconds that remain for what is logged while the drain is under way, however long that took.
+_LAST_MOMENT: Final = 0.25
 _Handler = Callable[[int, "FrameType | None"], object]
 # Our signal handlers that are installed or were; one of them is not put in front of another.
 _ours: set[_Handler] = set()
@@ -54,17 +56,15 @@ def _draining(earlier: _Handler | int) -> _Handler:
     """A signal handler that drains and then lets the earlier one act."""
     # The processes in which it drains: a fork in the middle of that inherits this, but not the thread.
     under_way: set[int] = set()
-
-    def drain() -> None:
-        if callable(earlier):
-            lifecycle.flush()
-        else:
-            # The process ends, and what cannot be sent is said to be lost.
-            lifecycle.drain()
+    # Those in which that is done.
+    done: set[int] = set()
 
     def drain_and_send(number: int) -> None:
-        drain()
+        took = lifecycle.flush()
+        if not callable(earlier):
+            lifecycle.spend(max(0.0, took - _LAST_MOMENT))
         if os.getpid() in under_way:
+            done.add(os.getpid())
             _send(number)
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -73,13 +73,21 @@ def _draining(earlier: _Handler | int) -> _Handler:
             under_way.add(process)
             if _start_thread(lambda: drain_and_send(number)):
                 return
-            # What was interrupted may hold this up, but not for longer than shutdown_timeout.
-            drain()
+            if callable(earlier):
+                # What was interrupted may hold this up, but not for longer than shutdown_timeout.
+                lifecycle.flush()
+            done.add(process)
+        impatient = process not in done
         under_way.discard(process)
+        done.discard(process)
         if callable(earlier):
             earlier(number, frame)
         else:
+            # First: another signal does not wait for this drain either.
             signal.signal(number, signal.SIG_DFL)
+            if not impatient:
+                # What this thread has logged since; and what cannot be sent is said to be lost.
+                lifecycle.drain()
             _send(number)
 
     return handle

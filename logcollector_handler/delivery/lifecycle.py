@@ -76,14 +76,19 @@ def drain() -> None:
         pipeline.finish_exit()
 
 
-def flush() -> None:
-    """Send what is there, all at the same time, within the longest of their deadlines. Life goes on after it."""
+def flush() -> float:
+    """Send what is there, all at the same time, within the longest of their deadlines. Life goes on after it.
+
+    Returns:
+        Seconds that it took.
+    """
     pipelines = list(_live)
     for pipeline in pipelines:
         pipeline.flush(0.0)
     start = SystemClock.monotonic()
     for pipeline in pipelines:
         pipeline.flush(max(0.0, start + pipeline.shutdown_timeout - SystemClock.monotonic()))
+    return SystemClock.monotonic() - start
 
 
 def _watch_child() -> None:

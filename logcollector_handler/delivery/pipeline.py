@@ -81,8 +81,9 @@ class Pipeline:
         self._ended = Waiters(clock)
         # Set when the process goes down.
         self._exiting = False
-        # Held by the thread that does the threads' work itself, at exit.
+        # Held by the thread that does the threads' work itself, at exit; and which one that is.
         self._pumping = threading.Lock()
+        self._pumper = 0
 
     def _make_outbox(self, owner: str) -> Outbox:
         settings = self._settings
@@ -299,12 +300,17 @@ class Pipeline:
         start = self._clock.monotonic()
         self._ended.wait(lambda: not self._listening and not self._sending, self._exit_left())
         lifecycle.spend(self._clock.monotonic() - start)
-        self._pump()
+        # Another thread that logs may be at it, and is not to be cut short by the end of the process.
+        self._pump(self._exit_left())
 
-    def _pump(self) -> None:
-        """At exit, in the calling thread: send what there is, within what is left of the time, and drop the rest."""
-        if is_own_thread() or not self._pumping.acquire(blocking=False):
+    def _pump(self, patience: float = 0.0) -> None:
+        """At exit, in the calling thread: send what there is, within what is left of the time, and drop the rest.
+
+        One thread at a time; another waits for it that many seconds.
+        """
+        if is_own_thread() or self._pumper == threading.get_ident() or not self._pumping.acquire(timeout=patience):
             return
+        self._pumper = threading.get_ident()
         try:
             with own_work():
                 if self._listening:
@@ -314,6 +320,7 @@ class Pipeline:
                 if self._exit_left() <= 0 or not self._sending:
                     self._drop_rest()
         finally:
+            self._pumper = 0
             self._pumping.release()
 
     def _drain(self) -> None:

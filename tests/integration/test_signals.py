@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -213,3 +214,28 @@ print(os.waitpid(child, 0)[1])
     )
     assert ended.out == "15\n"
     assert sorted(messages(server)) == ["child", "parent"]
+
+
+@pytest.mark.parametrize("durability", ["memory", "batch", "record"])
+def test_what_is_logged_while_it_drains_is_not_lost_and_does_not_hold_it_up(
+    server: FaultyServer, durability: str, tmp_path: Path
+) -> None:
+    settings = {} if durability == "memory" else {"spool_dir": str(tmp_path), "durability": durability}
+    server.default = behaviours.trickle(0.002)
+    ended = run(
+        server,
+        f"""
+        from logcollector_handler import drain_on_signals
+        configure(shutdown_timeout=20, **{settings!r})
+        drain_on_signals()
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        for n in range(30_000):
+            log.info("m%d", n)
+            os.write(1, b"%d\\n" % n)
+            time.sleep(0.0005)
+        """,
+    )
+    assert ended.code == -signal.SIGTERM
+    told = {f"m{n}" for n in ended.out.split()}
+    assert len(told) > 100
+    assert told - set(messages(server)) == set(), ended.err
