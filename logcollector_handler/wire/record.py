@@ -117,10 +117,12 @@ class EntryBuilder:
             msg, args, exc_info, exc_text, stack_info, created, levelno = _rest_of(fields)[:_NEEDED]
             if exc_info or exc_text or stack_info or self.formatter is not None or type(msg) is not str:
                 return self._any(record)
-            if not args or (type(args) is tuple and _HARMLESS.issuperset(map(type, args))):
-                message = record.getMessage()
+            for each in args if type(args) is tuple else (args,):
+                if type(each) not in _HARMLESS:
+                    message = guarded(_message_of, record)
+                    break
             else:
-                message = guarded(_message_of, record)
+                message = record.getMessage()
             if (
                 type(message) is not str
                 or len(message) > self._max_bytes
