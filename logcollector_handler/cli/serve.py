@@ -6,9 +6,9 @@ import argparse
 import contextlib
 import os
 import sys
-from ipaddress import ip_address
 
 from logcollector_handler.collector.app import create_app
+from logcollector_handler.collector.guard import is_local
 from logcollector_handler.collector.retention import Keep
 from logcollector_handler.collector.server import run as serve
 from logcollector_handler.collector.store import Store, StoreError
@@ -60,7 +60,7 @@ def _tell(url: str, options: argparse.Namespace) -> None:
 def _unsafe(host: str, token: str | None) -> str | None:
     """Why it may not be served like that, if there is a reason."""
     if not token:
-        if _is_loopback(host):
+        if is_local(host):
             return None
         return (
             f"on {host} others can reach it, so it needs a token: --token, or LOGCOLLECTOR_API_KEY. "
@@ -68,14 +68,7 @@ def _unsafe(host: str, token: str | None) -> str | None:
         )
     if len(token) < TOKEN_LENGTH or not token.isascii() or not token.isprintable() or " " in token:
         return (
-            f"the token needs {TOKEN_LENGTH} characters or more, all of them ASCII and none a space. "
-            "One that is good: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            f"the token (--token, or LOGCOLLECTOR_API_KEY) needs {TOKEN_LENGTH} characters or more, all of them ASCII "
+            "and none a space. One that is good: python -c 'import secrets; print(secrets.token_urlsafe())'"
         )
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -8,6 +8,7 @@ it cannot hide where it comes from when it posts: the Origin header says it.
 from __future__ import annotations
 
 import hmac
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ class Guard:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             refusal = None
-            if self._local_only and not _is_local(headers.get("host", "")):
+            if self._local_only and not is_local(_name(headers.get("host", ""))):
                 refusal = error_answer(
                     421, f"This collector answers to localhost and 127.0.0.1, not to {headers.get('host', '')!r}."
                 )
@@ -58,12 +59,20 @@ class Guard:
         return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), self._token)
 
 
-def _is_local(host: str) -> bool:
+def is_local(name: str) -> bool:
+    """Whether a name or an address means this machine, whatever a name server says."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        return ip_address(name).is_loopback
     except ValueError:
-        return False
-    return name in ("localhost", "127.0.0.1", "::1") or name.endswith(".localhost")
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without the port; empty where there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_same_origin(headers: Headers) -> bool:

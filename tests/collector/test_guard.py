@@ -75,7 +75,7 @@ def test_the_token_is_compared_in_constant_time(guarded: AppClient, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "LOCALHOST", "a.localhost"]
+    "host", ["localhost", "localhost:8000", "127.0.0.1:1", "127.0.0.2", "[::1]:8000", "LOCALHOST", "a.localhost"]
 )
 def test_a_name_of_this_machine_is_answered(local: AppClient, host: str) -> None:
     assert local.get_with("/logs", host=host).status_code == 200
