@@ -23,6 +23,7 @@ class PatientProtocol(H11Protocol):
 
     _waiting_for: object = None
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The clock starts before the first byte."""
@@ -39,10 +40,21 @@ class PatientProtocol(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def pause_writing(self) -> None:
+        """There is more to be read than the client has room for: it has time for that, but not for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(BODY_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        self._forget_unread()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         super().connection_lost(exc)
         self._forget()
+        self._forget_unread()
 
     def shutdown(self) -> None:
         """The server stops: an answer that has begun and not ended is a stream."""
@@ -73,3 +85,8 @@ class PatientProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None

@@ -24,8 +24,6 @@ from .store import Store
 HEARTBEAT: Final = 10.0
 #: Seconds between two looks at the store, so that news which come one by one are sent together.
 PACE: Final = 0.1
-#: Seconds that a client may take to make room for the next piece.
-PATIENCE: Final = 30.0
 #: Milliseconds after which a browser comes back.
 _RETRY: Final = 1000
 
@@ -69,7 +67,7 @@ class EventStream(Response):
         self._count = count
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the client goes, or takes too long to read."""
+        """Send until the client goes."""
         self._count(1)
         try:
             await self._serve(receive, send)
@@ -78,19 +76,13 @@ class EventStream(Response):
 
     async def _serve(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        # No task is cancelled in here but those that only wait: before Python 3.12 `wait_for` may swallow it.
+        # Only this task is ever cancelled: before Python 3.12 `wait_for` may swallow it in another.
         gone = asyncio.ensure_future(_until_gone(receive))
         try:
             async with aclosing(self._pieces(gone)) as pieces:
                 async for piece in pieces:
-                    message = {"type": "http.response.body", "body": piece, "more_body": True}
-                    # Waits when the client has not read what was sent before.
-                    sent = asyncio.ensure_future(send(message))
-                    await asyncio.wait((sent, gone), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-                    if not sent.done():
-                        sent.cancel()
-                        break
-                    sent.result()
+                    # Waits while the client does not read what was sent before; the protocol ends that some time.
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
             gone.cancel()
 
