@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from logcollector_handler import RateLimitFilter
 from logcollector_handler.cli import main
 from logcollector_handler.settings import MIB, NAMES, PREFIX, Settings
 from logcollector_handler.stats import DROP_REASONS
@@ -168,6 +171,7 @@ EXPECTED: dict[str, Callable[[Entries], None]] = {
     "structlog": structlog_processor,
     "structlog through the standard library": structlog,
     "Without loggers": without_loggers,
+    "What nobody caught": nothing,
     "What can be lost, and how you know": nothing,
     "The end of the process, and forks": nothing,
 }
@@ -214,12 +218,33 @@ def test_stats_are_printed_as_the_block_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_with_the_handler_for_sigterm_what_was_logged_is_sent(tmp_path: Path) -> None:
-    block = next(block for block in BLOCKS if "SIGTERM" in block.code)
+def test_what_was_logged_before_sigterm_is_sent(tmp_path: Path) -> None:
+    block = next(block for block in BLOCKS if "drain_on_signals()" in block.code)
     with CollectorServer(strict=True) as collector:
-        ended = run(block, collector, tmp_path, "import os\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()\n")
-        assert (ended.returncode, ended.stderr) == (143, "")
+        ended = run(
+            block, collector, tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()\n"
+        )
+        assert (ended.returncode, ended.stderr) == (-signal.SIGTERM, "")
         assert [entry["message"] for entry in collector.entries] == ["service started"]
+
+
+@pytest.mark.integration
+def test_what_nobody_caught_arrives(tmp_path: Path) -> None:
+    block = next(block for block in BLOCKS if "capture_uncaught()" in block.code)
+    with CollectorServer(strict=True) as collector:
+        assert run(block, collector, tmp_path, "1 / 0\n").returncode == 1
+        assert [(entry["level"], entry.get("error_type")) for entry in collector.entries] == [
+            ("INFO", None),
+            ("FATAL", "ZeroDivisionError"),
+        ]
+
+
+def test_the_filter_against_storms_can_be_configured_as_it_says() -> None:
+    found = re.search(r'`"filters": (\{.*?\})` in `dictConfig`', README)
+    assert found
+    (settings,) = json.loads(found[1]).values()
+    assert settings.pop("()") == f"{RateLimitFilter.__module__.partition('.')[0]}.{RateLimitFilter.__qualname__}"
+    RateLimitFilter(**settings)
 
 
 @pytest.mark.integration
