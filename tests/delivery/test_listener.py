@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from logcollector_handler.delivery.answer import Transport
+from logcollector_handler.delivery.clock import Clock
 from logcollector_handler.delivery.listener import BatchListener
 from logcollector_handler.delivery.pipeline import Pipeline
 from logcollector_handler.settings import Settings
@@ -17,20 +19,24 @@ from logcollector_handler.wire.record import EntryBuilder
 from tests.delivery.fakes import FakeClock, ScriptedTransport, no_connection, status
 
 
+def make_pipeline(settings: Settings, clock: Clock, transport: Transport) -> Pipeline:
+    builder = EntryBuilder(
+        service="shop",
+        environment="test",
+        service_version="1",
+        log_type="BACKEND",
+        redact=(),
+        max_record_bytes=settings.max_record_bytes,
+    )
+    return Pipeline(settings, builder, clock, lambda *_: transport)
+
+
 class Bench:
     def __init__(self, **changes: Any) -> None:
         self.settings = replace(Settings(), **changes)
         self.clock = FakeClock()
         self.transport = ScriptedTransport()
-        builder = EntryBuilder(
-            service="shop",
-            environment="test",
-            service_version="1",
-            log_type="BACKEND",
-            redact=(),
-            max_record_bytes=self.settings.max_record_bytes,
-        )
-        self.pipeline = Pipeline(self.settings, builder, self.clock, lambda *_: self.transport)
+        self.pipeline = make_pipeline(self.settings, self.clock, self.transport)
         self.pipeline._start = lambda: True  # type: ignore[method-assign]  # the test does the threads' work
 
     def log(self, *messages: str, level: int = logging.INFO) -> None:

@@ -133,6 +133,17 @@ def test_a_refused_batch_is_split_until_the_offender_stands_alone(
     assert f"HTTP {code}" in said
 
 
+def test_a_dead_letter_is_named_by_the_beginning_of_its_message(capsys: pytest.CaptureFixture[str]) -> None:
+    bench = Bench()
+    bench.transport.rule = status(422)
+    bench.put("a", "order 17 " + "x" * 1000)
+    bench.run()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "INFO at 1.500: 'order 17 xxx" in said
+    assert said.endswith("x…'")
+    assert said.count("x") < 110
+
+
 def test_children_are_named_after_their_parent() -> None:
     bench = Bench()
     bench.transport.rule = refusing(400, "two")

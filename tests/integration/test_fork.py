@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.faulty import FaultyServer
+from tests.integration import behaviours
+from tests.integration.behaviours import Behaviour
+from tests.integration.faulty import FaultyServer, Request
 from tests.integration.programs import PRELUDE, messages, run
 
 pytestmark = pytest.mark.integration
@@ -107,3 +109,87 @@ def test_a_child_of_multiprocessing_drains_at_its_end(server: FaultyServer, meth
     )
     assert done.stdout.strip() == "[0, 0, 0]", done.stderr
     assert sorted(messages(server)) == ["child 0", "child 1", "child 2", "parent"]
+
+
+def test_a_forked_child_closes_its_parents_connection_and_the_parent_goes_on_with_it(server: FaultyServer) -> None:
+    ended = run(
+        server,
+        """
+        import stat
+        def sockets():
+            found = {}
+            for descriptor in range(256):
+                try:
+                    status = os.fstat(descriptor)
+                except OSError:
+                    continue
+                if stat.S_ISSOCK(status.st_mode): found[descriptor] = status.st_ino
+            return found
+        before = sockets()
+        handler = configure()
+        log.info("before")
+        assert handler.flush(30)
+        opened = {each: inode for each, inode in sockets().items() if each not in before}
+        assert len(opened) == 1, opened
+        pid = os.fork()
+        if not pid:
+            os._exit(0 if sockets() == before else 1)
+        print(os.waitpid(pid, 0)[1])
+        log.info("after")
+        assert handler.flush(30)
+        print(opened.items() <= sockets().items())
+        """,
+    )
+    assert ended.out.split() == ["0", "True"], ended.err
+    assert messages(server) == ["before", "after"]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="from there on nobody can fork in an exit handler")
+def test_a_child_that_is_forked_while_its_parent_exits_has_a_whole_life(server: FaultyServer) -> None:
+    def rule(request: Request) -> Behaviour:
+        return behaviours.hang() if request.entries[0]["message"] == "parent" else behaviours.answer()
+
+    server.default = rule
+    ended = run(
+        server,
+        """
+        def fork():
+            pid = os.fork()
+            if not pid:
+                log.info("child")
+                names = sorted(each.name for each in threading.enumerate() if "logcollector" in each.name)
+                sent = handler.flush(30)
+                print(names, sent, handler.stats().delivered, flush=True)
+                os._exit(0)
+            os.waitpid(pid, 0)
+        # After the handler's own exit handler, that is, when the time for that is spent.
+        atexit.register(fork)
+        handler = configure(flush_interval=3600, shutdown_timeout=0.5)
+        log.info("parent")
+        """,
+    )
+    assert ended.out.strip() == "['logcollector-listener', 'logcollector-sender'] True 1", ended.err
+    assert messages(server) == ["child"]
+
+
+def test_a_child_that_is_forked_by_one_of_our_own_threads_is_none_of_them(server: FaultyServer) -> None:
+    """A finalizer forks, say, and runs where the garbage collector happens to."""
+    ended = run(
+        server,
+        """
+        from logcollector_handler.delivery.guards import own_threads, own_work
+        handler = configure()
+        log.info("parent")
+        assert handler.flush(30)
+        with own_work():
+            pid = os.fork()
+            if not pid:
+                print(len(own_threads))
+                log.info("child")
+                print(handler.flush(30), flush=True)
+                os._exit(0)
+        os.waitpid(pid, 0)
+        """,
+    )
+    assert ended.out.split() == ["0", "True"], ended.err
+    assert messages(server) == ["parent", "child"]
