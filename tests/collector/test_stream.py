@@ -185,6 +185,9 @@ def test_a_wrong_parameter_is_answered_before_there_is_a_stream(server: Backgrou
 def test_a_client_that_does_not_read_takes_no_memory_and_is_let_go(
     server: BackgroundServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for _ in range(20):
+        post(server, *["x" * 100_000] * 10)
+    # From here on nothing is posted, for which it holds as well.
     monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
     monkeypatch.setattr(stream, "PACE", 0)
     gone = threading.Event()
@@ -200,8 +203,6 @@ def test_a_client_that_does_not_read_takes_no_memory_and_is_let_go(
     with socket.create_connection((host, int(port)), timeout=10) as sock:
         sock.sendall(b"GET /logs/stream HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 0\r\n\r\n")
         assert sock.recv(10)
-        for _ in range(20):
-            post(server, *["x" * 100_000] * 10)
         assert gone.wait(20)
         # What was on its way still comes, and then the end.
         with suppress(ConnectionError):
