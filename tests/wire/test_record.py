@@ -350,6 +350,13 @@ def test_a_long_message_is_cut_and_says_how_much_is_missing() -> None:
     assert entry["metadata"]["truncated"]["fields"] == ["message"]
 
 
+@pytest.mark.parametrize("also", [{}, {"exc_info": exc_info(raised(ValueError()))}], ids=["plain", "with an exception"])
+def test_a_long_message_is_cut_before_it_waits_in_the_queue(also: dict[str, Any]) -> None:
+    entry = builder(max_record_bytes=2000).build(record("x" * 100_000, **also))
+    assert entry.message.startswith("xxx")
+    assert 1900 < len(entry.message) <= 2000
+
+
 def test_a_message_that_is_no_text_does_not_reach_the_server() -> None:
     class Odd(logging.LogRecord):
         def getMessage(self) -> str:  # noqa: N802 - the stdlib's name
