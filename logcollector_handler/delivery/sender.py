@@ -257,10 +257,8 @@ class Sender:
         self._bury_refused()
         for suspect in [each for each in self._aside if self._is_suspect(each)]:
             self._blame(suspect)
-        if self._misconfigured:
-            self._misconfigured = False
-            for each in self._aside:
-                each.not_before = 0.0
+        # What was set aside meanwhile is due by now, or gets another look because the server works (`_on_probation`).
+        self._misconfigured = False
 
     def _try_later(self, batch: Batch, answer: Answer, now: float) -> None:
         self._streak += 1
