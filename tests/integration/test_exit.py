@@ -66,16 +66,19 @@ def test_the_first_record_of_all_may_come_from_an_exit_handler(server: FaultySer
     assert messages(server) == ["first and last"]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("keeper", ["the main module", "the modules"])
-def test_what_a_finalizer_logs_while_the_interpreter_goes_down_arrives(server: FaultyServer, keeper: str) -> None:
-    """Most of the interpreter is gone by then: no thread starts, and modules go one by one."""
+def test_what_a_finalizer_logs_while_the_interpreter_goes_down_arrives(
+    server: FaultyServer, keeper: str, host: str
+) -> None:
+    """Most of the interpreter is gone by then: no thread starts, not even for a name, and modules go one by one."""
     ended = run(
         server,
         f"""
         class Loud:
             def __del__(self):
                 log.info("finalizer")
-        configure()
+        configure(server_url=os.environ["SERVER"].replace("127.0.0.1", {host!r}))
         log.info("usual")
         loud = Loud()
         if "{keeper}" == "the modules":
