@@ -207,10 +207,11 @@ class Worker:
         return not waiting
 
     def tell_returned(self) -> None:
-        """After an exit that drained: everything is out of memory."""
+        """After an exit that drained: everything is out of memory, unless it was said that time did not suffice."""
         with self._lock:
-            for identities in self._returned.values():
-                tell("t", identities)
+            for seen, identities in self._returned.items():
+                if set(self._handlers[seen].stats().dropped) <= {"spool_damaged"}:
+                    tell("t", identities)
 
     def tell_end(self) -> None:
         """After an exit that drained: what became of it all."""
