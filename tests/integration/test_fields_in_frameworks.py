@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 
-import flask
 import pytest
 import structlog
 
@@ -31,6 +30,9 @@ def handler() -> Iterator[CapturingHandler]:
 def test_structlogs_flask_example_ships_both_events_with_the_requests_fields(
     by_processor: bool, handler: CapturingHandler
 ) -> None:
+    # Here, for the environments of the quick tests collect this and have no Flask.
+    import flask
+
     logging.getLogger().setLevel(logging.INFO)
     if by_processor:
         last = [LogCollectorProcessor(handler), structlog.processors.KeyValueRenderer(key_order=["event", "view"])]
