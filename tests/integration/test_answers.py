@@ -335,6 +335,14 @@ def test_tls_is_verified_and_a_ca_file_is_what_makes_it_trust(
     assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
 
 
+def inode_of(descriptor: int) -> int | None:
+    """None if it is closed. The server, in this process too, may have taken the number for a socket of its own."""
+    try:
+        return os.fstat(descriptor).st_ino
+    except OSError:
+        return None
+
+
 def test_an_abandoned_handshake_is_closed_too(certificate: tuple[str, str]) -> None:
     """While TLS is agreed on the connection is in nobody's hands: a child that is forked then must find it."""
     with FaultyServer(tls=certificate) as server:
@@ -347,9 +355,9 @@ def test_an_abandoned_handshake_is_closed_too(certificate: tuple[str, str]) -> N
         assert isinstance(raw, socket.socket)
         # As the start of TLS does: another object takes the descriptor over.
         descriptor = raw.detach()
+        inode = os.fstat(descriptor).st_ino
         transport.abandon()
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(descriptor)
+        assert inode_of(descriptor) != inode
 
 
 def test_an_abandoned_connection_is_closed_without_a_word(rig: Rig) -> None:
@@ -360,10 +368,10 @@ def test_an_abandoned_connection_is_closed_without_a_word(rig: Rig) -> None:
     transport = rig.bench.transport
     sock = transport._network._socket  # type: ignore[attr-defined]  # the real transport's
     descriptor = sock.fileno()
+    inode = os.fstat(descriptor).st_ino
     transport.abandon()
     assert sock.fileno() == -1
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptor)
+    assert inode_of(descriptor) != inode
     rig.put("b", "two")
     rig.run(2)
     assert rig.stored == ["one", "two"]
