@@ -122,6 +122,8 @@ class JournalQueueHandler(RecordQueueHandler):
         """In a forked child: the files are the parent's."""
         for file in [*self._finished, *self._taken.values(), *([self._file] if self._file else [])]:
             _let_go(file.descriptor)
+        self._finished.clear()
+        self._file = None
 
     def _attend(self) -> None:
         """Wake the listener. Nothing is taken out to make room: the lines in the queue are those of the files."""

@@ -352,6 +352,7 @@ class Pipeline:
 
     def abandon(self) -> None:
         """In a forked child: this pipeline is the parent's. Let go of it without touching what it shares."""
+        self._queue.clear()
         self.sender.abandon()
         self.outbox.abandon()
         self.handler.abandon()

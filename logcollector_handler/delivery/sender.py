@@ -71,6 +71,7 @@ class Sender:
         #: The server takes gzip, as far as we know, and the settings want it.
         self.compressing = settings.enable_compression
         self._transport: Transport | None = None
+        self._abandoned = False
 
         # Nothing is tried before this; a firm hold is not shortened by a flush.
         self._hold = 0.0
@@ -129,7 +130,11 @@ class Sender:
             self._transport.close()
 
     def abandon(self) -> None:
-        """In a forked child: let go of what the parent uses."""
+        """In a forked child: let go of what the parent uses.
+
+        Where threads are greenlets, the parent's come along, and go on in here.
+        """
+        self._abandoned = True
         if self._transport is not None:
             self._transport.abandon()
 
@@ -139,6 +144,8 @@ class Sender:
         Returns:
             Seconds until something may be due: 0 for now, None for when woken.
         """
+        if self._abandoned:
+            return None
         now = self._clock.monotonic()
         next_look = self._outbox.look() if self._exit_at is None else None
         if self._exit_at is None and now < self._hold:
@@ -200,6 +207,8 @@ class Sender:
             self._transport = self._connect()
         seconds = self._settings.timeout if self._exit_at is None else min(self._settings.timeout, self._exit_at - now)
         answer = self._transport.post(batch.id, body, batch.compressed, seconds)
+        if self._abandoned:
+            return
         # Not before: a batch that was answered is not to go for room.
         self._settle(batch, answer)
         self._outbox.end(batch)
