@@ -69,6 +69,7 @@ class JournalQueueHandler(RecordQueueHandler):
         self._handed_in: deque[LogEntry] = deque()
         # Guards what follows. Re-entrant, because a signal handler may log while its thread writes.
         self._lock = threading.RLock()
+        self.taking = self._lock
         self._writing = False
         self._file: _File | None = None
         # Closed, and to be taken. (The name `_closed` is the base class's, for something else.)
@@ -101,14 +102,13 @@ class JournalQueueHandler(RecordQueueHandler):
 
     def take(self, count: int) -> tuple[str | None, list[Any]]:
         """The lines of the next file, all of them: the batch that they are was decided when they were written."""
-        with self._lock:
-            if not self._finished:
-                self._close()
-            if not self._finished:
-                return None, []
-            file = self._finished.popleft()
-            self._taken[file.id] = file
-            return file.id, [self.queue.popleft() for _ in range(file.count)]
+        if not self._finished:
+            self._close()
+        if not self._finished:
+            return None, []
+        file = self._finished.popleft()
+        self._taken[file.id] = file
+        return file.id, [self.queue.popleft() for _ in range(file.count)]
 
     def kept(self, batch: Batch) -> None:
         """The batch is in the outbox. Its open file goes, unless it is all that would survive us."""

@@ -161,7 +161,8 @@ class BatchListener(QueueListener):
             self.urgent = bool(self.queue)
 
     def _take(self, now: float) -> list[Any]:
-        with self._ledger.lock:
+        # In this order: the ledger's lock is asked for by whoever interrupts a caller that has the queue's.
+        with self.handler.taking, self._ledger.lock:
             self._taken_from = self._ledger.passed
             self._taken_id, entries = self.handler.take(self._batch_size)
             self._ledger.take(len(entries))

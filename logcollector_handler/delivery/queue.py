@@ -58,6 +58,8 @@ class RecordQueueHandler(QueueHandler):
         self._ledger = ledger
         self._reporter = reporter
         self._wake = wake
+        #: Held by who takes from the queue, around `take`.
+        self.taking: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         #: Callers that wait for room.
         self.waiters = Waiters(clock)
         #: A caller has waited in vain: no other waits until the listener has taken something.
