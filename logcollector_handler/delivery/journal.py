@@ -23,6 +23,7 @@ from logcollector_handler.wire.codec import encode_line
 from logcollector_handler.wire.schema import LogEntry
 
 from .batch import Batch
+from .guards import is_own_thread
 from .queue import RecordQueueHandler
 
 
@@ -84,16 +85,26 @@ class JournalQueueHandler(RecordQueueHandler):
         if len(self.queue) >= self._max_size and not self._make_room():
             return
         self._handed_in.append(entry)
-        with self._lock:
-            if self._writing:
-                # A call inside a call: the outer one writes it before it returns.
+        while True:
+            # Who had the lock since has written the entry. Only a finalizer in a thread of ours does not wait for it:
+            # a caller may have it, and wait for what this thread has. That caller writes the entry with its own.
+            if not self._lock.acquire(blocking=not is_own_thread()):
                 return
-            self._writing = True
             try:
-                while self._handed_in:
-                    self._write(self._handed_in.popleft())
+                if self._writing:
+                    # A call inside a call: the outer one writes it before it returns.
+                    return
+                self._writing = True
+                try:
+                    while self._handed_in:
+                        self._write(self._handed_in.popleft())
+                finally:
+                    self._writing = False
             finally:
-                self._writing = False
+                self._lock.release()
+            # Once more after it was let go: who did not get it has handed something in.
+            if not self._handed_in:
+                break
         if self._rotated:
             self._rotated = False
             self._urge()
