@@ -85,7 +85,7 @@ def wait_for(collector: CollectorServer, name: str, count: int) -> None:
         entries = collector.entries
         if sum(entry["metadata"]["logger"] == name for entry in entries) >= count:
             return
-        assert collector.wait_for(len(entries) + 1, timeout=30), "no more records come"
+        assert collector.wait_for(len(entries) + 1, timeout=120), "no more records come"
 
 
 def access_of(collector: CollectorServer, path: str) -> dict[str, Any]:
