@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+from .wire.record import STANDARD
+
 #: Modules that are never the ones that called.
 _BETWEEN: Final = frozenset({"logcollector_handler", "contextlib", "functools"})
-#: What a record has itself. Fields of such names go into `metadata`, which is merged.
-_TAKEN: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
 
 
 class Site(NamedTuple):
@@ -29,6 +30,11 @@ def calling_frame() -> FrameType | None:
     while frame is not None and _module(frame).partition(".")[0] in _BETWEEN:
         frame = frame.f_back
     return frame
+
+
+def printed_stack(frame: FrameType | None) -> str:
+    """The stack down to a frame, as `stack_info` of a record has it."""
+    return "Stack (most recent call last):\n" + "".join(traceback.format_stack(frame)).rstrip("\n")
 
 
 def calling_site() -> Site:
@@ -55,8 +61,9 @@ def log(
     record = logger.makeRecord(
         logger.name, level, site.path, site.line, message, (), exc_info, site.function, None, stack
     )
-    taken = {name: value for name, value in fields.items() if name in _TAKEN}
-    record.__dict__.update({name: value for name, value in fields.items() if name not in _TAKEN})
+    # What has the name of one of the record's own goes into `metadata`, which is merged.
+    taken = {name: value for name, value in fields.items() if name in STANDARD}
+    record.__dict__.update({name: value for name, value in fields.items() if name not in STANDARD})
     if taken:
         own = fields.get("metadata")
         record.__dict__["metadata"] = (

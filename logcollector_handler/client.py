@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import timing
-from .calls import calling_frame, calling_site, log
+from .calls import calling_frame, calling_site, log, printed_stack
 from .handler import LogCollectorHandler
 
 if TYPE_CHECKING:
@@ -114,10 +113,7 @@ class LogClient:
             fields: as in `log`.
         """
         exception = exception or sys.exc_info()[1]
-        stack = None
-        if exception is None:
-            lines = traceback.format_stack(calling_frame())
-            stack = "Stack (most recent call last):\n" + "".join(lines).rstrip("\n")
+        stack = printed_stack(calling_frame()) if exception is None else None
         self._log(logging.ERROR, message, fields, exception, stack)
 
     def timer(self, name: str, /, **fields: Any) -> timing.Timer:

@@ -12,9 +12,8 @@ from .context import current_fields, current_span
 from .delivery import lifecycle
 from .delivery.clock import SystemClock
 from .delivery.guards import forget_own_threads, holds_logging_lock, own_threads
-from .delivery.pipeline import Pipeline, connect
+from .delivery.pipeline import Pipeline, connect, entry_builder
 from .stats import Stats
-from .wire.record import EntryBuilder
 
 #: Loggers of the HTTP client; what they log while the package does its own work would never come to an end.
 _CLIENT_LOGGERS = frozenset({"httpx", "httpcore"})
@@ -96,16 +95,7 @@ class LogCollectorHandler(logging.Handler):
     ) -> None:
         given = dict(locals())
         self._settings = _settings.load({name: given[name] for name in _settings.NAMES})
-        self._builder = EntryBuilder(
-            service=self._settings.service,
-            environment=self._settings.environment,
-            service_version=self._settings.service_version,
-            log_type=self._settings.log_type,
-            redact=self._settings.redact,
-            max_record_bytes=self._settings.max_record_bytes,
-            bound=current_fields,
-            span=current_span,
-        )
+        self._builder = entry_builder(self._settings, bound=current_fields, span=current_span)
         self._flush_level = self._settings.flush_level
         self._open()
         # Last: `logging` holds on to what gets this far, and flushes it at exit.

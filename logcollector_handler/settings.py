@@ -89,13 +89,15 @@ class Settings:
 
     def mask(self, text: str) -> str:
         """The text with what is secret in these settings replaced by asterisks."""
-        secrets = {self.api_key or "", *self.headers.values()}
-        for url in (self.server_url, self.proxy):
-            secrets.add((urlsplit(url).password or "") if url else "")
-        # The longest first, for one may hold another. One of a few letters is found in every text, and is no secret.
+        passwords = [urlsplit(url).password or "" for url in (self.server_url, self.proxy) if url]
+        for password in filter(None, passwords):
+            text = text.replace(f":{password}@", f":{MASK}@")
+        # One of a few letters is found in every text, and is no secret; a key always is.
+        secrets = {each for each in (*self.headers.values(), *passwords) if len(each) >= _SECRET_FROM}
+        secrets |= {self.api_key} if self.api_key else set()
+        # The longest first, for one may hold another.
         for secret in sorted(secrets, key=len, reverse=True):
-            if len(secret) >= _SECRET_FROM:
-                text = text.replace(secret, MASK)
+            text = text.replace(secret, MASK)
         return text
 
     def __repr__(self) -> str:

@@ -254,6 +254,11 @@ def test_a_request_has_one_authorization() -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_password_of_any_length_is_masked_where_it_stands_in_a_url() -> None:
+    settings = load({"server_url": "http://me:pw@host", "proxy": "http://me:x@proxy"}, {})
+    assert settings.mask("http://me:pw@host by http://me:x@proxy") == "http://me:***@host by http://me:***@proxy"
+
+
 def test_masking_takes_longer_secrets_first_and_leaves_alone_what_is_too_short_for_one() -> None:
     headers = {"X-A": "abcd", "X-B": "abcdTOPSECRET", "X-Tenant": "1", "X-Empty": ""}
     settings = load({"server_url": "http://127.0.0.1:81", "headers": headers}, {})

@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 from logcollector_handler.delivery.answer import Answer
 from logcollector_handler.delivery.batch import BatchIds
 from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.delivery.pipeline import entry_builder
 from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
 from logcollector_handler.settings import SettingError, Settings, load
 from logcollector_handler.wire.codec import encode_lines, join_lines
-from logcollector_handler.wire.record import EntryBuilder
 
 from .configured import ConfigurationError, handlers_in
 
@@ -183,14 +183,6 @@ def _round_trip(settings: Settings) -> Iterator[Finding]:
 
 def probe_body(settings: Settings) -> bytes:
     """A batch of one record that fills every column."""
-    builder = EntryBuilder(
-        service=settings.service,
-        environment=settings.environment,
-        service_version=settings.service_version,
-        log_type=settings.log_type,
-        redact=settings.redact,
-        max_record_bytes=settings.max_record_bytes,
-    )
     message = "a test record of logcollector doctor"
     record = logging.LogRecord("logcollector.doctor", logging.DEBUG, __file__, 1, message, None, None, "doctor")
     record.__dict__.update(
@@ -205,7 +197,7 @@ def probe_body(settings: Settings) -> bytes:
         duration_ms=1.5,
         doctor=True,
     )
-    return join_lines(encode_lines([builder.build(record)], settings.max_record_bytes))
+    return join_lines(encode_lines([entry_builder(settings).build(record)], settings.max_record_bytes))
 
 
 def judge(answer: Answer, settings: Settings, took: float) -> Iterator[Finding]:

@@ -7,10 +7,9 @@ import sys
 import time
 
 from logcollector_handler.delivery.clock import SystemClock
-from logcollector_handler.delivery.pipeline import Pipeline, connect
+from logcollector_handler.delivery.pipeline import Pipeline, connect, entry_builder
 from logcollector_handler.delivery.spool import Holding, SpoolOutbox, survey
 from logcollector_handler.settings import SettingError, load
-from logcollector_handler.wire.record import EntryBuilder
 
 
 def show(options: argparse.Namespace) -> int:
@@ -43,15 +42,7 @@ def replay(options: argparse.Namespace) -> int:
     except SettingError as error:
         print(f"logcollector spool replay: {error}", file=sys.stderr)
         return 2
-    builder = EntryBuilder(
-        service=settings.service,
-        environment=settings.environment,
-        service_version=settings.service_version,
-        log_type=settings.log_type,
-        redact=settings.redact,
-        max_record_bytes=settings.max_record_bytes,
-    )
-    pipeline = Pipeline(settings, builder, SystemClock(), connect)
+    pipeline = Pipeline(settings, entry_builder(settings), SystemClock(), connect)
     outbox = pipeline.outbox
     if not isinstance(outbox, SpoolOutbox) or not outbox.directory.is_dir():
         print(f"{options.directory} holds nothing for {settings.mask(settings.server_url)}.")

@@ -39,6 +39,19 @@ def connect(settings: Settings, clock: Clock) -> Transport:
     return HttpTransport(settings, clock)
 
 
+def entry_builder(settings: Settings, **sources: Any) -> EntryBuilder:
+    """What makes entries as the settings say. `sources` are `bound` and `span`, where the application has a context."""
+    return EntryBuilder(
+        service=settings.service,
+        environment=settings.environment,
+        service_version=settings.service_version,
+        log_type=settings.log_type,
+        redact=settings.redact,
+        max_record_bytes=settings.max_record_bytes,
+        **sources,
+    )
+
+
 class Pipeline:
     """Queue, listener, outbox and sender of one handler in one process."""
 

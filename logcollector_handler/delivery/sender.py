@@ -8,7 +8,8 @@ tests without a thread and without time passing. What an answer means is the del
 - the batch is refused (400, 413, 422): it is split until the record at fault stands alone;
 - the server failed (500 and the like): tried again, then set aside while others go on. It is only taken for the
   batch's fault when the server is seen to work: the requests right before and right after the batch's last
-  failure succeeded. An outage does not give that evidence, however it begins and ends;
+  failure succeeded, or, where little is logged, several times in a row none but batches that were set aside failed
+  between two successes. An outage does not give that evidence, however it begins and ends;
 - anything else is a configuration error: said once, and everything is kept.
 """
 

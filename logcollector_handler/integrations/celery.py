@@ -15,7 +15,6 @@ from typing import Any, Final
 from celery import signals
 
 from logcollector_handler.context import log_context
-from logcollector_handler.delivery import lifecycle
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.handler import LogCollectorHandler
 
@@ -56,7 +55,6 @@ def log_tasks() -> None:
         (signals.task_retry, _on_retry),
         (signals.task_failure, _on_failure),
         (signals.task_postrun, _on_end),
-        (signals.worker_process_shutdown, _on_child_shutdown),
         (signals.celeryd_init, _remember_handlers),
         (signals.after_setup_logger, _on_logger_setup),
         (signals.after_setup_task_logger, _on_logger_setup),
@@ -124,11 +122,6 @@ def _trace(request: Any) -> dict[str, str]:
 
 
 # The worker
-
-
-def _on_child_shutdown(**_: Any) -> None:
-    # What comes behind it is os._exit.
-    lifecycle.flush()
 
 
 def _remember_handlers(**_: Any) -> None:

@@ -16,13 +16,14 @@ import logging
 import sys
 import threading
 import time
-import traceback
 import weakref
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+from logcollector_handler.calls import printed_stack
 from logcollector_handler.handler import LogCollectorHandler
+from logcollector_handler.wire.record import STANDARD
 from logcollector_handler.wire.schema import CREATED_AT_LIMIT
 
 try:
@@ -48,9 +49,7 @@ _LEVELS: Final = {
     "fatal": logging.CRITICAL,
 }
 #: Names that are not those of plain fields: of a record's own, and of what a dict as message may have.
-_SPECIAL: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {
-    *("message", "asctime", "positional_args", "_record", "_from_structlog", "_logger", "_name")
-}
+_SPECIAL: Final = STANDARD | {*("positional_args", "_record", "_from_structlog", "_logger", "_name")}
 #: Where the asynchronous methods say, for the thread that does the work, who called them.
 _ASYNC_STACK: Final = getattr(structlog.contextvars, "_ASYNC_CALLING_STACK", None)
 _ASYNC_THREAD: Final = getattr(structlog.contextvars, "_ASYNC_CALLING_THREAD", None)
@@ -211,7 +210,7 @@ def _stack(fields: dict[Any, Any], frame: FrameType | None) -> str | None:
     fields.pop("stack_info", None)
     if not asked or type(asked) is str:
         return asked or None
-    return "Stack (most recent call last):\n" + "".join(traceback.format_stack(frame)).rstrip("\n")
+    return printed_stack(frame)
 
 
 def _level(method_name: str, fields: dict[Any, Any]) -> int:

@@ -39,7 +39,7 @@ from .values import (
 
 _BLANK: Final = logging.LogRecord("", 0, "", 0, "", None, None)
 #: What every record has; what a Formatter leaves on one is no field of the user's either.
-_STANDARD: Final = frozenset(_BLANK.__dict__) | {"message", "asctime"}
+STANDARD: Final = frozenset(_BLANK.__dict__) | {"message", "asctime"}
 _WIDTH: Final = len(_BLANK.__dict__)
 #: A record's attributes, read in two calls: what `_Key` is made of; what else an entry is made of, and with
 #: these, for a KeyError when one is missing, the others.
@@ -54,7 +54,7 @@ _modules: Final = sys.modules
 _LEVELS: Final = {number: level_name(number) for number in (10, 20, 30, 40, 50)}
 #: Names under which structlog's processors leave an exception or a stack that they made text of.
 _RENDERED: Final = frozenset({"exception", "stack"})
-_UNUSUAL: Final = _STANDARD | _RENDERED
+_UNUSUAL: Final = STANDARD | _RENDERED
 #: What structlog puts into a record for its own formatter.
 _STRUCTLOG: Final = frozenset({"_logger", "_name", "_record", "_from_structlog"})
 
@@ -332,7 +332,7 @@ _PLAIN: Final = frozenset({str, int, type(None)})
 
 def _user_fields(record: logging.LogRecord) -> dict[str, Any]:
     """What was put on the record beyond what every record has, under names that are text."""
-    return text_keys({name: value for name, value in record.__dict__.items() if name not in _STANDARD})
+    return text_keys({name: value for name, value in record.__dict__.items() if name not in STANDARD})
 
 
 def _message_of(record: logging.LogRecord) -> str:

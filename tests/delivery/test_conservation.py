@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from logcollector_handler.delivery.answer import Answer
-from logcollector_handler.delivery.pipeline import Pipeline
+from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.settings import Settings
-from logcollector_handler.wire.record import EntryBuilder
 from tests.delivery.fakes import (
     FakeClock,
     Request,
@@ -89,6 +88,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def configure(self, queue: int, batch: int, overflow: str, room: int, retries: int, compression: bool) -> None:
         self.settings = replace(
             Settings(),
+            service="shop",
             max_queue_size=queue,
             batch_size=batch,
             overflow=overflow,
@@ -107,15 +107,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def open(self) -> None:
         settings = self.settings
         self.transport = StoringTransport()
-        builder = EntryBuilder(
-            service="shop",
-            environment=settings.environment,
-            service_version=settings.service_version,
-            log_type=settings.log_type,
-            redact=settings.redact,
-            max_record_bytes=settings.max_record_bytes,
-        )
-        self.pipeline = Threadless(settings, builder, self.clock, lambda *_: self.transport)
+        self.pipeline = Threadless(settings, entry_builder(settings), self.clock, lambda *_: self.transport)
         # Nobody waits 20 ms for a listener that is this same thread.
         self.pipeline.handler.waited = True
         self.accepted: list[str] = []

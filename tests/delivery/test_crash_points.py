@@ -26,9 +26,9 @@ from logcollector_handler.delivery import batch as batch_module
 from logcollector_handler.delivery import listener as listener_module
 from logcollector_handler.delivery import spool as spool_module
 from logcollector_handler.delivery.answer import Answer
+from logcollector_handler.delivery.pipeline import entry_builder
 from logcollector_handler.delivery.spool import LOOK_EVERY
 from logcollector_handler.settings import Settings
-from logcollector_handler.wire.record import EntryBuilder
 from tests.delivery.fakes import FakeClock, Request, no_connection, ok, status
 from tests.delivery.test_conservation import Threadless
 
@@ -67,15 +67,7 @@ class Program:
         self.clock = FakeClock()
         self.rule: Callable[[Request], Answer] = ok
         self.by_record = settings.durability == "record"
-        builder = EntryBuilder(
-            service="shop",
-            environment=settings.environment,
-            service_version=settings.service_version,
-            log_type=settings.log_type,
-            redact=settings.redact,
-            max_record_bytes=settings.max_record_bytes,
-        )
-        self.pipeline = Threadless(settings, builder, self.clock, lambda *_: self)
+        self.pipeline = Threadless(settings, entry_builder(settings), self.clock, lambda *_: self)
 
     # As the transport
 
@@ -240,7 +232,9 @@ def small_batches_are_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_killed_after_any_file_operation_nothing_is_missing_and_nothing_comes_twice(
     tmp_path: Path, durability: str
 ) -> None:
-    settings = replace(Settings(), spool_dir=str(tmp_path / "spool"), durability=durability, batch_size=4, redact=())
+    settings = replace(
+        Settings(), service="shop", spool_dir=str(tmp_path / "spool"), durability=durability, batch_size=4, redact=()
+    )
     before = World()
     assert not in_a_process(settings, before, None, log_and_stop)
     (tmp_path / "spool").rename(tmp_path / "before")
