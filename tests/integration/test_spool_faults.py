@@ -45,6 +45,27 @@ def let_others_in(path: Path) -> None:
             each.chmod(0o755)
 
 
+def left_behind(server: FaultyServer, spool: Path, batches: int, *, batch_size: int) -> list[Path]:
+    """The files, in order, of a process that died while the server was away."""
+    server.default = answer(503)
+    finish(
+        start(
+            server,
+            spool,
+            f"""
+            handler = configure(batch_size={batch_size}, flush_interval=3600, **SETTINGS)
+            for n in range({batches * batch_size}): log.info("m%d", n)
+            handler.flush(2)
+            os._exit(0)
+            """,
+        )
+    )
+    server.default = answer()
+    files = sorted(spool.rglob("*.json*"))
+    assert len(files) == batches
+    return files
+
+
 @pytest.mark.parametrize("durability", ["batch", "record"])
 def test_a_full_disk_degrades_to_memory_and_says_so(server: FaultyServer, tmp_path: Path, durability: str) -> None:
     """Files of more than so many bytes fail in the middle of a write, as on a disk that is full."""
@@ -175,22 +196,7 @@ def test_a_directory_that_is_removed_under_way_costs_only_what_was_in_it(
 
 
 def test_files_of_a_dead_process_that_cannot_be_used_stop_nobody(server: FaultyServer, tmp_path: Path) -> None:
-    server.default = answer(503)
-    finish(
-        start(
-            server,
-            tmp_path,
-            """
-            handler = configure(batch_size=100, flush_interval=3600, **SETTINGS)
-            for n in range(1200): log.info("m%d", n)
-            handler.flush(2)
-            os._exit(0)
-            """,
-        )
-    )
-    server.default = answer()
-    files = sorted(path for path in tmp_path.rglob("*.json*"))
-    assert len(files) == 12
+    files = left_behind(server, tmp_path, 12, batch_size=100)
     hurt = files[1:10]
     lost = [json.loads(gzip.decompress(path.read_bytes())) for path in hurt]
     os.truncate(hurt[0], hurt[0].stat().st_size - 4)
@@ -231,22 +237,7 @@ def test_files_of_a_dead_process_that_cannot_be_used_stop_nobody(server: FaultyS
 @pytest.mark.usefixtures("unmeasured")
 def test_a_file_that_may_not_be_read_stops_nobody(server: FaultyServer, tmp_path: Path) -> None:
     """Written by another account, say."""
-    server.default = answer(503)
-    finish(
-        start(
-            server,
-            tmp_path,
-            """
-            handler = configure(batch_size=10, flush_interval=3600, **SETTINGS)
-            for n in range(30): log.info("m%d", n)
-            handler.flush(1)
-            os._exit(0)
-            """,
-        )
-    )
-    server.default = answer()
-    files = sorted(tmp_path.rglob("*.json"))
-    assert len(files) == 3
+    files = left_behind(server, tmp_path, 3, batch_size=10)
     files[1].chmod(0)
     let_others_in(tmp_path)
     if os.geteuid() == 0:
