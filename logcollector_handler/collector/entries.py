@@ -100,9 +100,12 @@ def check(raw: RawBatch, *, strict: bool, now: float) -> Batch:
     kind = _STRICT if strict else _LENIENT
     for index, entry in enumerate(raw.entries):
         try:
+            posted = entry
             if raw.suspicious and isinstance(entry, dict):
                 _refuse_unstorable(entry)
-            values = list(msgspec.structs.astuple(msgspec.convert(entry, kind)))
+                # Without the others, of which msgspec takes no key that has no UTF-8 form.
+                posted = {name: entry[name] for name in _KNOWN & entry.keys()}
+            values = list(msgspec.structs.astuple(msgspec.convert(posted, kind)))
             metadata = values[-1]
             if metadata is not None:
                 values[-1] = text = msgspec.json.encode(metadata).decode()

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from logcollector_handler.collector.body import Limits, RawBatch, RefusedError, read_body
@@ -230,7 +230,15 @@ def outcome(entries: list[Any], strict: bool) -> Batch | RefusedError:
         return error
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_key_that_is_no_column_may_be_text_that_no_column_takes(strict: bool) -> None:
+    batch = checked({"message": "x", "\ud800": 1}, strict=strict)
+    assert len(batch.rows) == 1
+    assert batch.ignored_keys == {"\ud800"}
+
+
 @given(st.lists(posted_entries | json_values, max_size=3), st.booleans())
+@example([{"\ud800": None}], False)
 def test_any_json_is_either_taken_or_refused(entries: list[Any], strict: bool) -> None:
     """And what is taken can be stored: text that has an UTF-8 form, finite numbers, metadata that is JSON."""
     found = outcome(entries, strict)
