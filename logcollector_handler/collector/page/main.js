@@ -20,7 +20,8 @@ let connected = false;
 let waiting = []; // Arrived, and not shown yet: the newest last.
 let waitingCount = 0;
 let next = null; // The cursor of the page below.
-let loading = null;
+let loading = null; // The request for the list, if one is under way.
+let older = null; // The request for the page below, if one is.
 let endStream = () => {};
 let isGap = false; // Something is missing between what is shown and what waits.
 let stale = false; // The histogram is behind.
@@ -73,6 +74,7 @@ function restart() {
 
 async function load() {
   loading?.abort();
+  dropOlder();
   const signal = (loading = new AbortController()).signal;
   document.body.classList.add("loading");
   try {
@@ -99,17 +101,23 @@ async function showValues(signal) {
 }
 
 async function loadOlder() {
-  if (next === null || document.body.classList.contains("loading") || list.element.childElementCount >= MOST) return;
-  const cursor = next;
-  next = null;
+  if (next === null || older || document.body.classList.contains("loading") || list.element.childElementCount >= MOST) return;
+  const { signal } = (older = new AbortController());
   try {
-    const page = await get("logs", { ...filters.asked, ...filters.bounds, limit: PAGE, cursor });
+    const page = await get("logs", { ...filters.asked, ...filters.bounds, limit: PAGE, cursor: next }, signal);
     next = page.next;
     list.element.append(...page.logs.map((entry) => list.item(entry)));
   } catch (error) {
-    next = cursor;
-    failed(error);
+    if (!signal.aborted) failed(error);
+  } finally {
+    if (!signal.aborted) older = null;
   }
+}
+
+// Older lines that are on their way would stand below others than those that they were asked for.
+function dropOlder() {
+  older?.abort();
+  older = null;
 }
 
 function arrived(entries) {
@@ -134,6 +142,7 @@ function pour() {
   if (!paused && !isReading() && waiting.length && !document.body.classList.contains("loading")) {
     const since = filters.bounds.since ?? -Infinity;
     if (isGap) {
+      dropOlder();
       list.element.replaceChildren();
       next = null;
     }
@@ -162,6 +171,7 @@ function insert(entry) {
 function cut(keep) {
   const lines = list.element.children;
   if (!lines.length || lines.length <= keep) return;
+  dropOlder();
   while (lines.length > Math.max(keep, PAGE)) list.element.lastElementChild.remove();
   const { created_at: time, id } = list.element.lastElementChild.entry;
   next = `${time}_${id}`;
@@ -242,8 +252,12 @@ function switchTheme() {
 $("#pause").addEventListener("click", () => (paused || isReading() || filters.isNarrow ? leaveAndFollow() : setPaused(true)));
 $("#theme").addEventListener("click", switchTheme);
 $("#news").addEventListener("click", toNewest);
-window.addEventListener("scroll", flow, { passive: true });
-new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && loadOlder(), { rootMargin: "600px" }).observe($("#end"));
+// The end may come into view, be pushed out by older lines and come back between two looks of the observer, which then
+// has seen no change: so every scroll looks as well.
+const REACH = 600;
+const isEndNear = () => $("#end").getBoundingClientRect().top < innerHeight + REACH;
+window.addEventListener("scroll", () => (flow(), isEndNear() && loadOlder()), { passive: true });
+new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && loadOlder(), { rootMargin: `${REACH}px` }).observe($("#end"));
 
 function leaveAndFollow() {
   if (filters.isNarrow) filters.narrow("", "");
