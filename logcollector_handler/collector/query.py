@@ -14,8 +14,10 @@ from logcollector_handler.wire.schema import ENVIRONMENTS, LEVELS
 
 from .body import RefusedError
 
+#: Columns that say which request an entry belongs to.
+IDS: Final = ("trace_id", "user_id", "session_id")
 #: Filters that ask for the one value of a column.
-EXACT: Final = ("service", "environment", "level", "logger", "trace_id", "user_id", "session_id")
+EXACT: Final = ("service", "environment", "level", "logger", *IDS)
 MAX_PAGE: Final = 1000
 #: Entries that a stream fetches at once.
 STEP: Final = 500

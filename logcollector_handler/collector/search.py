@@ -12,30 +12,38 @@ from typing import Final, TypeAlias
 from logcollector_handler.wire.schema import LEVELS
 
 from .entries import ROW_COLUMNS
-from .query import Query
+from .query import IDS, Query
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 _NUMBERS: Final = ("created_at", "duration_ms")
-# Each index is paid for with every row, and one of random values most of all. Rows are asked for newest first, so an
-# index ends in the time, and has the level behind it where levels over time are counted from it alone. Those of one
-# trace, user or session are few enough to be sorted. The text index keeps no copy of what it indexes.
+# Each index is paid for with every row. Rows are asked for newest first, so an index ends in the time, and has the
+# level behind it where levels over time are counted from it alone, as those of an environment are. Neither the text
+# index nor that of ids keeps a copy of what it indexes, or the lengths that a ranking would want. Ids are as good as
+# random: each would change a page of its own in a common index, which at a million rows costs more than all else
+# together. A text index is appended to and merged. In that of ids all but white space is part of a word, so that an id
+# is one word, most of the time.
 SCHEMA: Final = f"""
 CREATE TABLE logs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     {", ".join(f"{name} {'REAL' if name in _NUMBERS else 'TEXT'}" for name in ROW_COLUMNS)}
 );
-CREATE INDEX logs_by_time ON logs (created_at, id, level);
+CREATE INDEX logs_by_time ON logs (created_at, id, level, environment);
 CREATE INDEX logs_by_level ON logs (level, created_at);
 CREATE INDEX logs_by_service ON logs (service, created_at, id, level);
 CREATE INDEX logs_by_logger ON logs (logger, created_at, id, level);
-CREATE INDEX logs_by_trace ON logs (trace_id) WHERE trace_id IS NOT NULL;
-CREATE INDEX logs_by_user ON logs (user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX logs_by_session ON logs (session_id) WHERE session_id IS NOT NULL;
-CREATE VIRTUAL TABLE logs_text USING fts5(message, stack_trace, content = 'logs', content_rowid = 'id');
+CREATE VIRTUAL TABLE logs_text USING fts5(
+    message, stack_trace, content = 'logs', content_rowid = 'id', columnsize = 0
+);
+CREATE VIRTUAL TABLE logs_ids USING fts5(
+    {", ".join(IDS)}, content = 'logs', content_rowid = 'id', columnsize = 0,
+    tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
+);
 CREATE TABLE batches (key TEXT PRIMARY KEY, count INTEGER NOT NULL, stored_at REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX batches_by_time ON batches (stored_at);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+#: Both text indexes, and the columns of each.
+INDEXED: Final = {"logs_text": ("message", "stack_trace"), "logs_ids": IDS}
 INSERT: Final = f"INSERT INTO logs ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"  # noqa: S608 - constants
 SELECT: Final = f"SELECT id, {', '.join(ROW_COLUMNS[:-1])} FROM logs"  # noqa: S608 - constants
 #: From so many rows on, a text is common: rows are then walked through in their order and looked up among the found
@@ -48,7 +56,7 @@ Sql: TypeAlias = tuple[str, list[str | float]]
 
 def page_sql(query: Query, *, common: bool) -> Sql:
     """The newest rows by their time; one more than the page has, to know whether there is a next one."""
-    conditions, values = _conditions(query, common=common)
+    conditions, values = _found(query, common=common)
     if query.after is not None:
         conditions.append("(created_at, id) < (?, ?)")
         values += [query.after.created_at, query.after.id]
@@ -72,7 +80,7 @@ def count_arrivals_sql(query: Query, position: int, before: int) -> Sql:
 
 def histogram_sql(query: Query, since: float, width: float, *, common: bool) -> Sql:
     """Rows of (bucket, level, count) for what the query asks; buckets are counted from `since`, which is before all."""
-    conditions, values = _conditions(query, common=common)
+    conditions, values = _found(query, common=common)
     # One number to group by sorts in half the time of two columns.
     sql = (
         f"SELECT CAST((created_at - ?) / ? AS INT) * {len(LEVELS)} + CASE level {_RANKS} END AS place, count(*) "  # noqa: S608
@@ -93,8 +101,17 @@ NEXT_VALUE: Final = "SELECT {column} FROM logs WHERE {column} > ? ORDER BY {colu
 def match(text: str | None) -> str | None:
     """What the text index is asked for, None if it cannot help: there is no letter or digit in the text."""
     # In quotes nothing is syntax; the star makes the last word of each piece the beginning of one.
-    pieces = [piece.replace('"', '""') for piece in _pieces(text) if any(map(str.isalnum, piece))]
-    return " AND ".join(f'"{piece}" *' for piece in pieces) or None
+    pieces = filter(_has_word, _pieces(text))
+    return " AND ".join(f"{_quoted(piece)} *" for piece in pieces) or None
+
+
+def _has_word(text: str) -> bool:
+    """Whether a text index knows it for sure; where not, an answer is right without the index, too."""
+    return any(map(str.isalnum, text))
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _pieces(text: str | None) -> list[str]:
@@ -111,27 +128,41 @@ def _arrived(query: Query, position: int) -> tuple[list[str], list[str | float]]
     return [*conditions, "id > ?"], [*values, position]
 
 
-def _conditions(query: Query, *, common: bool, position: int = 0) -> tuple[list[str], list[str | float]]:
+def _found(query: Query, *, common: bool) -> tuple[list[str], list[str | float]]:
+    """The conditions, with those that the index of ids answers."""
+    ids = {column: value for column, value in query.exact.items() if column in IDS and _has_word(value)}
+    conditions, values = _conditions(query, common=common, few=bool(ids))
+    for column, value in ids.items():
+        conditions.append("id IN (SELECT rowid FROM logs_ids WHERE logs_ids MATCH ?)")
+        values.append(f"{column} : {_quoted(value)}")
+    return conditions, values
+
+
+def _conditions(
+    query: Query, *, common: bool, few: bool = False, position: int = 0
+) -> tuple[list[str], list[str | float]]:
     # Names of columns come from `query.EXACT`; everything from outside is a parameter.
     conditions: list[str] = []
     values: list[str | float] = []
+    expression = match(query.text)
+    # A plus keeps a column from its index: few rows are fetched by what a text index found, and then sorted.
+    plus = "+" if few or (expression is not None and not common) else ""
     for column, value in query.exact.items():
-        conditions.append(f"{column} = ?")
+        conditions.append(f"{plus}{column} = ?")
         values.append(value)
     if query.min_level is not None:
         levels = LEVELS[LEVELS.index(query.min_level) :]
-        # The plus keeps it from the index of levels, behind which all that is found would have to be sorted.
+        # Never from the index of levels, behind which all that is found would have to be sorted.
         conditions.append(f"+level IN ({', '.join('?' * len(levels))})")
         values += levels
     if query.since is not None:
-        conditions.append("created_at >= ?")
+        conditions.append(f"{plus}created_at >= ?")
         values.append(query.since)
     if query.until is not None:
-        conditions.append("created_at < ?")
+        conditions.append(f"{plus}created_at < ?")
         values.append(query.until)
-    expression = match(query.text)
     if expression is not None:
-        # The plus keeps it from fetching all that is found: rows are looked up among it as they are walked through.
+        # Of many, rows are looked up among it as they are walked through in their order.
         found = "SELECT rowid FROM logs_text WHERE logs_text MATCH ? AND rowid > ?"
         conditions.append(f"{'+' if common else ''}id IN ({found})")
         values += [expression, position]

@@ -20,7 +20,7 @@ from . import reading
 from .entries import Row
 from .query import Query
 from .reading import Arrivals, Histogram, Page
-from .search import INSERT, SCHEMA, SCHEMA_VERSION
+from .search import INDEXED, INSERT, SCHEMA, SCHEMA_VERSION
 
 #: Seconds for which the key of a batch is remembered.
 KEEP_KEYS: Final = 7 * 24 * 3600.0
@@ -162,11 +162,12 @@ class Store:
                 self._sweep(cursor, now)
             before = cursor.execute("SELECT coalesce(max(id), 0) FROM logs").fetchone()[0]
             cursor.executemany(INSERT, rows)
-            cursor.execute(
-                "INSERT INTO logs_text (rowid, message, stack_trace) "
-                "SELECT id, message, stack_trace FROM logs WHERE id > ?",
-                (before,),
-            )
+            for index, columns in INDEXED.items():
+                names = ", ".join(columns)
+                cursor.execute(
+                    f"INSERT INTO {index} (rowid, {names}) SELECT id, {names} FROM logs WHERE id > ?",  # noqa: S608
+                    (before,),
+                )
         return Added(len(rows), repeated=False)
 
     def _sweep(self, cursor: sqlite3.Cursor, now: float) -> None:
@@ -181,7 +182,8 @@ class Store:
         """Forget all logs and all keys."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM logs")
-            cursor.execute("INSERT INTO logs_text (logs_text) VALUES ('delete-all')")
+            for index in INDEXED:
+                cursor.execute(f"INSERT INTO {index} ({index}) VALUES ('delete-all')")  # noqa: S608 - a constant
             cursor.execute("DELETE FROM batches")
 
     def remove_older(self, than: float, most: int) -> int:
@@ -195,12 +197,14 @@ class Store:
     def _remove(self, which: str, values: tuple[float, ...]) -> int:
         chosen = f"id IN (SELECT id FROM logs WHERE {which} LIMIT ?)"  # noqa: S608 - from the two above
         with self._transaction() as cursor:
-            # The text index has no copy of its own to know the words by.
-            cursor.execute(
-                "INSERT INTO logs_text (logs_text, rowid, message, stack_trace) "  # noqa: S608
-                f"SELECT 'delete', id, message, stack_trace FROM logs WHERE {chosen}",
-                values,
-            )
+            # A text index has no copy of its own to know the words by.
+            for index, columns in INDEXED.items():
+                names = ", ".join(columns)
+                cursor.execute(
+                    f"INSERT INTO {index} ({index}, rowid, {names}) "  # noqa: S608 - constants
+                    f"SELECT 'delete', id, {names} FROM logs WHERE {chosen}",
+                    values,
+                )
             return cursor.execute(f"DELETE FROM logs WHERE {chosen}", values).rowcount  # noqa: S608
 
     def used_bytes(self) -> int:

@@ -175,6 +175,16 @@ def questions(store: Store, since: float, until: float) -> dict[str, Callable[[]
     return {**asked, "statistics": store.stats, "services and loggers": store.values}
 
 
+def ask(path: Path, since: float) -> None:
+    """Print how large the file is, and what each question takes."""
+    with closing(Store(path)) as store:
+        count = store.count()
+        size = os.path.getsize(path)
+        print(f"{count:,} rows, {size / 1e6:,.0f} MB, {size / count:.0f} bytes each")
+        for name, question in questions(store, since, since + 3600).items():
+            print(f"  {name:<45} {milliseconds(question):9.1f} ms", flush=True)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -199,6 +209,7 @@ def main() -> None:
                 print(
                     f"{part + count:>9,} rows: {rate:,.0f} records/s, {used * 1e6:.0f} µs of processor each", flush=True
                 )
+            ask(path, since)
             batches = bodies(200_000, time.time(), 1e-5)
             counted = [0]
             threading.Thread(target=listen, args=(found[0], counted), daemon=True).start()
@@ -215,12 +226,6 @@ def main() -> None:
             )
             print(f"memory of the server at most {memory:.0f} MiB")
             server.terminate()
-        with closing(Store(path)) as store:
-            count = store.count()
-            size = os.path.getsize(path)
-            print(f"{count:,} rows, {size / 1e6:,.0f} MB, {size / count:.0f} bytes each")
-            for name, question in questions(store, since, since + 3600).items():
-                print(f"  {name:<45} {milliseconds(question):9.1f} ms", flush=True)
 
 
 if __name__ == "__main__":

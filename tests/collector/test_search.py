@@ -12,7 +12,7 @@ import pytest
 from logcollector_handler.collector import search
 from logcollector_handler.collector.body import RawBatch, RefusedError
 from logcollector_handler.collector.entries import check
-from logcollector_handler.collector.query import MAX_WORDS, Query, parse_histogram, parse_query
+from logcollector_handler.collector.query import IDS, MAX_WORDS, Query, parse_histogram, parse_query
 from logcollector_handler.collector.store import Store
 from logcollector_handler.wire.schema import LEVELS
 
@@ -60,16 +60,59 @@ def test_the_newest_rows_come_in_their_order_out_of_an_index(
     assert plan(database, search.page_sql(Query(**filters), common=False)) == [index]
 
 
-@pytest.mark.parametrize("column", ["trace_id", "user_id", "session_id"])
-def test_the_rows_of_one_request_are_fetched_by_its_id(database: sqlite3.Connection, column: str) -> None:
-    name = column.removesuffix("_id")
-    steps = plan(database, search.page_sql(Query(exact={column: "a"}), common=False))
-    assert steps[0] == f"SEARCH logs USING INDEX logs_by_{name} ({column}=?)"
+#: Filters that have an index of their own, which few rows are not to be looked for in.
+NARROWER: list[dict[str, Any]] = [
+    {},
+    {"since": 1.0, "until": 2.0},
+    {"exact": {"service": "a", "level": "WARN", "logger": "a"}, "since": 1.0},
+    {"min_level": "WARN"},
+]
+
+
+@pytest.mark.parametrize("column", IDS)
+@pytest.mark.parametrize("more", NARROWER)
+def test_the_rows_of_one_request_are_fetched_by_its_id(
+    database: sqlite3.Connection, column: str, more: dict[str, Any]
+) -> None:
+    query = Query(**{**more, "exact": {column: "a", **more.get("exact", {})}})
+    for sql in (search.page_sql(query, common=False), search.histogram_sql(query, 0, 1, common=False)):
+        steps = plan(database, sql)
+        assert steps[0] == "SEARCH logs USING INTEGER PRIMARY KEY (rowid=?)"
+        assert "SCAN logs_ids VIRTUAL TABLE INDEX" in steps[2]
+
+
+@pytest.mark.parametrize("column", IDS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "4bf92f3577b34da6a3ce929d0e0e4736",
+        "user-7",
+        "Müller",
+        "a b",
+        " a",
+        'a"b',
+        "a'b",
+        "a*",
+        "***",
+        " ",
+        "",
+        "\x01",
+        "😀",
+    ],
+)
+def test_an_id_is_found_as_it_is(store: Store, column: str, value: str) -> None:
+    others = [other[:32] for other in (f"7{value}", f"x {value}", f"{value[1:]}7", f"{value[1:]} {value}")]
+    add(store, {"message": "it", column: value}, *({"message": "other", column: other} for other in others))
+    add(store, *({"message": "elsewhere", other: value} for other in IDS if other != column), {"message": value})
+    assert found(store, exact={column: value}) == ["it"]
+    counts = store.histogram(Query(exact={column: value}), 1).counts
+    assert counts == {"INFO": [1]}
 
 
 def test_a_rare_text_is_fetched_and_a_common_one_looked_up_on_the_way(database: sqlite3.Connection) -> None:
-    rare = plan(database, search.page_sql(Query(text="a"), common=False))
-    assert rare[0] == "SEARCH logs USING INTEGER PRIMARY KEY (rowid=?)"
+    for more in NARROWER:
+        rare = plan(database, search.page_sql(Query(text="a", **more), common=False))
+        assert rare[0] == "SEARCH logs USING INTEGER PRIMARY KEY (rowid=?)"
     common = plan(database, search.page_sql(Query(text="a"), common=True))
     assert common[0] == "SCAN logs USING INDEX logs_by_time"
     assert not any("ORDER BY" in step for step in common)
@@ -89,11 +132,15 @@ def test_levels_over_time_are_counted_from_an_index_alone(database: sqlite3.Conn
     assert plan(database, (search.COUNT_LEVEL, ["INFO", 1.0, 2.0])) == [
         "SEARCH logs USING COVERING INDEX logs_by_level (level=? AND created_at>? AND created_at<?)"
     ]
-    for name in ("service", "logger"):
+    bounds = "created_at>? AND created_at<?"
+    for name, expected in [
+        ("service", f"logs_by_service (service=? AND {bounds})"),
+        ("logger", f"logs_by_logger (logger=? AND {bounds})"),
+        ("environment", f"logs_by_time ({bounds})"),
+    ]:
         query = Query(exact={name: "a"}, since=1.0, until=2.0)
         steps = plan(database, search.histogram_sql(query, 1.0, 1.0, common=False))
-        expected = f"SEARCH logs USING COVERING INDEX logs_by_{name} ({name}=? AND created_at>? AND created_at<?)"
-        assert steps[0] == expected
+        assert steps[0] == f"SEARCH logs USING COVERING INDEX {expected}"
 
 
 def test_the_values_of_a_column_are_found_step_by_step(database: sqlite3.Connection) -> None:

@@ -333,6 +333,14 @@ def test_an_address_that_is_taken_is_an_error() -> None:
         bind("127.0.0.1", taken.getsockname()[1])
 
 
+def test_no_answer_waits_for_the_client_to_acknowledge_a_part_of_it() -> None:
+    """An answer is written in two parts; with Nagle's algorithm the second one is 40 ms late."""
+    with bind("127.0.0.1", 0) as sock, socket.create_connection(sock.getsockname()):
+        accepted, _ = sock.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
 def test_the_url_of_an_ipv6_address_has_brackets() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
