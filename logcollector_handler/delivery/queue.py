@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from logging.handlers import QueueHandler
 from typing import Any, Final
 
@@ -91,8 +92,7 @@ class RecordQueueHandler(QueueHandler):
         entries: list[Any] = []
         # A caller that makes room takes from the same queue; it may be faster.
         with contextlib.suppress(IndexError):
-            for _ in range(min(len(self.queue), count)):
-                entries.append(self.queue.popleft())
+            entries.extend(islice(iter(self.queue.popleft, None), min(len(self.queue), count)))
         return None, entries
 
     def kept(self, batch: Batch) -> None:
