@@ -148,6 +148,7 @@ class Oracle:
         for process in self._processes:
             if process.open:
                 self._violations.append(f"liveness: a child of process {process.number} does not end")
+                _show_stacks(process)
                 os.killpg(process.popen.pid, signal.SIGKILL)
         for _ in range(self._rng.randrange(4)):
             self._vandal.strike(self._rng, all_dead=True)
@@ -256,6 +257,8 @@ class Oracle:
                         f"liveness: process {process.number} ({process.ending}) ended with {process.popen.returncode}"
                     )
             elif time.monotonic() > process.until:
+                if process.ending != "killed":
+                    _show_stacks(process)
                 process.popen.kill()
                 if process.ending != "killed":
                     self._violations.append(f"liveness: process {process.number} ({process.ending}) does not end")
@@ -329,6 +332,12 @@ class Oracle:
             f"{len(server.notices)} notices of losses; {seconds:.0f} s"
         )
         return Outcome(summary, self._violations)
+
+
+def _show_stacks(process: _Process) -> None:
+    """Have it and its children say on stderr where each of their threads is."""
+    os.killpg(process.popen.pid, signal.SIGUSR1)
+    time.sleep(1.0)
 
 
 def _some(things: list[Any]) -> str:

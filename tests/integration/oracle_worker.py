@@ -14,12 +14,14 @@ On standard output it tells, a line each, what the driver holds it to:
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import itertools
 import json
 import logging
 import logging.config
 import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -258,6 +260,8 @@ def fork(worker: Worker, child: int) -> None:
 
 def main() -> None:
     """Follow the plan."""
+    # The driver asks where the threads are, when a process does not end.
+    faulthandler.register(signal.SIGUSR1)
     plan = json.loads(sys.argv[1])
     ending = plan["ending"]
     worker = Worker(plan, HEIR if ending == "heir" else 0)
