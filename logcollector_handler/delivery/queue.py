@@ -24,7 +24,7 @@ from .guards import may_wait
 
 Build = Callable[[logging.LogRecord], LogEntry]
 
-#: Seconds that a caller waits at most for the listener to run when the queue is full.
+#: Seconds that a caller waits at most for the listener to take something when the queue is full.
 _GRACE: Final = 0.02
 #: Seconds after which a caller that `overflow: block` holds looks again on its own.
 _BLOCK_STEP: Final = 1.0
@@ -63,6 +63,8 @@ class RecordQueueHandler(QueueHandler):
         self.taking: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         #: Callers that wait for room.
         self.waiters = Waiters(clock)
+        #: How often the listener has taken something.
+        self._moves = 0
         #: A caller has waited in vain: no other waits until the listener has taken something.
         self.waited = False
         #: The process is going down: nobody waits any more.
@@ -103,6 +105,7 @@ class RecordQueueHandler(QueueHandler):
 
     def moved(self) -> None:
         """The listener has taken entries: there is room."""
+        self._moves += 1
         self.waited = False
         self.waiters.notify()
 
@@ -145,8 +148,14 @@ class RecordQueueHandler(QueueHandler):
             while not self._roomy():
                 self.waiters.wait(self._roomy, _BLOCK_STEP)
                 self._wake()
-        elif not self.waited and not self.waiters.wait(self._roomy, _GRACE):
-            self.waited = True
+            return
+        seen = -1
+        # Where many threads log, others may take the room as often as the listener makes it: then it is not stuck.
+        while not self.waited and seen != self._moves:
+            seen = self._moves
+            if self.waiters.wait(self._roomy, _GRACE):
+                return
+        self.waited = True
 
     def _full(self) -> bool:
         return len(self.queue) > self._max_size

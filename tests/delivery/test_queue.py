@@ -127,6 +127,29 @@ def test_a_caller_waits_in_vain_only_once_until_the_listener_moves(monkeypatch: 
     assert waits == [0.02, 0.02]
 
 
+def test_a_caller_to_whom_others_leave_no_room_waits_as_long_as_the_listener_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sixteen threads at full speed took the room from each other, and what they dropped was no listener's fault."""
+    bench = Bench(max_size=3)
+    bench.log("a", "b", "c")
+    waits = []
+
+    def wait(holds: Callable[[], bool], seconds: float) -> bool:
+        waits.append(seconds)
+        if len(waits) < 4:
+            # The listener takes one, and another caller is faster.
+            bench.handler.take(1)
+            bench.handler.moved()
+            bench.queue.append(bench.queue[0])
+        return holds()
+
+    monkeypatch.setattr(bench.handler.waiters, "wait", wait)
+    bench.log("d")
+    assert waits == [0.02] * 4
+    assert bench.ledger.snapshot().dropped == {"queue_full": 1}
+
+
 def test_block_waits_until_there_is_room() -> None:
     bench = Bench("block")
     bench.log("a", "b", "c")
