@@ -15,6 +15,7 @@ from logcollector_handler.collector.body import RawBatch
 from logcollector_handler.collector.entries import check
 from logcollector_handler.collector.query import Query
 from logcollector_handler.collector.retention import Keep, retain
+from logcollector_handler.collector.search import INDEXED
 from logcollector_handler.collector.store import Store
 from tests.collector.app_client import AppClient
 
@@ -22,7 +23,8 @@ DAY = 24 * 3600.0
 
 
 def add(store: Store, *entries: dict[str, Any], key: str | None = None) -> None:
-    store.add(check(RawBatch(list(entries), suspicious=True), strict=True, now=0.0).rows, key)
+    with_ids = [{"trace_id": f"t{number}", "user_id": "u", **entry} for number, entry in enumerate(entries)]
+    store.add(check(RawBatch(with_ids, suspicious=True), strict=True, now=0.0).rows, key)
 
 
 def messages(store: Store) -> list[str]:
@@ -32,8 +34,9 @@ def messages(store: Store) -> list[str]:
 def assert_whole(path: Path) -> None:
     database = sqlite3.connect(path)
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    # Fails when the text index does not fit the logs.
-    database.execute("INSERT INTO logs_text (logs_text, rank) VALUES ('integrity-check', 1)")
+    # Fails when a text index does not fit the logs.
+    for index in INDEXED:
+        database.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
     database.close()
 
 
