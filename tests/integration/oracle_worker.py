@@ -292,7 +292,7 @@ def main() -> None:
             thread.join()
     if ending == "heir":
         handler = next(reversed(worker._handlers.values()))
-        tell("h", [str(handler.flush(30)), str(len(handler._pipeline.outbox))])
+        tell("h", [str(handler.flush(50)), str(len(handler._pipeline.outbox))])
 
 
 def _tell_always(worker: Worker) -> None:
