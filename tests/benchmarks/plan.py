@@ -1,6 +1,6 @@
 """What is measured: every kind of work, who does it, and how often.
 
-Counts are such that the whole takes some twenty minutes on two cores, and the quick form less than two.
+Counts are such that the whole takes some twelve minutes on two cores, and the quick form one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """This handler beside a handler that does nothing and beside its peers, at the same work.
 
-    tox run -e benchmarks               all of it, some twenty minutes
-    tox run -e benchmarks -- --quick    less than two minutes
+    tox run -e benchmarks               all of it, some twelve minutes
+    tox run -e benchmarks -- --quick    a minute
     tox run -e benchmarks -- --redraw   the table and the plot anew, from the results that there are
 
 Each measurement is a process of its own against a server of its own on loopback, and contenders take turns. What
