@@ -16,6 +16,8 @@ from .query import IDS, Query
 
 SCHEMA_VERSION: Final = 3
 _NUMBERS: Final = ("created_at", "duration_ms")
+#: Both text indexes, and the columns of each.
+INDEXED: Final = {"logs_text": "message, stack_trace", "logs_ids": ", ".join(IDS)}
 # Each index is paid for with every row. Rows are asked for newest first, so an index ends in the time, and has the
 # level behind it where levels over time are counted from it alone, as those of an environment are. Neither the text
 # index nor that of ids keeps a copy of what it indexes, or the lengths that a ranking would want. Ids are as good as
@@ -32,18 +34,16 @@ CREATE INDEX logs_by_level ON logs (level, created_at);
 CREATE INDEX logs_by_service ON logs (service, created_at, id, level);
 CREATE INDEX logs_by_logger ON logs (logger, created_at, id, level);
 CREATE VIRTUAL TABLE logs_text USING fts5(
-    message, stack_trace, content = 'logs', content_rowid = 'id', columnsize = 0
+    {INDEXED["logs_text"]}, content = 'logs', content_rowid = 'id', columnsize = 0
 );
 CREATE VIRTUAL TABLE logs_ids USING fts5(
-    {", ".join(IDS)}, content = 'logs', content_rowid = 'id', columnsize = 0,
+    {INDEXED["logs_ids"]}, content = 'logs', content_rowid = 'id', columnsize = 0,
     tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
 );
 CREATE TABLE batches (key TEXT PRIMARY KEY, count INTEGER NOT NULL, stored_at REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX batches_by_time ON batches (stored_at);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
-#: Both text indexes, and the columns of each.
-INDEXED: Final = {"logs_text": ("message", "stack_trace"), "logs_ids": IDS}
 INSERT: Final = f"INSERT INTO logs ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"  # noqa: S608 - constants
 SELECT: Final = f"SELECT id, {', '.join(ROW_COLUMNS[:-1])} FROM logs"  # noqa: S608 - constants
 #: From so many rows on, a text is common: rows are then walked through in their order and looked up among the found
@@ -130,23 +130,25 @@ def _arrived(query: Query, position: int) -> tuple[list[str], list[str | float]]
 
 def _found(query: Query, *, common: bool) -> tuple[list[str], list[str | float]]:
     """The conditions, with those that the index of ids answers."""
-    ids = {column: value for column, value in query.exact.items() if column in IDS and _has_word(value)}
-    conditions, values = _conditions(query, common=common, few=bool(ids))
-    for column, value in ids.items():
+    conditions, values = _conditions(query, common=common)
+    for column, value in _ids(query).items():
         conditions.append("id IN (SELECT rowid FROM logs_ids WHERE logs_ids MATCH ?)")
         values.append(f"{column} : {_quoted(value)}")
     return conditions, values
 
 
-def _conditions(
-    query: Query, *, common: bool, few: bool = False, position: int = 0
-) -> tuple[list[str], list[str | float]]:
+def _ids(query: Query) -> dict[str, str]:
+    """The ids that are asked for and that their index knows."""
+    return {column: value for column, value in query.exact.items() if column in IDS and _has_word(value)}
+
+
+def _conditions(query: Query, *, common: bool, position: int = 0) -> tuple[list[str], list[str | float]]:
     # Names of columns come from `query.EXACT`; everything from outside is a parameter.
     conditions: list[str] = []
     values: list[str | float] = []
     expression = match(query.text)
     # A plus keeps a column from its index: few rows are fetched by what a text index found, and then sorted.
-    plus = "+" if few or (expression is not None and not common) else ""
+    plus = "+" if _ids(query) or (expression is not None and not common) else ""
     for column, value in query.exact.items():
         conditions.append(f"{plus}{column} = ?")
         values.append(value)

@@ -163,9 +163,8 @@ class Store:
             before = cursor.execute("SELECT coalesce(max(id), 0) FROM logs").fetchone()[0]
             cursor.executemany(INSERT, rows)
             for index, columns in INDEXED.items():
-                names = ", ".join(columns)
                 cursor.execute(
-                    f"INSERT INTO {index} (rowid, {names}) SELECT id, {names} FROM logs WHERE id > ?",  # noqa: S608
+                    f"INSERT INTO {index} (rowid, {columns}) SELECT id, {columns} FROM logs WHERE id > ?",  # noqa: S608
                     (before,),
                 )
         return Added(len(rows), repeated=False)
@@ -199,10 +198,9 @@ class Store:
         with self._transaction() as cursor:
             # A text index has no copy of its own to know the words by.
             for index, columns in INDEXED.items():
-                names = ", ".join(columns)
                 cursor.execute(
-                    f"INSERT INTO {index} ({index}, rowid, {names}) "  # noqa: S608 - constants
-                    f"SELECT 'delete', id, {names} FROM logs WHERE {chosen}",
+                    f"INSERT INTO {index} ({index}, rowid, {columns}) "  # noqa: S608 - constants
+                    f"SELECT 'delete', id, {columns} FROM logs WHERE {chosen}",
                     values,
                 )
             return cursor.execute(f"DELETE FROM logs WHERE {chosen}", values).rowcount  # noqa: S608

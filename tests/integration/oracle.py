@@ -259,10 +259,9 @@ class Oracle:
                     )
             elif time.monotonic() > process.until:
                 if process.ending != "killed":
+                    self._violations.append(f"liveness: process {process.number} ({process.ending}) does not end")
                     _show_stacks(process)
                 process.popen.kill()
-                if process.ending != "killed":
-                    self._violations.append(f"liveness: process {process.number} ({process.ending}) does not end")
 
     def _hear(self, process: _Process) -> None:
         assert process.popen.stdout is not None
