@@ -212,6 +212,10 @@ class _Exit:
         self._owner._report_all()
         return True
 
+    def holds_up(self) -> bool:
+        # Its lock is let go by whoever has it: no thread of ours waits for it.
+        return False
+
     def begin_exit(self) -> None:
         self._owner._report_all()
 

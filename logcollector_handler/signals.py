@@ -16,10 +16,15 @@ from types import FrameType
 from typing import Final
 
 from .delivery import lifecycle
+from .delivery.clock import Wakeup
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 #: Seconds that remain for what is logged while the drain is under way, however long that took.
 _LAST_MOMENT: Final = 0.25
+#: Seconds after which the signal is sent again when it came in the middle of a logging call.
+_SOON: Final = 0.01
+#: How often at most: a program that does little else than log may have no better moment.
+_AGAIN: Final = 100
 _Handler = Callable[[int, "FrameType | None"], object]
 # Our signal handlers that are installed or were; one of them is not put in front of another.
 _ours: set[_Handler] = set()
@@ -58,6 +63,8 @@ def _draining(earlier: _Handler | int) -> _Handler:
     under_way: set[int] = set()
     # Those in which that is done.
     done: set[int] = set()
+    # How often the signal that was sent after the drain came in the middle of a logging call.
+    again = 0
 
     def drain_and_send(number: int) -> None:
         took = lifecycle.flush()
@@ -68,6 +75,7 @@ def _draining(earlier: _Handler | int) -> _Handler:
             _send(number)
 
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal again
         process = os.getpid()
         if process not in under_way:
             under_way.add(process)
@@ -78,6 +86,11 @@ def _draining(earlier: _Handler | int) -> _Handler:
                 lifecycle.flush()
             done.add(process)
         impatient = process not in done
+        if not impatient and not callable(earlier) and again < _AGAIN and lifecycle.holds_up():
+            # The call that was interrupted goes on first.
+            again += 1
+            if _start_thread(lambda: _send_soon(number)):
+                return
         under_way.discard(process)
         done.discard(process)
         if callable(earlier):
@@ -101,6 +114,11 @@ def _start_thread(target: Callable[[], object]) -> bool:
     except RuntimeError:  # The system has no more threads.
         return False
     return True
+
+
+def _send_soon(number: int) -> None:
+    Wakeup().wait(_SOON)
+    _send(number)
 
 
 def _send(number: int) -> None:

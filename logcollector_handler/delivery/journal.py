@@ -129,6 +129,10 @@ class JournalQueueHandler(RecordQueueHandler):
             with contextlib.suppress(OSError):
                 os.unlink(file.path)
 
+    def holds_up(self) -> bool:
+        """As in the base class; who writes has the lock that is held around `take`."""
+        return super().holds_up() or bool(self._lock._is_owned())  # type: ignore[attr-defined]  # not in the stubs
+
     def abandon(self) -> None:
         """In a forked child: the files are the parent's."""
         for file in [*self._finished, *self._taken.values(), *([self._file] if self._file else [])]:

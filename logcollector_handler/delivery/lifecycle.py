@@ -19,6 +19,7 @@ class Draining(Protocol):
     shutdown_timeout: float
 
     def flush(self, seconds: float) -> bool: ...
+    def holds_up(self) -> bool: ...
     def begin_exit(self) -> None: ...
     def finish_exit(self) -> None: ...
     def abandon(self) -> None: ...
@@ -63,6 +64,11 @@ def spent() -> float:
 def is_exiting() -> bool:
     """Whether the interpreter has begun to run its exit handlers, or is further."""
     return _exiting or sys.is_finalizing()
+
+
+def holds_up() -> bool:
+    """Whether a drain would wait for the calling thread, which was interrupted in the middle of a logging call."""
+    return any(pipeline.holds_up() for pipeline in list(_live))
 
 
 def drain() -> None:

@@ -297,6 +297,10 @@ class Pipeline:
 
     # Exit and fork
 
+    def holds_up(self) -> bool:
+        """Whether the calling thread was interrupted in the middle of a call that the threads would wait for."""
+        return self.handler.holds_up()
+
     def begin_exit(self) -> None:
         """The process goes down: from now on there are `shutdown_timeout` seconds, all handlers at the same time."""
         if self._exiting:

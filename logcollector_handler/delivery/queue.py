@@ -100,6 +100,10 @@ class RecordQueueHandler(QueueHandler):
     def kept(self, batch: Batch) -> None:
         """The batch of what was taken is in the outbox."""
 
+    def holds_up(self) -> bool:
+        """Whether the calling thread has what the listener needs: it was interrupted in the middle of a call."""
+        return self._ledger.is_counting()
+
     def abandon(self) -> None:
         """In a forked child: let go of what is the parent's."""
 
@@ -138,7 +142,7 @@ class RecordQueueHandler(QueueHandler):
 
     def _can_wait(self) -> bool:
         # With the ledger's lock this is code that interrupts us, and the listener needs the lock to make room.
-        return not self.exiting and not self._ledger.is_counting() and may_wait()
+        return not self.exiting and not self.holds_up() and may_wait()
 
     def _wait_for_room(self) -> None:
         if not self._can_wait():

@@ -36,6 +36,9 @@ class Watched:
         self.told.append(f"flush {seconds}")
         return True
 
+    def holds_up(self) -> bool:
+        return False
+
     def begin_exit(self) -> None:
         self.told.append("begin")
 

@@ -239,3 +239,40 @@ def test_what_is_logged_while_it_drains_is_not_lost_and_does_not_hold_it_up(
     told = {f"m{n}" for n in ended.out.split()}
     assert len(told) > 100
     assert told - set(messages(server)) == set(), ended.err
+
+
+def test_a_last_signal_in_the_middle_of_a_write_lets_it_end_first(server: FaultyServer, tmp_path: Path) -> None:
+    """The main thread would wait, until its time is over, for the listener, and the listener for its lock."""
+    ended = run(
+        server,
+        f"""
+        from logcollector_handler import drain_on_signals, signals
+        from logcollector_handler.delivery.journal import JournalQueueHandler
+        configure(shutdown_timeout=20, spool_dir={str(tmp_path)!r}, durability="record")
+        drain_on_signals()
+        due = []
+        send, write = signals._send, JournalQueueHandler._write
+
+        def sent_by_the_drain(number):
+            if threading.current_thread() is threading.main_thread():
+                send(number)
+            else:
+                due.append(number)
+
+        def in_the_middle(self, entry):
+            write(self, entry)
+            if due:
+                signals._send = send
+                send(due.pop())
+
+        signals._send, JournalQueueHandler._write = sent_by_the_drain, in_the_middle
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        for n in range(30_000):
+            log.info("m%d", n)
+            os.write(1, b"%d\\n" % n)
+            time.sleep(0.001)
+        """,
+    )
+    assert ended.code == -signal.SIGTERM
+    told = {f"m{n}" for n in ended.out.split()}
+    assert told - set(messages(server)) == set(), ended.err
