@@ -24,7 +24,7 @@ from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import entry_builder
 from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
 from logcollector_handler.settings import SettingError, Settings, load
-from logcollector_handler.wire.codec import encode_lines, join_lines
+from logcollector_handler.wire.codec import encode_line, join_lines
 
 from .configured import ConfigurationError, handlers_in
 
@@ -197,7 +197,7 @@ def probe_body(settings: Settings) -> bytes:
         duration_ms=1.5,
         doctor=True,
     )
-    return join_lines(encode_lines([entry_builder(settings).build(record)], settings.max_record_bytes))
+    return join_lines([encode_line(entry_builder(settings).build(record), settings.max_record_bytes)])
 
 
 def judge(answer: Answer, settings: Settings, took: float) -> Iterator[Finding]:

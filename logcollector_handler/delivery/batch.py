@@ -72,10 +72,8 @@ class Batch:
         """The two halves, as `<id>.0` and `<id>.1`. The batch must hold two entries or more."""
         lines = self.lines(body)
         middle = len(lines) // 2
-        compressed = [self.compressed and size >= COMPRESS_FROM for size in (middle, len(lines) - middle)]
-        first = make_batch(f"{self.id}.0", lines[:middle], compressed[0], self.ordinal, self.losses)
-        second = make_batch(f"{self.id}.1", lines[middle:], compressed[1], self.ordinal)
-        first.adopted = second.adopted = self.adopted
+        first = self._child("0", lines[:middle], self.compressed and middle >= COMPRESS_FROM, self.losses)
+        second = self._child("1", lines[middle:], self.compressed and len(lines) - middle >= COMPRESS_FROM, {})
         return first, second
 
     def uncompressed(self, body: bytes) -> Batch:
@@ -83,20 +81,23 @@ class Batch:
 
         Without a sibling it does not count while its parent is there: who finds both after a crash sends the parent.
         """
-        made = make_batch(f"{self.id}.0", self.lines(body), False, self.ordinal, self.losses)
+        return self._child("0", self.lines(body), False, self.losses)
+
+    def _child(self, name: str, lines: list[bytes], compressed: bool, losses: Mapping[str, int]) -> Batch:
+        made = make_batch(f"{self.id}.{name}", join_lines(lines), len(lines), compressed, self.ordinal, losses)
         made.adopted = self.adopted
         return made
 
 
 def make_batch(
     batch_id: str,
-    lines: list[bytes],
+    plain: bytes,
+    entries: int,
     compressed: bool,
     ordinal: int,
     losses: Mapping[str, int] = MappingProxyType({}),
 ) -> Batch:
-    """A batch of encoded entries. With losses its first entry is the notice of them, and is no record."""
-    plain = join_lines(lines)
+    """A batch of so many entries. With losses the first of them is the notice of these, and is no record."""
     body = compress(plain) if compressed else plain
     return Batch(
         id=batch_id,
@@ -104,8 +105,8 @@ def make_batch(
         compressed=compressed,
         size=len(body),
         encoded_bytes=len(plain),
-        count=len(lines) - bool(losses),
-        entries=len(lines),
+        count=entries - bool(losses),
+        entries=entries,
         losses=losses,
         ordinal=ordinal,
     )

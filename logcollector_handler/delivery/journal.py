@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from logcollector_handler.wire.codec import encode_line
-from logcollector_handler.wire.schema import LogEntry
+from logcollector_handler.wire.schema import Entry
 
 from .batch import Batch
 from .guards import is_own_thread
@@ -67,7 +67,7 @@ class JournalQueueHandler(RecordQueueHandler):
         self._fsync = fsync
         self._urge = urge
         # Entries that were handed in; whoever holds the lock writes them.
-        self._handed_in: deque[LogEntry] = deque()
+        self._handed_in: deque[Entry] = deque()
         # Guards what follows. Re-entrant, because a signal handler may log while its thread writes.
         self._lock = threading.RLock()
         self.taking = self._lock
@@ -80,7 +80,7 @@ class JournalQueueHandler(RecordQueueHandler):
         # A file was closed: its batch is due.
         self._rotated = False
 
-    def enqueue(self, entry: LogEntry) -> None:  # type: ignore[override]  # what prepare made, as in the stdlib
+    def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # what prepare made, as in the stdlib
         """Write the entry, then let the listener know of it as ever."""
         if len(self.queue) >= self._max_size and not self._make_room():
             return
@@ -163,7 +163,7 @@ class JournalQueueHandler(RecordQueueHandler):
     def _full(self) -> bool:
         return len(self.queue) >= self._max_size
 
-    def _write(self, entry: LogEntry) -> None:
+    def _write(self, entry: Entry) -> None:
         line = encode_line(entry, self._max_record_bytes)
         size = len(line) + 1
         file = self._file

@@ -12,8 +12,8 @@ from typing import Any
 from logcollector_handler.errors import Reporter
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import LOSSES, Ledger
-from logcollector_handler.wire.codec import encode_lines
-from logcollector_handler.wire.schema import COMPRESS_FROM, LogEntry
+from logcollector_handler.wire.codec import Run, encode_line, encode_runs, join_runs
+from logcollector_handler.wire.schema import COMPRESS_FROM, Entry
 
 from .batch import make_batch
 from .clock import Clock, Wakeup
@@ -22,7 +22,7 @@ from .outbox import Outbox
 from .queue import RecordQueueHandler
 from .sender import Sender
 
-LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], LogEntry]
+LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], Entry]
 
 
 class BatchListener(QueueListener):
@@ -33,13 +33,13 @@ class BatchListener(QueueListener):
     when somebody flushes.
     """
 
-    queue: deque[LogEntry]  # type: ignore[assignment]  # what the stdlib asks of a queue, we override
+    queue: deque[Entry]  # type: ignore[assignment]  # what the stdlib asks of a queue, we override
 
     def __init__(
         self,
         *,
         settings: Settings,
-        queue: deque[LogEntry],
+        queue: deque[Entry],
         ledger: Ledger,
         outbox: Outbox,
         sender: Sender,
@@ -123,7 +123,7 @@ class BatchListener(QueueListener):
             if bool(self.queue) == waiting and not self._due(self._clock.monotonic()):
                 self._wakeup.wait(delay)
 
-    def collect(self) -> tuple[list[LogEntry], float | None]:
+    def collect(self) -> tuple[list[Entry], float | None]:
         """Take the entries of a batch that is due; if none is, the seconds until one may be (None: when woken)."""
         now = self._clock.monotonic()
         if not self.queue:
@@ -177,19 +177,29 @@ class BatchListener(QueueListener):
         batch_id = self._taken_id
         left = len(entries)
         try:
-            # With an id they are lines already, and one batch as they are.
-            lines = entries[:] if batch_id else encode_lines(entries, self._settings.max_record_bytes)
+            if batch_id:
+                # They are encoded already, and one batch as they are.
+                runs = [Run(left, b",".join(entries))]
+            else:
+                runs = encode_runs(entries, self._settings.max_record_bytes)
             losses = self._ledger.take_losses()
             if losses:
                 notice = self._loss_entry(losses, LOSSES, self._clock.time())
-                lines[:0] = encode_lines([notice], self._settings.max_record_bytes)
+                runs.insert(0, Run(1, encode_line(notice, self._settings.max_record_bytes)))
                 self._reporter.lost(self._ledger.lost())
-            while lines:
-                fitting = len(lines) if batch_id else self._fitting(lines)
-                compressed = self._sender.compressing and fitting >= COMPRESS_FROM
-                batch = make_batch(batch_id or self._new_id(), lines[:fitting], compressed, self._taken_from, losses)
+            while runs:
+                fitting = len(runs) if batch_id else self._fitting(runs)
+                count = sum(run.entries for run in runs[:fitting])
+                batch = make_batch(
+                    batch_id or self._new_id(),
+                    join_runs(runs[:fitting]),
+                    count,
+                    self._sender.compressing and count >= COMPRESS_FROM,
+                    self._taken_from,
+                    losses,
+                )
                 self._outbox.put(batch)
-                del lines[:fitting]
+                del runs[:fitting]
                 losses = {}
                 left -= batch.count
                 if batch_id:
@@ -223,13 +233,12 @@ class BatchListener(QueueListener):
             self.put_to = max(self.put_to, goal)
         self._sender.settled.notify()
 
-    def _fitting(self, lines: list[bytes]) -> int:
-        """How many of the lines make a batch within `max_batch_bytes`; at least one."""
-        room = self._settings.max_batch_bytes - len(b'{"logs":[]}')
-        if sum(map(len, lines)) + len(lines) <= room + 1:
-            return len(lines)
-        for number, line in enumerate(lines):
-            room -= len(line) + 1
-            if room < -1 and number:
+    def _fitting(self, runs: list[Run]) -> int:
+        """How many of the runs make a batch within `max_batch_bytes`; at least one."""
+        # One comma fewer than there are runs.
+        room = self._settings.max_batch_bytes - len(b'{"logs":[]}') + 1
+        for number, run in enumerate(runs):
+            room -= len(run.encoded) + 1
+            if room < 0 and number:
                 return number
-        return len(lines)
+        return len(runs)

@@ -16,7 +16,7 @@ from logcollector_handler.errors import Reporter
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Ledger, Stats
 from logcollector_handler.wire.record import EntryBuilder
-from logcollector_handler.wire.schema import LogEntry
+from logcollector_handler.wire.schema import Entry
 
 from . import lifecycle
 from .answer import Transport
@@ -60,7 +60,7 @@ class Pipeline:
         self.shutdown_timeout = settings.shutdown_timeout
         self._clock = clock
         self._reporter = Reporter(clock.monotonic)
-        self._queue: deque[LogEntry] = deque()
+        self._queue: deque[Entry] = deque()
         self._ledger = Ledger(self._queue.__len__)
         ids = BatchIds(clock.time())
         self.outbox = self._make_outbox(ids.owner)

@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from logcollector_handler.errors import Reporter
 from logcollector_handler.stats import Ledger
-from logcollector_handler.wire.schema import LogEntry
+from logcollector_handler.wire.schema import Entry
 
 from .batch import Batch
 from .clock import Clock, Waiters
 from .guards import may_wait
 
-Build = Callable[[logging.LogRecord], LogEntry]
+Build = Callable[[logging.LogRecord], Entry]
 
 #: Seconds that a caller waits at most for the listener to take something when the queue is full.
 _GRACE: Final = 0.02
@@ -37,7 +37,7 @@ class RecordQueueHandler(QueueHandler):
     it to what it waits for (1 when it is idle), and nobody waits for more than the queue holds.
     """
 
-    queue: deque[LogEntry]  # type: ignore[assignment]  # what the stdlib asks of a queue, we override
+    queue: deque[Entry]  # type: ignore[assignment]  # what the stdlib asks of a queue, we override
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class RecordQueueHandler(QueueHandler):
         ledger: Ledger,
         reporter: Reporter,
         clock: Clock,
-        queue: deque[LogEntry],
+        queue: deque[Entry],
         wake: Callable[[], bool],
     ) -> None:
         super().__init__(queue)  # type: ignore[arg-type]  # stdlib asks for put_nowait only where we override
@@ -71,7 +71,7 @@ class RecordQueueHandler(QueueHandler):
         self.exiting = False
         self.threshold = 1
 
-    def enqueue(self, entry: LogEntry) -> None:  # type: ignore[override]  # what prepare made, as in the stdlib
+    def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # what prepare made, as in the stdlib
         """Append an entry, and wake the listener or make room where that is due."""
         queue = self.queue
         queue.append(entry)

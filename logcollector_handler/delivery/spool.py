@@ -35,6 +35,7 @@ from typing import Final
 import msgspec
 
 from logcollector_handler.errors import Reporter
+from logcollector_handler.wire.codec import join_lines
 from logcollector_handler.wire.schema import COMPRESS_FROM
 
 from .batch import Batch, make_batch
@@ -468,7 +469,7 @@ class SpoolOutbox(MemoryOutbox):
                 # What stands behind the last line end was being written when the owner died.
                 lines = [line for line in _read(path).split(b"\n")[:-1] if _is_entry(line)]
                 if lines:
-                    batch = make_batch(batch_id, lines, len(lines) >= COMPRESS_FROM, 0)
+                    batch = make_batch(batch_id, join_lines(lines), len(lines), len(lines) >= COMPRESS_FROM, 0)
                     self._write(self._path(batch), batch.body or b"")
                     files[batch_id] = (batch.size, batch.compressed)
             except OSError as error:

@@ -44,7 +44,8 @@ class HttpTransport:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._url = settings.server_url + LOGS_PATH
+        # Taken apart once, not for every batch.
+        self._url = httpx.URL(settings.server_url + LOGS_PATH)
         self._network = DeadlineBackend(clock)
         self._client: httpx.Client | None = None
         _mute_request_lines()
@@ -96,7 +97,7 @@ class HttpTransport:
         if settings.api_key:
             headers["Authorization"] = f"Bearer {settings.api_key}"
         # Made only where it is used: to read all the certificates takes longer than a batch.
-        tls = self._url.startswith("https:")
+        tls = self._url.scheme == "https"
         with lifecycle.setting_up:
             context = ssl_context(settings.verify) if tls else None
         transport = _PooledTransport(

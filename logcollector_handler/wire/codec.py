@@ -1,15 +1,15 @@
-"""Entries -> the bytes of a body, and back. A body is one JSON object around entries of one line each."""
+"""Entries -> the bytes of a body, and back. A body is one JSON object around the entries."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from .schema import LogEntry
+from .schema import Entry, LogEntry
 from .traces import Trace
 from .values import Cleaner, clean_text, safe_text, shortened, unused
 
@@ -19,6 +19,13 @@ _OPEN: Final = b'{"logs":['
 _CLOSE: Final = b"]}"
 #: How U+0000 looks in JSON; a backslash before such letters looks the same, and is found innocent later.
 _NUL: Final = b"\\u0000"
+
+
+class Run(NamedTuple):
+    """Encoded entries as they stand side by side in a body, a comma between them."""
+
+    entries: int
+    encoded: bytes
 
 
 def _render(value: object) -> Any:
@@ -34,9 +41,12 @@ def _render(value: object) -> Any:
 _encoder: Final = msgspec.json.Encoder(enc_hook=_render)
 
 
-def encode_lines(entries: Sequence[LogEntry], max_bytes: int) -> list[bytes]:
-    """Each entry as one line of JSON, at most `max_bytes` long. Never raises for what an entry holds."""
-    lines: list[bytes] = []
+def encode_runs(entries: Sequence[Entry], max_bytes: int) -> list[Run]:
+    """The entries as JSON, each at most `max_bytes` long, and so is each run of more than one.
+
+    Never raises for what an entry holds.
+    """
+    runs: list[Run] = []
     for start in range(0, len(entries), _SLICE):
         part = entries[start : start + _SLICE]
         try:
@@ -44,19 +54,18 @@ def encode_lines(entries: Sequence[LogEntry], max_bytes: int) -> list[bytes]:
         except Exception:  # noqa: BLE001 - one of them holds a surrogate: find it
             encoded = _NUL
         if _has_nul(encoded):
-            made = [_encode_one(entry, max_bytes) for entry in part]
+            runs += [Run(1, encode_line(entry, max_bytes)) for entry in part]
+        elif len(encoded) <= max_bytes:
+            # JSON has no other line ends in it.
+            runs.append(Run(len(part), encoded[:-1].replace(b"\n", b",")))
         else:
-            made = encoded.split(b"\n")
-            made.pop()
-            if len(encoded) <= max_bytes:
-                lines += made
-                continue
-        lines += [line if len(line) <= max_bytes else _cut(line, max_bytes) for line in made]
-    return lines
+            lines = encoded.split(b"\n")[:-1]
+            runs += [Run(1, line if len(line) <= max_bytes else _cut(line, max_bytes)) for line in lines]
+    return runs
 
 
-def encode_line(entry: LogEntry, max_bytes: int) -> bytes:
-    """One entry as `encode_lines` has it."""
+def encode_line(entry: Entry, max_bytes: int) -> bytes:
+    """One entry as JSON, at most `max_bytes` long. Never raises for what it holds."""
     try:
         line = _encoder.encode(entry)
     except Exception:  # noqa: BLE001 - it holds a surrogate
@@ -71,7 +80,7 @@ def _has_nul(encoded: bytes) -> bool:
     return b"\\" in encoded and _NUL in encoded
 
 
-def _encode_one(entry: LogEntry, max_bytes: int) -> bytes:
+def _encode_one(entry: Entry, max_bytes: int) -> bytes:
     for name in entry.__struct_fields__:
         value = getattr(entry, name)
         if isinstance(value, Trace):
@@ -175,8 +184,13 @@ class _Body(msgspec.Struct):
 _decoder: Final = msgspec.json.Decoder(_Body)
 
 
-def join_lines(lines: Sequence[bytes]) -> bytes:
+def join_runs(runs: Iterable[Run]) -> bytes:
     """The body of a batch: `{"logs":[…]}`."""
+    return join_lines(run.encoded for run in runs)
+
+
+def join_lines(lines: Iterable[bytes]) -> bytes:
+    """The body of a batch of encoded entries."""
     return _OPEN + b",".join(lines) + _CLOSE
 
 

@@ -20,10 +20,11 @@ from msgspec import UNSET, Raw
 from msgspec.json import decode
 
 from .bound import Bound
+from .codec import encode_line
 from .fields import FieldPlacer
 from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
-from .schema import CREATED_AT_LIMIT, TEXT_LIMITS, LogEntry, level_name
+from .schema import CREATED_AT_LIMIT, TEXT_LIMITS, Entry, LogEntry, PlainEntry, level_name
 from .traces import Trace
 from .values import (
     Cleaner,
@@ -63,9 +64,9 @@ _REMEMBERED: Final = 4096
 
 #: Path, line and function of a call site; logger, thread and process.
 _Key = tuple[Any, ...]
-#: Function and file of a call site in a thread, and what every `metadata` from there begins with: encoded, for
-#: when that is all, and as a dict.
-_Site = tuple[Any, Any, Raw, dict[str, Any]]
+#: Of a call site in a thread: the rest of a PlainEntry; else function, file, and what every `metadata` from there
+#: begins with, encoded, for when that is all, and as a dict.
+_Site = tuple[Raw, Any, Any, Raw, dict[str, Any]]
 
 #: Arguments of a message that run no code of the application, which could log and so come back here.
 _HARMLESS: Final = frozenset({str, int, float, bool, type(None)})
@@ -110,7 +111,7 @@ class EntryBuilder:
         self._placer = FieldPlacer(self._secret, max_record_bytes)
         self._add_fields, self._fill = self._placer.add, self._placer.fill
 
-    def build(self, record: logging.LogRecord) -> LogEntry:
+    def build(self, record: logging.LogRecord) -> Entry:
         """The record as an entry. Never raises an Exception and leaves the record as it is."""
         try:
             fields = record.__dict__
@@ -131,10 +132,14 @@ class EntryBuilder:
             ):
                 return self._any(record)
             key = _key_of(fields)
-            site = self._sites.get(key) or self._see(key)
-            function, file, metadata, origin = site
+            rest, function, file, metadata, origin = self._sites.get(key) or self._see(key)
+            level = _LEVELS.get(levelno) or level_name(levelno)
+            bound = self._bound()
+            span = self._span() if "opentelemetry.trace" in _modules else None
+            if bound is None and span is None and len(fields) == _WIDTH:
+                return PlainEntry(level, message, created, rest)
             entry = LogEntry(
-                _LEVELS.get(levelno) or level_name(levelno),
+                level,
                 message,
                 created,
                 self._log_type,
@@ -145,11 +150,7 @@ class EntryBuilder:
                 file,
                 metadata,
             )
-            bound = self._bound()
-            span = self._span() if "opentelemetry.trace" in _modules else None
             if bound is None and span is None:
-                if len(fields) == _WIDTH:
-                    return entry
                 # None of the record's own is missing, so these are the user's, unless one of its own is among them.
                 names = [*fields][_WIDTH:]
                 if _UNUSUAL.isdisjoint(names):
@@ -167,15 +168,27 @@ class EntryBuilder:
         """The entry that tells the server of lost records, by reason."""
         total = sum(losses.values())
         why = ", ".join(f"{count} because {words.get(reason, reason)}" for reason, count in losses.items())
-        return LogEntry(
+        return self._entry(
             "WARN",
             f"{total} log records were lost: {why}",
+            created_at,
+            Raw(encode({"logger": "logcollector_handler", "lost": dict(losses)})),
+        )
+
+    def _entry(
+        self, level: str, message: str, created_at: float, metadata: Raw, function: Any = UNSET, file: Any = UNSET
+    ) -> LogEntry:
+        return LogEntry(
+            level,
+            message,
             created_at,
             self._log_type,
             self._service,
             self._environment,
             self._service_version,
-            metadata=Raw(encode({"logger": "logcollector_handler", "lost": dict(losses)})),
+            function,
+            file,
+            metadata,
         )
 
     # Call sites
@@ -185,13 +198,13 @@ class EntryBuilder:
         site = self._sites.get(key)
         if site is None:
             path, _, function, *_ = key
+            function = _cut(function, TEXT_LIMITS["function_name"])
+            file = _cut(path, TEXT_LIMITS["file_path"])
             origin = encode_fields(_origin(key), self._secret, self._max_bytes)
-            site = (
-                _cut(function, TEXT_LIMITS["function_name"]),
-                _cut(path, TEXT_LIMITS["file_path"]),
-                Raw(origin),
-                decode(origin),
-            )
+            metadata = Raw(origin)
+            line = encode_line(self._entry("", "", 0.0, metadata, function, file), sys.maxsize)
+            rest = line.partition(b'"log_type":')[2][:-1]
+            site = (Raw(rest), function, file, metadata, decode(origin))
             if len(self._sites) >= _REMEMBERED:
                 self._sites.clear()
             self._sites[key] = site
@@ -203,15 +216,11 @@ class EntryBuilder:
         try:
             return self._carefully(record)
         except Exception as error:  # noqa: BLE001 - a record that is none: tell what is left of it
-            return LogEntry(
+            return self._entry(
                 _level(getattr(record, "__dict__", {}).get("levelno")),
                 clean_text(safe_text(record, _template)),
                 time.time(),
-                self._log_type,
-                self._service,
-                self._environment,
-                self._service_version,
-                metadata=Raw(encode({"unreadable": type(error).__name__})),
+                Raw(encode({"unreadable": type(error).__name__})),
             )
 
     def _carefully(self, record: logging.LogRecord) -> LogEntry:
@@ -251,18 +260,14 @@ class EntryBuilder:
         seconds = _seconds(created)
         if seconds is None:
             user.setdefault("created", created)
-        function_name, file_path, metadata, origin = self._see(key)
-        entry = LogEntry(
+        _, function, file, metadata, origin = self._see(key)
+        entry = self._entry(
             _level(getattr(record, "levelno", None)),
             shortened(message, self._max_bytes),
             time.time() if seconds is None else seconds,
-            self._log_type,
-            self._service,
-            self._environment,
-            self._service_version,
-            function_name,
-            file_path,
             metadata,
+            function,
+            file,
         )
         if trace is not None:
             entry.error_type = trace.error_type[: TEXT_LIMITS["error_type"]]

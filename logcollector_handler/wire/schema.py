@@ -89,4 +89,19 @@ class LogEntry(msgspec.Struct, omit_defaults=True, gc=False):
     duration_ms: float | UnsetType = UNSET
 
 
+class PlainEntry(msgspec.Struct, gc=False):
+    """An entry of which only the first fields are its own. As JSON it looks like any other.
+
+    The rest is the same for all that come from its call site, and encoded once: `log_type` holds its own
+    value and every field behind it.
+    """
+
+    level: str
+    message: str
+    created_at: float
+    log_type: msgspec.Raw
+
+
+Entry = LogEntry | PlainEntry
+
 COLUMNS: Final = tuple(LogEntry.__struct_fields__)

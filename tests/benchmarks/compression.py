@@ -26,7 +26,7 @@ from collections.abc import Callable
 
 from isal import igzip
 
-from logcollector_handler.wire.codec import encode_lines, join_lines
+from logcollector_handler.wire.codec import encode_runs, join_runs
 from logcollector_handler.wire.record import EntryBuilder
 from logcollector_handler.wire.redact import DEFAULT_REDACT
 
@@ -78,7 +78,7 @@ def batch(records: int) -> bytes:
         )
         made.created += number / 900
         entries.append(builder.build(made))
-    return join_lines(encode_lines(entries, _LIMIT))
+    return join_runs(encode_runs(entries, _LIMIT))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from logcollector_handler.delivery.sender import Sender
 from logcollector_handler.errors import Reporter
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Ledger
-from logcollector_handler.wire.codec import decompress
+from logcollector_handler.wire.codec import decompress, join_lines
 
 
 class FakeClock:
@@ -106,6 +106,17 @@ def line(message: str) -> bytes:
     return json.dumps({"level": "INFO", "message": message, "created_at": 1.5, "log_type": "BACKEND"}).encode()
 
 
+def batch_of(
+    batch_id: str,
+    *messages: str,
+    compressed: bool = False,
+    ordinal: int = 0,
+    losses: Mapping[str, int] | None = None,
+) -> Batch:
+    """A batch of entries with these messages."""
+    return make_batch(batch_id, join_lines(map(line, messages)), len(messages), compressed, ordinal, losses or {})
+
+
 @dataclass
 class Bench:
     """A sender on a bench: an outbox to fill, a clock to turn, a network to script."""
@@ -134,8 +145,7 @@ class Bench:
         self.idle += 1
 
     def put(self, batch_id: str, *messages: str, losses: Mapping[str, int] | None = None) -> Batch:
-        notice = [line("notice")] if losses else []
-        batch = make_batch(batch_id, notice + [line(each) for each in messages], False, 0, losses or {})
+        batch = batch_of(batch_id, *(["notice"] if losses else []), *messages, losses=losses)
         self.ledger.take(batch.count)
         self.outbox.put(batch)
         return batch

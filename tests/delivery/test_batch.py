@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from logcollector_handler.delivery.batch import make_batch
-from tests.delivery.fakes import line
+from tests.delivery.fakes import batch_of
 
 
 def test_halves_and_a_plain_copy_stand_where_the_batch_stood_in_the_queue() -> None:
-    batch = make_batch("a", [line(str(number)) for number in range(200)], True, 7)
+    batch = batch_of("a", *map(str, range(200)), compressed=True, ordinal=7)
     body = batch.body or b""
     assert [each.ordinal for each in (*batch.children(body), batch.uncompressed(body))] == [7, 7, 7]

@@ -136,7 +136,7 @@ def test_an_error_while_encoding_is_counted_and_the_next_batch_goes(
     bench.log("a", "b", "c", "d")
     module = sys.modules["logcollector_handler.delivery.listener"]
     with monkeypatch.context() as patched:
-        patched.setattr(module, "encode_lines", lambda *_: 1 / 0)
+        patched.setattr(module, "encode_runs", lambda *_: 1 / 0)
         bench.listen()
     bench.listen()
     notice, *rest = bench.batches[0]

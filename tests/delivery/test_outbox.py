@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from logcollector_handler.delivery.batch import Batch, BatchIds, make_batch
+from logcollector_handler.delivery.batch import Batch, BatchIds
 from logcollector_handler.delivery.outbox import MemoryOutbox
-from tests.delivery.fakes import line
+from tests.delivery.fakes import batch_of
 
 
 def batch(name: str, size: int = 100, ordinal: int = 0) -> Batch:
-    made = make_batch(name, [line("x")], False, ordinal)
+    made = batch_of(name, "x", ordinal=ordinal)
     made.body = b"x" * size
     made.size = size
     return made

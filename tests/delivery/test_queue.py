@@ -19,12 +19,12 @@ from logcollector_handler.delivery.guards import own_work
 from logcollector_handler.delivery.queue import RecordQueueHandler
 from logcollector_handler.errors import Reporter
 from logcollector_handler.stats import Ledger
-from logcollector_handler.wire.schema import LogEntry
+from logcollector_handler.wire.schema import Entry, LogEntry
 
 
 class Bench:
     def __init__(self, overflow: str = "drop_oldest", max_size: int = 3) -> None:
-        self.queue: deque[LogEntry] = deque()
+        self.queue: deque[Entry] = deque()
         self.ledger = Ledger(self.queue.__len__)
         self.woken = 0
         self.on_wake: Callable[[], bool] = lambda: True

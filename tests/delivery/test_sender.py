@@ -8,13 +8,12 @@ from dataclasses import replace
 import pytest
 
 from logcollector_handler.delivery.answer import Answer
-from logcollector_handler.delivery.batch import make_batch
 from logcollector_handler.settings import Settings
 from tests.delivery.fakes import (
     Bench,
     Request,
     answer_lost,
-    line,
+    batch_of,
     no_connection,
     ok,
     refusing,
@@ -385,7 +384,7 @@ def test_415_sends_the_batch_again_plain_under_a_new_id_and_stays_plain() -> Non
     messages = [f"m{number}" for number in range(5)]
     batch = bench.put("a", *messages)
     bench.outbox.remove(batch)
-    bench.outbox.put(make_batch("z", [line(each) for each in messages], True, 0))
+    bench.outbox.put(batch_of("z", *messages, compressed=True))
     bench.transport.rule = lambda request: status(415)(request) if request.compressed else ok(request)
     bench.run()
     assert [request.compressed for request in bench.transport.requests] == [True, False]
@@ -476,7 +475,7 @@ def test_half_of_a_suspect_whose_answer_was_lost_is_not_split() -> None:
 
 
 def test_the_halves_of_a_compressed_batch_are_compressed_only_if_they_are_large_enough() -> None:
-    batch = make_batch("a", [line(str(number)) for number in range(300)], True, 0)
+    batch = batch_of("a", *map(str, range(300)), compressed=True)
     first, second = batch.children(batch.body or b"")
     assert (first.compressed, second.compressed) == (True, True)
     assert [each.compressed for each in first.children(first.body or b"")] == [False, False]

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from logcollector_handler.delivery import spool
-from logcollector_handler.delivery.batch import Batch, BatchIds, make_batch
+from logcollector_handler.delivery.batch import Batch, BatchIds
 from logcollector_handler.delivery.spool import LOOK_EVERY, SpoolOutbox, destination
 from logcollector_handler.errors import Reporter
-from tests.delivery.fakes import FakeClock, line
+from tests.delivery.fakes import FakeClock, batch_of
 
 URL = "http://logs.test:8000/prefix"
 
@@ -43,7 +43,7 @@ class Process:
         )
 
     def put(self, *messages: str, compressed: bool = False) -> Batch:
-        batch = make_batch(self.ids.draw(), [line(each) for each in messages], compressed, 0)
+        batch = batch_of(self.ids.draw(), *messages, compressed=compressed)
         self.outbox.put(batch)
         return batch
 

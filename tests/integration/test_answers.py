@@ -20,7 +20,7 @@ import pytest
 from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
-from tests.delivery.fakes import Bench, FakeClock
+from tests.delivery.fakes import Bench, FakeClock, batch_of
 from tests.integration import behaviours
 from tests.integration.behaviours import Behaviour, answer
 from tests.integration.faulty import FaultyServer, Request, refuse_records
@@ -246,12 +246,8 @@ def test_gzip_that_the_server_does_not_take_is_sent_again_plain_under_another_ke
 
     with make_rig() as rig:
         rig.server.default = rule
-        from logcollector_handler.delivery.batch import make_batch
-        from tests.delivery.fakes import line
-
-        batch = make_batch("a", [line(f"m{number}") for number in range(200)], True, 0)
         rig.bench.ledger.take(200)
-        rig.bench.outbox.put(batch)
+        rig.bench.outbox.put(batch_of("a", *(f"m{number}" for number in range(200)), compressed=True))
         stats = rig.run()
         assert stats.delivered == 200
         assert rig.keys == ["a", "a.0"]

@@ -199,11 +199,11 @@ def test_records_that_are_still_in_the_queue_at_the_deadline_are_told_of(server:
         """
         import logcollector_handler.delivery.listener as listener
         handler = configure(shutdown_timeout=0.3, batch_size=10)
-        encode = listener.encode_lines
+        encode = listener.encode_runs
         def slowly(*arguments):
             time.sleep(0.2)
             return encode(*arguments)
-        listener.encode_lines = slowly
+        listener.encode_runs = slowly
         for n in range(1000): log.info("m%d", n)
         from logcollector_handler.delivery import lifecycle
         lifecycle.drain()

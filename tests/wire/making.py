@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from logcollector_handler.collector.body import Limits, read_body
 from logcollector_handler.collector.entries import check
-from logcollector_handler.wire.codec import encode_lines, join_lines
+from logcollector_handler.wire.codec import encode_runs, join_lines, join_runs, split_body
 from logcollector_handler.wire.record import EntryBuilder
 from logcollector_handler.wire.redact import DEFAULT_REDACT
+from logcollector_handler.wire.schema import Entry, LogEntry
 
 BIG = 256 * 1024
 
@@ -58,6 +59,21 @@ def parsed(line: bytes) -> dict[str, Any]:
     return entry
 
 
+def encode_lines(entries: Sequence[Entry], max_bytes: int) -> list[bytes]:
+    """Each entry as it stands in the body of a batch."""
+    runs = encode_runs(entries, max_bytes)
+    lines = split_body(join_runs(runs))
+    assert sum(run.entries for run in runs) == len(lines) == len(entries)
+    assert all(len(run.encoded) <= max_bytes for run in runs)
+    return lines
+
+
+def metadata_of(entry: Entry) -> bytes:
+    """The metadata of an entry that was encoded in the logging call."""
+    assert isinstance(entry, LogEntry)
+    return bytes(entry.metadata)  # type: ignore[arg-type]  # it is Raw
+
+
 def shipped(*records: logging.LogRecord, by: EntryBuilder | None = None, max_bytes: int = BIG) -> list[dict[str, Any]]:
     """What the server is sent for records; the collector's strict check has passed it."""
     by = by or builder()
@@ -68,7 +84,6 @@ def shipped(*records: logging.LogRecord, by: EntryBuilder | None = None, max_byt
         assert list(map(id, before.values())) == list(map(id, each.__dict__.values())), "the record was changed"
         assert list(map(id, before)) == list(map(id, each.__dict__))
     lines = encode_lines(entries, max_bytes)
-    assert len(lines) == len(records)
     assert max(map(len, lines), default=0) <= max_bytes
     accepted(lines)
     return [parsed(line) for line in lines]

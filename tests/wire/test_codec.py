@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from logcollector_handler.wire import codec
-from logcollector_handler.wire.codec import compress, decompress, encode_lines, join_lines, split_body
+from logcollector_handler.wire.codec import compress, decompress, join_lines, split_body
 from logcollector_handler.wire.schema import LogEntry
-from tests.wire.making import BIG, accepted, builder, exc_info, parsed, raised, record, shipped
+from tests.wire.making import BIG, accepted, builder, encode_lines, exc_info, parsed, raised, record, shipped
 
 
 def cut(max_bytes: int, msg: object = "hello", **extra: Any) -> dict[str, Any]:

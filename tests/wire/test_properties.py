@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from logcollector_handler.wire.codec import compress, decompress, encode_lines, join_lines, split_body
-from tests.wire.making import BIG, accepted, builder, parsed, record
+from logcollector_handler.wire.codec import compress, decompress, encode_line, join_lines, split_body
+from logcollector_handler.wire.schema import LogEntry, PlainEntry
+from tests.wire.making import BIG, accepted, builder, encode_lines, metadata_of, parsed, record
 
 # The server's table, written down anew: what is tested must not be its own judge.
 ENUMS = {
@@ -348,6 +349,20 @@ def test_a_record_over_the_limit_is_cut_and_says_so(extra: dict[str, Any], limit
     assert entry["metadata"]["line"] == 12 or "line" in extra or "metadata" in extra
 
 
+@given(unicode, unicode, unicode, unicode, unicode)
+@example('"log_type":', "x" * 400, "p" * 2000, "a\\b", "\n")
+def test_what_a_call_site_has_encoded_once_is_what_the_long_way_says(
+    message: str, function: str, path: str, name: str, thread: str
+) -> None:
+    made = record(message, funcName=function, pathname=path, name=name, threadName=thread)
+    long_way = builder()
+    long_way.formatter = logging.Formatter("%(message)s")
+    quick, slow = builder().build(made), long_way.build(made)
+    assert (type(quick), type(slow)) == (PlainEntry, LogEntry)
+    assert encode_lines([quick], BIG) == encode_lines([slow], BIG)
+    assert check_entry(encode_line(quick, BIG), BIG)["message"] == cleaned(message)
+
+
 @given(st.lists(st.binary(max_size=50)))
 def test_what_is_compressed_comes_back_and_is_the_same_each_time(parts: list[bytes]) -> None:
     body = b"".join(parts)
@@ -402,7 +417,7 @@ def test_any_exception_ships_with_its_type(error: BaseException, stack: str | No
 @pytest.mark.parametrize("make", [deep, laughs, long_texts, circular], ids=lambda make: str(make.__name__))
 def test_a_value_of_absurd_size_becomes_a_line_of_bounded_size(make: Callable[[], Any]) -> None:
     entry = builder().build(record(extra={"value": make(), "again": make()}))
-    assert len(bytes(entry.metadata)) < 5 * BIG  # type: ignore[arg-type]  # it has metadata
+    assert len(metadata_of(entry)) < 5 * BIG
 
 
 def test_plain_json_values_arrive_as_they_are() -> None:
