@@ -12,7 +12,7 @@ from typing import Any
 from logcollector_handler.errors import Reporter
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import LOSSES, Ledger
-from logcollector_handler.wire.codec import Run, encode_line, encode_runs, join_runs
+from logcollector_handler.wire.codec import Run, encode_line, encode_runs, join_runs, runs_of
 from logcollector_handler.wire.schema import COMPRESS_FROM, Entry
 
 from .batch import make_batch
@@ -177,11 +177,8 @@ class BatchListener(QueueListener):
         batch_id = self._taken_id
         left = len(entries)
         try:
-            if batch_id:
-                # They are encoded already, and one batch as they are.
-                runs = [Run(left, b",".join(entries))]
-            else:
-                runs = encode_runs(entries, self._settings.max_record_bytes)
+            # With an id they are lines already, and one batch as they are.
+            runs = runs_of(entries) if batch_id else encode_runs(entries, self._settings.max_record_bytes)
             losses = self._ledger.take_losses()
             if losses:
                 notice = self._loss_entry(losses, LOSSES, self._clock.time())
@@ -190,14 +187,9 @@ class BatchListener(QueueListener):
             while runs:
                 fitting = len(runs) if batch_id else self._fitting(runs)
                 count = sum(run.entries for run in runs[:fitting])
-                batch = make_batch(
-                    batch_id or self._new_id(),
-                    join_runs(runs[:fitting]),
-                    count,
-                    self._sender.compressing and count >= COMPRESS_FROM,
-                    self._taken_from,
-                    losses,
-                )
+                compressed = self._sender.compressing and count >= COMPRESS_FROM
+                plain = join_runs(runs[:fitting])
+                batch = make_batch(batch_id or self._new_id(), plain, count, compressed, self._taken_from, losses)
                 self._outbox.put(batch)
                 del runs[:fitting]
                 losses = {}

@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
+from itertools import repeat
 from logging.handlers import QueueHandler
 from typing import Any, Final
 
@@ -94,7 +94,7 @@ class RecordQueueHandler(QueueHandler):
         entries: list[Any] = []
         # A caller that makes room takes from the same queue; it may be faster.
         with contextlib.suppress(IndexError):
-            entries.extend(islice(iter(self.queue.popleft, None), min(len(self.queue), count)))
+            entries.extend(map(deque.popleft, repeat(self.queue, min(len(self.queue), count))))
         return None, entries
 
     def kept(self, batch: Batch) -> None:

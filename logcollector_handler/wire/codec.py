@@ -64,6 +64,12 @@ def encode_runs(entries: Sequence[Entry], max_bytes: int) -> list[Run]:
     return runs
 
 
+def runs_of(lines: Sequence[bytes]) -> list[Run]:
+    """Entries that are encoded one by one already."""
+    parts = (lines[start : start + _SLICE] for start in range(0, len(lines), _SLICE))
+    return [Run(len(part), b",".join(part)) for part in parts]
+
+
 def encode_line(entry: Entry, max_bytes: int) -> bytes:
     """One entry as JSON, at most `max_bytes` long. Never raises for what it holds."""
     try:
@@ -191,7 +197,11 @@ def join_runs(runs: Iterable[Run]) -> bytes:
 
 def join_lines(lines: Iterable[bytes]) -> bytes:
     """The body of a batch of encoded entries."""
-    return _OPEN + b",".join(lines) + _CLOSE
+    # What goes around them is put on the first and the last: to copy all of it once more would take its time.
+    parts = [*lines] or [b""]
+    parts[0] = _OPEN + parts[0]
+    parts[-1] += _CLOSE
+    return b",".join(parts)
 
 
 def split_body(body: bytes) -> list[bytes]:
