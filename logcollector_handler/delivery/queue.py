@@ -92,9 +92,9 @@ class RecordQueueHandler(QueueHandler):
     def take(self, count: int) -> tuple[str | None, list[Any]]:
         """Take what makes the next batch, at most that many; and the id that it has already, if it has one."""
         entries: list[Any] = []
-        # A caller that makes room takes from the same queue; it may be faster.
+        # Until there are no more; their number is not asked, because a caller that makes room takes some as well.
         with contextlib.suppress(IndexError):
-            entries.extend(map(deque.popleft, repeat(self.queue, min(len(self.queue), count))))
+            entries.extend(map(deque.popleft, repeat(self.queue, count)))
         return None, entries
 
     def kept(self, batch: Batch) -> None:

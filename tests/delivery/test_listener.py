@@ -120,6 +120,24 @@ def test_a_batch_that_is_too_large_becomes_several() -> None:
     assert all(len(request.body) <= 2048 for request in bench.transport.requests)
 
 
+def test_a_batch_may_be_as_large_as_max_batch_bytes_and_not_one_byte_larger() -> None:
+    def sizes(limit: int) -> list[int]:
+        bench = Bench(max_batch_bytes=limit, max_record_bytes=1024)
+        for _ in range(3):
+            made = logging.LogRecord("shop", logging.INFO, __file__, 1, "x" * 500, None, None)
+            made.created = 1.5
+            bench.pipeline.handler.emit(made)
+        bench.listen()
+        bench.clock.advance(2)
+        bench.listen()
+        bench.send()
+        return [len(request.body) for request in bench.transport.requests]
+
+    [whole] = sizes(4096)
+    assert sizes(whole) == [whole]
+    assert len(sizes(whole - 1)) == 2
+
+
 def test_a_queue_that_is_shorter_than_a_batch_still_makes_batches() -> None:
     bench = Bench(batch_size=1000, max_queue_size=10)
     for number in range(50):

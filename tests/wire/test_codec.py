@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from logcollector_handler.wire import codec
-from logcollector_handler.wire.codec import compress, decompress, join_lines, split_body
+from logcollector_handler.wire.codec import compress, decompress, join_lines, join_runs, runs_of, split_body
 from logcollector_handler.wire.schema import LogEntry
 from tests.wire.making import BIG, accepted, builder, encode_lines, exc_info, parsed, raised, record, shipped
 
@@ -22,6 +22,14 @@ def cut(max_bytes: int, msg: object = "hello", **extra: Any) -> dict[str, Any]:
     assert len(line) <= max_bytes
     accepted([line])
     return parsed(line)
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 250])
+def test_lines_that_are_encoded_already_are_a_body_in_their_order(count: int) -> None:
+    lines = [b'{"n":%d}' % number for number in range(count)]
+    runs = runs_of(lines)
+    assert sum(run.entries for run in runs) == count
+    assert join_runs(runs) == b'{"logs":[' + b",".join(lines) + b"]}"
 
 
 def test_no_entries_are_no_lines() -> None:
