@@ -136,7 +136,8 @@ class EntryBuilder:
             level = _LEVELS.get(levelno) or level_name(levelno)
             bound = self._bound()
             span = self._span() if "opentelemetry.trace" in _modules else None
-            if bound is None and span is None and len(fields) == _WIDTH:
+            unbound = bound is None and span is None
+            if unbound and len(fields) == _WIDTH:
                 return PlainEntry(level, message, created, rest)
             entry = LogEntry(
                 level,
@@ -150,7 +151,7 @@ class EntryBuilder:
                 file,
                 metadata,
             )
-            if bound is None and span is None:
+            if unbound:
                 # None of the record's own is missing, so these are the user's, unless one of its own is among them.
                 names = [*fields][_WIDTH:]
                 if _UNUSUAL.isdisjoint(names):
