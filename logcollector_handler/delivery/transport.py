@@ -44,8 +44,7 @@ class HttpTransport:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        # Taken apart once, not for every batch.
-        self._url = httpx.URL(settings.server_url + LOGS_PATH)
+        self._url: httpx.URL | str = settings.server_url + LOGS_PATH
         self._network = DeadlineBackend(clock)
         self._client: httpx.Client | None = None
         _mute_request_lines()
@@ -89,6 +88,8 @@ class HttpTransport:
 
     def _open(self) -> httpx.Client:
         settings = self._settings
+        # Taken apart once, not for every batch; and here, because what is wrong with it becomes an answer.
+        self._url = httpx.URL(self._url)
         headers = httpx.Headers({"User-Agent": f"logcollector-handler/{__version__}"})
         headers.update(settings.headers)
         headers["Content-Type"] = "application/json"

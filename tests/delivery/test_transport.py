@@ -165,6 +165,12 @@ def test_a_ca_file_that_is_none_makes_no_request(tmp_path: object) -> None:
     assert "SSL" in answer.detail or "PEM" in answer.detail
 
 
+def test_a_url_that_the_http_client_refuses_makes_no_request() -> None:
+    answer = post(replace(SETTINGS, server_url="http://999.1.1.1"))
+    assert answer.unusable
+    assert "999.1.1.1" in answer.detail
+
+
 def test_request_lines_of_the_sender_reach_nobody_and_those_of_the_application_do(
     server: respx.MockRouter, caplog: pytest.LogCaptureFixture
 ) -> None:
