@@ -72,9 +72,8 @@ class Batch:
         """The two halves, as `<id>.0` and `<id>.1`. The batch must hold two entries or more."""
         lines = self.lines(body)
         middle = len(lines) // 2
-        first = self._child("0", lines[:middle], self.compressed and middle >= COMPRESS_FROM, self.losses)
-        second = self._child("1", lines[middle:], self.compressed and len(lines) - middle >= COMPRESS_FROM, {})
-        return first, second
+        first = self._child("0", lines[:middle], self.compressed, self.losses)
+        return first, self._child("1", lines[middle:], self.compressed, {})
 
     def uncompressed(self, body: bytes) -> Batch:
         """The same entries in a plain body, as `<id>.0`: another body, hence another id, and the same one in each try.
@@ -83,7 +82,8 @@ class Batch:
         """
         return self._child("0", self.lines(body), False, self.losses)
 
-    def _child(self, name: str, lines: list[bytes], compressed: bool, losses: Mapping[str, int]) -> Batch:
+    def _child(self, name: str, lines: list[bytes], compressing: bool, losses: Mapping[str, int]) -> Batch:
+        compressed = compressing and len(lines) >= COMPRESS_FROM
         made = make_batch(f"{self.id}.{name}", join_lines(lines), len(lines), compressed, self.ordinal, losses)
         made.adopted = self.adopted
         return made

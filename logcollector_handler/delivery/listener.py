@@ -185,13 +185,13 @@ class BatchListener(QueueListener):
                 runs.insert(0, Run(1, encode_line(notice, self._settings.max_record_bytes)))
                 self._reporter.lost(self._ledger.lost())
             while runs:
-                fitting = len(runs) if batch_id else self._fitting(runs)
-                count = sum(run.entries for run in runs[:fitting])
+                part = runs if batch_id else runs[: self._fitting(runs)]
+                runs = runs[len(part) :]
+                count = sum(run.entries for run in part)
                 compressed = self._sender.compressing and count >= COMPRESS_FROM
-                plain = join_runs(runs[:fitting])
+                plain = join_runs(part)
                 batch = make_batch(batch_id or self._new_id(), plain, count, compressed, self._taken_from, losses)
                 self._outbox.put(batch)
-                del runs[:fitting]
                 losses = {}
                 left -= batch.count
                 if batch_id:
@@ -228,7 +228,7 @@ class BatchListener(QueueListener):
     def _fitting(self, runs: list[Run]) -> int:
         """How many of the runs make a batch within `max_batch_bytes`; at least one."""
         # One comma fewer than there are runs.
-        room = self._settings.max_batch_bytes - len(b'{"logs":[]}') + 1
+        room = self._settings.max_batch_bytes - len(join_runs([])) + 1
         for number, run in enumerate(runs):
             room -= len(run.encoded) + 1
             if room < 0 and number:

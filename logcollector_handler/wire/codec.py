@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from .schema import Entry, LogEntry
 from .traces import Trace
 from .values import Cleaner, clean_text, safe_text, shortened, unused
+
+_Item = TypeVar("_Item")
 
 #: Entries that are encoded in one call: few calls, and no more memory than so many entries need.
 _SLICE: Final = 100
@@ -47,8 +49,7 @@ def encode_runs(entries: Sequence[Entry], max_bytes: int) -> list[Run]:
     Never raises for what an entry holds.
     """
     runs: list[Run] = []
-    for start in range(0, len(entries), _SLICE):
-        part = entries[start : start + _SLICE]
+    for part in _slices(entries):
         try:
             encoded = _encoder.encode_lines(part)
         except Exception:  # noqa: BLE001 - one of them holds a surrogate: find it
@@ -66,8 +67,11 @@ def encode_runs(entries: Sequence[Entry], max_bytes: int) -> list[Run]:
 
 def runs_of(lines: Sequence[bytes]) -> list[Run]:
     """Entries that are encoded one by one already."""
-    parts = (lines[start : start + _SLICE] for start in range(0, len(lines), _SLICE))
-    return [Run(len(part), b",".join(part)) for part in parts]
+    return [Run(len(part), b",".join(part)) for part in _slices(lines)]
+
+
+def _slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + _SLICE] for start in range(0, len(items), _SLICE))
 
 
 def encode_line(entry: Entry, max_bytes: int) -> bytes:

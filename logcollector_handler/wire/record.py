@@ -139,6 +139,7 @@ class EntryBuilder:
             unbound = bound is None and span is None
             if unbound and len(fields) == _WIDTH:
                 return PlainEntry(level, message, created, rest)
+            # As `_entry` does, without a call for each record.
             entry = LogEntry(
                 level,
                 message,
