@@ -2,8 +2,8 @@
 
 from .client import LogClient
 from .context import bind_context, clear_context, log_context
-from .filters import RateLimitFilter
 from .handler import LogCollectorHandler, get_handler
+from .rate_limit import RateLimitFilter
 from .settings import SettingError
 from .signals import drain_on_signals
 from .stats import Stats

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import timing
-from .calls import calling_frame, calling_site, log, printed_stack
+from .call_site import calling_frame, calling_site, log, printed_stack
 from .handler import LogCollectorHandler
 
 if TYPE_CHECKING:

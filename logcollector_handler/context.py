@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
-from .wire.bound import Bound, bound
+from .entry.bound import Bound, bound
 
 _current: ContextVar[Bound | None] = ContextVar("logcollector_handler.context", default=None)
 

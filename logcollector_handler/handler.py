@@ -9,10 +9,10 @@ from threading import get_ident
 
 from . import settings as _settings
 from .context import current_fields, current_span
-from .delivery import lifecycle
+from .delivery import exit as lifecycle
 from .delivery.clock import SystemClock
-from .delivery.guards import forget_own_threads, holds_logging_lock, own_threads
 from .delivery.pipeline import Pipeline, connect, entry_builder
+from .delivery.process import forget_own_threads, holds_logging_lock, own_threads
 from .stats import Stats
 
 #: Loggers of the HTTP client; what they log while the package does its own work would never come to an end.

@@ -18,8 +18,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from .wire.redact import DEFAULT_REDACT, MASK
-from .wire.schema import ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, TEXT_LIMITS
+from .entry.model import ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, TEXT_LIMITS
+from .entry.redact import DEFAULT_REDACT, MASK
 
 PREFIX: Final = "LOGCOLLECTOR_"
 OVERFLOWS: Final = ("drop_oldest", "drop_newest", "block")

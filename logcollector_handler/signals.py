@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-from .delivery import lifecycle
+from .delivery import exit as lifecycle
 from .delivery.clock import Wakeup
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)

@@ -33,7 +33,7 @@ from .collector.body import Limits
 from .collector.server import BackgroundServer
 from .collector.store import Store
 from .handler import LogCollectorHandler
-from .wire.codec import encode_line
+from .wire.collector import encode_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from .calls import Site, calling_site, log
+from .call_site import Site, calling_site, log
 from .delivery.clock import Clock, SystemClock
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from logcollector_handler.testing import CapturingHandler
-from tests.wire.making import accepted, parsed
+from tests.entry.making import accepted, parsed
 
 
 @contextmanager

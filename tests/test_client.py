@@ -16,7 +16,7 @@ from logcollector_handler.settings import NAMES
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import fields
 from tests.delivery.fakes import FakeClock
-from tests.wire.making import accepted
+from tests.entry.making import accepted
 
 
 class Captured(LogClient):

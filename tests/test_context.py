@@ -21,11 +21,11 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from logcollector_handler import bind_context, clear_context, log_context
 from logcollector_handler.context import current_fields
+from logcollector_handler.entry.bound import bound
 from logcollector_handler.testing import CapturingHandler
-from logcollector_handler.wire.bound import bound
 from tests.capturing import capturing, fields
-from tests.wire.making import BIG, builder, encode_lines, record
-from tests.wire.test_properties import Switch, big, check_entry, cleaned, extras, values
+from tests.entry.making import BIG, builder, encode_lines, record
+from tests.entry.test_properties import Switch, big, check_entry, cleaned, extras, values
 
 log = logging.getLogger("shop.context")
 

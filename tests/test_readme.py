@@ -16,10 +16,10 @@ import pytest
 
 from logcollector_handler import RateLimitFilter
 from logcollector_handler.cli import main
+from logcollector_handler.entry.redact import DEFAULT_REDACT
 from logcollector_handler.settings import MIB, NAMES, PREFIX, Settings
 from logcollector_handler.stats import DROP_REASONS
 from logcollector_handler.testing import CollectorServer
-from logcollector_handler.wire.redact import DEFAULT_REDACT
 
 TREE = Path(__file__).parents[1]
 README = (TREE / "README.md").read_text("utf-8")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from logcollector_handler import __version__
-from logcollector_handler.wire.schema import LEVELS
+from logcollector_handler.entry.model import LEVELS
 
 #: A command, once it is imported. Returns the exit status.
 Run = Callable[[argparse.Namespace], int]

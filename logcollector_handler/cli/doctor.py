@@ -24,7 +24,7 @@ from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import entry_builder
 from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
 from logcollector_handler.settings import SettingError, Settings, load
-from logcollector_handler.wire.codec import encode_line, join_lines
+from logcollector_handler.wire.collector import encode_line, join_lines
 
 from .configured import ConfigurationError, handlers_in
 

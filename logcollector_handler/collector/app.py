@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from logcollector_handler.wire.schema import IDEMPOTENCY_HEADER, LOGS_PATH
+from logcollector_handler.entry.model import IDEMPOTENCY_HEADER, LOGS_PATH
 
 from .answers import error_answer, json_answer
 from .body import Limits, RefusedError, read_body

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from logcollector_handler.wire.schema import (
+from logcollector_handler.entry.model import (
     COLUMNS,
     CREATED_AT_LIMIT,
     DURATION_LIMIT,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from logcollector_handler.wire.schema import ENVIRONMENTS, LEVELS
+from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS
 
 from .body import RefusedError
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from logcollector_handler.wire.schema import LEVELS
+from logcollector_handler.entry.model import LEVELS
 
 from . import search
 from .entries import ROW_COLUMNS

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from logcollector_handler.wire.schema import LEVELS
+from logcollector_handler.entry.model import LEVELS
 
 from .entries import ROW_COLUMNS
 from .query import IDS, Query

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from logcollector_handler.wire.codec import compress, decompress, join_lines, split_body
-from logcollector_handler.wire.schema import COMPRESS_FROM
+from logcollector_handler.entry.model import COMPRESS_FROM
+from logcollector_handler.wire.collector import compress, decompress, join_lines, split_body
 
 
 @dataclass(eq=False)

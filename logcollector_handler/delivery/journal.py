@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from logcollector_handler.wire.codec import encode_line
-from logcollector_handler.wire.schema import Entry
+from logcollector_handler.entry.model import Entry
+from logcollector_handler.wire.collector import encode_line
 
 from .batch import Batch
-from .guards import is_own_thread
+from .process import is_own_thread
 from .queue import RecordQueueHandler
 
 

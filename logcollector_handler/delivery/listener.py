@@ -9,17 +9,18 @@ from collections.abc import Callable, Mapping
 from logging.handlers import QueueListener
 from typing import Any
 
-from logcollector_handler.errors import Reporter
+from logcollector_handler.entry.model import COMPRESS_FROM, Entry
 from logcollector_handler.settings import Settings
-from logcollector_handler.stats import LOSSES, Ledger
-from logcollector_handler.wire.codec import Run, encode_line, encode_runs, join_runs, runs_of
-from logcollector_handler.wire.schema import COMPRESS_FROM, Entry
+from logcollector_handler.stats import LOSSES
+from logcollector_handler.wire.collector import Run, encode_line, encode_runs, join_runs, runs_of
 
 from .batch import make_batch
 from .clock import Clock, Wakeup
-from .guards import own_work
+from .ledger import Ledger
 from .outbox import Outbox
+from .process import own_work
 from .queue import RecordQueueHandler
+from .report import Reporter
 from .sender import Sender
 
 LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], Entry]

@@ -12,20 +12,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from logcollector_handler.errors import Reporter
+from logcollector_handler.entry.builder import EntryBuilder
+from logcollector_handler.entry.model import Entry
 from logcollector_handler.settings import Settings
-from logcollector_handler.stats import Ledger, Stats
-from logcollector_handler.wire.record import EntryBuilder
-from logcollector_handler.wire.schema import Entry
+from logcollector_handler.stats import Stats
 
-from . import lifecycle
+from . import exit as lifecycle
 from .answer import Transport
 from .batch import Batch, BatchIds
 from .clock import Clock, Waiters
-from .guards import is_own_thread, own_work
+from .ledger import Ledger
 from .listener import BatchListener
 from .outbox import MemoryOutbox, Outbox
+from .process import is_own_thread, own_work
 from .queue import RecordQueueHandler
+from .report import Reporter
 from .sender import Sender
 
 Connect = Callable[[Settings, Clock], Transport]

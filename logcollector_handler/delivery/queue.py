@@ -14,13 +14,13 @@ from itertools import repeat
 from logging.handlers import QueueHandler
 from typing import Any, Final
 
-from logcollector_handler.errors import Reporter
-from logcollector_handler.stats import Ledger
-from logcollector_handler.wire.schema import Entry
+from logcollector_handler.entry.model import Entry
 
 from .batch import Batch
 from .clock import Clock, Waiters
-from .guards import may_wait
+from .ledger import Ledger
+from .process import may_wait
+from .report import Reporter
 
 Build = Callable[[logging.LogRecord], Entry]
 

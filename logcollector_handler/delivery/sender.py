@@ -20,15 +20,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from logcollector_handler.errors import Reporter
 from logcollector_handler.settings import Settings
-from logcollector_handler.stats import Ledger
 
 from .answer import Answer, Transport
 from .batch import Batch
 from .clock import Clock, Waiters, Wakeup
-from .guards import own_work
+from .ledger import Ledger
 from .outbox import Outbox
+from .process import own_work
+from .report import Reporter
 from .retry import CONFIGURATION_RETRY, REFUSALS_IN_A_ROW, Verdict, backoff, classify, retry_after
 
 #: What to look at, by the status of a configuration error.

@@ -34,13 +34,13 @@ from typing import Final
 
 import msgspec
 
-from logcollector_handler.errors import Reporter
-from logcollector_handler.wire.codec import join_lines
-from logcollector_handler.wire.schema import COMPRESS_FROM
+from logcollector_handler.entry.model import COMPRESS_FROM
+from logcollector_handler.wire.collector import join_lines
 
 from .batch import Batch, make_batch
 from .clock import Clock
 from .outbox import GiveUp, MemoryOutbox, in_place
+from .report import Reporter
 
 #: Seconds between two looks for what other processes left behind.
 LOOK_EVERY: Final = 10.0

@@ -21,14 +21,14 @@ import httpx
 import msgspec
 
 from logcollector_handler import __version__
+from logcollector_handler.entry.model import IDEMPOTENCY_HEADER, LOGS_PATH
 from logcollector_handler.settings import Settings
-from logcollector_handler.wire.schema import IDEMPOTENCY_HEADER, LOGS_PATH
 
-from . import lifecycle
+from . import exit as lifecycle
 from .answer import Answer
 from .clock import Clock
-from .guards import is_own_thread
 from .network import DeadlineBackend
+from .process import is_own_thread
 
 #: Bytes of an answer that are read; the server's is some forty bytes long.
 _ANSWER_LIMIT = 64 * 1024

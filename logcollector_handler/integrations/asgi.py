@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from logcollector_handler.context import log_context
-from logcollector_handler.delivery import lifecycle
+from logcollector_handler.delivery import exit as lifecycle
 
 from .access import Exchange, log, monotonic, request_fields
 

@@ -21,10 +21,10 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from logcollector_handler.calls import printed_stack
+from logcollector_handler.call_site import printed_stack
+from logcollector_handler.entry.builder import STANDARD
+from logcollector_handler.entry.model import CREATED_AT_LIMIT
 from logcollector_handler.handler import LogCollectorHandler
-from logcollector_handler.wire.record import STANDARD
-from logcollector_handler.wire.schema import CREATED_AT_LIMIT
 
 try:
     import structlog.contextvars

@@ -26,9 +26,9 @@ from collections.abc import Callable
 
 from isal import igzip
 
-from logcollector_handler.wire.codec import encode_runs, join_runs
-from logcollector_handler.wire.record import EntryBuilder
-from logcollector_handler.wire.redact import DEFAULT_REDACT
+from logcollector_handler.entry.builder import EntryBuilder
+from logcollector_handler.entry.redact import DEFAULT_REDACT
+from logcollector_handler.wire.collector import encode_runs, join_runs
 
 _LIMIT = 256 * 1024
 _WORDS = (

@@ -22,8 +22,8 @@ import pytest
 from logcollector_handler.cli import main
 from logcollector_handler.cli.configured import ConfigurationError, handlers_in
 from logcollector_handler.cli.doctor import CHECKS, _remedy, clock_finding
+from logcollector_handler.entry.model import COLUMNS
 from logcollector_handler.testing import CollectorServer
-from logcollector_handler.wire.schema import COLUMNS
 from tests.cli.conftest import Run
 from tests.delivery.test_spool import Process
 from tests.integration.behaviours import answer, hang, html_page, redirect, wrong_count

@@ -14,7 +14,7 @@ from logcollector_handler.collector.body import RawBatch, RefusedError
 from logcollector_handler.collector.entries import check
 from logcollector_handler.collector.query import IDS, MAX_WORDS, Query, parse_histogram, parse_query
 from logcollector_handler.collector.store import Store
-from logcollector_handler.wire.schema import LEVELS
+from logcollector_handler.entry.model import LEVELS
 
 
 def add(store: Store, *entries: dict[str, Any]) -> None:

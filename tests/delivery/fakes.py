@@ -9,12 +9,12 @@ from typing import Any
 
 from logcollector_handler.delivery.answer import Answer
 from logcollector_handler.delivery.batch import Batch, make_batch
+from logcollector_handler.delivery.ledger import Ledger
 from logcollector_handler.delivery.outbox import MemoryOutbox
+from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.delivery.sender import Sender
-from logcollector_handler.errors import Reporter
 from logcollector_handler.settings import Settings
-from logcollector_handler.stats import Ledger
-from logcollector_handler.wire.codec import decompress, join_lines
+from logcollector_handler.wire.collector import decompress, join_lines
 
 
 class FakeClock:

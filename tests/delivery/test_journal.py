@@ -6,12 +6,12 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from logcollector_handler.delivery.guards import own_work
 from logcollector_handler.delivery.journal import JournalQueueHandler
+from logcollector_handler.delivery.process import own_work
 from logcollector_handler.settings import Settings
 from tests.delivery.fakes import FakeClock, ScriptedTransport
 from tests.delivery.test_conservation import Threadless
-from tests.wire.making import builder, record
+from tests.entry.making import builder, record
 
 
 def test_a_finalizer_in_a_thread_of_ours_waits_for_no_caller_and_its_entry_is_written(tmp_path: Path) -> None:

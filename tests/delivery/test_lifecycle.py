@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler.delivery import lifecycle
+from logcollector_handler.delivery import exit as lifecycle
 from tests.delivery.fakes import Request, answer_lost
 from tests.delivery.test_listener import Bench
 

@@ -14,8 +14,8 @@ from logcollector_handler.delivery.answer import Transport
 from logcollector_handler.delivery.clock import Clock
 from logcollector_handler.delivery.listener import BatchListener
 from logcollector_handler.delivery.pipeline import Pipeline
+from logcollector_handler.entry.builder import EntryBuilder
 from logcollector_handler.settings import Settings
-from logcollector_handler.wire.record import EntryBuilder
 from tests.delivery.fakes import FakeClock, ScriptedTransport, no_connection, status
 
 

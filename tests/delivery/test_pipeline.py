@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from logcollector_handler.delivery import lifecycle
+from logcollector_handler.delivery import exit as lifecycle
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import Pipeline
 from logcollector_handler.settings import Settings

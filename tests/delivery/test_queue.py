@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from logcollector_handler.delivery.clock import SystemClock
-from logcollector_handler.delivery.guards import own_work
+from logcollector_handler.delivery.ledger import Ledger
+from logcollector_handler.delivery.process import own_work
 from logcollector_handler.delivery.queue import RecordQueueHandler
-from logcollector_handler.errors import Reporter
-from logcollector_handler.stats import Ledger
-from logcollector_handler.wire.schema import Entry, LogEntry
+from logcollector_handler.delivery.report import Reporter
+from logcollector_handler.entry.model import Entry, LogEntry
 
 
 class Bench:

@@ -16,8 +16,8 @@ import pytest
 
 from logcollector_handler.delivery import spool
 from logcollector_handler.delivery.batch import Batch, BatchIds
+from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.delivery.spool import LOOK_EVERY, SpoolOutbox, destination
-from logcollector_handler.errors import Reporter
 from tests.delivery.fakes import FakeClock, batch_of
 
 URL = "http://logs.test:8000/prefix"

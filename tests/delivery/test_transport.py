@@ -15,7 +15,7 @@ import respx
 
 from logcollector_handler import __version__
 from logcollector_handler.delivery.answer import Answer
-from logcollector_handler.delivery.guards import own_work
+from logcollector_handler.delivery.process import own_work
 from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
 from logcollector_handler.settings import Settings
 from tests.delivery.fakes import FakeClock

@@ -177,7 +177,7 @@ def test_a_child_that_is_forked_by_one_of_our_own_threads_is_none_of_them(server
     ended = run(
         server,
         """
-        from logcollector_handler.delivery.guards import own_threads, own_work
+        from logcollector_handler.delivery.process import own_threads, own_work
         handler = configure()
         log.info("parent")
         assert handler.flush(30)

@@ -207,7 +207,7 @@ def test_what_the_application_logs_in_our_threads_is_shipped(server: FaultyServe
         server,
         """
         handler = configure()
-        from logcollector_handler.delivery.guards import own_work
+        from logcollector_handler.delivery.process import own_work
         with own_work():
             log.info("a finalizer's")
             logging.getLogger("httpcore.http11").debug("the client's")

@@ -144,7 +144,7 @@ for n in range(200): log.info("m%d", n)
 print(handler.flush(20))
 log.info("last")
 began = time.monotonic()
-import logcollector_handler.delivery.lifecycle as lifecycle
+import logcollector_handler.delivery.exit as lifecycle
 lifecycle.drain()
 print(time.monotonic() - began < 4)
 """,

@@ -11,7 +11,7 @@ import pytest
 
 from logcollector_handler import bind_context
 from logcollector_handler.context import current_fields
-from logcollector_handler.delivery import lifecycle
+from logcollector_handler.delivery import exit as lifecycle
 from logcollector_handler.integrations.asgi import App, Message, Receive, RequestLogMiddleware, Scope, Send
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import fields

@@ -24,7 +24,7 @@ from logcollector_handler import log_context
 from logcollector_handler.integrations.structlog import LogCollectorProcessor
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import capturing, fields
-from tests.wire.test_properties import Broken, Switch, big, check_entry, names, values
+from tests.entry.test_properties import Broken, Switch, big, check_entry, names, values
 
 Chain = list[Any]
 ISO = structlog.processors.TimeStamper(fmt="iso")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import structlog
 
-from tests.wire.making import builder, exc_info, metadata, metadata_of, raised, record, ship, shipped
+from tests.entry.making import builder, exc_info, metadata, metadata_of, raised, record, ship, shipped
 
 ORIGIN = {"logger", "line", "process", "thread"}
 

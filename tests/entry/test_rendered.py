@@ -10,8 +10,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logcollector_handler.wire.rendered import of_text, take_exception
-from tests.wire.making import metadata, needs_groups, raised, ship
+from logcollector_handler.entry.rendered import of_text, take_exception
+from tests.entry.making import metadata, needs_groups, raised, ship
 
 
 class ShopError(Exception):

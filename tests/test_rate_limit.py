@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler import RateLimitFilter, SettingError, filters
-from logcollector_handler.delivery import lifecycle
+from logcollector_handler import RateLimitFilter, SettingError
+from logcollector_handler import rate_limit as filters
+from logcollector_handler.delivery import exit as lifecycle
 from tests.delivery.fakes import FakeClock
 
 log = logging.getLogger("storms")

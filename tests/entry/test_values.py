@@ -19,9 +19,9 @@ import numpy as np
 import pydantic
 import pytest
 
-from logcollector_handler.wire.redact import DEFAULT_REDACT, MASK, Redactor
-from logcollector_handler.wire.values import MAX_DEPTH, MAX_KEY, MAX_REPR, MAX_VALUES, encode_fields, shortened
-from tests.wire.making import builder, metadata, metadata_of, record, ship, shipped
+from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK, Redactor
+from logcollector_handler.entry.values import MAX_DEPTH, MAX_KEY, MAX_REPR, MAX_VALUES, encode_fields, shortened
+from tests.entry.making import builder, metadata, metadata_of, record, ship, shipped
 
 
 class Text(str):

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from .schema import DURATION_LIMIT, ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, METHODS, TEXT_LIMITS
+from .model import DURATION_LIMIT, ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, METHODS, TEXT_LIMITS
 
 #: The value for the column or UNSET, and whether metadata keeps the value too.
 Placed = tuple[Any, bool]

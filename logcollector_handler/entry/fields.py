@@ -13,8 +13,8 @@ from msgspec import UNSET, Raw
 
 from .bound import Bound, Field
 from .columns import COLUMNS, DECLINED, Column
+from .model import LogEntry
 from .redact import MASK, Redactor
-from .schema import LogEntry
 from .values import INT64, Cleaner, encode_fields
 
 #: Field names that are remembered. A program has fewer; one that makes them up starts over.

@@ -15,9 +15,9 @@ import weakref
 from threading import Timer
 from typing import Any, Final
 
-from .delivery import lifecycle
+from .delivery import exit as lifecycle
 from .delivery.clock import Clock, SystemClock
-from .delivery.guards import is_interruption
+from .delivery.process import is_interruption
 from .settings import SettingError
 
 #: Call sites with an open window. One more ends the oldest window early.

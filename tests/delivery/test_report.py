@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from logcollector_handler.errors import REPEAT_AFTER, Reporter
+from logcollector_handler.delivery.report import REPEAT_AFTER, Reporter
 
 
 class Clock:

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from logcollector_handler.wire import codec
-from logcollector_handler.wire.codec import compress, decompress, join_lines, join_runs, runs_of, split_body
-from logcollector_handler.wire.schema import LogEntry
-from tests.wire.making import BIG, accepted, builder, encode_lines, exc_info, parsed, raised, record, shipped
+from logcollector_handler.entry.model import LogEntry
+from logcollector_handler.wire import collector as codec
+from logcollector_handler.wire.collector import compress, decompress, join_lines, join_runs, runs_of, split_body
+from tests.entry.making import BIG, accepted, builder, encode_lines, exc_info, parsed, raised, record, shipped
 
 
 def cut(max_bytes: int, msg: object = "hello", **extra: Any) -> dict[str, Any]:

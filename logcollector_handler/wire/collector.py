@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from .schema import Entry, LogEntry
-from .traces import Trace
-from .values import Cleaner, clean_text, safe_text, shortened, unused
+from logcollector_handler.entry.model import Entry, LogEntry
+from logcollector_handler.entry.traceback import Trace
+from logcollector_handler.entry.values import Cleaner, clean_text, safe_text, shortened, unused
 
 _Item = TypeVar("_Item")
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from .traces import Trace
+from .traceback import Trace
 
 LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 LOG_TYPES: Final = ("BACKEND", "FRONTEND", "MOBILE", "IOT", "WORKER")

@@ -10,10 +10,10 @@ from typing import Any
 
 from logcollector_handler.collector.body import Limits, read_body
 from logcollector_handler.collector.entries import check
-from logcollector_handler.wire.codec import encode_runs, join_lines, join_runs, split_body
-from logcollector_handler.wire.record import EntryBuilder
-from logcollector_handler.wire.redact import DEFAULT_REDACT
-from logcollector_handler.wire.schema import Entry, LogEntry
+from logcollector_handler.entry.builder import EntryBuilder
+from logcollector_handler.entry.model import Entry, LogEntry
+from logcollector_handler.entry.redact import DEFAULT_REDACT
+from logcollector_handler.wire.collector import encode_runs, join_lines, join_runs, split_body
 
 BIG = 256 * 1024
 

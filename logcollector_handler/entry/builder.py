@@ -19,24 +19,15 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 from msgspec.json import decode
 
+from logcollector_handler.wire.collector import encode_line
+
 from .bound import Bound
-from .codec import encode_line
 from .fields import FieldPlacer
+from .model import CREATED_AT_LIMIT, TEXT_LIMITS, Entry, LogEntry, PlainEntry, level_name
 from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
-from .schema import CREATED_AT_LIMIT, TEXT_LIMITS, Entry, LogEntry, PlainEntry, level_name
-from .traces import Trace
-from .values import (
-    Cleaner,
-    clean_text,
-    encode,
-    encode_fields,
-    guarded,
-    safe_repr,
-    safe_text,
-    shortened,
-    text_keys,
-)
+from .traceback import Trace
+from .values import Cleaner, clean_text, encode, encode_fields, guarded, safe_repr, safe_text, shortened, text_keys
 
 _BLANK: Final = logging.LogRecord("", 0, "", 0, "", None, None)
 #: What every record has; what a Formatter leaves on one is no field of the user's either.

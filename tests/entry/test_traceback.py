@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logcollector_handler.wire.traces import MAX_EXCEPTIONS, MAX_FRAMES, Trace, _lately
-from tests.wire.making import BIG, builder, encode_lines, exc_info, parsed, raised, record
+from logcollector_handler.entry.traceback import MAX_EXCEPTIONS, MAX_FRAMES, Trace, _lately
+from tests.entry.making import BIG, builder, encode_lines, exc_info, parsed, raised, record
 
 Group: Any = getattr(builtins, "ExceptionGroup", None)
 needs_groups = pytest.mark.skipif(Group is None, reason="groups came with Python 3.11")

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from logcollector_handler.wire.codec import compress, decompress, encode_line, join_lines, split_body
-from logcollector_handler.wire.schema import LogEntry, PlainEntry
-from tests.wire.making import BIG, accepted, builder, encode_lines, metadata_of, parsed, record
+from logcollector_handler.entry.model import LogEntry, PlainEntry
+from logcollector_handler.wire.collector import compress, decompress, encode_line, join_lines, split_body
+from tests.entry.making import BIG, accepted, builder, encode_lines, metadata_of, parsed, record
 
 # The server's table, written down anew: what is tested must not be its own judge.
 ENUMS = {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from .wire.record import STANDARD
+from .entry.builder import STANDARD
 
 #: Modules that are never the ones that called.
 _BETWEEN: Final = frozenset({"logcollector_handler", "contextlib", "functools"})
