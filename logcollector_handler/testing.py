@@ -33,7 +33,7 @@ from .collector.body import Limits
 from .collector.server import BackgroundServer
 from .collector.store import Store
 from .handler import LogCollectorHandler
-from .wire.collector import encode_line
+from .wire.collector import CollectorFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +158,7 @@ class CapturingHandler(LogCollectorHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the entry of a record."""
-        self._lines.append(encode_line(self._builder.build(record), self._settings.max_record_bytes))
+        self._lines.append(CollectorFormat().encode_line(self._builder.build(record), self._settings.max_record_bytes))
 
     @property
     def entries(self) -> list[dict[str, Any]]:

@@ -21,10 +21,9 @@ from urllib.parse import urlsplit
 from logcollector_handler.delivery.answer import Answer
 from logcollector_handler.delivery.batch import BatchIds
 from logcollector_handler.delivery.clock import SystemClock
-from logcollector_handler.delivery.pipeline import entry_builder
+from logcollector_handler.delivery.pipeline import entry_builder, format_of
 from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
 from logcollector_handler.settings import SettingError, Settings, load
-from logcollector_handler.wire.collector import encode_line, join_lines
 
 from .configured import ConfigurationError, handlers_in
 
@@ -197,7 +196,7 @@ def probe_body(settings: Settings) -> bytes:
         duration_ms=1.5,
         doctor=True,
     )
-    return join_lines([encode_line(entry_builder(settings).build(record), settings.max_record_bytes)])
+    return format_.join(format_.encode([entry_builder(settings).build(record)], settings.max_record_bytes))
 
 
 def judge(answer: Answer, settings: Settings, took: float) -> Iterator[Finding]:

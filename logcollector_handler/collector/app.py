@@ -24,7 +24,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from logcollector_handler.entry.model import IDEMPOTENCY_HEADER, LOGS_PATH
+from logcollector_handler.entry.model import IDEMPOTENCY_HEADER
+from logcollector_handler.wire.collector import CollectorFormat
 
 from .answers import error_answer, json_answer
 from .body import Limits, RefusedError, read_body
@@ -36,6 +37,8 @@ from .static import NAMES, PAGE_PATH, page_file
 from .store import Added, Store
 from .stream import Bell, EventStream
 
+#: Where entries are posted and asked for.
+_LOGS: Final = CollectorFormat.path
 MAX_KEY: Final = 255
 #: Queries that run at the same time; more of them wait.
 QUERIES: Final = 4
@@ -91,10 +94,10 @@ def create_app(
         routes=[
             Route("/", endpoints.about, methods=["GET"]),
             Route(PAGE_PATH + "{name}", endpoints.page, methods=["GET"]),
-            Route(LOGS_PATH, endpoints.logs, methods=["GET", "POST"]),
-            Route(LOGS_PATH + "/stream", endpoints.stream, methods=["GET"]),
-            Route(LOGS_PATH + "/histogram", endpoints.histogram, methods=["GET"]),
-            Route(LOGS_PATH + "/values", endpoints.values, methods=["GET"]),
+            Route(_LOGS, endpoints.logs, methods=["GET", "POST"]),
+            Route(_LOGS + "/stream", endpoints.stream, methods=["GET"]),
+            Route(_LOGS + "/histogram", endpoints.histogram, methods=["GET"]),
+            Route(_LOGS + "/values", endpoints.values, methods=["GET"]),
             Route("/stats", endpoints.get_stats, methods=["GET"]),
         ],
         middleware=[Middleware(Guard, token=token, local_only=local_only)],

@@ -1,103 +1,89 @@
-"""The batch: a finished body with the key under which it is posted, for as long as it lives."""
+"""The batch: a finished body with the key under which it is posted.
+
+A batch never changes: a retry repeats the byte-identical body under the same key. How its delivery goes is kept
+elsewhere: where it waits by the outbox, what speaks against it by the sender.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from logcollector_handler.entry.model import COMPRESS_FROM
-from logcollector_handler.wire.collector import compress, decompress, join_lines, split_body
+from logcollector_handler.wire.compression import COMPRESS_FROM, compress, decompress
+from logcollector_handler.wire.format import Format, Run
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """Encoded entries under one idempotency key.
-
-    The first fields never change: a retry repeats the byte-identical body under the same key. The rest is
-    the sender's memory of how it went; the sender's thread alone touches it.
-    """
+    """Encoded entries under one idempotency key."""
 
     id: str
-    #: As it is posted: compressed, if `compressed`. None when it lies in a file of that name.
+    #: As it is posted: gzip if `compressed`. None where only a file holds it; `Outbox.begin` and `Outbox.load` read that.
     body: bytes | None
     compressed: bool
-    #: Size of the body as it is posted.
+    #: Size of the body as it is posted, in bytes.
     size: int
-    #: Size of the body before compression.
+    #: Size of the body before compression, in bytes.
     encoded_bytes: int
-    #: Records in it; what the ledger counts.
+    #: Records in it: what the ledger counts.
     count: int
-    #: Entries in it; one more than records when the first is a notice of earlier losses.
+    #: Entries in it: one more than records when the first is a notice of earlier losses.
     entries: int
-    #: The losses that its first entry tells of.
+    #: The losses that its first entry tells the server of, by reason.
     losses: Mapping[str, int]
     #: How many records had left the queue before its first.
     ordinal: int
-    #: It was left behind by another process; what is counted of it is counted apart.
+    #: Another process left it behind; the ledger counts it apart.
     adopted: bool = False
-    #: CRC-32 of the body that this process wrote to the file, or found in it.
-    checksum: int = 0
 
-    # How it went so far.
-    in_flight: bool = False
-    #: An attempt ended without an answer after the request may have arrived: the server may have it.
-    answer_lost: bool = False
-    #: Answers of 500 and the like, in number.
-    failures: int = 0
-    #: The request that got the last of them; 0 for none.
-    failed_at: int = 0
-    #: The request right before that one succeeded.
-    witnessed: bool = False
-    #: Between so many successes in a row none but batches that were set aside failed, this one among them.
-    signs: int = 0
-    #: It was cut from a batch that failed while the server worked.
-    of_suspect: bool = False
-    #: Passed over: it goes when it is due, while the batches behind it go on.
-    aside: bool = False
-    #: Monotonic seconds before which a batch that is set aside is not tried.
-    not_before: float = 0.0
-    #: It stands alone and the server refused it, saying this.
-    refusal: str = ""
-    #: It had its one attempt at exit.
-    tried_at_exit: bool = False
+    def runs(self, wire: Format) -> list[Run]:
+        """Its encoded entries, one a run. Raises ValueError or zlib.error when the body is none of this format."""
+        assert self.body is not None  # noqa: S101 - only a loaded batch is taken apart
+        return wire.split(decompress(self.body) if self.compressed else self.body)
 
-    def lines(self, body: bytes) -> list[bytes]:
-        """The encoded entries of its body."""
-        return split_body(decompress(body) if self.compressed else body)
+    def halves(self, wire: Format) -> tuple[Batch, Batch]:
+        """Its two halves, as `<id>.0` and `<id>.1`. It must hold two entries or more, and its body."""
+        runs = self.runs(wire)
+        middle = len(runs) // 2
+        first = self._part("0", runs[:middle], wire, self.compressed, self.losses)
+        return first, self._part("1", runs[middle:], wire, self.compressed, {})
 
-    def children(self, body: bytes) -> tuple[Batch, Batch]:
-        """The two halves, as `<id>.0` and `<id>.1`. The batch must hold two entries or more."""
-        lines = self.lines(body)
-        middle = len(lines) // 2
-        first = self._child("0", lines[:middle], self.compressed, self.losses)
-        return first, self._child("1", lines[middle:], self.compressed, {})
-
-    def uncompressed(self, body: bytes) -> Batch:
-        """The same entries in a plain body, as `<id>.0`: another body, hence another id, and the same one in each try.
+    def uncompressed(self, wire: Format) -> Batch:
+        """The same entries in a plain body, as `<id>.0`: another body needs another id, the same one each time.
 
         Without a sibling it does not count while its parent is there: who finds both after a crash sends the parent.
         """
-        return self._child("0", self.lines(body), False, self.losses)
+        return self._part("0", self.runs(wire), wire, False, self.losses)
 
-    def _child(self, name: str, lines: list[bytes], compressing: bool, losses: Mapping[str, int]) -> Batch:
-        compressed = compressing and len(lines) >= COMPRESS_FROM
-        made = make_batch(f"{self.id}.{name}", join_lines(lines), len(lines), compressed, self.ordinal, losses)
-        made.adopted = self.adopted
-        return made
+    def _part(
+        self, name: str, runs: Sequence[Run], wire: Format, compressing: bool, losses: Mapping[str, int]
+    ) -> Batch:
+        compressed = compressing and len(runs) >= COMPRESS_FROM
+        return make_batch(
+            f"{self.id}.{name}",
+            wire.join(runs),
+            len(runs),
+            compressed=compressed,
+            ordinal=self.ordinal,
+            losses=losses,
+            adopted=self.adopted,
+        )
 
 
 def make_batch(
     batch_id: str,
     plain: bytes,
     entries: int,
+    *,
     compressed: bool,
     ordinal: int,
     losses: Mapping[str, int] = MappingProxyType({}),
+    adopted: bool = False,
 ) -> Batch:
-    """A batch of so many entries. With losses the first of them is the notice of these, and is no record."""
+    """A batch with an uncompressed body of that many entries. With losses the first entry is the notice of these."""
     body = compress(plain) if compressed else plain
     return Batch(
         id=batch_id,
@@ -109,6 +95,7 @@ def make_batch(
         entries=entries,
         losses=losses,
         ordinal=ordinal,
+        adopted=adopted,
     )
 
 

@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 from logcollector_handler.stats import DROP_REASONS, LOSSES, REFUSED, Stats
 
+from .clock import Clock, Waiters
+
 
 class Ledger:
     """Counts records as they move. One lock guards all of it; it is held for a few additions at a time.
@@ -20,8 +22,10 @@ class Ledger:
     of the queue and what overflowed from it add up to what was accepted.
     """
 
-    def __init__(self, queue_length: Callable[[], int]) -> None:
+    def __init__(self, queue_length: Callable[[], int], clock: Clock) -> None:
         self.lock = threading.RLock()
+        #: Threads that wait for records to be settled: they look again after each settlement.
+        self.settled = Waiters(clock)
         self._queue_length = queue_length
         self._taken = 0
         self._pushed_out = 0
@@ -82,22 +86,34 @@ class Ledger:
         with self.lock:
             if adopted:
                 self._adopted["delivered"] += count
-                return
-            self._in_batches -= count
-            self._delivered += count
-            self._batches += 1
-            self._encoded_bytes += encoded_bytes
-            self._sent_bytes += sent_bytes
+            else:
+                self._in_batches -= count
+                self._delivered += count
+                self._batches += 1
+                self._encoded_bytes += encoded_bytes
+                self._sent_bytes += sent_bytes
+        self.settled.notify()
 
-    def drop(self, reason: str, count: int, *, adopted: bool = False) -> None:
-        """Records that had left the queue were given up."""
+    def drop(
+        self, reason: str, count: int, *, adopted: bool = False, untold: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """Records that had left the queue were dropped.
+
+        Args:
+            reason: a key of DROP_REASONS.
+            count: how many records.
+            adopted: another process had accepted them.
+            untold: earlier losses that the dropped batch was to tell the server of; the next batch tells of them.
+        """
         with self.lock:
             self._unreported[reason] += count
+            self._unreported.update(untold)
             if adopted:
                 self._adopted["dropped"] += count
-                return
-            self._in_batches -= count
-            self._dropped[reason] += count
+            else:
+                self._in_batches -= count
+                self._dropped[reason] += count
+        self.settled.notify()
 
     def bury(self, count: int, *, adopted: bool = False) -> None:
         """Records were dead-lettered."""
@@ -105,9 +121,10 @@ class Ledger:
             self._unreported[REFUSED] += count
             if adopted:
                 self._adopted["dead_lettered"] += count
-                return
-            self._in_batches -= count
-            self._dead_lettered += count
+            else:
+                self._in_batches -= count
+                self._dead_lettered += count
+        self.settled.notify()
 
     def take_losses(self) -> dict[str, int]:
         """Losses that no batch has told the server of yet, by reason; from now on they count as told."""
@@ -115,11 +132,6 @@ class Ledger:
             losses = +self._unreported
             self._unreported.subtract(losses)
         return dict(losses)
-
-    def return_losses(self, losses: Mapping[str, int]) -> None:
-        """The batch that was to tell of these losses was lost itself."""
-        with self.lock:
-            self._unreported.update(losses)
 
     def snapshot(self) -> Stats:
         """The counts as they are now."""

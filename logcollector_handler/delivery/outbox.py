@@ -1,151 +1,197 @@
 """The outbox: batches between the listener, which puts them, and the sender, which settles them.
 
-What is decided here is room, order and what may go when there is no room. Which batch is tried when, and
-what an answer means, is the sender's affair. This file holds the interface and the outbox in memory; `spool`
-holds the one of files.
+What is decided here is room, order and what goes when there is no room. Which batch is tried when, and what an
+answer means, is decided by the sender. This file holds the interface and the outbox in memory; `spool` holds the
+outbox of files.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from enum import Enum
 from typing import Protocol
 
 from .batch import Batch
+from .ledger import Ledger
 
-#: Told of each batch that the outbox had to let go, and why.
-GiveUp = Callable[[Batch, str], None]
+
+class Replaced(Enum):
+    """What became of an attempt to put other batches in the place of one."""
+
+    #: The successors stand in its place.
+    DONE = "done"
+    #: It was not there any more: somebody else settled it. Nothing was kept of the successors.
+    GONE = "gone"
+    #: The successors could not be kept as safely as it is: it stays, and nothing was kept of them.
+    NO_ROOM = "no room"
 
 
 class Outbox(Protocol):
-    """What the listener and the sender ask of the place where batches wait."""
+    """What the listener and the sender ask of the place where batches wait.
 
-    #: A batch in it survives the process. Age and level then close a batch also while the sender is busy.
-    durable: bool
+    Batches are known by their id. What is dropped here is counted here, in the ledger.
+    """
+
+    @property
+    def durable(self) -> bool:
+        """A batch in it survives the process. Age and level then close a batch also while the sender is busy."""
 
     def put(self, batch: Batch) -> None:
-        """Keep a batch behind the others. What has to go to make room for it is given up."""
+        """Keep a batch behind the others. Those that must go to make room for it are dropped."""
 
     def next(self) -> Batch | None:
-        """The oldest batch that is not set aside."""
+        """The oldest batch that is not set aside. Its body may be in a file."""
+
+    def set_aside(self, batch: Batch) -> None:
+        """Pass this batch over in `next`, until it is settled or taken back."""
+
+    def take_back(self, batch: Batch) -> None:
+        """Offer a batch that was set aside in its old place again."""
 
     def __len__(self) -> int:
         """Batches in it, set aside or not."""
 
-    def begin(self, batch: Batch) -> bytes | None:
-        """The sender is about to post a batch, which cannot go for room from here on.
+    def begin(self, batch: Batch) -> Batch | None:
+        """The sender is about to post a batch; until `end` it cannot be dropped for room.
 
         Returns:
-            Its body; None when it is not here any more, or cannot be read and was given up.
+            The batch with its body; None when it is not here any more, or was found damaged and was dropped.
         """
 
     def end(self, batch: Batch) -> None:
-        """The attempt is over and the batch stays."""
+        """The attempt is over."""
 
-    def read(self, batch: Batch) -> bytes | None:
-        """The body of a batch, if it can be had."""
+    def load(self, batch: Batch) -> Batch | None:
+        """The batch with its body, if both are here."""
 
     def remove(self, batch: Batch) -> bool:
         """The batch is settled. False: it was not there any more, and somebody else settled it."""
 
     def bury(self, batch: Batch) -> bool:
-        """The batch is a dead letter. False as for `remove`."""
+        """A batch, with its body, is a dead letter. False as for `remove`."""
 
-    def replace(self, batch: Batch, successors: Sequence[Batch]) -> bool:
-        """Put others in a batch's place: they are kept before it is given up. False: it was not there."""
+    def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:
+        """Put others, with their bodies, in a batch's place. All of them are kept before it is given up."""
 
     def holds_before(self, ordinal: int) -> bool:
         """Whether a batch is here that was cut from the queue before that many records had left it."""
 
-    def clear(self) -> list[Batch]:
-        """Take out everything that the end of the process loses."""
+    def drop_memory(self, reason: str) -> None:
+        """Drop everything that the end of the process loses."""
 
     def look(self) -> float | None:
-        """Look for batches that others left behind, if it is time to. Seconds until the next time, if any."""
+        """Look for batches that other processes left behind, if it is time to. Seconds until the next time, if any."""
 
     def close(self) -> None:
-        """Nothing more will be put or sent for now: let go of what others could use."""
+        """Nothing more will be put or sent for now: release what other processes could use."""
 
     def abandon(self) -> None:
-        """In a forked child: let go of what is the parent's."""
+        """In a forked child: close what the parent has, without using it."""
 
 
 class MemoryOutbox:
     """Batches in memory, up to a number of bytes."""
 
-    durable = False
-
-    def __init__(self, max_bytes: int, give_up: GiveUp) -> None:
+    def __init__(self, max_bytes: int, ledger: Ledger) -> None:
         self._max_memory = max_bytes
-        self._give_up = give_up
-        # Guards the two fields below. Never held while anything else is called.
+        self._ledger = ledger
+        # Guards the fields below. Never held while anything else is called.
         self._lock = threading.RLock()
+        # In the order in which they go out.
         self._batches: dict[str, Batch] = {}
         self._memory_bytes = 0
+        # Ids of batches that `next` passes over, and of those that are being posted.
+        self._aside: set[str] = set()
+        self._in_flight: set[str] = set()
+
+    @property
+    def durable(self) -> bool:
+        return False
 
     def put(self, batch: Batch) -> None:
-        evicted = []
         with self._lock:
             self._batches[batch.id] = batch
             self._memory_bytes += batch.size
-            if self._memory_bytes > self._max_memory:
-                for old in list(self._batches.values()):
-                    if self._memory_bytes <= self._max_memory:
-                        break
-                    if old.body is not None and not old.in_flight and old is not batch:
-                        del self._batches[old.id]
-                        self._memory_bytes -= old.size
-                        evicted.append(old)
+            evicted = self._evicted(spared=batch)
         for old in evicted:
-            self._erase(old)
-            self._give_up(old, "buffer_full")
+            self._drop(old, "buffer_full")
+
+    def _evicted(self, spared: Batch) -> list[Batch]:
+        """Take out the oldest batches, as many as are too many. Called with the lock held."""
+        evicted: list[Batch] = []
+        if self._memory_bytes > self._max_memory:
+            for old in list(self._batches.values()):
+                if self._memory_bytes <= self._max_memory:
+                    break
+                if old.body is not None and old.id not in self._in_flight and old is not spared:
+                    self._take_out(old)
+                    evicted.append(old)
+        return evicted
 
     def next(self) -> Batch | None:
         with self._lock:
-            return next((batch for batch in self._batches.values() if not batch.aside), None)
+            return next((batch for batch in self._batches.values() if batch.id not in self._aside), None)
+
+    def set_aside(self, batch: Batch) -> None:
+        with self._lock:
+            if batch.id in self._batches:
+                self._aside.add(batch.id)
+
+    def take_back(self, batch: Batch) -> None:
+        with self._lock:
+            self._aside.discard(batch.id)
 
     def __len__(self) -> int:
         return len(self._batches)
 
-    def begin(self, batch: Batch) -> bytes | None:
+    def begin(self, batch: Batch) -> Batch | None:
         with self._lock:
-            batch.in_flight = batch.id in self._batches
-            return batch.body if batch.in_flight else None
+            here = self._batches.get(batch.id)
+            if here is not None:
+                self._in_flight.add(batch.id)
+            return here
 
     def end(self, batch: Batch) -> None:
-        batch.in_flight = False
+        with self._lock:
+            self._in_flight.discard(batch.id)
 
-    def read(self, batch: Batch) -> bytes | None:
-        return batch.body
+    def load(self, batch: Batch) -> Batch | None:
+        with self._lock:
+            return self._batches.get(batch.id)
 
     def remove(self, batch: Batch) -> bool:
         with self._lock:
-            if self._batches.pop(batch.id, None) is None:
+            here = self._batches.get(batch.id)
+            if here is None:
                 return False
-            self._memory_bytes -= batch.size
+            self._take_out(here)
             return True
 
     def bury(self, batch: Batch) -> bool:
         return self.remove(batch)
 
-    def replace(self, batch: Batch, successors: Sequence[Batch]) -> bool:
+    def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:
         with self._lock:
-            if batch.id not in self._batches:
-                return False
-            self._batches = dict(in_place(self._batches, batch, successors))
-            self._memory_bytes += sum(each.size for each in successors) - batch.size
-            return True
+            here = self._batches.get(batch.id)
+            if here is None:
+                return Replaced.GONE
+            self._batches = dict(in_place(self._batches, here, successors))
+            self._memory_bytes += sum(each.size for each in successors) - here.size
+            self._aside.discard(here.id)
+            return Replaced.DONE
 
     def holds_before(self, ordinal: int) -> bool:
         with self._lock:
             return any(batch.ordinal < ordinal for batch in self._batches.values())
 
-    def clear(self) -> list[Batch]:
+    def drop_memory(self, reason: str) -> None:
         with self._lock:
-            batches = list(self._batches.values())
-            self._batches = {}
-            self._memory_bytes = 0
-        return batches
+            dropped = list(self._batches.values())
+            for batch in dropped:
+                self._take_out(batch)
+        for batch in dropped:
+            self._drop(batch, reason)
 
     def look(self) -> float | None:
         return None
@@ -156,8 +202,14 @@ class MemoryOutbox:
     def abandon(self) -> None:
         pass
 
-    def _erase(self, batch: Batch) -> None:
-        """What else is left of a batch that is settled."""
+    def _take_out(self, batch: Batch) -> None:
+        """Called with the lock held, with the batch as it is in here."""
+        del self._batches[batch.id]
+        self._aside.discard(batch.id)
+        self._memory_bytes -= batch.size
+
+    def _drop(self, batch: Batch, reason: str) -> None:
+        self._ledger.drop(reason, batch.count, adopted=batch.adopted, untold=batch.losses)
 
 
 def in_place(batches: dict[str, Batch], batch: Batch, successors: Sequence[Batch]) -> Iterator[tuple[str, Batch]]:

@@ -16,6 +16,8 @@ from logcollector_handler.entry.builder import EntryBuilder
 from logcollector_handler.entry.model import Entry
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
+from logcollector_handler.wire import FORMATS
+from logcollector_handler.wire.format import Format
 
 from . import exit as lifecycle
 from .answer import Transport
@@ -40,8 +42,14 @@ def connect(settings: Settings, clock: Clock) -> Transport:
     return HttpTransport(settings, clock)
 
 
+def format_of(settings: Settings) -> Format:
+    """The format in which the settings want entries to be written."""
+    return FORMATS["collector"]
+
+
 def entry_builder(settings: Settings, **sources: Any) -> EntryBuilder:
     """What makes entries as the settings say. `sources` are `bound` and `span`, where the application has a context."""
+    format_ = format_of(settings)
     return EntryBuilder(
         service=settings.service,
         environment=settings.environment,
@@ -49,6 +57,8 @@ def entry_builder(settings: Settings, **sources: Any) -> EntryBuilder:
         log_type=settings.log_type,
         redact=settings.redact,
         max_record_bytes=settings.max_record_bytes,
+        site_entry=format_.site_entry,
+        common=format_.common,
         **sources,
     )
 

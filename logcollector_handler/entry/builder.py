@@ -19,11 +19,10 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 from msgspec.json import decode
 
-from logcollector_handler.wire.collector import encode_line
 
 from .bound import Bound
 from .fields import FieldPlacer
-from .model import CREATED_AT_LIMIT, TEXT_LIMITS, Entry, LogEntry, PlainEntry, level_name
+from .model import CREATED_AT_LIMIT, TEXT_LIMITS, Entry, LogEntry, level_name
 from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
 from .traceback import Trace
@@ -55,9 +54,9 @@ _REMEMBERED: Final = 4096
 
 #: Path, line and function of a call site; logger, thread and process.
 _Key = tuple[Any, ...]
-#: Of a call site in a thread: the rest of a PlainEntry; else function, file, and what every `metadata` from there
+#: Of a call site in a thread: what the format made of the common part; else function, file, and what every `metadata` from there
 #: begins with, encoded, for when that is all, and as a dict.
-_Site = tuple[Raw, Any, Any, Raw, dict[str, Any]]
+_Site = tuple[Any, Any, Any, Raw, dict[str, Any]]
 
 #: Arguments of a message that run no code of the application, which could log and so come back here.
 _HARMLESS: Final = frozenset({str, int, float, bool, type(None)})
@@ -71,6 +70,8 @@ class EntryBuilder:
     Args:
         service: and the next three, what entries say that do not say otherwise. None: no service.
         redact: names of fields whose values are masked in `metadata`.
+        site_entry: makes an entry of a record without fields of its own; and
+        common: what the format makes of the rest of it, once for each call site. See `wire.format`.
         max_record_bytes: longer messages are cut here already; the exact cut comes with the encoding.
         bound: tells what is bound where the caller is; the fields of the call win over it.
         span: tells `trace_id` and `span_id` of where the caller is; what is bound wins over it.
@@ -85,6 +86,8 @@ class EntryBuilder:
         log_type: str,
         redact: Iterable[str],
         max_record_bytes: int,
+        site_entry: Callable[[str, str, float, Any], Entry],
+        common: Callable[[LogEntry], Any],
         bound: Callable[[], Bound | None] = lambda: None,
         span: Callable[[], dict[str, str] | None] = lambda: None,
     ) -> None:
@@ -96,6 +99,8 @@ class EntryBuilder:
         self._log_type = log_type
         self._secret = Redactor(redact)
         self._max_bytes = max_record_bytes
+        self._site_entry = site_entry
+        self._common = common
         self._bound = bound
         self._span = span
         self._sites: dict[_Key, _Site] = {}
@@ -129,7 +134,7 @@ class EntryBuilder:
             span = self._span() if "opentelemetry.trace" in _modules else None
             unbound = bound is None and span is None
             if unbound and len(fields) == _WIDTH:
-                return PlainEntry(level, message, created, rest)
+                return self._site_entry(level, message, created, rest)
             # As `_entry` does, without a call for each record.
             entry = LogEntry(
                 level,
@@ -195,9 +200,8 @@ class EntryBuilder:
             file = _cut(path, TEXT_LIMITS["file_path"])
             origin = encode_fields(_origin(key), self._secret, self._max_bytes)
             metadata = Raw(origin)
-            line = encode_line(self._entry("", "", 0.0, metadata, function, file), sys.maxsize)
-            rest = line.partition(b'"log_type":')[2][:-1]
-            site = (Raw(rest), function, file, metadata, decode(origin))
+            rest = self._common(self._entry("", "", 0.0, metadata, function, file))
+            site = (rest, function, file, metadata, decode(origin))
             if len(self._sites) >= _REMEMBERED:
                 self._sites.clear()
             self._sites[key] = site

@@ -46,10 +46,8 @@ DURATION_LIMIT: Final = 10_000_000
 #: `created_at` is in Unix seconds; a value at or above this is in milliseconds, which the server refuses.
 CREATED_AT_LIMIT: Final = 100_000_000_000
 
-LOGS_PATH: Final = "/logs"
+#: The header with the id of the batch, under which the server stores it once.
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
-#: A batch of this many records or more is compressed, when compression is on.
-COMPRESS_FROM: Final = 100
 
 
 def level_name(levelno: int) -> str:
@@ -89,19 +87,17 @@ class LogEntry(msgspec.Struct, omit_defaults=True, gc=False):
     duration_ms: float | UnsetType = UNSET
 
 
-class PlainEntry(msgspec.Struct, gc=False):
-    """An entry of which only the first fields are its own. As JSON it looks like any other.
+class SiteEntry(msgspec.Struct, gc=False):
+    """An entry of a record that adds only these three to what all records of its call site have in common.
 
-    The rest is the same for all that come from its call site, and encoded once: `log_type` holds its own
-    value and every field behind it.
+    The format adds a field for the common part, which it encodes once for each call site (`Format.site_entry`).
     """
 
     level: str
     message: str
     created_at: float
-    log_type: msgspec.Raw
 
 
-Entry = LogEntry | PlainEntry
+Entry = LogEntry | SiteEntry
 
 COLUMNS: Final = tuple(LogEntry.__struct_fields__)

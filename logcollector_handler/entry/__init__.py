@@ -1,0 +1,1 @@
+"""How a LogRecord becomes an entry. Pure: no I/O, no threads, and no format: `wire` writes entries."""
