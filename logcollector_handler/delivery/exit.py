@@ -1,13 +1,16 @@
-"""The process's life: what every pipeline in it goes through together, at exit and at a fork."""
+"""The end of the process, for all pipelines together: who is drained, and how much time that may take.
+
+A pipeline registers here when its first record comes, and unregisters when its threads have ended with nothing
+left. However the process ends in Python, `drain` then runs once for all of them: at the interpreter's exit, as a
+finalizer of multiprocessing's children, or by Celery's signal in the children of its pool.
+"""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
-import threading
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 from .clock import SystemClock
 
@@ -15,8 +18,9 @@ from .clock import SystemClock
 class Draining(Protocol):
     """What takes part in the end of the process."""
 
-    #: Seconds that its share of that may take.
-    shutdown_timeout: float
+    @property
+    def shutdown_timeout(self) -> float:
+        """Seconds that its end may take."""
 
     def flush(self, seconds: float) -> bool: ...
     def holds_up(self) -> bool: ...
@@ -25,39 +29,33 @@ class Draining(Protocol):
     def abandon(self) -> None: ...
 
 
-# Those with threads or records; held strongly, so that a handler that was dropped without close() still drains.
+# Those with threads or records. The references are strong, so that a handler dropped without close() still drains.
 _live: set[Draining] = set()
-#: Held while a thread of ours imports a module or makes a TLS context. A fork waits for it: in the midst of
-#: these a thread has locks, the module's or those of OpenSSL's first use, that nobody in the child would release.
-setting_up = threading.Lock()
-#: Seconds that a fork waits for that at most.
-_SETTING_UP_LIMIT: Final = 5.0
-_held: list[bool] = []
 _exiting = False
 _spent = 0.0
 _finalizing_in: int | None = None
 
 
-def watch(pipeline: Draining) -> None:
-    """From now on, until `unwatch`, the pipeline is drained when the process ends, however it ends in Python."""
-    _live.add(pipeline)
+def watch(draining: Draining) -> None:
+    """Drain this when the process ends, however it ends in Python, until `unwatch`."""
+    _live.add(draining)
     _watch_child()
     _watch_celery()
 
 
-def unwatch(pipeline: Draining) -> None:
+def unwatch(draining: Draining) -> None:
     """It has nothing left to drain."""
-    _live.discard(pipeline)
+    _live.discard(draining)
 
 
 def spend(seconds: float) -> None:
-    """A pipeline has held up the end of the process for so long."""
+    """The end of the process was held up for that long."""
     global _spent
     _spent += seconds
 
 
 def spent() -> float:
-    """Seconds for which the pipelines held up the end of the process, all together."""
+    """Seconds for which the end of the process was held up, by all pipelines together."""
     return _spent
 
 
@@ -68,53 +66,63 @@ def is_exiting() -> bool:
 
 def holds_up() -> bool:
     """Whether a drain would wait for the calling thread, which was interrupted in the middle of a logging call."""
-    return any(pipeline.holds_up() for pipeline in list(_live))
+    return any(each.holds_up() for each in list(_live))
 
 
 def drain() -> None:
-    """Drain every pipeline, all at the same time, within the longest of their deadlines."""
+    """Drain everything, all at the same time, within the longest of their deadlines."""
     global _exiting
     _exiting = True
-    pipelines = list(_live)
-    for pipeline in pipelines:
-        pipeline.begin_exit()
-    for pipeline in pipelines:
-        pipeline.finish_exit()
+    draining = list(_live)
+    for each in draining:
+        each.begin_exit()
+    for each in draining:
+        each.finish_exit()
 
 
 def flush() -> float:
-    """Send what is there, all at the same time, within the longest of their deadlines. Life goes on after it.
+    """Send everything, all at the same time, within the longest of their deadlines. The process lives on after it.
 
     Returns:
         Seconds that it took.
     """
-    pipelines = list(_live)
-    for pipeline in pipelines:
-        pipeline.flush(0.0)
+    draining = list(_live)
+    for each in draining:
+        each.flush(0.0)
     start = SystemClock.monotonic()
-    for pipeline in pipelines:
-        pipeline.flush(max(0.0, start + pipeline.shutdown_timeout - SystemClock.monotonic()))
+    for each in draining:
+        each.flush(max(0.0, start + each.shutdown_timeout - SystemClock.monotonic()))
     return SystemClock.monotonic() - start
+
+
+def forget() -> None:
+    """In a forked child: what is registered is the parent's, and the child is not ending."""
+    global _exiting, _spent
+    for each in _live:  # Also those whose handler is gone.
+        each.abandon()
+    _live.clear()
+    _exiting = False
+    _spent = 0.0
 
 
 def _watch_child() -> None:
     """A child of multiprocessing ends in `os._exit`, without exit handlers, but runs finalizers of its own."""
     global _finalizing_in
     process = sys.modules.get("multiprocessing.process")
-    # Half imported by another thread it has no such function yet, and the process is no child of it.
+    # While another thread is still importing that module, it has no such function; then this is no child either.
     parent = getattr(process, "parent_process", None)
     if parent is None or _finalizing_in == os.getpid() or parent() is None:
         return
     from multiprocessing.util import Finalize
 
-    _finalizing_in = os.getpid()
-    # Late among them: the others may log.
+    # Late among the finalizers, because others may log. Before it is noted: twice does no harm, never would.
     Finalize(None, drain, exitpriority=-100)
+    _finalizing_in = os.getpid()
 
 
 def _watch_celery() -> None:
     """A child of Celery's pool ends in `os._exit` and runs no finalizers either, but sends a signal before."""
-    # Not imported: where there is no Celery, there is no such child. It may be half imported by another thread.
+    # Looked up, not imported: without Celery there is no such child. Another thread may still be importing it.
     ending = getattr(sys.modules.get("celery.signals"), "worker_process_shutdown", None)
     if ending is not None:
         ending.connect(_drain_celery_child, weak=False, dispatch_uid=__name__)
@@ -122,33 +130,6 @@ def _watch_celery() -> None:
 
 def _drain_celery_child(**_: object) -> None:
     drain()
-
-
-def at_fork(after_in_child: Callable[[], None]) -> None:
-    """Call that in every child that this process forks, before it runs anything else of ours."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
-        os.register_at_fork(after_in_child=after_in_child)
-
-
-def _before_fork() -> None:
-    # Bounded: what forks may hold a lock that an import waits for.
-    _held.append(setting_up.acquire(timeout=_SETTING_UP_LIMIT))
-
-
-def _after_fork() -> None:
-    if _held.pop():
-        setting_up.release()
-
-
-def forget() -> None:
-    """In a forked child: the pipelines are the parent's, and the child's own end is not in sight."""
-    global _exiting, _spent
-    for pipeline in _live:  # Also those whose handler is gone.
-        pipeline.abandon()
-    _live.clear()
-    _exiting = False
-    _spent = 0.0
 
 
 # Runs before logging.shutdown(), which was registered when logging was imported.

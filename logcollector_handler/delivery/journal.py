@@ -1,214 +1,235 @@
 """The caller's end with `durability: record`: an entry is in a file when the logging call returns.
 
 The file is named by the id of the batch that it will be, `<id>.open`, and holds one entry a line. It is closed
-when the batch is full or due and becomes that batch, no more and no less, so its key never changes. What
-dies with an open file leaves all that was accepted; only a line that was being written can be torn, and that
-call had not returned.
+when the batch is full or due and becomes that batch, no more and no less, so its key never changes. A process that
+dies with an open file leaves all that it had accepted; only the line that was being written can be torn, and the
+logging call for that line had not returned.
 
-Callers write for each other: who holds the lock writes what all have handed in.
+Callers write for each other: whoever has the lock writes what all of them have handed in.
+
+A file owns its lines: they are in its list first and are written from there, at the offset up to which the file is
+known to be written. An exception out of a signal handler, which can end a call between any two steps, needs no repair:
+
+| interrupted | the line | what the next call finds |
+|---|---|---|
+| before it is handed in | missing, not counted | nothing changed |
+| after that | handed in; counted with the queue | a line to write, which it writes with its own |
+| after it is in the file's list | in the list | a line to write, at the same offset |
+| after it is written | in the list and in the file | a line to write, at the same offset: the same bytes once more |
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from logcollector_handler.entry.model import Entry
-from logcollector_handler.wire.collector import encode_line
+from logcollector_handler.wire.format import Format
 
-from .batch import Batch
+from .clock import Clock
+from .ledger import Ledger
 from .process import is_own_thread
-from .queue import RecordQueueHandler
+from .queue import Intake, RecordQueueHandler, Taken
+from .report import Reporter
 
 
-@dataclass
-class _File:
-    """An open file, or one that is closed and waits to become a batch."""
+class FileMaker(Protocol):
+    """Who makes the files: the outbox, whose directory they are in."""
 
-    id: str
-    path: Path
-    descriptor: int
-    count: int = 0
-    size: int = 0
+    def open_file(self, batch_id: str) -> tuple[Path, int]:
+        """A new file for the batch of that id, and its descriptor. Raises OSError."""
 
 
-class JournalQueueHandler(RecordQueueHandler):
-    """Writes each entry into the open file and puts its line into the queue.
+class JournalFile:
+    """One batch while it is written, one line an entry.
 
-    Where the disk takes nothing, the lines go on through memory, and that is said.
+    Args:
+        batch_id: the id that the batch will have.
+        path: where the file is.
+        descriptor: of the open file; -1 where the disk takes nothing, so that the lines wait in memory only.
     """
 
-    queue: deque[Any]
+    def __init__(self, batch_id: str, path: Path, descriptor: int) -> None:
+        self.id = batch_id
+        self.lines: list[bytes] = []
+        self._path = path
+        self._descriptor = descriptor
+        # Up to where `write` has got: lines, and bytes of the file. One value, so that the two never differ.
+        self._written = (0, 0)
+
+    @property
+    def size(self) -> int:
+        """The length of its lines with their ends, in bytes."""
+        count, size = self._written
+        return size + sum([len(line) + 1 for line in self.lines[count:]])
+
+    def write(self, *, fsync: bool) -> None:
+        """Write the lines that are not in the file yet. Raises OSError: then the lines wait in memory."""
+        count, offset = self._written
+        lines = self.lines[count:]
+        data = b"".join([line + b"\n" for line in lines])
+        try:
+            if self._descriptor >= 0:
+                if os.pwrite(self._descriptor, data, offset) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if fsync:
+                    os.fsync(self._descriptor)
+        except OSError:
+            # What was written of these lines goes: the file holds whole lines only.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, offset)
+            self.close()
+            raise
+        self._written = (count + len(lines), offset + len(data))
+
+    def close(self) -> None:
+        """Close the descriptor. What is in the file stays."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def remove(self) -> None:
+        """Close and remove the file, because its batch is kept in another."""
+        self.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+
+
+class Journal(Intake):
+    """The queue of lines that are in files. The listener takes the lines of one file at a time, all of them.
+
+    The last file is the one that is written to, unless it has `batch_size` lines.
+
+    Args:
+        new_id: draws the id of a batch.
+        files: makes the files.
+        batch_size: lines in a file at most.
+        max_batch_bytes: bytes in a file at most.
+        fsync: what is written has reached the disk itself.
+    """
 
     def __init__(
         self,
         *,
+        max_size: int,
         new_id: Callable[[], str],
-        open_file: Callable[[str], tuple[Path, int]],
+        files: FileMaker,
         batch_size: int,
         max_batch_bytes: int,
-        max_record_bytes: int,
         fsync: bool,
-        urge: Callable[[], None],
-        **more: Any,
+        reporter: Reporter,
+        clock: Clock,
     ) -> None:
-        super().__init__(**more)
+        super().__init__(max_size, clock)
         self._new_id = new_id
-        self._open_file = open_file
+        self._maker = files
         self._batch_size = batch_size
         self._max_batch_bytes = max_batch_bytes
-        self._max_record_bytes = max_record_bytes
         self._fsync = fsync
-        self._urge = urge
-        # Entries that were handed in; whoever holds the lock writes them.
-        self._handed_in: deque[Entry] = deque()
-        # Guards what follows. Re-entrant, because a signal handler may log while its thread writes.
+        self._reporter = reporter
+        #: Lines that callers have handed in; whoever has the lock next writes them.
+        self.entries: deque[bytes] = deque()
+        # Guards the files. Re-entrant, so that a signal handler that logs can ask whether its own thread has it.
         self._lock = threading.RLock()
-        self.taking = self._lock
-        self._writing = False
-        self._file: _File | None = None
-        # Closed, and to be taken. (The name `_closed` is the base class's, for something else.)
-        self._finished: deque[_File] = deque()
-        # Files of batches that were taken and are not in the outbox yet.
-        self._taken: dict[str, _File] = {}
-        # A file was closed: its batch is due.
-        self._rotated = False
+        self._files: deque[JournalFile] = deque()
+        # Files whose batches the listener is making.
+        self._taken: dict[str, JournalFile] = {}
 
-    def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # what prepare made, as in the stdlib
-        """Write the entry, then let the listener know of it as ever."""
-        if len(self.queue) >= self._max_size and not self._make_room():
-            return
-        self._handed_in.append(entry)
-        while True:
-            # Who had the lock since has written the entry. Only a finalizer in a thread of ours does not wait for it:
-            # a caller may have it, and wait for what this thread has. That caller writes the entry with its own.
-            if not self._lock.acquire(blocking=not is_own_thread()):
+    @property
+    def is_durable(self) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        return len(self.entries) + sum([len(file.lines) for file in list(self._files)])
+
+    def is_full(self) -> bool:
+        # The files are not asked while all of them together could not hold that many.
+        return len(self._files) * self._batch_size + len(self.entries) >= self.max_size <= len(self)
+
+    def has_batch(self, count: int) -> bool:
+        files = list(self._files)
+        return len(files) > 1 or any(len(file.lines) >= self._batch_size for file in files)
+
+    def wants_attention(self) -> bool:
+        """Whether the listener is to be woken: it waits for a line, or a batch is complete."""
+        if self.threshold > self.max_size:
+            return False
+        files = list(self._files)
+        waiting = len(files[-1].lines) if files else len(self.entries)
+        return len(files) > 1 or waiting >= self.threshold
+
+    def write(self) -> None:
+        """Write what was handed in, this caller's line among it, unless another call has written that already."""
+        # A finalizer that logs in a thread of the package does not wait for the lock: the caller that has it may wait for
+        # something that this thread has. The listener writes the line before it takes the file.
+        while self.entries and not is_own_thread():
+            if self.is_held():
+                # This call came in the middle of another of the same thread, which writes the line before it returns.
                 return
-            try:
-                if self._writing:
-                    # A call inside a call: the outer one writes it before it returns.
-                    return
-                self._writing = True
-                try:
-                    while self._handed_in:
-                        self._write(self._handed_in.popleft())
-                finally:
-                    self._writing = False
-            finally:
-                self._lock.release()
-            # Once more after it was let go: who did not get it has handed something in.
-            if not self._handed_in:
-                break
-        if self._rotated:
-            self._rotated = False
-            self._urge()
-        elif len(self.queue) >= self.threshold:
-            self._attend()
+            with self._lock:
+                self._write()
+            # Asked again without the lock: a call in the middle of this one may have handed a line in.
 
-    def take(self, count: int) -> tuple[str | None, list[Any]]:
-        """The lines of the next file, all of them: the batch that they are was decided when they were written."""
-        if not self._finished:
-            self._close()
-        if not self._finished:
-            return None, []
-        file = self._finished.popleft()
-        self._taken[file.id] = file
-        return file.id, [self.queue.popleft() for _ in range(file.count)]
+    def take(self, count: int, ledger: Ledger) -> Taken:
+        with self._lock:
+            self._write()
+            with ledger.lock:
+                ordinal = ledger.passed
+                if not self._files:
+                    return Taken([], ordinal)
+                file = self._files.popleft()
+                self._taken[file.id] = file
+                ledger.take(len(file.lines))
+        return Taken(file.lines, ordinal, file.id)
 
-    def kept(self, batch: Batch) -> None:
-        """The batch is in the outbox. Its open file goes, unless it is all that would survive us."""
-        file = self._taken.pop(batch.id)
-        _let_go(file.descriptor)
-        if batch.body is None:
-            with contextlib.suppress(OSError):
-                os.unlink(file.path)
+    def kept(self, batch_id: str, *, on_disk: bool) -> None:
+        file = self._taken.pop(batch_id)
+        if on_disk:
+            file.remove()
+        else:
+            # It is all that would survive the process.
+            file.close()
 
-    def holds_up(self) -> bool:
-        """As in the base class; who writes has the lock that is held around `take`."""
-        return super().holds_up() or bool(self._lock._is_owned())  # type: ignore[attr-defined]  # not in the stubs
+    def is_held(self) -> bool:
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # there, but not in the stubs
 
     def abandon(self) -> None:
-        """In a forked child: the files are the parent's."""
-        for file in [*self._finished, *self._taken.values(), *([self._file] if self._file else [])]:
-            _let_go(file.descriptor)
-        self._finished.clear()
-        self._file = None
+        for file in [*self._files, *self._taken.values()]:
+            file.close()
 
-    def _attend(self) -> None:
-        """Wake the listener. Nothing is taken out to make room: the lines in the queue are those of the files."""
-        if self._full():
-            self._wake()
-        else:
-            super()._attend()
+    # With the lock held
 
-    def _make_room(self) -> bool:
-        """Wait a moment for the listener; without success the record is turned away, for the queue is on disk."""
-        if self._lock._is_owned():  # type: ignore[attr-defined]  # there, but not in the stubs
-            # A call inside a call. The listener, which would make room, waits for the lock of the outer one.
-            return True
-        self._wake()
-        self._wait_for_room()
-        if len(self.queue) < self._max_size or self.exiting:
-            # At exit nobody waits, and not many come: the disk has room for them.
-            return True
-        self._ledger.overflow("queue_full", from_front=False)
-        return False
+    def _write(self) -> None:
+        while self.entries:
+            file = self._current(len(self.entries[0]) + 1)
+            # In one step: a line that was taken out and put nowhere would be lost, and one that is in both written twice.
+            file.lines.extend(map(deque.popleft, repeat(self.entries, 1)))
+            try:
+                file.write(fsync=self._fsync)
+            except OSError as error:
+                self._say(error)
 
-    def _full(self) -> bool:
-        return len(self.queue) >= self._max_size
-
-    def _write(self, entry: Entry) -> None:
-        line = encode_line(entry, self._max_record_bytes)
-        size = len(line) + 1
-        file = self._file
-        if file is not None and file.size + size > self._max_batch_bytes:
-            self._close()
-            self._rotated = True
-            file = None
-        if file is None:
-            file = self._file = self._new_file()
-        if file.descriptor >= 0:
-            self._append(file, line + b"\n")
-        file.count += 1
-        file.size += size
-        self.queue.append(line)
-        if file.count >= self._batch_size:
-            self._close()
-            self._rotated = True
-
-    def _new_file(self) -> _File:
-        batch_id = self._new_id()
-        try:
-            path, descriptor = self._open_file(batch_id)
-        except OSError as error:
-            self._say(error)
-            path, descriptor = Path(), -1
-        return _File(batch_id, path, descriptor)
-
-    def _append(self, file: _File, line: bytes) -> None:
-        try:
-            written = os.write(file.descriptor, line)
-            if written < len(line):
-                # The rest of the disk was shorter than the line.
-                os.ftruncate(file.descriptor, file.size)
-                raise OSError(28, "the disk is full")
-            if self._fsync:
-                os.fsync(file.descriptor)
-        except OSError as error:
-            self._say(error)
-            _let_go(file.descriptor)
-            file.descriptor = -1
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._finished.append(self._file)
-            self._file = None
+    def _current(self, size: int) -> JournalFile:
+        """The file that has room for one more line of that size."""
+        file = self._files[-1] if self._files else None
+        if file is None or len(file.lines) >= self._batch_size or file.size + size > self._max_batch_bytes:
+            batch_id = self._new_id()
+            try:
+                path, descriptor = self._maker.open_file(batch_id)
+            except OSError as error:
+                self._say(error)
+                path, descriptor = Path(), -1
+            file = JournalFile(batch_id, path, descriptor)
+            self._files.append(file)
+        return file
 
     def _say(self, error: OSError) -> None:
         self._reporter.say(
@@ -218,7 +239,46 @@ class JournalQueueHandler(RecordQueueHandler):
         )
 
 
-def _let_go(descriptor: int) -> None:
-    if descriptor >= 0:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
+class JournalQueueHandler(RecordQueueHandler):
+    """Writes each entry into the journal before the logging call returns.
+
+    Args:
+        journal: the queue.
+        wire: encodes the entry as a line.
+        max_record_bytes: bytes of a line at most.
+        more: as for RecordQueueHandler.
+    """
+
+    def __init__(self, *, journal: Journal, wire: Format, max_record_bytes: int, **more: Any) -> None:
+        super().__init__(intake=journal, **more)
+        self._journal = journal
+        self._encode = wire.encode_line
+        self._max_record_bytes = max_record_bytes
+
+    def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # as in the base class
+        """Encode and write the entry; wake the listener where that is due."""
+        journal = self._journal
+        if journal.is_full() and not self._find_room():
+            return
+        self.queue.append(self._encode(entry, self._max_record_bytes))  # type: ignore[arg-type]  # lines, here
+        journal.write()
+        if journal.wants_attention():
+            self._wake_once()
+
+    def _find_room(self) -> bool:
+        """Wait a moment for the listener. Without success the new record is turned away: the others are in files."""
+        journal = self._journal
+        if journal.is_held():
+            # A call inside a call. The listener, which would make room, waits for the lock of the outer one.
+            return True
+        self._wake()
+        if self._overflow == "block":
+            if self._may_wait():
+                journal.block(self._wake)
+        elif not journal.is_stuck and self._may_wait():
+            journal.wait_for_room()
+        # At exit nobody waits, and few records come: the disk has room for them.
+        if journal.exiting or not journal.is_full():
+            return True
+        self._ledger.turn_away("queue_full")
+        return False

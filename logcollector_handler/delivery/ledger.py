@@ -1,4 +1,9 @@
-"""The ledger: counts records as they move from one stage to the next."""
+"""The ledger: counts records as they move from one stage to the next.
+
+Every record that was accepted is at any time in exactly one of: the queue, a batch, delivered, dead-lettered, dropped.
+Each event changes one number, and everything else is worked out from these numbers when somebody asks. So an exception
+out of a signal handler, which can end a logging call anywhere, leaves counts that add up.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +23,28 @@ class Ledger:
     The lock is re-entrant because a logging call in a GC callback or a signal handler may have to count
     a loss while the interrupted thread is counting here.
 
-    Records in the queue are not counted when they come (that would cost every call): `taken`, the length
-    of the queue and what overflowed from it add up to what was accepted.
+    Records are not counted when they enter the queue, because that would cost every logging call: the records that left
+    the queue, those that never got in, and the length of the queue add up to those that were accepted.
     """
 
-    def __init__(self, queue_length: Callable[[], int], clock: Clock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.lock = threading.RLock()
         #: Threads that wait for records to be settled: they look again after each settlement.
         self.settled = Waiters(clock)
-        self._queue_length = queue_length
+        # Records that the listener took from the queue.
         self._taken = 0
-        self._pushed_out = 0
-        self._turned_away = 0
-        self._in_batches = 0
+        # By reason: records that were taken out of the full queue, that were never in it, and that were in a batch.
+        # Each has every reason from the beginning: adding a key is not one step, and a signal may come in between.
+        self._pushed_out: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
+        self._turned_away: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
+        self._given_up: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
         self._delivered = 0
         self._dead_lettered = 0
-        # Every reason from the beginning: to add a key takes longer than to count, and a signal may come in between.
-        self._dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
+        # Records that another process had accepted, by what became of them; those that were dropped also by reason.
         self._adopted: Counter[str] = Counter()
-        self._unreported: Counter[str] = Counter(dict.fromkeys(LOSSES, 0))
+        self._adopted_losses: Counter[str] = Counter(dict.fromkeys(LOSSES, 0))
+        # Losses that a batch tells the server of.
+        self._told: Counter[str] = Counter(dict.fromkeys(LOSSES, 0))
         self._batches = 0
         self._requests = 0
         self._encoded_bytes = 0
@@ -49,32 +57,35 @@ class Ledger:
     @property
     def passed(self) -> int:
         """How many records have left the front of the queue since the beginning."""
-        return self._taken + self._pushed_out
+        return self._taken + sum(self._pushed_out.values())
 
     @property
     def dropped(self) -> int:
         """How many records were dropped, for whatever reason."""
-        return sum(self._dropped.values())
+        return sum(self._dropped().values())
 
     def lost(self) -> dict[str, int]:
         """Records that were dropped so far, by the reason in words."""
         with self.lock:
-            return {DROP_REASONS[reason]: count for reason, count in self._dropped.items() if count}
+            return {DROP_REASONS[reason]: count for reason, count in self._dropped().items() if count}
+
+    # In a logging call
+
+    def push_out(self, reason: str) -> None:
+        """A caller took the oldest record out of the full queue."""
+        with self.lock:
+            self._pushed_out[reason] += 1
+
+    def turn_away(self, reason: str) -> None:
+        """A caller gave up a record that is not in the queue."""
+        with self.lock:
+            self._turned_away[reason] += 1
+
+    # In the threads of the package
 
     def take(self, count: int) -> None:
         """The listener took records from the queue. Called with `lock` held, in one step with the taking."""
         self._taken += count
-        self._in_batches += count
-
-    def overflow(self, reason: str, *, from_front: bool) -> None:
-        """A caller gave up one record: the oldest in the queue, or one that is not in the queue."""
-        with self.lock:
-            if from_front:
-                self._pushed_out += 1
-            else:
-                self._turned_away += 1
-            self._dropped[reason] += 1
-            self._unreported[reason] += 1
 
     def request(self) -> None:
         """A request was made."""
@@ -87,7 +98,6 @@ class Ledger:
             if adopted:
                 self._adopted["delivered"] += count
             else:
-                self._in_batches -= count
                 self._delivered += count
                 self._batches += 1
                 self._encoded_bytes += encoded_bytes
@@ -106,46 +116,51 @@ class Ledger:
             untold: earlier losses that the dropped batch was to tell the server of; the next batch tells of them.
         """
         with self.lock:
-            self._unreported[reason] += count
-            self._unreported.update(untold)
+            self._told.subtract(untold)
             if adopted:
                 self._adopted["dropped"] += count
+                self._adopted_losses[reason] += count
             else:
-                self._in_batches -= count
-                self._dropped[reason] += count
+                self._given_up[reason] += count
         self.settled.notify()
 
     def bury(self, count: int, *, adopted: bool = False) -> None:
         """Records were dead-lettered."""
         with self.lock:
-            self._unreported[REFUSED] += count
             if adopted:
                 self._adopted["dead_lettered"] += count
+                self._adopted_losses[REFUSED] += count
             else:
-                self._in_batches -= count
                 self._dead_lettered += count
         self.settled.notify()
 
     def take_losses(self) -> dict[str, int]:
         """Losses that no batch has told the server of yet, by reason; from now on they count as told."""
         with self.lock:
-            losses = +self._unreported
-            self._unreported.subtract(losses)
+            losses = self._adopted_losses + self._dropped()
+            losses[REFUSED] += self._dead_lettered
+            losses -= self._told
+            self._told.update(losses)
         return dict(losses)
 
-    def snapshot(self) -> Stats:
-        """The counts as they are now."""
+    def snapshot(self, queue_length: Callable[[], int]) -> Stats:
+        """The counts as they are now. `queue_length` tells how many records are in the queue."""
         with self.lock:
-            queued = self._queue_length()
+            queued = queue_length()
+            dropped = self._dropped()
+            in_batches = self._taken - self._delivered - self._dead_lettered - sum(self._given_up.values())
             return Stats(
-                accepted=self.passed + self._turned_away + queued,
+                accepted=self.passed + sum(self._turned_away.values()) + queued,
                 delivered=self._delivered,
-                dropped=MappingProxyType(dict(+self._dropped)),
+                dropped=MappingProxyType(dict(+dropped)),
                 dead_lettered=self._dead_lettered,
-                pending=queued + self._in_batches,
+                pending=queued + in_batches,
                 batches=self._batches,
                 requests=self._requests,
                 encoded_bytes=self._encoded_bytes,
                 sent_bytes=self._sent_bytes,
                 adopted=MappingProxyType(dict(self._adopted)),
             )
+
+    def _dropped(self) -> Counter[str]:
+        return self._pushed_out + self._turned_away + self._given_up

@@ -1,6 +1,7 @@
-"""Who is calling: the facts about the current thread that decide whether it may log, wait or be waited for.
+"""What the package knows of the process: which threads are its own, what a thread is in the middle of, and forks.
 
-All of it is asked on rare paths, but for `own_threads`, which every record asks.
+The facts about the calling thread decide whether a logging call may wait, and whether its record is shipped. They are
+asked on rare paths, except `own_threads`, which every logging call looks at.
 """
 
 from __future__ import annotations
@@ -9,24 +10,33 @@ import contextlib
 import functools
 import gc
 import logging
+import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from threading import get_ident
 from types import FrameType
+from typing import Final
 
-#: Idents of the threads that do the package's own work.
+#: Idents of the threads that do the package's own work: what its HTTP client logs in them is not shipped.
 own_threads: set[int] = set()
+#: Held while a thread of the package imports a module or makes a TLS context. A fork waits for it: meanwhile that
+#: thread holds locks of the import system or of OpenSSL, which nobody in the child would release.
+setting_up = threading.Lock()
+#: Seconds that a fork waits for that at most.
+_SETTING_UP_LIMIT: Final = 5.0
+_held: list[bool] = []
 
 
-def is_own_thread(ident: int | None = None) -> bool:
-    """Whether the current thread is at the package's own work."""
-    return (get_ident() if ident is None else ident) in own_threads
+def is_own_thread() -> bool:
+    """Whether the current thread is doing the package's own work."""
+    return get_ident() in own_threads
 
 
 @contextlib.contextmanager
 def own_work() -> Iterator[None]:
-    """The current thread does the package's own work meanwhile: what its HTTP client logs is not shipped."""
+    """While the block runs, the current thread counts as one that does the package's own work."""
     ident = get_ident()
     if ident in own_threads:
         yield
@@ -38,22 +48,40 @@ def own_work() -> Iterator[None]:
         own_threads.discard(ident)
 
 
-def forget_own_threads() -> None:
-    """In a forked child: the package's threads are the parent's."""
+def at_fork(after_in_child: Callable[[], None]) -> None:
+    """Have every child that this process forks call that, before it runs anything else of the package."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+        os.register_at_fork(after_in_child=after_in_child)
+
+
+def _before_fork() -> None:
+    # Bounded, because the thread that forks may itself hold a lock that the import waits for.
+    _held.append(setting_up.acquire(timeout=_SETTING_UP_LIMIT))
+
+
+def _after_fork() -> None:
+    if _held.pop():
+        setting_up.release()
+
+
+def _after_fork_in_child() -> None:
+    _after_fork()
+    # They are the parent's threads; the child has none of them, and may reuse their idents.
     own_threads.clear()
 
 
 def may_wait() -> bool:
     """Whether the caller of a logging method can be held for a moment.
 
-    Not when it runs an event loop, and not inside a signal handler, a GC callback or a finalizer: what they
-    interrupted may be what would have to go on.
+    Not when it runs an event loop, and not inside a signal handler, a GC callback or a finalizer: the code that these
+    interrupted may be the very code that would have to go on for the wait to end.
     """
     return not (is_own_thread() or _runs_an_event_loop() or is_interruption())
 
 
 def _runs_an_event_loop() -> bool:
-    # Not imported for this: an application without asyncio would pay for it.
+    # Looked up, not imported: an application without asyncio would pay for the import.
     asyncio = sys.modules.get("asyncio")
     return asyncio is not None and asyncio._get_running_loop() is not None
 
@@ -81,7 +109,7 @@ def _code(callback: object) -> object:
 
 def holds_logging_lock() -> bool:
     """Whether the current thread holds the lock of the logging module, as `dictConfig` does while it closes
-    the earlier handlers. What waits for another thread then may wait for one that wants this lock.
+    the earlier handlers. Whoever waits for another thread meanwhile may wait for a thread that wants this lock.
     """
     owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
     return bool(owned is not None and owned())

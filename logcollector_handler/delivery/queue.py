@@ -1,7 +1,17 @@
 """The caller's end: a record becomes an entry, and the entry goes into a bounded queue.
 
-Everything here runs inside the application's logging calls. So: no I/O, no lock that is held while anything
-is called, and one comparison, `len(queue) >= threshold`, that tells the usual call from all the others.
+Everything here runs inside the application's logging calls. So there is no I/O and no lock that is held while
+anything is called, and one comparison, `len(queue) >= threshold`, tells the usual call from all others.
+
+An exception out of a signal handler can end a call at any of its calls and jumps. The order of the steps sees to it that
+then at most this record is missing, none counts twice, and the next call finds everything as it should be:
+
+| interrupted | the record | what the next call finds |
+|---|---|---|
+| before `append` | missing, not counted | nothing changed |
+| after `append`, before the listener is woken | in the queue | a length at or above the threshold: it wakes the listener |
+| while the listener is woken | in the queue | the threshold at 1: it wakes the listener once more |
+| after the oldest entry was taken out for room | in the queue, that one missing | one entry fewer |
 """
 
 from __future__ import annotations
@@ -12,11 +22,10 @@ from collections import deque
 from collections.abc import Callable
 from itertools import repeat
 from logging.handlers import QueueHandler
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from logcollector_handler.entry.model import Entry
 
-from .batch import Batch
 from .clock import Clock, Waiters
 from .ledger import Ledger
 from .process import may_wait
@@ -24,145 +33,229 @@ from .report import Reporter
 
 Build = Callable[[logging.LogRecord], Entry]
 
-#: Seconds that a caller waits at most for the listener to take something when the queue is full.
+#: Seconds that a caller waits for the listener to take something when the queue is full.
 _GRACE: Final = 0.02
 #: Seconds after which a caller that `overflow: block` holds looks again on its own.
 _BLOCK_STEP: Final = 1.0
 
 
-class RecordQueueHandler(QueueHandler):
-    """Puts entries into a queue that holds `max_size` of them.
+class Taken(NamedTuple):
+    """What the listener took from the queue: the entries of one batch."""
 
-    `threshold` is the length of the queue from which a call has more to do than to append: the listener sets
-    it to what it waits for (1 when it is idle), and nobody waits for more than the queue holds.
+    entries: list[Any]
+    #: How many records had left the front of the queue before the first of them.
+    ordinal: int
+    #: The id that the batch has already. The entries are then lines that were encoded in the logging calls.
+    batch_id: str | None = None
+
+
+class Intake:
+    """What callers and the listener both know of the queue between them, wherever its entries are.
+
+    Args:
+        max_size: entries that it holds.
+        clock: keeps the time of those who wait for room.
     """
 
-    queue: deque[Entry]  # type: ignore[assignment]  # what the stdlib asks of a queue, we override
+    def __init__(self, max_size: int, clock: Clock) -> None:
+        self.max_size = max_size
+        #: Appending the entry that brings the queue to this length also wakes the listener: 1 when the listener is idle,
+        #: `batch_size` while a batch fills.
+        self.threshold = 1
+        # Callers that wait for room.
+        self._waiters = Waiters(clock)
+        # How often the listener has taken something.
+        self._moves = 0
+        #: A caller has waited in vain. No other waits until the listener has taken something.
+        self.is_stuck = False
+        # The process is going down: nobody waits for room any more.
+        self.exiting = False
+
+    @property
+    def is_durable(self) -> bool:
+        """Its entries survive the process."""
+        return False
+
+    def __len__(self) -> int:
+        """Entries that the listener has not taken."""
+        raise NotImplementedError
+
+    def is_full(self) -> bool:
+        """Whether there are more entries than `max_size`."""
+        return len(self) > self.max_size
+
+    def take(self, count: int, ledger: Ledger) -> Taken:
+        """Take the entries of the next batch, `count` at most, and count them as taken in the same step."""
+        raise NotImplementedError
+
+    def has_batch(self, count: int) -> bool:
+        """Whether a batch is complete, which holds `count` entries at most."""
+        return len(self) >= count
+
+    def kept(self, batch_id: str, *, on_disk: bool) -> None:
+        """The batch that had its id already is in the outbox; `on_disk` when it survives the process there."""
+
+    def is_held(self) -> bool:
+        """Whether the calling thread holds a lock that the listener needs to take entries."""
+        return False
+
+    def abandon(self) -> None:
+        """In a forked child: close what is the parent's."""
+
+    def relax(self, wanted: int) -> None:
+        """Wake the listener at that length of the queue, and at the latest when it is full."""
+        self.threshold = min(wanted, self.max_size + 1)
+
+    def moved(self) -> None:
+        """The listener has taken entries: there is room."""
+        self._moves += 1
+        self.is_stuck = False
+        self._waiters.notify()
+
+    def begin_exit(self) -> None:
+        """The process is going down: each record is attended to at once, and nobody waits."""
+        self.exiting = True
+        self.relax(1)
+        self._waiters.notify()
+
+    def wait_for_room(self) -> None:
+        """Wait for the listener to take something, as long as it does so every 20 ms."""
+        seen = -1
+        # Other threads may take each freed slot. While slots are freed the listener is alive: keep waiting.
+        while not self.is_stuck and seen != self._moves:
+            seen = self._moves
+            if self._waiters.wait(self._is_roomy, _GRACE):
+                return
+        self.is_stuck = True
+
+    def block(self, wake: Callable[[], object]) -> None:
+        """Wait until there is room, however long that takes. `wake` wakes the listener, in case it went to sleep."""
+        # Asked again each time: another caller may have taken the room that this one was woken for.
+        while not self._is_roomy():
+            self._waiters.wait(self._is_roomy, _BLOCK_STEP)
+            wake()
+
+    def _is_roomy(self) -> bool:
+        return self.exiting or not self.is_full()
+
+
+class EntryQueue(Intake):
+    """The queue of entries in memory."""
+
+    def __init__(self, max_size: int, clock: Clock) -> None:
+        super().__init__(max_size, clock)
+        #: Callers append, the listener takes from the left.
+        self.entries: deque[Entry] = deque()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def take(self, count: int, ledger: Ledger) -> Taken:
+        taken: list[Entry] = []
+        with ledger.lock:
+            ordinal = ledger.passed
+            # Until there are no more: their number is not asked before, because a caller that makes room takes some too.
+            with contextlib.suppress(IndexError):
+                taken.extend(map(deque.popleft, repeat(self.entries, count)))
+            ledger.take(len(taken))
+        return Taken(taken, ordinal)
+
+
+class RecordQueueHandler(QueueHandler):
+    """Makes entries of records and puts them into the queue. What a full queue does is decided here.
+
+    Args:
+        build: makes the entry: a snapshot of the record, taken in the logging call.
+        intake: the queue.
+        overflow: `drop_oldest`, `drop_newest` or `block`.
+        wake: has the listener look at the queue. False: nobody could be woken, and the next record asks again.
+    """
+
+    queue: deque[Entry]  # type: ignore[assignment]  # a deque has no `get`; only the methods overridden below use it
 
     def __init__(
         self,
         *,
         build: Build,
-        max_size: int,
+        intake: EntryQueue,
         overflow: str,
         ledger: Ledger,
         reporter: Reporter,
-        clock: Clock,
-        queue: deque[Entry],
         wake: Callable[[], bool],
     ) -> None:
-        super().__init__(queue)  # type: ignore[arg-type]  # stdlib asks for put_nowait only where we override
-        #: The record as an entry: a snapshot, taken now. Without a call in between, for it is every record's way.
+        super().__init__(intake.entries)  # type: ignore[arg-type]  # the stdlib asks for put_nowait in what we override
+        # As an attribute, because a method that calls `build` would cost every record one call more.
         self.prepare = build  # type: ignore[assignment]  # the stdlib's is a method
-        self._max_size = max_size
+        self._intake = intake
         self._overflow = overflow
         self._ledger = ledger
         self._reporter = reporter
         self._wake = wake
-        #: Held by who takes from the queue, around `take`.
-        self.taking: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-        #: Callers that wait for room.
-        self.waiters = Waiters(clock)
-        #: How often the listener has taken something.
-        self._moves = 0
-        #: A caller has waited in vain: no other waits until the listener has taken something.
-        self.waited = False
-        #: The process is going down: nobody waits any more.
-        self.exiting = False
-        self.threshold = 1
 
-    def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # what prepare made, as in the stdlib
-        """Append an entry, and wake the listener or make room where that is due."""
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put the record into the queue, as an entry.
+
+        Not the stdlib's, which takes an exception that comes after the entry is in the queue for a record that is lost.
+        """
+        try:
+            entry = self.prepare(record)
+        except Exception:  # noqa: BLE001 - a signal handler's, in the middle of it: `build` itself raises none
+            self.handleError(record)
+        else:
+            self.enqueue(entry)
+
+    def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # an entry, where the stdlib has the record
+        """Append an entry; wake the listener or make room where that is due."""
         queue = self.queue
         queue.append(entry)
-        if len(queue) >= self.threshold:
+        if len(queue) >= self._intake.threshold:
             self._attend()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the stdlib's name
-        """An error in the handler itself: the record is counted as dropped, never raised to the application."""
-        self._ledger.overflow("internal_error", from_front=False)
+        """Count the record as dropped; nothing is raised to the application."""
+        self._ledger.turn_away("internal_error")
         self._reporter.say(
             "internal_error", f"a record of logger {record.name!r} was dropped: the handler failed on it"
         )
 
-    def relax(self, wanted: int) -> None:
-        """The listener is to be woken when the queue is that long, and not before."""
-        self.threshold = min(wanted, self._max_size + 1)
-
-    def take(self, count: int) -> tuple[str | None, list[Any]]:
-        """Take what makes the next batch, at most that many; and the id that it has already, if it has one."""
-        entries: list[Any] = []
-        # Until there are no more; their number is not asked, because a caller that makes room takes some as well.
-        with contextlib.suppress(IndexError):
-            entries.extend(map(deque.popleft, repeat(self.queue, count)))
-        return None, entries
-
-    def kept(self, batch: Batch) -> None:
-        """The batch of what was taken is in the outbox."""
-
-    def holds_up(self) -> bool:
-        """Whether the calling thread has what the listener needs: it was interrupted in the middle of a call."""
-        return self._ledger.is_counting()
-
-    def abandon(self) -> None:
-        """In a forked child: let go of what is the parent's."""
-
-    def moved(self) -> None:
-        """The listener has taken entries: there is room."""
-        self._moves += 1
-        self.waited = False
-        self.waiters.notify()
-
     def _attend(self) -> None:
-        if not self._full():
-            # One caller wakes the listener, not all that come before it has got up.
-            self.relax(self._max_size + 1)
-            woken = False
-            try:
-                woken = self._wake()
-            finally:  # Also when a signal handler raises in the middle of it.
-                if not woken:
-                    self.relax(1)
+        intake = self._intake
+        if not intake.is_full():
+            self._wake_once()
             return
         self._wake()
-        oldest = self._overflow == "drop_oldest"
-        self._wait_for_room()
-        while self._full():
-            if self._overflow == "block" and self._can_wait():
-                self._wait_for_room()
-                continue
-            try:
-                if oldest:
-                    self.queue.popleft()
-                else:
-                    self.queue.pop()
-            except IndexError:  # The listener was faster.
-                return
-            self._ledger.overflow("queue_full", from_front=oldest)
+        blocking = self._overflow == "block"
+        if not blocking and not intake.is_stuck and self._may_wait():
+            intake.wait_for_room()
+        while intake.is_full():
+            if blocking and self._may_wait():
+                intake.block(self._wake)
+            else:
+                self._make_room()
 
-    def _can_wait(self) -> bool:
-        # With the ledger's lock this is code that interrupts us, and the listener needs the lock to make room.
-        return not self.exiting and not self.holds_up() and may_wait()
+    def _make_room(self) -> None:
+        """Give up one record: the newest, or the oldest."""
+        # The listener may be faster: then there is room.
+        with contextlib.suppress(IndexError):
+            if self._overflow == "drop_newest":
+                self.queue.pop()
+                self._ledger.turn_away("queue_full")
+            else:
+                self.queue.popleft()
+                self._ledger.push_out("queue_full")
 
-    def _wait_for_room(self) -> None:
-        if not self._can_wait():
-            return
-        if self._overflow == "block":
-            # Asked again: who was woken need not be the one who finds room.
-            while not self._roomy():
-                self.waiters.wait(self._roomy, _BLOCK_STEP)
-                self._wake()
-            return
-        seen = -1
-        # Where many threads log, others may take the room as often as the listener makes it: then it is not stuck.
-        while not self.waited and seen != self._moves:
-            seen = self._moves
-            if self.waiters.wait(self._roomy, _GRACE):
-                return
-        self.waited = True
+    def _wake_once(self) -> None:
+        """Wake the listener, and see to it that callers who come before it runs do not wake it again."""
+        intake = self._intake
+        woken = False
+        try:
+            intake.threshold = intake.max_size + 1
+            woken = self._wake()
+        finally:
+            # A plain assignment, because nothing can interrupt it.
+            if not woken:
+                intake.threshold = 1
 
-    def _full(self) -> bool:
-        return len(self.queue) > self._max_size
-
-    def _roomy(self) -> bool:
-        return not self._full() or self.exiting
+    def _may_wait(self) -> bool:
+        # A caller that holds a lock which the listener needs interrupts itself: the wait would be for itself.
+        return not (self._intake.exiting or self._ledger.is_counting() or self._intake.is_held()) and may_wait()

@@ -1,0 +1,351 @@
+"""The two threads of a handler, the listener's and the sender's: when they start, when they end, and who works at exit.
+
+| state | listener | sender | a record comes | after `close`, once its work is done |
+|---|---|---|---|---|
+| IDLE | | | both are started | |
+| RUNNING | lives | lives | the listener is woken | the listener ends: SENDING |
+| SENDING | | lives | the listener is started: RUNNING | the sender ends: IDLE |
+| LISTENING | lives | | the listener is woken, the sender started: RUNNING | the listener ends: IDLE |
+
+The state is not kept anywhere: the threads are asked whether they live. LISTENING is rare: the system had no thread left
+for the sender. The listener's work is done when the queue is empty, the sender's when the outbox is empty too.
+
+A logging call takes no lock here and starts neither thread itself: an exception out of a signal handler may end it at any
+of its steps. It makes one call into the interpreter, for a thread in which no signal handler runs, and that thread starts
+the others. One starter too many finds both alive and does nothing.
+
+While the process goes down no thread is started. What is left is then sent by the thread that asks for it, within what is
+left of the time; what cannot be sent is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from . import exit as ending
+from .clock import Clock, Waiters
+from .ledger import Ledger
+from .listener import BatchListener
+from .outbox import Outbox
+from .process import is_own_thread, own_threads, own_work
+from .queue import Intake
+from .report import Reporter
+from .sender import Sender
+
+
+class State(Enum):
+    """Which of the two threads live: the listener's, the sender's."""
+
+    IDLE = (False, False)
+    RUNNING = (True, True)
+    SENDING = (False, True)
+    LISTENING = (True, False)
+
+
+class Role(Enum):
+    """The threads, by their names."""
+
+    LISTENER = "logcollector-listener"
+    SENDER = "logcollector-sender"
+
+
+#: The threads that are started when a record comes.
+STARTED: Final = {
+    State.IDLE: (Role.LISTENER, Role.SENDER),
+    State.RUNNING: (),
+    State.SENDING: (Role.LISTENER,),
+    State.LISTENING: (Role.SENDER,),
+}
+#: The thread that may end when its work is done.
+ENDING: Final = {
+    State.IDLE: None,
+    State.RUNNING: Role.LISTENER,
+    State.SENDING: Role.SENDER,
+    State.LISTENING: Role.LISTENER,
+}
+
+
+class Workers:
+    """Has the listener and the sender do their work: in threads, and at exit in the calling thread."""
+
+    def __init__(
+        self,
+        *,
+        queue: Intake,
+        listener: BatchListener,
+        outbox: Outbox,
+        sender: Sender,
+        ledger: Ledger,
+        shutdown_timeout: float,
+        reporter: Reporter,
+        clock: Clock,
+    ) -> None:
+        self.shutdown_timeout = shutdown_timeout
+        self._queue = queue
+        self._listener = listener
+        self._outbox = outbox
+        self._sender = sender
+        self._ledger = ledger
+        self._reporter = reporter
+        self._clock = clock
+        # Guards the threads' starts and ends. Never asked for in a logging call, nor in `close`.
+        self._lock = threading.Lock()
+        self._threads: dict[Role, threading.Thread] = {}
+        # Threads that wait for the two to end.
+        self._ended = Waiters(clock)
+        self._exiting = False
+        # The threads that want to do the work themselves, at exit; the first of them does it.
+        self._pumping: dict[int, bool] = {}
+
+    @property
+    def state(self) -> State:
+        """Which threads live now."""
+        return State((self._lives(Role.LISTENER), self._lives(Role.SENDER)))
+
+    def _lives(self, role: Role) -> bool:
+        thread = self._threads.get(role)
+        return thread is not None and thread.is_alive()
+
+    # In a logging call
+
+    def wake(self) -> bool:
+        """Something in the queue wants attention. False: nobody could be woken, and the next record asks again."""
+        if self._exiting:
+            self._pump()
+            return False
+        if self._lives(Role.LISTENER):
+            self._listener.wake()
+            if self._lives(Role.SENDER):
+                return True
+        return self._start()
+
+    def urge(self) -> None:
+        """An urgent record came: its batch is due."""
+        if self._listener.urge():
+            self.wake()
+
+    def _start(self) -> bool:
+        if ending.is_exiting():
+            self.begin_exit()
+            return self.wake()
+        # Before anything that can fail: what is in the queue is drained at the end in any case.
+        ending.watch(self)
+        self._listener.resume()
+        try:
+            _thread.start_new_thread(self._start_threads, ())
+        except RuntimeError as error:
+            self._could_not_start(error)
+            return False
+        return True
+
+    def _could_not_start(self, error: RuntimeError) -> None:
+        """The interpreter is going down, or the system has no more threads. The next record tries again."""
+        self._queue.relax(1)
+        self._reporter.say("threads", f"no thread could be started to send logs ({error}); they wait")
+
+    # Starting and ending threads
+
+    def _start_threads(self) -> None:
+        """Start those that do not live. Runs in a thread of its own."""
+        with own_work(), self._lock:
+            # Once more, in here: the sender of before may have unregistered since `_start`, when it ended.
+            ending.watch(self)
+            for role in STARTED[self.state]:
+                work = self._listen if role is Role.LISTENER else self._send
+                thread = threading.Thread(target=work, name=role.value, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    # A sender without a listener ends by itself.
+                    self._could_not_start(error)
+                    return
+                self._threads[role] = thread
+
+    def _may_end(self, role: Role) -> bool:
+        """Called with the lock held by the thread that is to end."""
+        if ENDING[self.state] is not role or not self._listener.is_stopping:
+            return False
+        if role is Role.LISTENER:
+            return not self._queue
+        return self._exiting or not len(self._outbox)
+
+    def _listen(self) -> None:
+        with own_work():
+            while True:
+                self._listener.run()
+                with self._lock:
+                    if self._may_end(Role.LISTENER):
+                        del self._threads[Role.LISTENER]
+                        break
+        self._queue.relax(1)
+        self._sender.wake()
+        self._after_the_end()
+
+    def _send(self) -> None:
+        with own_work():
+            while True:
+                delay = self._step()
+                if delay == 0.0:
+                    continue
+                with self._lock:
+                    if self._may_end(Role.SENDER):
+                        # In here, so that it is not the connection of the sender that is started next.
+                        self._sender.close()
+                        self._outbox.close()
+                        del self._threads[Role.SENDER]
+                        if not self._exiting and not self._queue:
+                            ending.unwatch(self)
+                        break
+                self._sender.wait(delay)
+        self._after_the_end()
+
+    def _after_the_end(self) -> None:
+        # A record that came a moment ago still saw this thread alive, and started none.
+        if self._queue and not self._exiting:
+            self._start()
+        self._ended.notify()
+
+    def _step(self) -> float | None:
+        try:
+            return self._sender.step()
+        except Exception as error:  # noqa: BLE001 - the batch is still in the outbox, and the others go on
+            self._reporter.say("internal_error", f"sending failed on an error of its own: {error!r}")
+            return 1.0
+
+    # Flush and close
+
+    def flush(self, seconds: float) -> bool:
+        """Send what was accepted so far; wait for it, that many seconds at most.
+
+        Returns:
+            True when all of it was delivered or dead-lettered in that time.
+        """
+        if is_own_thread():
+            return False
+        dropped = self._ledger.dropped
+        if self._exiting:
+            self._pump()
+            return not self._ledger.snapshot(self._queue.__len__).pending and self._ledger.dropped == dropped
+        # In this order: what leaves the queue in between is counted twice rather than not at all.
+        mark = len(self._queue) + self._ledger.passed
+        self._listener.flush_to(mark)
+        if not self._is_settled(mark):
+            self.wake()
+            self._sender.hurry()
+            self._ledger.settled.wait(lambda: self._is_settled(mark), seconds)
+        return self._is_settled(mark) and self._ledger.dropped == dropped
+
+    def _is_settled(self, mark: int) -> bool:
+        return self._listener.put_to >= mark and not self._outbox.holds_before(mark)
+
+    def close(self, seconds: float) -> None:
+        """Send everything and end the threads. Wait for that, at most that many seconds; longer, it goes on behind.
+
+        The next record starts them again.
+        """
+        if self._exiting:
+            self._pump()
+            return
+        if self._queue and not self._lives(Role.LISTENER):
+            self._start()
+        self._listener.stop()
+        self._sender.hurry()
+        if not is_own_thread():
+            self._ended.wait(self._is_over, seconds)
+
+    def _is_over(self) -> bool:
+        return self.state is State.IDLE and not self._queue
+
+    # Exit and fork
+
+    def holds_up(self) -> bool:
+        """Whether the calling thread was interrupted in the middle of a call that the threads would wait for."""
+        return self._ledger.is_counting() or self._queue.is_held()
+
+    def begin_exit(self) -> None:
+        """The process goes down: from now on there are `shutdown_timeout` seconds, all handlers at the same time."""
+        if self._exiting:
+            return
+        self._exiting = True
+        self._queue.begin_exit()
+        self._sender.exit(self._clock.monotonic() + self._exit_left())
+        self._listener.stop()
+
+    def finish_exit(self) -> None:
+        """Wait for the threads, do what they left, and count what could not be sent as dropped."""
+        start = self._clock.monotonic()
+        self._ended.wait(lambda: self.state is State.IDLE, self._exit_left())
+        ending.spend(self._clock.monotonic() - start)
+        # Another thread that logs may be sending, and is not to be cut short by the end of the process.
+        self._ended.wait(lambda: not self._pumping, self._exit_left())
+        self._pump()
+
+    def _exit_left(self) -> float:
+        return max(0.0, self.shutdown_timeout - ending.spent())
+
+    def _pump(self) -> None:
+        """At exit, in the calling thread: send what there is, within what is left of the time, and drop the rest.
+
+        One thread does that at a time; what others log meanwhile it sends too.
+        """
+        me = threading.get_ident()
+        if me in own_threads or me in self._pumping:
+            return
+        while True:
+            try:
+                # A claim that an exception out of a signal handler cannot leave behind: an item of a dict is set without
+                # a call, and taken back by one call.
+                self._pumping[me] = True
+                own_threads.add(me)
+                if [*self._pumping][0] == me:
+                    self._pump_once()
+            finally:
+                try:
+                    own_threads.discard(me)
+                finally:
+                    self._pumping.pop(me, None)
+            self._ended.notify()
+            # What came in the last moment, from a thread that found this one pumping.
+            if not self._queue or self._pumping or self._lives(Role.LISTENER):
+                return
+
+    def _pump_once(self) -> None:
+        if self._lives(Role.LISTENER):
+            self._listener.wake()
+        elif not self._lives(Role.SENDER):
+            self._drain()
+        if self._exit_left() <= 0 or not self._lives(Role.SENDER):
+            self._drop_rest()
+
+    def _drain(self) -> None:
+        start = self._clock.monotonic()
+        self._sender.exit(start + self._exit_left())
+        while True:
+            taken, _ = self._listener.collect()
+            if taken is not None:
+                self._listener.handle(taken)
+            elif self._step() != 0.0 and not self._queue:
+                break
+        self._sender.close()
+        self._outbox.close()
+        ending.spend(self._clock.monotonic() - start)
+
+    def _drop_rest(self) -> None:
+        if self._outbox.durable and not self._lives(Role.LISTENER):
+            # The disk takes what the network has no time for.
+            while (taken := self._listener.collect()[0]) is not None:
+                self._listener.handle(taken)
+        self._outbox.drop_memory("shutdown")
+        if not self._queue.is_durable:
+            self._listener.give_up("shutdown")
+        self._reporter.lost(self._ledger.lost(), at_last=True)
+
+    def abandon(self) -> None:
+        """In a forked child: this pipeline is the parent's. Close what it shares, without using it."""
+        self._sender.abandon()
+        self._outbox.abandon()
+        self._queue.abandon()
