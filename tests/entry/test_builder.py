@@ -327,7 +327,7 @@ def test_an_argument_that_cannot_be_said_costs_the_message_its_arguments() -> No
     ("msg", "message"),
     [
         *[(5, "5"), (None, "None"), (ValueError("why"), "why"), (["a"], "['a']"), (b"x", "b'x'"), (Name("n"), "n")],
-        (Broken(), "<LogRecord, whose _template raises ZeroDivisionError>"),
+        (Broken(), "<LogRecord, whose template_of raises ZeroDivisionError>"),
     ],
 )
 def test_a_message_can_be_any_object(msg: object, message: str) -> None:

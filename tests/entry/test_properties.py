@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from logcollector_handler.entry.model import LogEntry, PlainEntry
-from logcollector_handler.wire.collector import compress, decompress, encode_line, join_lines, split_body
-from tests.entry.making import BIG, accepted, builder, encode_lines, metadata_of, parsed, record
+from logcollector_handler.entry.model import LogEntry
+from logcollector_handler.wire.collector import JsonSiteEntry
+from logcollector_handler.wire.compression import compress, decompress
+from tests.entry.making import BIG, FORMAT, accepted, body_of, builder, encode_lines, metadata_of, parsed, record, split
 
 # The server's table, written down anew: what is tested must not be its own judge.
 ENUMS = {
@@ -96,8 +97,8 @@ def shipped(made: logging.LogRecord, max_bytes: int = BIG) -> dict[str, Any]:
     assert first == last
     assert first["message"] == "neighbour"
     accepted(lines)
-    body = join_lines(lines)
-    assert split_body(body) == lines
+    body = body_of(lines)
+    assert split(body) == lines
     return entry
 
 
@@ -358,9 +359,9 @@ def test_what_a_call_site_has_encoded_once_is_what_the_long_way_says(
     long_way = builder()
     long_way.formatter = logging.Formatter("%(message)s")
     quick, slow = builder().build(made), long_way.build(made)
-    assert (type(quick), type(slow)) == (PlainEntry, LogEntry)
+    assert (type(quick), type(slow)) == (JsonSiteEntry, LogEntry)
     assert encode_lines([quick], BIG) == encode_lines([slow], BIG)
-    assert check_entry(encode_line(quick, BIG), BIG)["message"] == cleaned(message)
+    assert check_entry(FORMAT.encode_line(quick, BIG), BIG)["message"] == cleaned(message)
 
 
 @given(st.lists(st.binary(max_size=50)))
@@ -375,7 +376,7 @@ def test_a_body_splits_into_the_lines_it_was_joined_of(messages: list[str]) -> N
     by = builder()
     lines = encode_lines([by.build(record(message)) for message in messages], BIG)
     assert [parsed(line)["message"] for line in lines] == list(map(cleaned, messages))
-    assert split_body(join_lines(lines)) == lines
+    assert split(body_of(lines)) == lines
 
 
 # Exceptions: the text is tested in test_traces

@@ -20,7 +20,8 @@ import pydantic
 import pytest
 
 from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK, Redactor
-from logcollector_handler.entry.values import MAX_DEPTH, MAX_KEY, MAX_REPR, MAX_VALUES, encode_fields, shortened
+from logcollector_handler.entry.text import MAX_KEY, MAX_REPR, shortened
+from logcollector_handler.entry.values import MAX_DEPTH, MAX_VALUES, encode_fields
 from tests.entry.making import builder, metadata, metadata_of, record, ship, shipped
 
 

@@ -11,9 +11,22 @@ import msgspec
 import pytest
 
 from logcollector_handler.entry.model import LogEntry
-from logcollector_handler.wire import collector as codec
-from logcollector_handler.wire.collector import compress, decompress, join_lines, join_runs, runs_of, split_body
-from tests.entry.making import BIG, accepted, builder, encode_lines, exc_info, parsed, raised, record, shipped
+from logcollector_handler.wire import compression
+from logcollector_handler.wire.compression import compress, decompress
+from tests.entry.making import (
+    BIG,
+    FORMAT,
+    accepted,
+    body_of,
+    builder,
+    encode_lines,
+    exc_info,
+    parsed,
+    raised,
+    record,
+    shipped,
+    split,
+)
 
 
 def cut(max_bytes: int, msg: object = "hello", **extra: Any) -> dict[str, Any]:
@@ -27,14 +40,14 @@ def cut(max_bytes: int, msg: object = "hello", **extra: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("count", [0, 1, 100, 250])
 def test_lines_that_are_encoded_already_are_a_body_in_their_order(count: int) -> None:
     lines = [b'{"n":%d}' % number for number in range(count)]
-    runs = runs_of(lines)
+    runs = FORMAT.runs_of_lines(lines)
     assert sum(run.entries for run in runs) == count
-    assert join_runs(runs) == b'{"logs":[' + b",".join(lines) + b"]}"
+    assert FORMAT.join(runs) == b'{"logs":[' + b",".join(lines) + b"]}"
 
 
 def test_no_entries_are_no_lines() -> None:
     assert encode_lines([], BIG) == []
-    assert split_body(join_lines([])) == []
+    assert split(body_of([])) == []
 
 
 @pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
@@ -143,14 +156,14 @@ def test_a_long_stack_trace_is_cut() -> None:
 
 def test_a_body_is_json_and_its_lines_come_back_byte_for_byte() -> None:
     lines = [b'{"a":1}', b'{"b": "\xc3\xa9",  "c":[1, 2]}', b'{"x":"]}"}']
-    assert msgspec.json.decode(join_lines(lines)) == {"logs": [{"a": 1}, {"b": "é", "c": [1, 2]}, {"x": "]}"}]}
-    assert split_body(join_lines(lines)) == lines
+    assert msgspec.json.decode(body_of(lines)) == {"logs": [{"a": 1}, {"b": "é", "c": [1, 2]}, {"x": "]}"}]}
+    assert split(body_of(lines)) == lines
 
 
 def test_what_is_no_body_is_an_error() -> None:
     for body in (b"", b"[]", b'{"logs":1}', b'{"logs":[', b"{}"):
         with pytest.raises(msgspec.DecodeError):
-            split_body(body)
+            split(body)
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b'{"logs":[]}' * 10_000])
@@ -170,13 +183,13 @@ def test_without_isal_zlib_compresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(builtins, "__import__", refuse)
-        spec = importlib.util.find_spec(codec.__name__)
+        spec = importlib.util.find_spec(compression.__name__)
         assert spec is not None
         assert spec.loader is not None
         other = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(other)
     body = b"body" * 1000
-    assert other.compress is not codec.compress
+    assert other.compress is not compression.compress
     assert gzip.decompress(other.compress(body)) == body
     assert other.compress(body) == other.compress(body)
     assert other.compress(body)[4:8] == bytes(4), "the time of compression is in it"
