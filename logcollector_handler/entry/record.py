@@ -10,8 +10,9 @@ import copy
 import logging
 import sys
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, level_name
@@ -33,7 +34,7 @@ Site = tuple[Any, ...]
 _PLAIN: Final = frozenset({str, int, type(None)})
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, gc=False):
     """What a record says."""
 
     level: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +19,26 @@ BIG = 256 * 1024
 #: Fields of `metadata` that every record has.
 ORIGIN = {"logger", "line", "process", "thread"}
 FORMAT = CollectorFormat()
+
+
+class Name(str):
+    __slots__ = ()
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise ZeroDivisionError("broken")
+
+    __repr__ = __str__
+
+
+class Catcher(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
 
 
 def builder(**changes: Any) -> EntryBuilder:
@@ -134,6 +153,3 @@ def raised(error: BaseException) -> BaseException:
 
 def exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:
     return type(error), error, error.__traceback__
-
-
-needs_groups = sys.version_info >= (3, 11)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logcollector_handler.entry.rendered import of_text, take_exception
-from tests.entry.making import metadata, needs_groups, raised, ship
+from tests.entry.making import metadata, raised, ship
+from tests.entry.raising import Group, needs_groups
 
 
 class ShopError(Exception):
@@ -31,7 +32,7 @@ def chained(cause: bool) -> BaseException:
 
 
 def group() -> BaseException:
-    return raised(ExceptionGroup("many", [raised(ValueError("a")), chained(True)]))  # type: ignore[name-defined]  # noqa: F821 - from 3.11 on
+    return raised(Group("many", [raised(ValueError("a")), chained(True)]))
 
 
 def syntax() -> BaseException:
@@ -58,7 +59,7 @@ CASES = [
     chained(True),
     chained(False),
     syntax(),
-    *([group()] if needs_groups else []),
+    *([] if Group is None else [group()]),
 ]
 
 
@@ -87,7 +88,7 @@ def test_dicts_of_a_traceback_give_text_type_and_frame(error: BaseException) -> 
         assert all(any(their.endswith(line) for their in theirs) for line in mine)
 
 
-@pytest.mark.skipif(not needs_groups, reason="groups came with Python 3.11")
+@needs_groups
 def test_the_text_of_dicts_of_a_group_has_its_members() -> None:
     found = take_exception({"exception": dicts_of(group())})
     assert found is not None
