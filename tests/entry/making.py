@@ -22,10 +22,14 @@ FORMAT = CollectorFormat()
 
 
 class Name(str):
+    """A `str` that is not an exact one."""
+
     __slots__ = ()
 
 
 class Broken:
+    """An object that cannot be printed."""
+
     def __str__(self) -> str:
         raise ZeroDivisionError("broken")
 
@@ -33,6 +37,8 @@ class Broken:
 
 
 class Catcher(logging.Handler):
+    """Keeps the records that it gets."""
+
     def __init__(self) -> None:
         super().__init__()
         self.records: list[logging.LogRecord] = []
@@ -86,7 +92,7 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 
 def encode_lines(entries: Sequence[Entry], max_bytes: int) -> list[bytes]:
-    """Each entry as it stands in the body of a batch."""
+    """What the body of a batch has of each entry."""
     runs = FORMAT.encode(entries, max_bytes)
     lines = split(FORMAT.join(runs))
     assert sum(run.entries for run in runs) == len(lines) == len(entries)
@@ -107,7 +113,7 @@ def split(body: bytes) -> list[bytes]:
 
 
 def metadata_of(entry: Entry) -> bytes:
-    """The metadata of an entry that was encoded in the logging call."""
+    """The metadata of an entry whose metadata was encoded in the logging call."""
     assert isinstance(entry, LogEntry)
     return bytes(entry.metadata)  # type: ignore[arg-type]  # it is Raw
 

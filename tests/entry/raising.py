@@ -22,7 +22,7 @@ needs_notes = pytest.mark.skipif(sys.version_info < (3, 11), reason="notes came 
 
 
 def printed(error: BaseException) -> str:
-    """What the interpreter prints."""
+    """What the interpreter prints of the exception."""
     return "".join(traceback.format_exception(type(error), error, error.__traceback__)).removesuffix("\n")
 
 

@@ -51,7 +51,7 @@ TABLE = {*CHOICES, *TEXTS, "created_at", "duration_ms", "metadata"}
 
 
 def storable(value: Any) -> None:
-    """Fail for what no text or JSON column holds, anywhere in the value."""
+    """Fail if there is anything in the value that a text or JSON column cannot hold."""
     if isinstance(value, str):
         assert "\0" not in value
         value.encode()
@@ -67,7 +67,7 @@ def storable(value: Any) -> None:
 
 
 def check_entry(line: bytes, max_bytes: int) -> dict[str, Any]:
-    """The entry, which the table takes."""
+    """The entry in a line. Fails if the server's table would refuse it."""
     assert len(line) <= max_bytes
     assert b"\n" not in line
     entry = parsed(line)
@@ -90,7 +90,7 @@ def check_entry(line: bytes, max_bytes: int) -> dict[str, Any]:
 
 
 def checked(made: logging.LogRecord, max_bytes: int = BIG) -> dict[str, Any]:
-    """The way of a record between two ordinary ones, which it does not spoil."""
+    """What the server is sent for a record between two ordinary ones. Fails if it changes, or changes those."""
     by = builder(max_record_bytes=max_bytes)
     neighbour = record("neighbour")
     before = list(made.__dict__.items())
@@ -128,7 +128,7 @@ class Point:
 
 
 class Switch:
-    """Objects fail while it is on: the test's own tools can look at them before and after."""
+    """Broken objects fail only while it is on, so that pytest and hypothesis can look at them before and after."""
 
     on = False
 
@@ -140,7 +140,7 @@ class Switch:
 
 
 def breaking(kind: type, name: str) -> Any:
-    """A method that fails, and does what it does in `kind` when the switch is off."""
+    """A method that raises while the switch is on, and else does what it does in `kind`."""
 
     def method(self: Any, *args: Any) -> Any:
         if Switch.on:
@@ -151,12 +151,12 @@ def breaking(kind: type, name: str) -> Any:
 
 
 def broken(kind: type, *names: str) -> Any:
-    """A class of which the named methods fail."""
+    """A subclass whose named methods raise while the switch is on."""
     return type(f"Hostile{kind.__name__}", (kind,), {name: breaking(kind, name) for name in names})
 
 
 class Hostile(broken(object, "__repr__", "__str__", "__eq__", "__format__", "__lt__")):  # type: ignore[misc]  # made above
-    """Everything that the interpreter may ask of it raises."""
+    """Whatever the interpreter calls on it raises while the switch is on."""
 
     __hash__ = object.__hash__
 
@@ -191,7 +191,7 @@ def deep() -> Any:
 
 
 class Laughs(list[Any]):
-    """Who prints it prints for ever; hypothesis would, to show a failure."""
+    """A list with a short `repr`. Hypothesis prints values when a test fails, and would never finish printing this."""
 
     def __repr__(self) -> str:
         return "<laughs>"
@@ -208,7 +208,7 @@ def long_texts() -> Any:
     return ["x" * 100_000] * 4_000
 
 
-#: Built anew for each example: hypothesis cannot print it where Python limits the digits.
+#: Made by a call that hypothesis can print: Python refuses to print the number itself, which has too many digits.
 huge = st.builds(pow, st.just(10), st.just(5000))
 odd: st.SearchStrategy[Any] = st.one_of(
     st.builds(Hostile),
@@ -217,7 +217,7 @@ odd: st.SearchStrategy[Any] = st.one_of(
     huge,
     st.sampled_from([BrokenError("x"), ValueError("why"), Colour.RED, Colour.BLUE, len, int, Name("n\0"), Ellipsis]),
 )
-#: Of these the text has no end, or nearly none: nobody can have them in a message.
+#: Objects whose text would be endless or nearly so. They cannot be part of a message.
 absurd: st.SearchStrategy[Any] = st.sampled_from([circular, deep, laughs, long_texts]).flatmap(st.builds)
 leaves: st.SearchStrategy[Any] = st.one_of(
     st.none(),

@@ -1,4 +1,4 @@
-"""What every record has, when the snapshot is taken, and records that are made while one is built."""
+"""The columns that every record has, that an entry is a snapshot, and records that are logged while one is built."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.entry.making import (
 )
 
 
-def test_a_plain_record() -> None:
+def test_a_plain_record_fills_the_columns_that_every_record_has() -> None:
     made = record("paid %d", 3)
     entry = shipped(made)[0]
     assert entry == {
@@ -37,7 +37,7 @@ def test_a_plain_record() -> None:
     }
 
 
-def test_without_a_service_there_is_no_such_key() -> None:
+def test_without_a_service_the_column_is_left_out() -> None:
     assert "service" not in shipped(record(), by=builder(service=None))[0]
 
 
@@ -49,7 +49,7 @@ def test_without_a_service_there_is_no_such_key() -> None:
         *[(39.9, "WARN"), ("40", "ERROR"), (None, "INFO"), ("ERROR", "INFO"), (float("nan"), "INFO"), ([], "INFO")],
     ],
 )
-def test_levels_go_by_number(number: Any, name: str) -> None:
+def test_a_level_is_named_by_its_number(number: Any, name: str) -> None:
     assert ship(levelno=number)["level"] == name
 
 
@@ -57,14 +57,14 @@ def test_levels_go_by_number(number: Any, name: str) -> None:
     ("created", "expected"),
     [(1.5, 1.5), (0, 0), (Decimal("2.5"), 2.5), ("3.5", 3.5), (99_999_999_999, 99_999_999_999), (1.7e12, 1.7e9)],
 )
-def test_a_time_that_can_be_one_is_kept_and_milliseconds_become_seconds(created: Any, expected: float) -> None:
+def test_a_time_in_seconds_is_kept_and_one_in_milliseconds_is_converted(created: Any, expected: float) -> None:
     entry = ship(created=created)
     assert entry["created_at"] == expected
     assert "created" not in entry["metadata"]
 
 
 @pytest.mark.parametrize("created", [None, -1.0, float("nan"), float("inf"), 1e30, "today", []])
-def test_a_time_that_cannot_be_one_becomes_now_and_is_kept_as_a_field(
+def test_an_impossible_time_is_replaced_by_the_present_and_kept_as_a_field(
     created: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.time", lambda: 1234.5)
@@ -94,7 +94,7 @@ def test_attributes_that_are_none_or_missing_are_left_out(names: tuple[str, ...]
 
 @pytest.mark.parametrize("name", ["pathname", "lineno", "funcName", "name", "threadName", "process"])
 @pytest.mark.parametrize("value", [[], {}, 1.5, Broken(), Name("text"), "\ud800\0", "x" * 5000])
-def test_a_call_site_can_be_anything(name: str, value: Any) -> None:
+def test_attributes_of_the_call_site_can_have_any_value(name: str, value: Any) -> None:
     entry = ship(**{name: value})
     assert entry["message"] == "hello"
     assert entry["metadata"].keys() == ORIGIN
@@ -106,7 +106,7 @@ def test_function_and_file_are_cut_to_their_columns() -> None:
     assert entry["file_path"] == "p" * 1000
 
 
-def test_many_call_sites_and_field_names_are_not_remembered_for_ever() -> None:
+def test_the_number_of_remembered_call_sites_and_field_names_is_bounded() -> None:
     by = builder()
     for number in range(5000):
         by.build(record(lineno=number, extra={f"field{number}": number}))
@@ -115,7 +115,7 @@ def test_many_call_sites_and_field_names_are_not_remembered_for_ever() -> None:
     assert shipped(record(extra={"field1": 1, "user_id": 2}), by=by)[0]["user_id"] == "2"
 
 
-def test_a_loss_is_told_in_an_entry() -> None:
+def test_a_loss_of_records_becomes_an_entry_that_says_how_many_and_why() -> None:
     entry = builder().loss_entry({"queue_full": 3, "shutdown": 1}, {"queue_full": "the queue was full"}, 5.0)
     assert (entry.level, entry.created_at, entry.service) == ("WARN", 5.0, "shop")
     assert entry.message == "4 log records were lost: 3 because the queue was full, 1 because shutdown"
@@ -124,7 +124,7 @@ def test_a_loss_is_told_in_an_entry() -> None:
 # Snapshots
 
 
-def test_what_is_changed_after_the_call_ships_as_it_was() -> None:
+def test_objects_that_change_after_the_call_ship_as_they_were() -> None:
     by = builder()
     inner = [1]
     fields: dict[str, Any] = {"items": inner, "user": {"name": "a"}, "metadata": {"deep": inner}}
@@ -138,10 +138,10 @@ def test_what_is_changed_after_the_call_ships_as_it_was() -> None:
     assert metadata_of(entry).endswith(b'"deep":[1],"items":[1],"user":{"name":"a"}}')
 
 
-# Code of the application that logs
+# Code that logs while its record is built
 
 
-def test_a_message_or_field_that_logs_itself_comes_to_an_end() -> None:
+def test_a_message_or_field_that_logs_itself_does_not_recurse_without_end() -> None:
     by = builder()
     built = []
 

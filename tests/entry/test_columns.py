@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import uuid
 from datetime import timedelta
 from decimal import Decimal
@@ -11,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from logcollector_handler.entry.columns import _rule
+from logcollector_handler.entry.model import COLUMNS, TEXT_LIMITS, Choice, Time
 from tests.entry.making import (
     Broken,
     Name,
     ship,
 )
+from tests.entry.strategies import CHOICES, TABLE, TEXTS
 
 
 class Method(enum.Enum):
@@ -64,7 +68,7 @@ class Method(enum.Enum):
         ("duration_ms", -9_999_999.999, -9_999_999.999),
     ],
 )
-def test_a_value_that_a_column_can_hold_is_converted_into_it(name: str, value: Any, column: Any) -> None:
+def test_a_value_that_a_column_can_hold_is_converted_to_its_type(name: str, value: Any, column: Any) -> None:
     entry = ship(extra={name: value})
     assert entry[name] == column
     assert name not in entry["metadata"]
@@ -121,3 +125,18 @@ def test_text_too_long_is_cut_in_its_column_and_whole_in_metadata(name: str, lim
     entry = ship(extra={name: "é" * (limit + 1)})
     assert entry[name] == "é" * limit
     assert entry["metadata"][name] == "é" * (limit + 1)
+
+
+def test_the_columns_are_those_of_the_servers_table() -> None:
+    assert set(COLUMNS) == TABLE
+    assert {name: kind.values for name, kind in COLUMNS.items() if isinstance(kind, Choice)}.keys() == CHOICES.keys()
+    for name, values in CHOICES.items():
+        kind = COLUMNS[name]
+        assert isinstance(kind, Choice)
+        assert set(kind.values) == values
+    assert {name: limit for name, limit in TEXTS.items() if limit < math.inf} == TEXT_LIMITS
+
+
+def test_a_column_that_no_rule_can_fill_is_an_error_at_import() -> None:
+    with pytest.raises(TypeError, match="seen_at"):
+        _rule("seen_at", Time())

@@ -1,4 +1,4 @@
-"""Which of several values of one name an entry has, and what becomes of odd names."""
+"""Which value an entry has when several have one name, and what becomes of odd names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_dict_named_metadata_is_merged_and_the_calls_own_fields_win() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ORIGIN))
-def test_fields_named_like_the_origin_win_and_stand_there_once(name: str) -> None:
+def test_a_field_named_like_one_that_every_record_has_replaces_it(name: str) -> None:
     assert ship(extra={"metadata": {name: "mine"}})["metadata"][name] == "mine"
     assert ship({"event": "e", name: "mine"})["metadata"][name] == "mine"
 
@@ -53,7 +53,7 @@ def test_a_dict_named_metadata_that_cannot_be_read_is_a_field_like_others() -> N
     }
 
 
-def test_names_that_are_no_plain_text_are_fields_too() -> None:
+def test_fields_whose_names_are_not_plain_text_ship_too() -> None:
     made = record()
     made.__dict__.update({Name("user_id"): 5, Name("word"): 1, 7: "int", "7": "text"})  # type: ignore[dict-item]  # on purpose
     entry = shipped(made)[0]
@@ -62,13 +62,13 @@ def test_names_that_are_no_plain_text_are_fields_too() -> None:
     assert sorted(value for name, value in entry["metadata"].items() if name[0] == "7") == ["int", "text"]
 
 
-def test_a_field_with_the_name_of_the_origins_wins_whatever_its_neighbours_are() -> None:
+def test_a_field_named_like_one_that_every_record_has_replaces_it_whatever_its_neighbours_are() -> None:
     for neighbour in (1, [1]):
         found = ship(extra={"line": 99, "logger": "mine", "other": neighbour})["metadata"]
         assert (found["line"], found["logger"], found["other"]) == (99, "mine", neighbour)
 
 
-def test_fields_are_found_wherever_they_stand_on_a_record() -> None:
+def test_fields_are_found_at_any_position_among_the_attributes_of_a_record() -> None:
     behind = record(extra={"a": 1, "b": "2"})
     behind.__dict__["msg"] = behind.__dict__.pop("msg")
     instead = record()
@@ -84,5 +84,5 @@ def test_fields_are_found_wherever_they_stand_on_a_record() -> None:
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="every record has a task's name from Python 3.12 on")
-def test_where_records_know_no_task_a_field_of_that_name_is_the_users() -> None:
+def test_a_field_named_as_the_task_is_the_users_where_records_have_no_such_attribute() -> None:
     assert metadata(taskName="mine") == {"taskName": "mine"}

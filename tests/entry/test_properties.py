@@ -72,7 +72,7 @@ def test_every_extra_is_found_in_its_column_or_in_metadata(extra: dict[str, Any]
 
 @big
 @given(st.dictionaries(keys, values, max_size=6))
-def test_no_key_of_a_dict_as_message_is_lost(event: dict[Any, Any]) -> None:
+def test_every_key_of_a_dict_as_message_is_found_in_its_column_or_in_metadata(event: dict[Any, Any]) -> None:
     entry = checked(record({**event, "event": "hello"}))
     assert entry["message"] == "hello"
     found = len(entry["metadata"].keys() - ORIGIN) + len(entry.keys() & TABLE)
@@ -138,7 +138,7 @@ def test_a_record_over_the_limit_is_cut_and_says_so(extra: dict[str, Any], limit
 
 @given(unicode, unicode, unicode, unicode, unicode)
 @example('"log_type":', "x" * 400, "p" * 2000, "a\\b", "\n")
-def test_what_a_call_site_has_encoded_once_is_what_the_long_way_says(
+def test_an_entry_with_a_common_part_is_encoded_like_one_without(
     message: str, function: str, path: str, name: str, thread: str
 ) -> None:
     made = record(message, funcName=function, pathname=path, name=name, threadName=thread)
@@ -151,14 +151,14 @@ def test_what_a_call_site_has_encoded_once_is_what_the_long_way_says(
 
 
 @given(st.lists(unicode, max_size=250))
-def test_a_body_splits_into_the_lines_it_was_joined_of(messages: list[str]) -> None:
+def test_a_body_splits_into_the_lines_that_it_was_joined_from(messages: list[str]) -> None:
     by = builder()
     lines = encode_lines([by.build(record(message)) for message in messages], BIG)
     assert [parsed(line)["message"] for line in lines] == list(map(cleaned, messages))
     assert split(body_of(lines)) == lines
 
 
-# Exceptions. Their text is tested in `test_traceback`.
+# Exceptions. `test_traceback` tests their text.
 
 
 class CauselessError(Exception):
@@ -195,7 +195,7 @@ def test_any_exception_ships_with_its_type(error: BaseException, stack: str | No
 
 
 @pytest.mark.parametrize("make", [deep, laughs, long_texts, circular], ids=lambda make: str(make.__name__))
-def test_a_value_of_absurd_size_becomes_a_line_of_bounded_size(make: Callable[[], Any]) -> None:
+def test_a_value_of_absurd_size_becomes_metadata_of_bounded_size(make: Callable[[], Any]) -> None:
     entry = builder().build(record(extra={"value": make(), "again": make()}))
     assert len(metadata_of(entry)) < 5 * BIG
 

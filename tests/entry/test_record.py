@@ -1,4 +1,4 @@
-"""Records of every make, their messages, and formatters."""
+"""Records of every origin: their messages, formatters, and records that no logger has made."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_broken_format_string_ships_with_template_and_arguments(msg: str, args
     assert entry["metadata"]["format_error"].startswith(("TypeError", "KeyError", "ValueError"))
 
 
-def test_an_argument_that_cannot_be_said_costs_the_message_its_arguments() -> None:
+def test_an_argument_whose_str_raises_leaves_the_template_as_the_message() -> None:
     entry = ship("value %s", Broken())
     assert entry["message"] == "value %s"
     assert entry["metadata"]["format_error"] == "ZeroDivisionError: broken"
@@ -51,7 +51,7 @@ def test_a_message_can_be_any_object(msg: object, message: str) -> None:
 
 
 @pytest.mark.parametrize("msg", [Name("x" * 10_000), ValueError("x" * 10_000), "x" * 10_000])
-def test_a_long_message_is_whole_whatever_it_is_made_of(msg: object) -> None:
+def test_a_long_message_within_the_limit_is_whole_whatever_object_it_is(msg: object) -> None:
     assert ship(msg)["message"] == "x" * 10_000
 
 
@@ -73,7 +73,7 @@ def test_a_long_message_is_cut_before_it_waits_in_the_queue(also: dict[str, Any]
     assert 1900 < len(entry.message) <= 2000
 
 
-def test_a_message_that_is_no_text_does_not_reach_the_server() -> None:
+def test_a_message_that_is_not_text_is_made_text() -> None:
     class Odd(logging.LogRecord):
         def getMessage(self) -> str:  # noqa: N802 - the stdlib's name
             return ["no", "text"]  # type: ignore[return-value]  # on purpose
@@ -137,39 +137,39 @@ def test_a_formatter_is_not_called_for_a_dict() -> None:
     assert formatted(Never(), record({"event": "e"}))["message"] == "e"
 
 
-def test_what_another_handlers_formatter_left_on_the_record_is_no_field() -> None:
+def test_what_another_handlers_formatter_left_on_the_record_is_not_a_field() -> None:
     made = record("hi", extra={"a": 1})
     logging.Formatter("%(asctime)s %(message)s").format(made)
     assert shipped(made)[0]["metadata"].keys() == {*ORIGIN, "a"}
 
 
-# Records of every make
+# Records that no logger has made
 
 
-def test_a_pickled_record() -> None:
+def test_a_pickled_or_copied_record_ships_like_the_original() -> None:
     made = record("hi %s", "you", extra={"user_id": 5, "a": 1})
     assert shipped(pickle.loads(pickle.dumps(made))) == shipped(made)
     assert shipped(copy.copy(made)) == shipped(made)
 
 
-def test_a_record_from_a_socket() -> None:
+def test_a_record_made_from_a_dict_ships_as_the_dict_says() -> None:
     entry = shipped(logging.makeLogRecord({"msg": "hi", "levelno": 40, "name": "n", "created": 5.0, "a": 1}))[0]
     assert (entry["message"], entry["level"], entry["created_at"]) == ("hi", "ERROR", 5.0)
     assert entry["metadata"].items() >= {"logger": "n", "a": 1}.items()
 
 
-def test_an_empty_record_made_by_hand() -> None:
+def test_a_record_without_any_values_ships_with_an_empty_message() -> None:
     assert shipped(logging.makeLogRecord({}))[0]["message"] == ""
 
 
-def test_a_record_whose_attributes_stand_in_another_order() -> None:
+def test_a_record_with_its_attributes_in_another_order_ships_the_same() -> None:
     made = record(extra={"a": 1})
     shuffled = logging.LogRecord.__new__(logging.LogRecord)
     shuffled.__dict__.update(dict(sorted(made.__dict__.items(), reverse=True)))
     assert shipped(shuffled) == shipped(made)
 
 
-def test_a_subclass_that_sets_attributes_before_its_parent_does() -> None:
+def test_attributes_that_a_subclass_sets_before_its_parent_are_fields() -> None:
     class Early(logging.LogRecord):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self.request = "r"
@@ -181,7 +181,7 @@ def test_a_subclass_that_sets_attributes_before_its_parent_does() -> None:
     assert entry["metadata"]["request"] == "r"
 
 
-def test_a_factory_and_a_filter_add_fields() -> None:
+def test_attributes_that_a_factory_or_a_filter_adds_are_fields() -> None:
     catcher = Catcher()
     target = logging.getLogger("made")
     target.addHandler(catcher)
@@ -203,7 +203,7 @@ def test_a_factory_and_a_filter_add_fields() -> None:
     assert entry["metadata"].items() >= {"host": "h", "a": 1}.items()
 
 
-def test_what_is_no_record_at_all_ships_as_what_can_be_told_of_it() -> None:
+def test_an_object_that_is_not_a_record_ships_as_an_entry_that_names_its_type() -> None:
     class Nothing:
         __slots__ = ()
 

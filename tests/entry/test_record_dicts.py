@@ -93,7 +93,7 @@ def test_structlog_through_the_standard_library_arrives_as_fields(style: str) ->
     assert not {"_logger", "_name", "_record", "_from_structlog", "exc_info"} & entry["metadata"].keys()
 
 
-def test_a_dict_as_message_ships_as_it_was() -> None:
+def test_a_dict_as_message_that_changes_after_the_call_ships_as_it_was() -> None:
     event: dict[str, Any] = {"event": "e", "items": [1]}
     entry = builder().build(record(event))
     event["items"].append(2)

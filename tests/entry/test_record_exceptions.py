@@ -1,4 +1,4 @@
-"""Where the exception and the stack of a record come from. Their text is tested in `test_traceback`."""
+"""How the exception and the stack of a record are found. `test_traceback` tests their text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.entry.making import (
 )
 
 
-def test_an_exception_that_is_false_is_an_exception() -> None:
+def test_an_exception_whose_truth_value_is_false_ships_like_any_other() -> None:
     class EmptyError(Exception):
         def __len__(self) -> int:
             return 0
@@ -35,7 +35,7 @@ def test_a_stack_stands_below_the_exception() -> None:
     assert entry["stack_trace"].endswith("\nValueError: x\nStack: here")
 
 
-def test_the_text_of_an_exception_from_elsewhere_is_the_stack_trace() -> None:
+def test_a_record_with_only_the_text_of_an_exception_has_it_as_stack_trace() -> None:
     assert ship(exc_text="Traceback ...\nValueError: x")["stack_trace"] == "Traceback ...\nValueError: x"
     assert ship(exc_text="T", stack_info="S")["stack_trace"] == "T\nS"
 
@@ -46,14 +46,14 @@ def test_a_live_exception_wins_over_a_text_that_was_cached() -> None:
 
 
 @pytest.mark.parametrize("given", [(None, None, None), (), False, None, True, (1, 2), (ValueError, "x", None), "text"])
-def test_exc_info_without_an_exception_is_none(given: Any) -> None:
+def test_exc_info_that_holds_no_exception_is_ignored(given: Any) -> None:
     entry = ship(exc_info=given)
     assert "stack_trace" not in entry
     assert "error_type" not in entry
     assert entry["message"] == "hello"
 
 
-def test_a_traceback_that_is_none_is_looked_for_on_the_exception() -> None:
+def test_without_a_traceback_in_exc_info_that_of_the_exception_is_used() -> None:
     error = raised(ValueError("x"))
     assert "raise error" in ship(exc_info=(ValueError, error, "no traceback"))["stack_trace"]
 

@@ -90,7 +90,7 @@ def test_a_secret_is_masked_whatever_its_key_is(key: Any) -> None:
     assert "hunter2" not in str(shipped(made))
 
 
-def test_a_name_to_redact_is_masked_also_if_it_is_that_of_a_column() -> None:
+def test_a_field_with_a_name_to_redact_is_masked_even_if_a_column_has_that_name() -> None:
     by = builder(redact=["user_id"])
     [entry] = shipped(record(extra={"user_id": "hunter2", "password": "shown"}), by=by)
     assert "user_id" not in entry
@@ -98,7 +98,7 @@ def test_a_name_to_redact_is_masked_also_if_it_is_that_of_a_column() -> None:
     assert entry["metadata"]["password"] == "shown"
 
 
-def test_names_to_redact_are_taken_in_any_spelling() -> None:
+def test_names_to_redact_can_be_given_in_any_spelling() -> None:
     secret = Redactor(["Session-ID", "straße"])
     assert secret("session_id")
     assert secret("STRASSE")

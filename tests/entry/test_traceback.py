@@ -55,7 +55,7 @@ def test_the_text_of_a_group_is_what_the_interpreter_prints(animal: Callable[[],
 
 
 @pytest.mark.parametrize("limit", [None, 0, 1, 2, 1000, -1])
-def test_the_limit_of_tracebacks_counts(limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sys_tracebacklimit_is_respected(limit: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     error = caught(context)
     monkeypatch.setattr(sys, "tracebacklimit", limit, raising=False)
     assert rendered(error) == printed(error)
@@ -70,7 +70,7 @@ def test_an_exception_that_was_never_raised_has_a_text_and_no_frame() -> None:
     assert Trace(error, None).frame is None
 
 
-def test_a_traceback_with_a_line_of_its_own_keeps_it() -> None:
+def test_a_traceback_that_names_another_line_than_its_frame_keeps_it() -> None:
     error = caught(plain)
     tb = error.__traceback__
     assert tb is not None
@@ -94,7 +94,7 @@ def test_source_that_only_a_loader_has_is_found(tmp_path: Path, monkeypatch: pyt
     assert "raise ValueError('in a zip')" in text
 
 
-def test_a_loader_that_fails_costs_the_source_and_no_more() -> None:
+def test_a_loader_that_fails_leaves_out_the_source_and_nothing_else() -> None:
     class Loader:
         @property
         def get_source(self) -> Any:
@@ -147,14 +147,14 @@ def test_in_a_storm_of_errors_a_stack_is_printed_once(monkeypatch: pytest.Monkey
     assert len(calls) <= 2  # Of the exception and of its cause.
 
 
-def test_stacks_of_like_code_in_different_files_are_told_apart(tmp_path: Path) -> None:
+def test_equal_code_in_different_files_is_printed_with_its_own_file(tmp_path: Path) -> None:
     for name in ("one.py", "two.py"):
         (tmp_path / name).write_text("raise ValueError('same')\n")
     errors = [caught(lambda: run("raise ValueError('same')\n", str(tmp_path / name))) for name in ("one.py", "two.py")]  # noqa: B023
     assert [name in rendered(error) for error, name in zip(errors, ("one.py", "two.py"), strict=True)] == [True, True]
 
 
-def test_printed_stacks_are_not_remembered_for_ever() -> None:
+def test_the_number_and_size_of_remembered_stacks_are_bounded() -> None:
     for number in range(300):
         rendered(caught(lambda: run(f"\n1 / 0  # {number}")))  # noqa: B023
     assert len(_lately) <= 64
@@ -177,7 +177,7 @@ def test_an_exception_ships_with_type_stack_and_the_place_that_raised() -> None:
     assert entry["metadata"]["line"] == plain.__code__.co_firstlineno + 1
 
 
-def test_a_traceback_that_cannot_be_printed_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_that_cannot_be_printed_leaves_other_entries_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     by = builder()
     entries = [by.build(record("one", exc_info=exc_info(caught(plain)))), by.build(record("two"))]
 

@@ -1,4 +1,4 @@
-"""What is captured of an exception when it is logged, how much, and that nothing is kept alive for it."""
+"""What is captured of an exception in the logging call, and how much; and that nothing is kept alive for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.entry.raising import Group, caught, needs_groups, needs_notes, note, 
 
 
 @needs_notes
-def test_notes_of_later_are_not_in_the_text() -> None:
+def test_notes_added_after_the_call_are_not_in_the_text() -> None:
     error = raised(ValueError("x"))
     mutable = ["said"]
     notes = ["first", mutable]
@@ -35,7 +35,7 @@ def test_notes_of_later_are_not_in_the_text() -> None:
     assert trace.render() == expected
 
 
-def test_text_and_causes_of_later_are_not_in_the_text() -> None:
+def test_text_and_causes_changed_after_the_call_are_not_in_the_text() -> None:
     error = raised(ValueError("x"))
     expected = printed(error)
     trace = Trace(error, error.__traceback__)
@@ -44,7 +44,7 @@ def test_text_and_causes_of_later_are_not_in_the_text() -> None:
     assert trace.render() == expected
 
 
-# Classes that are broken
+# Exceptions whose own code fails
 
 
 def a_property_that_raises(name: str) -> BaseException:
@@ -83,7 +83,7 @@ def test_a_group_whose_exceptions_cannot_be_read_still_has_its_stack_and_type() 
     [("m", ("f.py", 1, 10**9, "x", 1, 10**9 + 5)), (object(),), ("m", ("f.py", 1, 1, ["a"], 1, 1))],
     ids=["place", "message", "text"],
 )
-def test_a_syntax_error_of_odd_parts_is_printed_bounded_and_keeps_none_of_them(args: tuple[Any, ...]) -> None:
+def test_a_syntax_error_with_parts_of_wrong_types_is_printed_in_bounded_length(args: tuple[Any, ...]) -> None:
     error = raised(SyntaxError(*args))
     text = rendered(error)
     assert len(text) < 2000
@@ -94,7 +94,7 @@ def test_a_syntax_error_of_odd_parts_is_printed_bounded_and_keeps_none_of_them(a
 # Bounds
 
 
-def test_of_very_many_causes_none_is_captured() -> None:
+def test_an_exception_with_too_many_causes_is_printed_alone() -> None:
     error: BaseException = ValueError("the first")
     for number in range(MAX_EXCEPTIONS + 10):
         next_error = ValueError(number)
@@ -107,14 +107,14 @@ def test_of_very_many_causes_none_is_captured() -> None:
 
 
 @needs_groups
-def test_a_group_that_holds_another_many_times_over_is_bounded() -> None:
+def test_the_text_of_a_group_that_holds_its_members_many_times_is_bounded() -> None:
     error: Exception = ValueError("bottom")
     for number in range(60):
         error = Group(str(number), [error, error])
     assert "were left out]" in rendered(error)
 
 
-def test_of_very_many_frames_the_first_and_the_last_are_printed() -> None:
+def test_of_too_many_frames_the_first_and_the_last_are_printed() -> None:
     error = caught(plain)
     tb = error.__traceback__
     assert tb is not None
@@ -137,15 +137,15 @@ def test_of_very_many_frames_the_first_and_the_last_are_printed() -> None:
 
 
 class Thing:
-    """What a frame holds."""
+    """An object that only a local variable refers to."""
 
 
 class HeldError(Exception):
-    """One that can be referred to weakly."""
+    """An exception that can be referred to weakly."""
 
 
 def logged(make: Callable[[BaseException], object], notes: bool = False) -> tuple[object, list[weakref.ref[Any]]]:
-    """What is made of an exception with a cause, and what must be gone when nothing else holds that."""
+    """What `make` makes of an exception with a cause, and references to objects that must be freed then."""
     thing = Thing()
     refs: list[weakref.ref[Any]] = [weakref.ref(thing)]
     try:
@@ -165,7 +165,7 @@ def built(error: BaseException) -> object:
     return builder().build(record(exc_info=exc_info(error)))
 
 
-def test_no_frame_or_exception_lives_on_and_the_garbage_collector_is_not_needed_for_that() -> None:
+def test_frames_and_exceptions_are_freed_at_once_without_the_garbage_collector() -> None:
     gc.collect()
     gc.disable()
     try:
@@ -177,14 +177,14 @@ def test_no_frame_or_exception_lives_on_and_the_garbage_collector_is_not_needed_
     assert alive == []
 
 
-def test_not_even_an_exception_that_is_its_own_note_lives_on() -> None:
+def test_an_exception_that_is_its_own_note_is_freed() -> None:
     entry, refs = logged(built, notes=True)
     gc.collect()
     assert entry is not None
     assert [ref() for ref in refs if ref() is not None] == []
 
 
-def test_no_broken_exception_lives_on() -> None:
+def test_an_exception_whose_class_is_broken_is_freed() -> None:
     class TrickyError(Exception):
         def __str__(self) -> str:
             raise ValueError(self)
@@ -200,7 +200,7 @@ def test_no_broken_exception_lives_on() -> None:
     assert ref() is None
 
 
-def test_an_argument_of_a_syntax_error_does_not_live_on() -> None:
+def test_an_argument_of_a_syntax_error_is_freed() -> None:
     thing = Thing()
     ref = weakref.ref(thing)
     error = SyntaxError(thing)

@@ -204,7 +204,7 @@ def test_a_generator_is_not_consumed() -> None:
     assert list(numbers) == [1, 2]
 
 
-def test_views_of_a_mapping_are_lists() -> None:
+def test_keys_and_values_of_a_mapping_become_lists() -> None:
     login = {"user": {"password": "hunter2"}}
     assert metadata(value=login.keys())["value"] == ["user"]
     assert metadata(value=login.values())["value"] == [{"password": MASK}]
@@ -215,7 +215,7 @@ def test_many_keys_of_the_same_text_are_all_kept() -> None:
     assert sorted(shown.values()) == list(range(1000))
 
 
-def test_the_fields_that_are_encoded_are_not_changed() -> None:
+def test_encoding_fields_does_not_change_them() -> None:
     fields = {"a": (1,), "b": "x"}
     assert encode_fields(fields, Redactor([]), 1000) == b'{"a":[1],"b":"x"}'
     assert fields == {"a": (1,), "b": "x"}

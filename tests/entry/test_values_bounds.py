@@ -28,7 +28,7 @@ class Data:
 # Bounds
 
 
-def test_what_contains_itself_says_so() -> None:
+def test_a_container_inside_itself_is_replaced_by_a_note() -> None:
     circle: list[Any] = [1]
     circle.append(circle)
     loop: dict[str, Any] = {}
@@ -37,12 +37,12 @@ def test_what_contains_itself_says_so() -> None:
     assert metadata(value=loop)["value"] == {"data": {"inner": "<itself>"}}
 
 
-def test_what_stands_twice_is_shown_twice() -> None:
+def test_a_container_that_occurs_twice_is_shown_twice() -> None:
     shared = [1]
     assert metadata(value=[shared, shared])["value"] == [[1], [1]]
 
 
-def test_deep_values_end_in_a_word() -> None:
+def test_values_nested_too_deep_are_replaced_by_a_note() -> None:
     value: Any = "bottom"
     for _ in range(10_000):
         value = [value]
@@ -52,7 +52,7 @@ def test_deep_values_end_in_a_word() -> None:
     assert shown == f"<nested deeper than {MAX_DEPTH} levels>"
 
 
-def test_what_opens_into_something_else_for_ever_comes_to_an_end() -> None:
+def test_an_object_that_opens_into_another_without_end_is_replaced_by_a_note() -> None:
     class One:
         model_fields: Any = ()
 
@@ -66,7 +66,7 @@ def test_what_opens_into_something_else_for_ever_comes_to_an_end() -> None:
     assert metadata(value=One())["value"] == f"<nested deeper than {MAX_DEPTH} levels>"
 
 
-def test_of_very_many_values_the_rest_is_counted() -> None:
+def test_of_too_many_values_the_rest_is_left_out_and_counted() -> None:
     shown = metadata(value=list(range(MAX_VALUES + 10)))["value"]
     assert shown[:3] == [0, 1, 2]
     assert len(shown) == MAX_VALUES
@@ -75,7 +75,7 @@ def test_of_very_many_values_the_rest_is_counted() -> None:
     assert shown["…"] == f"{MAX_VALUES + 10 - len(shown) + 1} more left out"
 
 
-def test_secrets_count_too_among_very_many_values() -> None:
+def test_masked_values_count_towards_the_limit_of_values() -> None:
     shown = metadata(value=[{"password": 1}] * (MAX_VALUES + 10))["value"]
     assert len(shown) < MAX_VALUES / 2 + 2
 

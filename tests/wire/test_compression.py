@@ -16,7 +16,7 @@ from logcollector_handler.wire.compression import compress, decompress
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b'{"logs":[]}' * 10_000])
-def test_compression_is_gzip_and_the_same_each_time(body: bytes) -> None:
+def test_the_same_body_always_gives_the_same_gzip(body: bytes) -> None:
     assert gzip.decompress(compress(body)) == body
     assert decompress(compress(body)) == body
     assert compress(body) == compress(body)
@@ -45,7 +45,7 @@ def test_without_isal_zlib_compresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.binary(max_size=50)))
-def test_what_is_compressed_comes_back_and_is_the_same_each_time(parts: list[bytes]) -> None:
+def test_any_compressed_body_comes_back_and_always_gives_the_same_gzip(parts: list[bytes]) -> None:
     body = b"".join(parts)
     assert decompress(compress(body)) == body
     assert compress(body) == compress(body)

@@ -21,7 +21,7 @@ from tests.entry.making import (
 
 
 def cut(max_bytes: int, msg: object = "hello", **extra: Any) -> dict[str, Any]:
-    """What is left of a record of which the handler knows no limit, and the encoder does."""
+    """What is left of a record that has passed the builder whole and is cut when it is encoded."""
     [line] = encode_lines([builder().build(record(msg, extra=extra))], max_bytes)
     assert len(line) <= max_bytes
     accepted([line])
@@ -47,7 +47,7 @@ def test_the_longest_field_is_cut_and_the_others_stay_whole() -> None:
     assert entry["metadata"]["line"] == 12
 
 
-def test_what_is_cut_uses_the_room_there_is() -> None:
+def test_a_cut_entry_uses_nearly_all_of_the_room() -> None:
     entry = cut(10_000, "x" * 50_000)
     assert 9_000 < len(msgspec.json.encode(entry)) <= 10_000
     assert entry["metadata"]["truncated"]["bytes"] > 50_000
@@ -59,7 +59,7 @@ def test_a_long_container_is_kept_as_the_beginning_of_its_json() -> None:
 
 
 @pytest.mark.parametrize("max_bytes", [1024, 1100, 1500, 3000])
-def test_columns_of_fixed_values_are_never_cut(max_bytes: int) -> None:
+def test_columns_that_are_not_text_are_never_cut(max_bytes: int) -> None:
     fields = {f"field{number}": "x" * 30 for number in range(60)}
     entry = cut(max_bytes, "m" * 3000, method="OPTIONS", duration_ms=1234567.891, environment="development", **fields)
     assert entry["level"] == "INFO"
@@ -71,7 +71,7 @@ def test_columns_of_fixed_values_are_never_cut(max_bytes: int) -> None:
     assert entry["metadata"]["logger"] == "shop.cart"
 
 
-def test_where_there_is_room_for_a_few_letters_each_the_columns_of_fixed_values_are_whole() -> None:
+def test_columns_that_are_not_text_are_whole_when_there_is_room_for_a_few_letters_of_each_text() -> None:
     names = ("service", "service_version", "error_type", "function_name", "file_path", "path", "action_type")
     shortest = 50
     for max_bytes in range(900, 1024, 4):
@@ -82,7 +82,7 @@ def test_where_there_is_room_for_a_few_letters_each_the_columns_of_fixed_values_
     assert shortest < len("development"), "there was more room than the test needs"
 
 
-def test_identifiers_are_not_cut_but_moved() -> None:
+def test_an_identifier_that_is_too_long_moves_to_metadata() -> None:
     entry = cut(1024, user_id="é" * 255, session_id="é" * 100, trace_id="t" * 32, path="/" * 500)
     assert "user_id" not in entry
     assert entry["metadata"]["user_id"].startswith("é")
@@ -90,7 +90,7 @@ def test_identifiers_are_not_cut_but_moved() -> None:
     assert {"user_id", "path"} <= set(entry["metadata"]["truncated"]["fields"])
 
 
-def test_names_too_long_to_keep_cost_the_fields_and_not_the_message() -> None:
+def test_names_that_are_too_long_to_keep_leave_out_the_fields_and_not_the_message() -> None:
     entry = cut(2000, "the message", **{"k" * 5000: 1, "other": 2})
     assert entry["message"] == "the message"
     assert entry["metadata"].keys() == {"logger", "line", "process", "thread", "truncated"}
@@ -106,7 +106,7 @@ def test_a_long_stack_trace_is_cut() -> None:
     assert entry["metadata"]["truncated"]["fields"] == ["stack_trace"]
 
 
-def test_the_mark_of_a_cut_record_takes_no_field_of_the_users() -> None:
+def test_a_users_field_named_truncated_is_kept_beside_the_mark() -> None:
     (entry,) = shipped(record("x" * 5000, extra={"truncated": "mine"}), max_bytes=2000)
     assert entry["metadata"]["truncated"] == "mine"
     assert any(isinstance(value, dict) and value["fields"] == ["message"] for value in entry["metadata"].values())
