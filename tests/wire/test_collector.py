@@ -66,7 +66,7 @@ def test_a_body_is_json_and_its_lines_come_back_unchanged() -> None:
 
 def test_splitting_something_that_is_not_a_body_raises_a_value_error() -> None:
     for body in (b"", b"[]", b'{"logs":1}', b'{"logs":[', b"{}"):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"JSON|Expected|truncated|missing|malformed"):
             split(body)
 
 
