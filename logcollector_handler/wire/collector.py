@@ -104,8 +104,12 @@ class CollectorFormat:
         return b",".join(parts)
 
     def split(self, body: bytes) -> list[Run]:
-        """The elements of `logs`. The errors that msgspec raises are ValueErrors."""
-        return [Run(1, bytes(entry)) for entry in _decoder.decode(body).logs]
+        """The elements of `logs`."""
+        try:
+            # The errors that msgspec raises are ValueErrors.
+            return [Run(1, bytes(entry)) for entry in _decoder.decode(body).logs]
+        except RecursionError as error:
+            raise ValueError("the body is nested too deep") from error
 
     def describe(self, entry: bytes) -> str:
         """Level, time and the beginning of the message; of an entry that cannot be read, its first bytes."""
