@@ -66,9 +66,9 @@ class EntryBuilder:
 
     Args:
         service: the value of that column for records that do not give another; None leaves it out.
-        environment: likewise; so are `service_version` and `log_type`.
-        service_version: see above.
-        log_type: see above.
+        environment: the same for that column.
+        service_version: the same for that column.
+        log_type: the same for that column.
         redact: names of fields whose values are masked in `metadata`.
         max_record_bytes: a message of more characters is cut here, roughly; encoding cuts the record exactly.
         site_entry: makes an entry of level, message, time and a common part, for a record without fields of its own.

@@ -17,7 +17,7 @@ from logcollector_handler.entry.text import shortened, unused
 _MARK: Final = 320
 #: A text that is cut to fewer bytes gets no mark of its own: the mark would take most of the room.
 _MARK_WORTH: Final = 100
-#: Columns that are not text, but certain values and numbers: a part of those would mean something else.
+#: Columns that are not text. A part of a number or of one of a few allowed values would mean something else.
 _WHOLE: Final = frozenset(name for name, kind in COLUMNS.items() if not isinstance(kind, Text | Identifier))
 #: Columns that must not be cut either, but whose values `metadata` can hold.
 _IDENTIFIERS: Final = frozenset(name for name, kind in COLUMNS.items() if isinstance(kind, Identifier))
