@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from .entry.builder import STANDARD
+from .entry.record import STANDARD
 
 #: Modules that are never the ones that called.
 _BETWEEN: Final = frozenset({"logcollector_handler", "contextlib", "functools"})

@@ -38,6 +38,8 @@ from .wire.collector import CollectorFormat
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_FORMAT = CollectorFormat()
+
 __all__ = ["CapturingHandler", "CollectorServer", "Limits", "ReceivedRequest"]
 
 
@@ -158,7 +160,7 @@ class CapturingHandler(LogCollectorHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the entry of a record."""
-        self._lines.append(CollectorFormat().encode_line(self._builder.build(record), self._settings.max_record_bytes))
+        self._lines.append(_FORMAT.encode_line(self._builder.build(record), self._settings.max_record_bytes))
 
     @property
     def entries(self) -> list[dict[str, Any]]:

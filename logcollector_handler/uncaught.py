@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from .entry.values import safe_repr, safe_text
+from .entry.text import safe_repr, safe_text
 
 _log = logging.getLogger("logcollector.uncaught")
 #: Exceptions that are being logged in this thread: an earlier hook may be ours again, or bring us here again.

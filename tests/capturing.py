@@ -1,4 +1,4 @@
-"""A logger whose entries a test looks at: on its way to the server, up to the network."""
+"""A handler that keeps the entries of a logger for a test, encoded as they would be sent."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from logcollector_handler.testing import CapturingHandler
-from tests.entry.making import accepted, parsed
+from tests.entry.making import ORIGIN, accepted, parsed
 
 
 @contextmanager
 def capturing(name: str | None = None, **settings: Any) -> Iterator[CapturingHandler]:
-    """A handler on a logger (the root logger without a name), which lets everything pass.
+    """A handler on a logger, by default the root logger, that lets every level pass.
 
-    Behind the block what was captured has to be what the server takes.
+    Fails after the block if the server would refuse anything that was captured.
     """
     handler = CapturingHandler(**settings)
     logger = logging.getLogger(name)
@@ -33,8 +33,5 @@ def capturing(name: str | None = None, **settings: Any) -> Iterator[CapturingHan
 
 
 def fields(entry: dict[str, Any]) -> dict[str, Any]:
-    """What of `metadata` is not on every record."""
-    return {name: value for name, value in entry["metadata"].items() if name not in _ORIGIN}
-
-
-_ORIGIN = {"logger", "line", "process", "thread"}
+    """The `metadata` of an entry, without the fields that every record has."""
+    return {name: value for name, value in entry["metadata"].items() if name not in ORIGIN}

@@ -25,7 +25,7 @@ from logcollector_handler.entry.bound import bound
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import capturing, fields
 from tests.entry.making import BIG, builder, encode_lines, record
-from tests.entry.test_properties import Switch, big, check_entry, cleaned, extras, values
+from tests.entry.strategies import Switch, big, check_entry, cleaned, extras, values
 
 log = logging.getLogger("shop.context")
 

@@ -24,8 +24,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from logcollector_handler.entry.model import IDEMPOTENCY_HEADER
 from logcollector_handler.wire.collector import CollectorFormat
+from logcollector_handler.wire.format import IDEMPOTENCY_HEADER
 
 from .answers import error_answer, json_answer
 from .body import Limits, RefusedError, read_body

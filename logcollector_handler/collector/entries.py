@@ -1,4 +1,4 @@
-"""The check of each posted entry against the schema of `wire`, and the row that is stored for it.
+"""The check of each posted entry against the columns of `entry.model`, and the row that is stored for it.
 
 There is one set of rules. A lenient collector differs from a strict one in two points only: it takes a
 `created_at` in milliseconds, and it says which entry is wrong (422) where the real server answers 500.
@@ -19,11 +19,12 @@ from logcollector_handler.entry.model import (
     COLUMNS,
     CREATED_AT_LIMIT,
     DURATION_LIMIT,
-    ENVIRONMENTS,
     LEVELS,
     LOG_TYPES,
-    METHODS,
     TEXT_LIMITS,
+    Choice,
+    Duration,
+    Fields,
 )
 
 from .body import RawBatch, RefusedError
@@ -40,9 +41,8 @@ _TOO_DEEP: Final = f"metadata: nested deeper than {MAX_DEPTH} levels"
 #: The year 1 in Unix seconds: what a timestamp column can hold begins there.
 _EARLIEST: Final = -62_135_596_800
 _KNOWN: Final = frozenset(COLUMNS)
-_ENUMS: Final = {"level": LEVELS, "log_type": LOG_TYPES, "environment": ENVIRONMENTS, "method": METHODS}
 _HINTS: Final = {
-    **{name: f"allowed: {', '.join(values)}" for name, values in _ENUMS.items()},
+    **{name: f"allowed: {', '.join(kind.values)}" for name, kind in COLUMNS.items() if isinstance(kind, Choice)},
     "created_at": "Unix seconds are expected",
     "service": "leave it out when there is none",
 }
@@ -70,15 +70,18 @@ def _entry_type(created_at_below: float) -> type[msgspec.Struct]:
         "log_type": (Literal[LOG_TYPES], "BACKEND"),
         "created_at": (Annotated[float, msgspec.Meta(ge=_EARLIEST, lt=created_at_below)], None),
         "service": (Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS["service"])], None),
-        "environment": (Literal[ENVIRONMENTS] | None, None),
-        "method": (Literal[METHODS] | None, None),
-        "duration_ms": (Annotated[float, msgspec.Meta(gt=-widest, lt=widest)] | None, None),
-        "metadata": (dict[str, Any] | None, None),
     }
 
     def field(name: str) -> tuple[Any, ...]:
         if name in special:
             return (name, *special[name])
+        kind: Any = COLUMNS[name]
+        if isinstance(kind, Choice):
+            return name, Literal[kind.values] | None, None
+        if isinstance(kind, Duration):
+            return name, Annotated[float, msgspec.Meta(gt=-widest, lt=widest)] | None, None
+        if isinstance(kind, Fields):
+            return name, dict[str, Any] | None, None
         return name, Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS.get(name))] | None, None
 
     return msgspec.defstruct("PostedEntry", [field(name) for name in ROW_COLUMNS[:-1]], kw_only=True)

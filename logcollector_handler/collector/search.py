@@ -9,13 +9,15 @@ import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from logcollector_handler.entry.model import LEVELS
+from logcollector_handler.entry.model import COLUMNS, LEVELS, Duration, Time
 
 from .entries import ROW_COLUMNS
 from .query import IDS, Query
 
 SCHEMA_VERSION: Final = 3
-_NUMBERS: Final = ("created_at", "duration_ms")
+_NUMBERS: Final = frozenset(name for name, kind in COLUMNS.items() if isinstance(kind, Time | Duration))
+#: Every column of the table but its id, with its type.
+COLUMN_TYPES: Final = {name: "REAL" if name in _NUMBERS else "TEXT" for name in ROW_COLUMNS}
 #: Both text indexes, and the columns of each.
 INDEXED: Final = {"logs_text": "message, stack_trace", "logs_ids": ", ".join(IDS)}
 # Each index is paid for with every row. Rows are asked for newest first, so an index ends in the time, and has the
@@ -27,7 +29,7 @@ INDEXED: Final = {"logs_text": "message, stack_trace", "logs_ids": ", ".join(IDS
 SCHEMA: Final = f"""
 CREATE TABLE logs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    {", ".join(f"{name} {'REAL' if name in _NUMBERS else 'TEXT'}" for name in ROW_COLUMNS)}
+    {", ".join(f"{name} {kind}" for name, kind in COLUMN_TYPES.items())}
 );
 CREATE INDEX logs_by_time ON logs (created_at, id, level, environment);
 CREATE INDEX logs_by_level ON logs (level, created_at);

@@ -1,4 +1,7 @@
-"""The files of the page, as a browser gets them: a few that are named here, and nothing else that lies on the disk."""
+"""The files of the page, as a browser gets them: those that are named here, and nothing else that lies on the disk.
+
+`model.js` is no file: it is made here, so that the page has no copy of the names that it shares with the handler.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+import msgspec
 from starlette.responses import Response
+
+from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS
+
+from .query import IDS
 
 PAGE_PATH: Final = "/page/"
 _TYPES: Final = {
@@ -15,10 +23,8 @@ _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-NAMES: Final = frozenset(
-    {"index.html", "style.css", "icon.svg"}
-    | {f"{name}.js" for name in ("api", "dom", "empty", "entry", "filters", "histogram", "list", "main", "request")}
-)
+_SCRIPTS: Final = ("api", "dom", "empty", "entry", "filters", "histogram", "list", "main", "model", "request")
+NAMES: Final = frozenset({"index.html", "style.css", "icon.svg", *(f"{name}.js" for name in _SCRIPTS)})
 # A log may contain anything, and none of it is to run: only these files do, and no text becomes HTML.
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -39,4 +45,9 @@ def page_file(name: str) -> Response:
 
 @cache
 def _content(name: str) -> bytes:
+    if name == "model.js":
+        shared: dict[str, tuple[str, ...]] = {"LEVELS": LEVELS, "ENVIRONMENTS": ENVIRONMENTS, "IDS": IDS}
+        return b"".join(
+            b"export const %b = %b;\n" % (each.encode(), msgspec.json.encode(values)) for each, values in shared.items()
+        )
     return (files(__package__) / "page" / name).read_bytes()

@@ -20,7 +20,7 @@ from . import reading
 from .entries import Row
 from .query import Query
 from .reading import Arrivals, Histogram, Page
-from .search import INDEXED, INSERT, SCHEMA, SCHEMA_VERSION
+from .search import COLUMN_TYPES, INDEXED, INSERT, SCHEMA, SCHEMA_VERSION
 
 #: Seconds for which the key of a batch is remembered.
 KEEP_KEYS: Final = 7 * 24 * 3600.0
@@ -103,6 +103,11 @@ class Store:
             if self._version() == 0:
                 for statement in SCHEMA.split(";"):
                     cursor.execute(statement)
+            # A file from before a column was added gets it now; the old rows have no value in it.
+            there = {column for _, column, *_ in cursor.execute("PRAGMA table_info(logs)")}
+            for column, kind in COLUMN_TYPES.items():
+                if column not in there:
+                    cursor.execute(f"ALTER TABLE logs ADD COLUMN {column} {kind}")
 
     def _version(self) -> int:
         version: int = self._writer.execute("PRAGMA user_version").fetchone()[0]

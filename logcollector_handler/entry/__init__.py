@@ -1,1 +1,5 @@
-"""How a LogRecord becomes an entry. Pure: no I/O, no threads, and no format: `wire` writes entries."""
+"""From a LogRecord to an entry: what was logged, as columns and `metadata`.
+
+Belongs here: what follows from the record alone. Nothing here does I/O, starts a thread or knows a format; how an entry
+is written is up to `wire`.
+"""

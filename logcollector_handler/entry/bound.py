@@ -1,7 +1,8 @@
-"""Fields that a context gives to every record in it: taken apart once, when they are bound.
+"""Fields that a context gives to every record in it (`bind_context`): prepared once, when they are bound.
 
-What depends on the fields alone is worked out here. What depends on the handler as well (secret names, limits)
-each `EntryBuilder` works out at its first record with them and keeps in `ready`.
+Done here is what follows from the fields alone: which columns they fill, and a copy of values that can change. What
+also depends on a handler (its secret names and limits) is done by the handler's `FieldPlacer` at the first record that
+has the fields, and kept in `Bound.ready`.
 """
 
 from __future__ import annotations
@@ -14,36 +15,37 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from .columns import COLUMNS, DECLINED, Placed
-from .values import Cleaner, key_text, unused
+from .columns import DECLINED, FILLABLE, Placed
+from .text import key_text, unused
+from .values import Cleaner
 
-#: Values that nobody can change; others are made plain, which takes a snapshot of them.
+#: Immutable types, kept as they are. Values of other types are made plain at once, which copies them.
 _LASTING: Final = frozenset(
     {str, int, float, bool, bytes, datetime.datetime, datetime.date, datetime.time, datetime.timedelta}
     | {decimal.Decimal, uuid.UUID}
 )
-#: Longest text in a value that is made plain, in characters.
+#: Longest text inside a value that is made plain, in characters.
 _MAX_TEXT: Final = 256 * 1024
 
-#: The value for the column of the field's name or UNSET, whether `metadata` keeps it too, and the value for that.
+#: The value for the column that has the field's name, or UNSET; whether `metadata` has the field too; its value there.
 Field = tuple[Any, bool, Any]
 
 
 class Bound:
-    """Fields as they were when they were bound. It does not change."""
+    """Fields as they were when they were bound. Only `ready` changes."""
 
     __slots__ = ("fields", "ready")
 
     def __init__(self, fields: Mapping[str, Field]) -> None:
         self.fields = fields
-        #: What builders made of the fields, each under a key of its own.
+        #: What each handler made of the fields, under a key that the handler chooses.
         self.ready: dict[object, Any] = {}
 
 
 def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
-    """What is bound when these fields come on top of others. A field that is None goes; None when none is left.
+    """These fields on top of those that are bound already. Returns None when no field is left.
 
-    Never raises, whatever the values are.
+    A field whose value is None removes the field of that name. Never raises an Exception, whatever the values are.
     """
     made = {} if before is None else dict(before.fields)
     cleaner = Cleaner(lambda name: False, _MAX_TEXT)
@@ -52,7 +54,7 @@ def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
         made.pop(name, None)
         if value is None:
             continue
-        # By type: `isinstance` asks an object for its class, and that is code of the application.
+        # By type: `isinstance` may call a property `__class__`, which is code of the application.
         plain = value if type(value) in _LASTING else cleaner.value(value, 1)
         if name == "metadata" and issubclass(type(value), dict) and isinstance(plain, dict):
             for inner, each in plain.items():
@@ -64,8 +66,8 @@ def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
 
 
 def _placed(name: str, value: Any) -> Placed:
-    column = COLUMNS.get(name)
+    column = FILLABLE.get(name)
     try:
         return DECLINED if column is None else column.rule(value)
-    except Exception:  # noqa: BLE001 - no number, or code of the application
+    except Exception:  # noqa: BLE001 - the value is no number, or its own code failed
         return DECLINED

@@ -1,7 +1,9 @@
-"""What a column of the server's table makes of a user's value: converts it where that is natural, else declines.
+"""What a column makes of a user's value: converts it where that is natural, else declines it.
 
-Each rule answers with the value for the column, or UNSET when the column cannot hold it, and whether the
-value must (also) be kept whole in `metadata`. A rule may raise for a value whose own code fails.
+The rule of a column follows from its kind in `model`; a column whose values need more than that has a rule of its own
+here (`trace_id`). A rule returns a pair: the value for the column, or UNSET when the column cannot hold it; and whether
+`metadata` must keep the value whole as well. A rule may raise when the value's own code raises; callers take that as
+DECLINED.
 """
 
 from __future__ import annotations
@@ -16,34 +18,45 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import UNSET
 
-from .model import DURATION_LIMIT, ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, METHODS, TEXT_LIMITS
+from .model import (
+    COLUMNS,
+    DURATION_LIMIT,
+    ENVIRONMENT_ALIASES,
+    TEXT_LIMITS,
+    Choice,
+    Duration,
+    Identifier,
+    Kind,
+    Text,
+)
 
-#: The value for the column or UNSET, and whether metadata keeps the value too.
+#: The value for the column or UNSET, and whether `metadata` keeps the value too.
 Placed = tuple[Any, bool]
 Rule = Callable[[Any], Placed]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: what it makes of a value."""
+    """A column that a user's field of the same name can fill."""
 
     rule: Rule
-    #: A `str` of at most so many characters passes its rule unchanged, so that the rule need not be asked.
+    #: A `str` of at most this many characters passes the rule unchanged, so the rule need not be called.
     width: int = -1
 
 
-#: What is also made of a value whose rule raises: it is no number, or code of the application failed.
+#: The column cannot hold the value: it goes to `metadata` only.
 DECLINED: Final[Placed] = (UNSET, True)
 
 _UUID: Final = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def _as_text(value: Any) -> str | None:
-    """Text, where a value has one that nobody would argue about."""
+    """The value as text if it has one obvious text form, else None."""
     if type(value) is str:
         return value
     if isinstance(value, enum.Enum):
@@ -112,30 +125,35 @@ def _duration(value: Any) -> Placed:
         value = value.total_seconds() * 1000
     if isinstance(value, bool) or not isinstance(value, numbers.Number | decimal.Decimal | str):
         return DECLINED
-    milliseconds = round(float(value), 3)  # type: ignore[arg-type]  # what is no real number raises
+    milliseconds = round(float(value), 3)  # type: ignore[arg-type]  # a Number that is not real raises here
     return (milliseconds, False) if abs(milliseconds) < DURATION_LIMIT else DECLINED
 
 
+#: Columns whose values need more than the rule of their kind.
+_SPECIAL: Final[Mapping[str, Rule]] = {"trace_id": _trace_id}
+_ALIASES: Final[Mapping[str, Mapping[str, str]]] = {"environment": ENVIRONMENT_ALIASES}
+#: Columns that come from the record alone, or (`metadata`) take whatever has no column.
+_NOT_THE_USERS: Final = frozenset({"level", "message", "created_at", "metadata"})
+
+
+def _rule(name: str, kind: Kind) -> Rule:
+    match kind:
+        case Text(limit):
+            return _text(limit)
+        case Identifier(limit):
+            return _SPECIAL.get(name) or _identifier(limit)
+        case Choice(values):
+            return _choice(values, _ALIASES.get(name, {}))
+        case Duration():
+            return _duration
+    raise TypeError(f"No user's field can fill the column {name!r}: nothing converts values to {kind!r}.")
+
+
 #: Columns that a user's field of the same name can fill.
-COLUMNS: Final[Mapping[str, Column]] = {
-    "log_type": Column(_choice(LOG_TYPES, {})),
-    "environment": Column(_choice(ENVIRONMENTS, ENVIRONMENT_ALIASES)),
-    "method": Column(_choice(METHODS, {})),
-    "trace_id": Column(_trace_id, TEXT_LIMITS["trace_id"]),
-    "user_id": Column(_identifier(TEXT_LIMITS["user_id"]), TEXT_LIMITS["user_id"]),
-    "session_id": Column(_identifier(TEXT_LIMITS["session_id"]), TEXT_LIMITS["session_id"]),
-    **{
-        name: Column(_text(TEXT_LIMITS[name]), TEXT_LIMITS[name])
-        for name in (
-            "service",
-            "service_version",
-            "error_type",
-            "function_name",
-            "file_path",
-            "path",
-            "action_type",
-        )
-    },
-    "stack_trace": Column(_text(None)),
-    "duration_ms": Column(_duration),
-}
+FILLABLE: Final[Mapping[str, Column]] = MappingProxyType(
+    {
+        name: Column(_rule(name, kind), TEXT_LIMITS.get(name, -1))
+        for name, kind in COLUMNS.items()
+        if name not in _NOT_THE_USERS
+    }
+)

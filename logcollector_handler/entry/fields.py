@@ -1,7 +1,8 @@
-"""A record's fields: what goes into which column, and what into `metadata`, wherever the fields come from.
+"""Where a record's fields go: which fill a column, which go into `metadata`.
 
-A field of the call wins over what is bound where the caller is, and that over what the current span says. What a
-column takes is in `columns`, what JSON makes of a value in `values`.
+Fields come from three places. The fields of the logging call (`extra`) win over those that the context has bound, and
+these over the `trace_id` and `span_id` of the current OpenTelemetry span. What a column makes of a value is decided in
+`columns`, what JSON makes of it in `values`.
 """
 
 from __future__ import annotations
@@ -12,23 +13,26 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 
 from .bound import Bound, Field
-from .columns import COLUMNS, DECLINED, Column
+from .columns import DECLINED, FILLABLE, Column
 from .model import LogEntry
 from .redact import MASK, Redactor
 from .values import INT64, Cleaner, encode_fields
 
-#: Field names that are remembered. A program has fewer; one that makes them up starts over.
+#: Field names whose meaning is remembered. Few programs use more; beyond that all are forgotten and learned again.
 _REMEMBERED: Final = 4096
 
-#: Bound fields as one builder puts them into entries: values of columns, and what goes into `metadata`, plain.
+#: Bound fields as one handler puts them into entries: names and values of columns, and what goes into `metadata`.
 _Ready = tuple[list[tuple[str, Any]], dict[str, Any]]
 
-#: What can be encoded with the batch as well as now, beside text and usual numbers.
-_FIXED: Final = frozenset({float, bool, type(None)})
+#: Immutable types: safe to encode later, with the batch. So are `str` and `int` within limits, which `add` checks.
+_IMMUTABLE: Final = frozenset({float, bool, type(None)})
 
 
 class _Meanings(dict[str, "Column | bool"]):
-    """What the name of a field means: its column, or whether it is that of a secret. Learned name by name."""
+    """What a field's name means: the column that it fills, True for a secret, False for neither.
+
+    Worked out when a name is first looked up, and remembered.
+    """
 
     def __init__(self, secret: Redactor) -> None:
         super().__init__()
@@ -36,9 +40,9 @@ class _Meanings(dict[str, "Column | bool"]):
 
     def __missing__(self, name: str) -> Column | bool:
         if type(name) is not str:
-            raise TypeError("the name of a field is no text")
-        # A secret stays one if it has the name of a column.
-        meaning = self._secret(name) or COLUMNS.get(name, False)
+            raise TypeError("the name of a field is not exact text")
+        # A secret name is masked even when a column has that name.
+        meaning = self._secret(name) or FILLABLE.get(name, False)
         if len(self) >= _REMEMBERED:
             self.clear()
         self[name] = meaning
@@ -49,8 +53,8 @@ class FieldPlacer:
     """Puts fields into entries, for one handler.
 
     Args:
-        secret: answers whether a name is that of a secret.
-        max_bytes: longer text is cut.
+        secret: whether the value under a name must be masked.
+        max_bytes: longest that a text may be, in characters; longer text is cut.
     """
 
     def __init__(self, secret: Redactor, max_bytes: int) -> None:
@@ -59,9 +63,13 @@ class FieldPlacer:
         self._meanings = _Meanings(secret)
 
     def add(self, entry: LogEntry, origin: dict[str, Any], fields: dict[str, Any], names: Iterable[str]) -> None:
-        """Put the user's fields of those names into their columns, the others into `metadata`, over the origin."""
+        """Put the user's fields of those names into their columns, and those without a column into `metadata`.
+
+        `origin` is what `metadata` holds already; a user's field of the same name replaces it. Raises TypeError for a
+        name that is not exact text.
+        """
         made = {**origin}
-        # What can change under way, or may not be encoded as it is, is encoded now.
+        # Whether `metadata` must be encoded now: a value in it can change, or JSON cannot hold it as it is.
         now = False
         longest = self._max_bytes
         meanings = self._meanings
@@ -74,7 +82,7 @@ class FieldPlacer:
                 if kind is str:
                     if len(value) > longest:
                         now = True
-                elif kind not in _FIXED and (kind is not int or value not in INT64):
+                elif kind not in _IMMUTABLE and (kind is not int or value not in INT64):
                     now = True
             elif meaning is True:
                 made[name] = MASK
@@ -83,7 +91,7 @@ class FieldPlacer:
             else:
                 try:
                     placed, kept = meaning.rule(value)
-                except Exception:  # noqa: BLE001 - no number, or code of the application
+                except Exception:  # noqa: BLE001 - the value is no number, or its own code failed
                     placed, kept = DECLINED
                 if placed is not UNSET:
                     setattr(entry, name, placed)
@@ -93,8 +101,8 @@ class FieldPlacer:
         entry.metadata = self._encoded(made, origin, names) if now else made
 
     def _encoded(self, made: dict[str, Any], origin: dict[str, Any], names: Iterable[str]) -> Raw:
-        """`metadata`, with a user's field of that name taken apart."""
-        # By type: `isinstance` asks an object for its class, and that is code of the application.
+        """`metadata` as JSON. A user's field of that name, if it is a dict, is merged into it."""
+        # By type: `isinstance` may call a property `__class__`, which is code of the application.
         if issubclass(type(made.get("metadata")), dict):
             inner = Cleaner(self._secret, self._max_bytes).value(made["metadata"])
             if isinstance(inner, dict):
@@ -110,7 +118,7 @@ class FieldPlacer:
         bound: Bound | None,
         span: dict[str, str] | None,
     ) -> None:
-        """Put in fields from wherever they come, the user's over what is bound and that over the span's."""
+        """Put in the fields of the user, of the context and of the span."""
         fields: Mapping[str, Field] = {} if bound is None else bound.fields
         if span is not None:
             user = {**_of_span(span, fields, user), **user}
@@ -124,7 +132,7 @@ class FieldPlacer:
             self.add(entry, origin, user, user)
 
     def _ready(self, bound: Bound, user: dict[str, Any]) -> _Ready:
-        """What is bound under names that the call does not use."""
+        """The bound fields, without those whose names the call uses itself."""
         if not bound.fields.keys().isdisjoint(user):
             return self._prepared({name: each for name, each in bound.fields.items() if name not in user})
         ready: _Ready | None = bound.ready.get(self._secret)
@@ -136,7 +144,7 @@ class FieldPlacer:
         columns = []
         rest = {}
         for name, (placed, kept, value) in fields.items():
-            # A secret stays one if it has the name of a column.
+            # A secret name is masked even when a column has that name.
             secret = self._secret(name)
             if placed is not UNSET and not secret:
                 columns.append((name, placed))
@@ -146,7 +154,7 @@ class FieldPlacer:
 
 
 def _of_span(span: dict[str, str], bound: Mapping[str, Field], user: dict[str, Any]) -> dict[str, str]:
-    """What a span says, unless the fields say it or name another trace, to which its `span_id` does not belong."""
+    """The span's ids that are not bound; none of them if a field names another trace, which has other spans."""
     named = [bound["trace_id"][0]] if "trace_id" in bound else []
     named += [user["trace_id"]] if "trace_id" in user else []
     if any(type(each) is not str or each != span["trace_id"] for each in named):

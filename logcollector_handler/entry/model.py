@@ -1,13 +1,19 @@
-"""The entry as the server's table takes it: fields, enums, limits. The one truth for both ends of the wire.
+"""What an entry is: its columns, what each of them holds, and the entry itself.
 
-The server bulk-copies entries into one table. One value that a column refuses makes it refuse the whole
-batch, and a top-level key that is no column is silently ignored. What is written here is therefore what
-the handler promises to send and what the embedded collector checks.
+An entry is the same in every format. Its columns and limits are those of the log collection server's table, which is
+stricter than other servers: one value that a column refuses makes that server refuse the whole batch, and it ignores
+every key that is not a column. So the handler puts into a column only what the column holds, and everything else into
+`metadata`. The formats write these columns, the embedded collector checks them, and both read them off `COLUMNS`.
+
+To add a column, add a field to `LogEntry`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -26,28 +32,11 @@ ENVIRONMENT_ALIASES: Final = {
 }
 METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 
-#: Longest text that a column holds, in characters. A text column that is not named here has no limit.
-TEXT_LIMITS: Final = {
-    "service": 100,
-    "service_version": 50,
-    "trace_id": 32,
-    "user_id": 255,
-    "session_id": 100,
-    "error_type": 200,
-    "function_name": 300,
-    "file_path": 1000,
-    "path": 500,
-    "action_type": 50,
-}
-
-#: `duration_ms` is decimal(10,3): its absolute value stays under this.
+#: A duration is decimal(10,3) in the table: its absolute value stays under this many milliseconds.
 DURATION_LIMIT: Final = 10_000_000
 
-#: `created_at` is in Unix seconds; a value at or above this is in milliseconds, which the server refuses.
+#: A time is in Unix seconds. A number from this one on can only be milliseconds, which the server refuses.
 CREATED_AT_LIMIT: Final = 100_000_000_000
-
-#: The header with the id of the batch, under which the server stores it once.
-IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
 
 
 def level_name(levelno: int) -> str:
@@ -57,40 +46,87 @@ def level_name(levelno: int) -> str:
     return LEVELS[min(levelno // 10, 5)]
 
 
-class LogEntry(msgspec.Struct, omit_defaults=True, gc=False):
-    """One log entry. A field that is UNSET is left out of the JSON.
+# What a column can hold
 
-    The fields that every record has come first, so that an entry is built positionally. `metadata` is
-    encoded when the snapshot is taken, because what it was made from may be changed a moment later; only when
-    all of it is text and numbers, which nobody changes, it is a dict that is encoded with the batch.
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of these values, spelt exactly so."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text of at most `limit` characters, or of any length when that is None."""
+
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """Text of at most `limit` characters that is useless when it is cut: it is whole, or left out of the column."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Unix seconds as a float, under CREATED_AT_LIMIT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Milliseconds with up to three decimal places, between -DURATION_LIMIT and DURATION_LIMIT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A JSON object of any fields."""
+
+
+Kind = Choice | Text | Identifier | Time | Duration | Fields
+
+
+class LogEntry(msgspec.Struct, omit_defaults=True, gc=False):
+    """One log entry. Each field is a column, annotated with what the column holds; UNSET means that it is left out.
+
+    The fields that every record has come first, because `EntryBuilder.build` passes them by position: keyword
+    arguments cost time in the logging call.
+
+    `metadata` is usually JSON already (`msgspec.Raw`), whatever format the entry is written in later: the logging call
+    encodes it, because the application may change the objects in it a moment later. A format that is not JSON
+    decodes it again. Only when all of `metadata` is text and usual numbers, which nobody can change, is it a dict
+    that is encoded with the batch.
     """
 
-    level: str
-    message: str
-    created_at: float
-    log_type: str
-    service: str | UnsetType = UNSET
-    environment: str | UnsetType = UNSET
-    service_version: str | UnsetType = UNSET
-    function_name: str | UnsetType = UNSET
-    file_path: str | UnsetType = UNSET
-    metadata: msgspec.Raw | dict[str, Any] | UnsetType = UNSET
-    trace_id: str | UnsetType = UNSET
-    user_id: str | UnsetType = UNSET
-    session_id: str | UnsetType = UNSET
-    error_type: str | UnsetType = UNSET
-    #: An exception is captured in the logging call and printed when the entry is encoded.
-    stack_trace: str | Trace | UnsetType = UNSET
-    path: str | UnsetType = UNSET
-    method: str | UnsetType = UNSET
-    action_type: str | UnsetType = UNSET
-    duration_ms: float | UnsetType = UNSET
+    level: Annotated[str, Choice(LEVELS)]
+    message: Annotated[str, Text()]
+    created_at: Annotated[float, Time()]
+    log_type: Annotated[str, Choice(LOG_TYPES)]
+    service: Annotated[str | UnsetType, Text(100)] = UNSET
+    environment: Annotated[str | UnsetType, Choice(ENVIRONMENTS)] = UNSET
+    service_version: Annotated[str | UnsetType, Text(50)] = UNSET
+    function_name: Annotated[str | UnsetType, Text(300)] = UNSET
+    file_path: Annotated[str | UnsetType, Text(1000)] = UNSET
+    metadata: Annotated[msgspec.Raw | dict[str, Any] | UnsetType, Fields()] = UNSET
+    trace_id: Annotated[str | UnsetType, Identifier(32)] = UNSET
+    user_id: Annotated[str | UnsetType, Identifier(255)] = UNSET
+    session_id: Annotated[str | UnsetType, Identifier(100)] = UNSET
+    error_type: Annotated[str | UnsetType, Text(200)] = UNSET
+    #: A Trace is an exception that was captured in the logging call. Its text is made when the entry is encoded.
+    stack_trace: Annotated[str | Trace | UnsetType, Text()] = UNSET
+    path: Annotated[str | UnsetType, Text(500)] = UNSET
+    method: Annotated[str | UnsetType, Choice(METHODS)] = UNSET
+    action_type: Annotated[str | UnsetType, Text(50)] = UNSET
+    duration_ms: Annotated[float | UnsetType, Duration()] = UNSET
 
 
 class SiteEntry(msgspec.Struct, gc=False):
-    """An entry of a record that adds only these three to what all records of its call site have in common.
+    """An entry of a record without fields of its own: only these three differ from other records of its call site.
 
-    The format adds a field for the common part, which it encodes once for each call site (`Format.site_entry`).
+    A format derives a struct from this and adds a field for everything else, which it encodes once for each call site.
+    See `site_entry` and `common` in `wire.format`.
     """
 
     level: str
@@ -100,4 +136,16 @@ class SiteEntry(msgspec.Struct, gc=False):
 
 Entry = LogEntry | SiteEntry
 
-COLUMNS: Final = tuple(LogEntry.__struct_fields__)
+_hints: Final = get_type_hints(LogEntry, include_extras=True)
+#: Every column, in the order of LogEntry, with what it can hold.
+COLUMNS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {name: _hints[name].__metadata__[0] for name in LogEntry.__struct_fields__}
+)
+#: Longest text that a column holds, in characters. A text column that is not named here has no limit.
+TEXT_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        name: kind.limit
+        for name, kind in COLUMNS.items()
+        if isinstance(kind, Text | Identifier) and kind.limit is not None
+    }
+)

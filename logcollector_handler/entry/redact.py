@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-#: What is shown in a secret's place.
+#: What stands in the place of a masked value.
 MASK: Final = "***"
 
-#: Names of fields that are masked unless the settings say otherwise. Case, `_`, `-` and spaces do not count.
+#: Names of fields whose values are masked by default. Upper and lower case, `_`, `-` and spaces make no difference.
 DEFAULT_REDACT: Final = (
     "password",
     "passwd",
@@ -39,7 +39,7 @@ _IGNORED = str.maketrans("", "", "_- ")
 
 
 class Redactor:
-    """Answers whether a field's name is that of a secret."""
+    """Answers whether a field's value must be masked, by the field's name."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(_plain(name) for name in names)

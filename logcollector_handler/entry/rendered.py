@@ -1,17 +1,17 @@
-"""Exceptions that were made text or data of before the record came here, as structlog's processors make them.
+"""Exceptions that were turned into text or dicts before the record came here, as structlog's processors do.
 
-Read back as far as the columns need it: the text, the exception's type, and the frame that raised. What does not
-look like one of them is left where it is, a field like others.
+They are read back as far as the columns need it: the text, the exception's type, and the frame that raised. A value
+that does not look like such an exception stays a field like any other.
 """
 
 from __future__ import annotations
 
-# The patterns are compiled when one is met: most processes never meet one.
+# The patterns below are compiled at first use, because most processes never need them.
 import re
 from typing import Any, Final, NamedTuple
 
 _HEAD: Final = "Traceback (most recent call last):"
-#: The line that a traceback begins with, that of a group included, and what stands before the lines behind it.
+#: The first line of a traceback or of a group's; and the margin before each further line of a group's.
 _BEGINS: Final = r"(?m)^(?:  \+ Exception Group )?Traceback \(most recent call last\):$"
 _GROUP_MARGIN: Final = "  | "
 _FRAME: Final = r'  File "(.*)", line (\d+), in (.*)'
@@ -20,20 +20,22 @@ _STACK: Final = "Stack (most recent call last):"
 
 _CAUSE: Final = "\n\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT: Final = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
-#: Groups in groups deeper than this are left out of the text.
+#: Levels of groups in groups; deeper ones are left out of the text.
 _MAX_DEPTH: Final = 10
 
 
 class Rendered(NamedTuple):
-    """What an exception said, its type, and where it was raised: file, line and function."""
+    """What is known of the exception; a part that cannot be read is None."""
 
+    #: As the interpreter prints it.
     text: str
     error_type: str | None
+    #: File, line and function that raised.
     site: tuple[str, int, str] | None
 
 
 def take_exception(fields: dict[str, Any]) -> Rendered | None:
-    """The exception under `exception`; a text is taken out of the fields, dicts stay there too."""
+    """The exception in the field `exception`, or None. Text is taken out of the fields; dicts stay."""
     value = fields.get("exception")
     if type(value) is str and _HEAD in value:
         del fields["exception"]
@@ -41,13 +43,13 @@ def take_exception(fields: dict[str, Any]) -> Rendered | None:
     if type(value) is list:
         try:
             return _of_dicts(value)
-        except Exception:  # noqa: BLE001 - some other list, with anything in it
+        except Exception:  # noqa: BLE001 - a list of something else
             return None
     return None
 
 
 def take_stack(fields: dict[str, Any]) -> str | None:
-    """The printed stack under `stack`, which is taken out of the fields."""
+    """The printed stack in the field `stack`, which is taken out; None if there is none."""
     value = fields.get("stack")
     if type(value) is not str or not value.startswith(_STACK):
         return None
@@ -56,7 +58,7 @@ def take_stack(fields: dict[str, Any]) -> str | None:
 
 
 def of_text(text: str) -> Rendered:
-    """What a printed traceback says. Of several it is the last, which is the exception that was logged."""
+    """What a printed traceback says. The last of several counts: it is the exception that was logged."""
     begins = [*re.finditer(_BEGINS, text)]
     if not begins:
         return Rendered(text, None, None)
@@ -74,7 +76,7 @@ def of_text(text: str) -> Rendered:
 
 
 def _of_dicts(stacks: list[dict[str, Any]]) -> Rendered:
-    """The exception that structlog's `dict_tracebacks` made dicts of, with those that led to it behind it."""
+    """The exception from the dicts of structlog's `dict_tracebacks`: first itself, then those that led to it."""
     last = stacks[0]
     frame = last["frames"][-1] if last["frames"] else None
     site = None if frame is None else (str(frame["filename"]), int(frame["lineno"]), str(frame["name"]))

@@ -1,11 +1,11 @@
-"""Exceptions: captured in the logging call, cheaply and without keeping them alive; printed on another thread.
+"""Exceptions: captured cheaply in the logging call, without keeping them alive, and printed later in another thread.
 
-`traceback` does the printing, so the text is what the interpreter prints. What it needs of the live
-exception (its text, notes, causes, suggestions) it takes at once, without frames; of each frame only code,
-instruction and line are noted, and the source is looked up when the text is made.
+The stdlib's `traceback` does the printing, so the text is what the interpreter would print. A `TracebackException`
+without frames captures what it needs of the live exception: text, notes, causes, suggestions. Of each frame only code,
+instruction and line are noted, and source files are read when the text is made.
 
-Exceptions that nobody could read to the end are bounded: one that more than MAX_EXCEPTIONS others hang on is
-printed alone, and of more than MAX_FRAMES frames the first ones and the last are. The text says so.
+Exceptions that are too large to read are bounded, and the text says so: one with more than MAX_EXCEPTIONS causes,
+contexts and members is printed alone, and of more than MAX_FRAMES frames only the first ones and the last are printed.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from typing import Any, Final
 MAX_EXCEPTIONS: Final = 2_000
 MAX_FRAMES: Final = 10_000
 
-#: Python 3.10 has none.
+#: Python 3.10 has no exception groups.
 _GROUPS: Final[Any] = getattr(builtins, "BaseExceptionGroup", ())
-#: Columns, and with them lines, are known of an instruction; finding the line costs, so that waits too.
+#: From Python 3.11 on an instruction is enough to find line and columns, so the logging call need not find the line.
 _POSITIONS: Final = sys.version_info >= (3, 11)
 
-#: No line of source is longer; `traceback` marks with as many characters as it is told.
+#: Largest column of a SyntaxError that is believed. `traceback` prints a marker of as many characters as that says.
 _WIDEST: Final = 1_000_000
 
-#: Code, instruction, and the line where it cannot be told from these.
+#: Code, instruction, and the line if it does not follow from these (see _POSITIONS).
 _Frame = tuple[CodeType, int, int | None]
 
 
 class Trace:
-    """An exception as it was when it was logged. `render` makes the text of it, once.
+    """An exception as it was when it was logged. Making a Trace never raises an Exception.
 
     Args:
-        exception: the exception. Its class may be broken in any way.
-        tb: where it was raised; None if it never was.
-        tail: text that is printed below it.
+        exception: the exception. Any method and property of its class may raise.
+        tb: its traceback; None if it was never raised.
+        tail: text to print below it.
     """
 
     __slots__ = ("_alone", "_frames", "_stacks", "_tail", "error_type", "frame")
@@ -50,13 +50,13 @@ class Trace:
     def __init__(self, exception: BaseException, tb: TracebackType | None, tail: str | None = None) -> None:
         limit = getattr(sys, "tracebacklimit", None)
         limit = max(0, limit) if isinstance(limit, int) else None
-        #: Name of its class.
+        #: The name of the exception's class.
         self.error_type = type(exception).__name__
         self._frames, left_out, last = _frames(tb, limit)
-        #: Where it was raised: code and line; None for an exception that never was.
+        #: Code and line that raised; None for an exception that was never raised.
         self.frame = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
-        #: What `traceback` holds of it and of the exceptions behind it, each with its frames. Empty when it
-        #: cannot be captured so; then `_alone` is its text.
+        #: The captured exception, first, and all its causes, contexts and members, each with its frames. Empty if
+        #: capturing failed or would take too much; `_alone` is the exception's text then.
         self._stacks: list[tuple[traceback.TracebackException, list[_Frame]]] = []
         self._alone = ""
         notices = [f"[{left_out} frames before the last were left out]"] if left_out else []
@@ -66,17 +66,17 @@ class Trace:
         else:
             try:
                 self._stacks = _captured(exception, tb, self._frames, limit)
-            except Exception as error:  # noqa: BLE001 - code of the exception's class ran in there
+            except Exception as error:  # noqa: BLE001 - capturing ran code of the exception's class
                 self._alone = _described(exception)
                 notices.append(f"[what led to it could not be read: {type(error).__name__}]")
         self._tail = "\n".join([*notices, tail] if tail else notices)
 
     def render(self) -> str:
-        """The text that `traceback.format_exception` gives, without the last line's end."""
+        """The text as `traceback.format_exception` makes it, without the last line end. Raises what loaders raise."""
         for filename in {code.co_filename for _, frames in self._stacks for code, _, _ in frames}:
             linecache.checkcache(filename)
         for captured, frames in self._stacks:
-            captured.stack = _printed(frames)  # type: ignore[assignment]  # all that is asked of it is format()
+            captured.stack = _printed(frames)  # type: ignore[assignment]  # `traceback` calls only its format()
         if self._stacks:
             lines = list(self._stacks[0][0].format())
         else:
@@ -92,8 +92,8 @@ class Trace:
 def _captured(
     exception: BaseException, tb: TracebackType | None, frames: list[_Frame], limit: int | None
 ) -> list[tuple[traceback.TracebackException, list[_Frame]]]:
-    """What `traceback` holds of the exception and of those behind it, each with its frames."""
-    # limit=0: noting the frames costs a twentieth of what it costs there.
+    """The exception and all its causes, contexts and members as `traceback` captures them, each with its frames."""
+    # limit=0: no frames. Capturing them there costs twenty times as much as `_frames`.
     first = traceback.TracebackException(type(exception), exception, tb, limit=0, lookup_lines=False, compact=True)
     stacks = [(first, frames)]
     todo: list[tuple[Any, Any]] = [(first, exception)]
@@ -102,7 +102,7 @@ def _captured(
         if getattr(captured, "__notes__", None) is not None:
             captured.__notes__ = _said(captured.__notes__)
         if issubclass(type(error), SyntaxError) and not _is_plain(captured):
-            raise TypeError("a SyntaxError of other things than text and places in it")
+            raise TypeError("a SyntaxError made of other things than text and places in it")
         behind = []
         if captured.__cause__ is not None:
             behind.append((captured.__cause__, error.__cause__))
@@ -118,7 +118,7 @@ def _captured(
 
 
 def _is_plain(captured: Any) -> bool:
-    """Whether what a SyntaxError is printed from can be kept: made by hand it can hold anything."""
+    """Whether the parts of a SyntaxError are what they should be. One made by hand can hold any objects."""
     texts = (captured.msg, captured.filename, captured.text)
     places = (captured.offset, captured.end_offset)
     return all(each is None or type(each) is str for each in texts) and all(
@@ -129,7 +129,7 @@ def _is_plain(captured: Any) -> bool:
 def _are_many(exception: BaseException) -> bool:
     """Whether `traceback` would capture more than MAX_EXCEPTIONS.
 
-    It visits a cause or context once, but the members of a group as often as they stand in one.
+    It captures a cause or context once, but a member of groups once for each group that it is in.
     """
     try:
         if exception.__cause__ is None and exception.__context__ is None and not isinstance(exception, _GROUPS):
@@ -150,13 +150,13 @@ def _are_many(exception: BaseException) -> bool:
                 todo.append(below)
             if isinstance(error, _GROUPS):
                 todo += itertools.islice(error.exceptions, MAX_EXCEPTIONS + 1)
-    except Exception:  # noqa: BLE001 - code of the exception's class; `_captured` meets it again, and tells of it
+    except Exception:  # noqa: BLE001 - code of the exception's class; it fails in `_captured` as well, which reports it
         return False
     return False
 
 
 def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[_Frame], int, TracebackType | None]:
-    """The frames of a traceback, how many before the last were left out, and the traceback's end."""
+    """The frames of a traceback; how many before the last one were left out; and the last part of the traceback."""
     frames: list[_Frame] = []
     cached = linecache.cache
     last = None
@@ -183,20 +183,20 @@ def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[_Frame], 
 
 
 def _remember_source(filename: str, module: dict[str, Any]) -> None:
-    """Source that only the module's loader has (in a zip, say) is found through its globals."""
-    with contextlib.suppress(Exception):  # A loader is code of anybody's.
+    """Let `linecache` find source that only the module's loader has, in a zip file say, once the module is gone."""
+    with contextlib.suppress(Exception):  # A loader can be anybody's code.
         linecache.lazycache(filename, module)
 
 
 class _Said:
-    """Stands for an object that is printed later, and says then what the object said now."""
+    """Stands in for an object that `traceback` prints later: prints what the object prints now."""
 
     __slots__ = ("_text",)
 
     def __init__(self, value: object, render: Callable[[object], str]) -> None:
         try:
             self._text: str | None = render(value)
-        except Exception:  # noqa: BLE001 - code of the application; `traceback` shall see it fail as well
+        except Exception:  # noqa: BLE001 - code of the application; `traceback` has a text of its own for objects that fail
             self._text = None
 
     def __str__(self) -> str:
@@ -208,7 +208,7 @@ class _Said:
 
 
 def _said(notes: Any) -> Any:
-    """Notes as they are now: the list can grow, and what stands in it can change."""
+    """A copy of an exception's notes as they are now."""
     if isinstance(notes, str | bytes):
         return notes
     if isinstance(notes, Sequence):
@@ -227,23 +227,24 @@ def _described(exception: BaseException) -> str:
 
 
 class _Lines(list[str]):
-    """The printed frames of a stack, in the place of a StackSummary."""
+    """The printed frames of a stack. Stands in for a StackSummary."""
 
     def format(self, **_: object) -> list[str]:
         return self
 
 
-#: Stacks that were printed lately, for in a storm of errors the same few come again and again: each with its
-#: frames, which keep the identities of their code, and what linecache knew of their files, which changes with a file.
+#: Stacks that were printed lately, because a storm of errors prints the same few again and again. Each is kept with its
+#: frames, which keep the code objects alive whose ids are in the key; and with what `linecache` had of their files,
+#: which is replaced when a file changes.
 _lately: dict[tuple[tuple[int, int, int | None], ...], tuple[list[_Frame], list[object], _Lines]] = {}
 _LATELY: Final = 64
-#: Longer ones are not kept.
+#: Stacks of more frames or characters are not kept.
 _LATELY_FRAMES: Final = 200
 _LATELY_TEXT: Final = 64 * 1024
 
 
 def _printed(frames: list[_Frame]) -> _Lines:
-    """The frames as `traceback` prints them. `linecache.checkcache` was called for their files."""
+    """The frames as `traceback` prints them. Call `linecache.checkcache` for their files before."""
     key = tuple([(id(code), instruction, line) for code, instruction, line in frames])
     found = _lately.get(key)
     if found is None or any(map(operator.is_not, found[1], _sources(frames))):
@@ -262,7 +263,8 @@ def _sources(frames: list[_Frame]) -> list[object]:
 
 
 def _unknown(filename: str) -> object:
-    # A file that is not there may be there the next time: it is never what it was. What is no file stays none.
+    # A file that cannot be read now may be there the next time, so it never equals what was remembered. A name in
+    # angle brackets is no file, and never becomes one.
     return None if filename.startswith("<") else object()
 
 

@@ -19,8 +19,9 @@ exception                                    `Type: message`
 anything else                                its `repr`; its type if that fails
 ===========================================  =====================================================
 
-Past a depth, a number of values or a length the rest is left out, and says so in its place. What has fields
-and cannot be read is named by its type: its `repr` could show a secret.
+Beyond a depth, a number of values or a length of text the rest is left out, and a note in its place says so. An object
+with fields that cannot be read is named by its type only, because its `repr` could show a secret. Keys and long text
+are dealt with in `text`, names of secrets in `redact`.
 """
 
 from __future__ import annotations
@@ -31,56 +32,43 @@ import decimal
 import enum
 import math
 import os
-import re
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection, ItemsView, Iterable, KeysView, Mapping, ValuesView
-from contextvars import ContextVar
-from itertools import count, islice
+from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, ValuesView
+from itertools import islice
 from types import SimpleNamespace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from .redact import MASK
+from .text import clean_text, key_text, safe_repr, safe_text, shortened, unused, whole_number
 
+#: Levels of containers in containers.
 MAX_DEPTH: Final = 20
+#: Values that a Cleaner converts, those inside of containers included.
 MAX_VALUES: Final = 5_000
-MAX_REPR: Final = 4_000
-#: Characters of a key; of all text together, as a multiple of the longest that a record may be.
-MAX_KEY: Final = 1_000
+#: All the text that a Cleaner lets pass is at most this many times as long as one text may be.
 _ROOM: Final = 4
-#: Numbers longer than this are not written out: the time for that grows with the square of the length.
-_MAX_BITS: Final = 10_000
-#: How deep a `repr` that logs may have us in it again before that is an error.
-_MAX_REENTRY: Final = 2
 
-T = TypeVar("T")
-
-#: What PostgreSQL's text and UTF-8 cannot hold.
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _SCALARS: Final = frozenset({str, bool, float, type(None)})
-#: Longer numbers become text.
+#: Whole numbers of up to 64 bits, with or without a sign. Longer ones become text: few JSON readers take them.
 INT64: Final = range(-(2**63), 2**64)
 
-#: How U+0000 looks in JSON; a backslash before such letters looks the same, and is found innocent later.
+#: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; cleaning it then
+#: changes nothing.
 _NUL: Final = b"\\u0000"
 _TOO_DEEP: Final = f"<nested deeper than {MAX_DEPTH} levels>"
-#: What stands where text was cut, and the room that is kept for it.
-_MARK: Final = re.compile(r"\N{HORIZONTAL ELLIPSIS} \[(\d{1,16}) more characters cut\]$")
-_MARK_ROOM: Final = 40
 
 encode: Final = msgspec.json.Encoder().encode
 
 
-def clean_text(text: str) -> str:
-    """The text, an exact `str`, with what the server cannot store replaced, character by character."""
-    text = str.__str__(text)
-    return _UNSTORABLE.sub("�", text) if _UNSTORABLE.search(text) else text
-
-
 def encode_fields(fields: dict[str, Any], secret: Callable[[str], bool], max_bytes: int) -> bytes:
-    """The fields as a JSON object. Never raises, whatever they are. Keys are exact text, and of no secret."""
+    """The fields as a JSON object, usually of at most `max_bytes`. Never raises an Exception.
+
+    Names must be exact `str`. The values of fields with a secret name must be masked already; `secret` tells the
+    secret names at any depth below.
+    """
     cleaner: Cleaner | None = None
     plain = fields
     for name, value in fields.items():
@@ -93,7 +81,7 @@ def encode_fields(fields: dict[str, Any], secret: Callable[[str], bool], max_byt
         plain[name] = cleaner.value(value, 1)
     try:
         encoded = encode(plain)
-    except Exception:  # noqa: BLE001 - a surrogate
+    except Exception:  # noqa: BLE001 - a text holds a lone surrogate
         encoded = _NUL
     if len(encoded) <= max_bytes and _NUL not in encoded:
         return encoded
@@ -101,13 +89,22 @@ def encode_fields(fields: dict[str, Any], secret: Callable[[str], bool], max_byt
 
 
 class Cleaner:
-    """Makes one record's values plain. It counts, so it is made for each record anew."""
+    """Makes the values of one record plain: what JSON knows, bounded, without secrets.
+
+    It counts what it made, so that the bounds hold for all values of the record together; the next record needs a new
+    Cleaner. No method raises an Exception.
+
+    Args:
+        secret: whether the value under a name must be masked.
+        max_text: longest that one text may be, in characters.
+    """
 
     def __init__(self, secret: Callable[[str], bool], max_text: int) -> None:
         self._secret = secret
         self._max_text = max_text
         self._room = max_text * _ROOM
         self._left = MAX_VALUES
+        #: Ids of the containers that are being converted, to notice one inside itself.
         self._path: set[int] = set()
 
     def value(self, value: Any, depth: int = 0) -> Any:
@@ -119,7 +116,7 @@ class Cleaner:
         if value is None or kind is bool:
             return value
         if kind is int:
-            return value if value in INT64 else _long_number(value)
+            return value if value in INT64 else whole_number(value)
         if kind is float:
             return value if math.isfinite(value) else None
         try:
@@ -130,7 +127,7 @@ class Cleaner:
             return self.text(safe_repr(value))
 
     def text(self, text: str) -> str:
-        """Text that can be stored, of bounded length."""
+        """The text as the server can store it, cut to the room that is left."""
         text = str.__str__(text)
         if len(text) > self._max_text or len(text) > self._room:
             text = shortened(text, min(self._max_text, self._room))
@@ -139,11 +136,11 @@ class Cleaner:
         return text
 
     def mapping(self, mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
-        """An object, with the values of secret names masked."""
+        """A JSON object, with the values under secret names masked."""
         made: dict[str, Any] = {}
-        # Taken at once: code of the application that runs below may change the mapping.
+        # A copy, because converting a value runs code of the application, which may change the mapping.
         for key, value in list(islice(mapping.items(), max(0, self._left) + 1)):
-            # The names of the record's own fields are kept, whatever one of the values took.
+            # The record's own fields (depth 0) are all kept, even when the value of one of them used up the budget.
             if self._left <= 0 and (depth or len(made) >= MAX_VALUES):
                 made[unused("…", made)] = f"{len(mapping) - len(made)} more left out"
                 break
@@ -177,7 +174,7 @@ class Cleaner:
     def _container(self, value: Any, depth: int) -> Any:
         if id(value) in self._path:
             return "<itself>"
-        if depth > MAX_DEPTH:  # Something that stands for something that stands for something ...
+        if depth > MAX_DEPTH:  # An object that opens into another object, which opens into another, and so on.
             return _TOO_DEEP
         self._path.add(id(value))
         try:
@@ -203,11 +200,11 @@ class Cleaner:
 
 
 class _UnreadableError(Exception):
-    """Code of the application failed in a value that has fields or items. The cause is what it raised."""
+    """A value with fields or items could not be read. The cause is what the application's code raised."""
 
 
 def _opened(value: Any) -> Any:
-    """What has fields as a mapping of them; the plain value inside a wrapper; anything else as it is."""
+    """An object with fields as a mapping of them, a wrapper as the plain value inside it, anything else as it is."""
     kind = type(value)
     if isinstance(value, Mapping | list | set | frozenset | deque | type):
         return value
@@ -234,95 +231,5 @@ def _opened(value: Any) -> Any:
 
 
 def _attributes(value: Any, names: Iterable[str]) -> dict[str, Any]:
-    """The attributes of those names that the value has: one may not have been set yet."""
+    """The attributes of those names, without those that have not been set yet."""
     return {name: getattr(value, name) for name in names if hasattr(value, name)}
-
-
-def key_text(key: object) -> str:
-    """Any key of a mapping as text that can be stored, of bounded length."""
-    try:
-        text = key if type(key) is str else _key(key)
-    except Exception:  # noqa: BLE001 - code of the application
-        text = f"<{type(key).__name__}>"
-    return clean_text(shortened(text, MAX_KEY))
-
-
-def _key(key: object) -> str:
-    if isinstance(key, enum.Enum):
-        key = key.value
-    if isinstance(key, str):
-        return str.__str__(key)
-    if isinstance(key, int) and not isinstance(key, bool):
-        return str(_long_number(int(key)))
-    if isinstance(key, bytes):
-        return key[:MAX_KEY].decode("utf-8", "backslashreplace")
-    return safe_text(key, str)
-
-
-def text_keys(fields: dict[Any, Any]) -> dict[str, Any]:
-    """The dict with other keys as text too, under names that no key which is text has."""
-    taken = {key for key in fields if type(key) is str}
-    made = {}
-    for key, value in dict.items(fields):
-        name = key
-        if type(key) is not str:
-            name = unused(key_text(key), taken)
-            taken.add(name)
-        made[name] = value
-    return made
-
-
-def unused(name: str, taken: Collection[str]) -> str:
-    """The name, with a number behind it if it is taken."""
-    if name not in taken:
-        return name
-    return next(new for number in count(len(taken) + 1) if (new := f"{name} ({number})") not in taken)
-
-
-def _long_number(value: int) -> str:
-    if value.bit_length() > _MAX_BITS:
-        return f"<a whole number of {value.bit_length()} bits>"
-    return str(value)
-
-
-#: How many of our calls of the application's code the caller is inside of.
-_reentries: ContextVar[int] = ContextVar("reentries", default=0)
-
-
-def safe_repr(value: object) -> str:
-    """`repr` of anything, bounded; when it raises or comes back here again and again, the value's type."""
-    return safe_text(value, repr)
-
-
-def safe_text(value: object, render: Callable[[Any], str]) -> str:
-    """What `render` (`str` or `repr`) makes of anything, bounded; the value's type when that fails."""
-    try:
-        return shortened(str.__str__(guarded(render, value)), MAX_REPR)
-    except Exception as error:  # noqa: BLE001 - code of the application
-        return f"<{type(value).__name__}, whose {render.__name__} raises {type(error).__name__}>"
-
-
-def guarded(render: Callable[[T], str], value: T) -> str:
-    """What `render` makes of a value. A RecursionError when that logs, and so comes back here, again and again."""
-    before = _reentries.get()
-    if before >= _MAX_REENTRY:
-        raise RecursionError("it logs itself")
-    token = _reentries.set(before + 1)
-    try:
-        return render(value)
-    finally:
-        _reentries.reset(token)
-
-
-def shortened(text: str, limit: int) -> str:
-    """Text of at most `limit` characters, the mark's excess aside: the mark says how many are missing.
-
-    Text that was shortened before is shortened as if it had been whole.
-    """
-    if len(text) <= limit:
-        return text
-    before = _MARK.search(text[-_MARK_ROOM:])
-    missing = int(before[1]) if before else 0
-    length = len(text) - (len(before[0]) if before else 0)
-    kept = max(0, min(limit - _MARK_ROOM, length))
-    return f"{text[:kept]}… [{length - kept + missing} more characters cut]"

@@ -22,8 +22,8 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from logcollector_handler.call_site import printed_stack
-from logcollector_handler.entry.builder import STANDARD
 from logcollector_handler.entry.model import CREATED_AT_LIMIT
+from logcollector_handler.entry.record import STANDARD
 from logcollector_handler.handler import LogCollectorHandler
 
 try:

@@ -1,4 +1,7 @@
-"""How entries are written: the formats, by the name that people give them."""
+"""How entries are written and bodies are read again: one file a format, and what all formats share.
+
+Belongs here: what follows from entries and bytes alone. Nothing here does I/O or starts a thread.
+"""
 
 from __future__ import annotations
 
@@ -9,5 +12,5 @@ from typing import Final
 from .collector import CollectorFormat
 from .format import Format
 
-#: Every format there is.
+#: Every format, by the name that the settings call it.
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType({"collector": CollectorFormat()})

@@ -2,7 +2,7 @@
 
     {"logs":[{"level":"INFO","message":"…","created_at":1.5,"log_type":"BACKEND",…},…]}
 
-The server answers with `{"status": "ok", "count": N}`. What its columns take is in `entry.model` and `entry.columns`.
+The server answers with `{"status": "ok", "count": N}`. Its columns are those of `entry.model`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from logcollector_handler.entry.model import Entry, LogEntry, SiteEntry
+from logcollector_handler.entry.text import clean_text, safe_text
 from logcollector_handler.entry.traceback import Trace
-from logcollector_handler.entry.values import Cleaner, clean_text, safe_text
+from logcollector_handler.entry.values import Cleaner
 
 from .format import Run
 from .shorten import shorten
@@ -30,21 +31,21 @@ _CLOSE: Final = b"]}"
 #: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; encoding such an entry
 #: on its own finds out which it is.
 _NUL: Final = b"\\u0000"
-#: Characters of a message, and bytes of an entry that cannot be read, that name a record to people.
-_NAMED_BY: Final = 100
+#: How much of a message, in characters, or of an entry that cannot be read, in bytes, describes a record to people.
+_DESCRIBED_BY: Final = 100
 
 
 class JsonSiteEntry(SiteEntry, gc=False):
-    """An entry whose common part is JSON already. Encoded it looks like any other entry.
+    """An entry whose common part is JSON already. Its own JSON looks like that of a LogEntry.
 
-    `log_type` holds its own value and, behind it, every other field as it stands in the JSON.
+    `log_type` holds the JSON of its value and, after a comma, of all further columns.
     """
 
     log_type: msgspec.Raw
 
 
 class CollectorFormat:
-    """See `Format` for what each of these does."""
+    """The format of the log collection server. `Format` says what each of these is for."""
 
     path: Final = "/logs"
     headers: Final[Mapping[str, str]] = MappingProxyType({"Content-Type": "application/json"})
@@ -52,21 +53,21 @@ class CollectorFormat:
     site_entry = JsonSiteEntry
 
     def common(self, entry: LogEntry) -> msgspec.Raw:
-        """The JSON of every field from the value of `log_type` on."""
+        """The JSON of the entry from the value of `log_type` on, for a JsonSiteEntry."""
         return msgspec.Raw(self.encode_line(entry, sys.maxsize).partition(b'"log_type":')[2][:-1])
 
     def encode(self, entries: Sequence[Entry], max_bytes: int) -> list[Run]:
-        """The entries as JSON, up to 100 in a run."""
+        """The entries as JSON objects with commas between them, up to 100 in a run."""
         runs: list[Run] = []
         for part in _slices(entries):
             try:
                 encoded = _encoder.encode_lines(part)
-            except Exception:  # noqa: BLE001 - one of them holds a lone surrogate; encoded one by one it is found
+            except Exception:  # noqa: BLE001 - one of them holds a lone surrogate; encoding them one by one finds it
                 encoded = _NUL
             if _has_nul(encoded):
                 runs += [Run(1, self.encode_line(entry, max_bytes)) for entry in part]
             elif len(encoded) <= max_bytes:
-                # JSON has no other line ends in it.
+                # The encoder writes no line end inside an entry.
                 runs.append(Run(len(part), encoded[:-1].replace(b"\n", b",")))
             else:
                 lines = encoded.split(b"\n")[:-1]
@@ -74,7 +75,7 @@ class CollectorFormat:
         return runs
 
     def encode_line(self, entry: Entry, max_bytes: int) -> bytes:
-        """One entry as JSON."""
+        """The entry as a JSON object."""
         try:
             line = _encoder.encode(entry)
         except Exception:  # noqa: BLE001 - it holds a lone surrogate
@@ -84,7 +85,7 @@ class CollectorFormat:
         return line if len(line) <= max_bytes else shorten(line, max_bytes)
 
     def runs_of_lines(self, lines: Sequence[bytes]) -> list[Run]:
-        """The lines are the JSON of entries already."""
+        """The lines with commas between them, up to 100 in a run: they are JSON objects already."""
         return [Run(len(part), b",".join(part)) for part in _slices(lines)]
 
     def is_line(self, line: bytes) -> bool:
@@ -96,29 +97,33 @@ class CollectorFormat:
 
     def join(self, runs: Iterable[Run]) -> bytes:
         """`{"logs":[…]}`"""
-        # The frame is put on the first and the last run, because copying a whole body once more takes its time.
+        # The frame is added to the first and the last run, which saves copying the whole body once more.
         parts = [run.encoded for run in runs] or [b""]
         parts[0] = _OPEN + parts[0]
         parts[-1] += _CLOSE
         return b",".join(parts)
 
     def split(self, body: bytes) -> list[Run]:
-        """The entries of a body. msgspec's errors are ValueErrors."""
-        return [Run(1, bytes(entry)) for entry in _decoder.decode(body).logs]
+        """The elements of `logs`."""
+        try:
+            # The errors that msgspec raises are ValueErrors.
+            return [Run(1, bytes(entry)) for entry in _decoder.decode(body).logs]
+        except RecursionError as error:
+            raise ValueError("the body is nested too deep") from error
 
     def describe(self, entry: bytes) -> str:
-        """Level, time and the beginning of the message."""
+        """Level, time and the beginning of the message; of an entry that cannot be read, its first bytes."""
         try:
             fields = msgspec.json.decode(entry)
             message = " ".join(str(fields["message"]).split())
-            if len(message) > _NAMED_BY:
-                message = f"{message[: _NAMED_BY - 1]}…"
+            if len(message) > _DESCRIBED_BY:
+                message = f"{message[: _DESCRIBED_BY - 1]}…"
             return f"{fields['level']} at {fields['created_at']:.3f}: {message!r}"
-        except Exception:  # noqa: BLE001 - the entry lay in a file, where anybody may have changed it
-            return f"{entry[:_NAMED_BY]!r}"
+        except Exception:  # noqa: BLE001 - the entry may come from a file that somebody has changed
+            return f"{entry[:_DESCRIBED_BY]!r}"
 
     def taken(self, content: bytes) -> int | None:
-        """The `count` of the answer."""
+        """The `count` in the answer."""
         try:
             return msgspec.json.decode(content, type=_Answer).count
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -134,12 +139,12 @@ class _Answer(msgspec.Struct):
 
 
 def _render(value: object) -> Any:
-    """The text of an exception that was captured in the logging call: the one value that the encoder does not know."""
+    """The text of a captured exception. The encoder asks for it, because it does not know the type Trace."""
     if not isinstance(value, Trace):
-        raise TypeError(f"{type(value).__name__} is nothing an entry can hold")
+        raise TypeError(f"an entry cannot hold a {type(value).__name__}")
     try:
         return value.render()
-    except Exception as error:  # noqa: BLE001 - code of the application: loaders, and classes of exceptions
+    except Exception as error:  # noqa: BLE001 - code of the application ran: loaders and classes of exceptions
         return f"{value.error_type} (its traceback could not be printed: {type(error).__name__})"
 
 
@@ -152,12 +157,12 @@ def _slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
 
 
 def _has_nul(encoded: bytes) -> bool:
-    # Most text has no backslash, and looking for one character takes a tenth of the time of looking for six.
+    # Most entries have no backslash, and finding one character takes a tenth of the time of finding six.
     return b"\\" in encoded and _NUL in encoded
 
 
 def _encode_cleaned(entry: Entry, max_bytes: int) -> bytes:
-    """The entry as JSON, with what the server cannot store replaced in each of its fields."""
+    """The entry as JSON, with every character that the server cannot store replaced."""
     for name in entry.__struct_fields__:
         value = getattr(entry, name)
         if isinstance(value, Trace):
@@ -165,11 +170,11 @@ def _encode_cleaned(entry: Entry, max_bytes: int) -> bytes:
         if isinstance(value, str):
             setattr(entry, name, clean_text(value))
         elif isinstance(value, dict):
-            # Values under the names of secrets are masked already.
+            # No name is secret here: `entry` has masked those values already.
             setattr(entry, name, Cleaner(lambda _: False, max_bytes).mapping(value, 0))
     try:
         return _encoder.encode(entry)
-    except Exception as error:  # noqa: BLE001 - nothing is known that gets here; if anything does, the others go on
+    except Exception as error:  # noqa: BLE001 - no known entry fails here; if one does, it must not stop the others
         message = clean_text(safe_text(entry.message, str))
         metadata = msgspec.Raw(msgspec.json.encode({"unreadable": type(error).__name__}))
         return _encoder.encode(LogEntry("ERROR", message, 0.0, "BACKEND", metadata=metadata))

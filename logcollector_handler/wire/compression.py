@@ -1,4 +1,4 @@
-"""gzip for bodies: when it pays, by which library, and back."""
+"""gzip for bodies: from what size on, by which library, and back again."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import gzip
 import zlib
 from typing import Final
 
-#: A batch of this many entries or more is compressed, when compression is on.
+#: Batches of this many entries or more are compressed, if compression is on.
 COMPRESS_FROM: Final = 100
 
-# The levels are those that save the most for their time: `tests/benchmarks/compression.py`.
+# `tests/benchmarks/compression.py` found these levels to save the most bytes for their time.
 try:
     from isal import igzip_lib
-except ImportError:  # No wheel for this platform.
+except ImportError:  # isal has no wheel for this platform.
 
     def compress(body: bytes) -> bytes:
-        """The body as gzip. The same body gives the same bytes each time, so that a retry repeats them."""
+        """The body as gzip. The same body always gives the same bytes."""
         return gzip.compress(body, 3, mtime=0)
 
 else:
 
     def compress(body: bytes) -> bytes:
-        """The body as gzip. The same body gives the same bytes each time, so that a retry repeats them."""
+        """The body as gzip. The same body always gives the same bytes."""
         return bytes(igzip_lib.compress(body, 1, igzip_lib.COMP_GZIP))
 
 
 def decompress(body: bytes) -> bytes:
-    """The body that `compress` was given. Raises zlib.error when this is no gzip."""
+    """The body that `compress` was given. Raises zlib.error for what is not gzip."""
     return zlib.decompress(body, wbits=31)

@@ -1,17 +1,18 @@
-"""What a format is: everything that the rest of the package asks of the way in which a batch is written.
+"""What a format is: everything that the rest of the package needs to know of how a batch is written.
 
-A format is one file in this package and one line in `FORMATS` of `wire/__init__.py`. It turns entries into bytes and
-bytes into a body, says under which path and headers the body is posted, and reads what the server answers. It knows no
-queue, no file and no network.
+To add a format, add a file with a class like `Format` to this package, and a line to `FORMATS` in `wire/__init__.py`.
+A format turns entries into bytes and bytes into a body, names the path and headers of the request, and reads the
+server's answer. It knows nothing of queues, files and the network.
 
-A body is made of runs: encoded entries that stand side by side. The encoder makes runs of many entries, which
-costs least; `split` gives runs of one entry each, so that a batch can be halved until a record at fault stands alone.
+A body is made of runs: encoded entries that stand side by side in it. `encode` makes runs of many entries, because that
+takes the least time. `split` makes runs of one entry each, so that a batch can be halved until a record that the server
+refuses is alone in its batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from logcollector_handler.entry.model import Entry, LogEntry
 
@@ -19,52 +20,64 @@ from logcollector_handler.entry.model import Entry, LogEntry
 class Run(NamedTuple):
     """Encoded entries as they stand side by side in a body."""
 
+    #: How many.
     entries: int
     encoded: bytes
 
 
+#: The header with the id of the batch. The server stores a batch once, however often it gets one with the same id.
+IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
+
+
 class Format(Protocol):
-    """A way to write entries. Its methods are pure, and `encode` and `encode_line` never raise for what an entry holds."""
+    """A way to write entries.
+
+    Its methods keep no state. `encode` and `encode_line` raise no Exception, whatever an entry holds: an entry that
+    cannot be written is replaced by one that says so.
+    """
 
     @property
     def path(self) -> str:
-        """What is put behind `server_url` to get the URL that bodies are posted to."""
+        """Appended to `server_url`, it is the URL to which bodies are posted."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers that every request in this format has, whatever the settings say."""
+        """Headers that every request in this format has."""
 
     @property
     def suffix(self) -> str:
-        """The ending of a spool file that holds an uncompressed body; `.gz` follows where it is compressed."""
+        """How the name of a spool file with an uncompressed body ends; with a compressed one, `.gz` is added."""
 
     @property
     def site_entry(self) -> Callable[[str, str, float, Any], Entry]:
-        """Makes an entry of level, message, time and `common`, for a record without fields of its own."""
+        """Makes an entry from level, message, time and what `common` returned, for a record without fields of its own.
+
+        It runs in the logging call, so it should be the class of a struct and not a function.
+        """
 
     def common(self, entry: LogEntry) -> Any:
-        """What all records of a call site have in common, made from one of them: all but level, message and time."""
+        """Everything in an entry but level, message and time, prepared for encoding once for each call site."""
 
     def encode(self, entries: Sequence[Entry], max_bytes: int) -> list[Run]:
-        """The entries, each at most `max_bytes` long, and so is each run of more than one."""
+        """The entries in their order. No run is longer than `max_bytes`; an entry that is longer by itself is cut."""
 
     def encode_line(self, entry: Entry, max_bytes: int) -> bytes:
-        """One entry as one line without its end, at most `max_bytes` long: what `durability: record` writes."""
+        """One entry as a line of at most `max_bytes`, without the line end: `durability: record` writes these."""
 
     def runs_of_lines(self, lines: Sequence[bytes]) -> list[Run]:
-        """Lines that `encode_line` made, as runs."""
+        """Runs for a body, made of lines that `encode_line` made."""
 
     def is_line(self, line: bytes) -> bool:
-        """Whether this is a whole line that `encode_line` can have made, and not one that was torn."""
+        """Whether `encode_line` can have made this. False for a line that was written only in part."""
 
     def join(self, runs: Iterable[Run]) -> bytes:
-        """The body of a batch."""
+        """The body of a batch. No runs make a body without entries."""
 
     def split(self, body: bytes) -> list[Run]:
-        """The entries of an uncompressed body, one a run, byte for byte. Raises ValueError when it is no body."""
+        """The entries of an uncompressed body, unchanged, each a run. Raises ValueError if it is not a body."""
 
     def describe(self, entry: bytes) -> str:
-        """Names one entry, as `split` gives it, so that a person finds the record again. Never raises."""
+        """Describes one entry from `split` so that a person can find the record. Never raises an Exception."""
 
     def taken(self, content: bytes) -> int | None:
-        """How many entries the server took, as the content of a 2xx says; None when it does not say so."""
+        """How many entries the server took, according to the content of a 2xx answer; None if it does not say."""

@@ -1,6 +1,6 @@
-"""An encoded entry that is longer than a record may be: cut where it is longest, with a mark that says how much.
+"""Cuts an encoded entry that is longer than a record may be, where it is longest, and says in it what was cut.
 
-Works on an entry as one JSON object, which is what `durability: record` writes and what the JSON formats send.
+For entries that are one JSON object each, as the formats made of JSON write them.
 """
 
 from __future__ import annotations
@@ -10,25 +10,32 @@ from typing import Any, Final
 
 import msgspec
 
-from logcollector_handler.entry.values import shortened, unused
+from logcollector_handler.entry.model import COLUMNS, Identifier, Text
+from logcollector_handler.entry.text import shortened, unused
 
-#: Bytes kept for the mark that says what was cut.
+#: Bytes kept free for `metadata.truncated`.
 _MARK: Final = 320
-#: Text of fewer bytes is cut without a mark of its own.
+#: A text that is cut to fewer bytes gets no mark of its own: the mark would take most of the room.
 _MARK_WORTH: Final = 100
-#: Columns that only hold certain values or a whole one: none of them is cut.
-_WHOLE: Final = frozenset({"level", "created_at", "log_type", "environment", "method", "duration_ms"})
-_IDENTIFIERS: Final = ("trace_id", "user_id", "session_id")
+#: Columns that are not text. A part of a number or of one of a few allowed values would mean something else.
+_WHOLE: Final = frozenset(name for name, kind in COLUMNS.items() if not isinstance(kind, Text | Identifier))
+#: Columns that must not be cut either, but whose values `metadata` can hold.
+_IDENTIFIERS: Final = frozenset(name for name, kind in COLUMNS.items() if isinstance(kind, Identifier))
+#: Fields that stay when `metadata` has too many or too long names to keep the others.
+_KEPT: Final = frozenset({"logger", "line", "process", "thread"})
 
 
 def shorten(line: bytes, max_bytes: int) -> bytes:
-    """The line, cut where it is longest; `metadata.truncated` says how long it was and what was cut."""
+    """The line in at most `max_bytes`; `metadata.truncated` says how many bytes it had and which columns were cut.
+
+    Raises msgspec.DecodeError if the line is not JSON.
+    """
     columns: dict[str, Any] = msgspec.json.decode(line)
     metadata: dict[str, Any] = columns.pop("metadata", {})
     fixed = {name: value for name, value in columns.items() if name in _WHOLE}
     room = max_bytes - len(msgspec.json.encode(fixed)) - _MARK
     lost = set()
-    # A field of which there is no room for the name and a few letters cannot be shortened.
+    # Names are not cut. If they and a few letters of each value do not fit, the user's fields are left out.
     if sum(_size(name) for name in metadata) + 16 * len(metadata) > room // 2:
         metadata = {name: value for name, value in metadata.items() if name in _KEPT and _size(value) < room // 16}
         lost.add("metadata")
@@ -49,16 +56,12 @@ def shorten(line: bytes, max_bytes: int) -> bytes:
     return msgspec.json.encode({**entry, "metadata": metadata})
 
 
-#: What is left of metadata when there is room for little.
-_KEPT: Final = frozenset({"logger", "line", "process", "thread"})
-
-
 def _size(value: object) -> int:
     return len(msgspec.json.encode(value))
 
 
 def _fair_share(sizes: Iterable[int], room: int) -> int:
-    """The longest that a part may be so that all of them fit, the short ones whole."""
+    """The size to which longer parts must be cut so that all of them fit into the room."""
     left = max(room, 0)
     remaining = sorted(sizes)
     for number, size in enumerate(remaining):
@@ -70,10 +73,9 @@ def _fair_share(sizes: Iterable[int], room: int) -> int:
 
 
 def _shorter(value: Any, size: int) -> str:
-    """Text, or what JSON writes for anything else, in at most `size` bytes of JSON."""
+    """The beginning of a text, or of the JSON of anything else, as text that takes at most `size` bytes in JSON."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     length = max(0, size - 2)
-    # Where there is room for few letters, they are not given to a mark.
     cut = shortened if size > _MARK_WORTH else lambda text, length: text[:length]
     while _size(made := cut(text, length)) > size and length:
         length = length * 3 // 4

@@ -22,6 +22,7 @@ from logcollector_handler.collector.query import Query
 from logcollector_handler.collector.reading import Page
 from logcollector_handler.collector.static import NAMES
 from logcollector_handler.collector.store import Added, Store
+from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS
 from tests.collector.app_client import AppClient
 
 ClientOf: TypeAlias = Callable[[Starlette], AppClient]
@@ -190,6 +191,17 @@ def test_the_page_names_no_file_that_is_not_served(client: AppClient) -> None:
             r"(?:src|href)=\"?(?:https?:)?//|\burl\(|@import|innerHTML|outerHTML|insertAdjacent|eval\(", text
         )
     assert named | {"index.html"} == NAMES
+
+
+def test_the_page_gets_the_names_that_it_shares_with_the_handler_from_the_server(client: AppClient) -> None:
+    answer = client.get("/page/model.js")
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    constants = dict(re.findall(r"^export const (\w+) = (.*);$", answer.text, re.MULTILINE))
+    assert {name: json.loads(value) for name, value in constants.items()} == {
+        "LEVELS": list(LEVELS),
+        "ENVIRONMENTS": list(ENVIRONMENTS),
+        "IDS": ["trace_id", "user_id", "session_id"],
+    }
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("PUT", "/logs", 405)])

@@ -297,3 +297,21 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(StoreError, match="move that one away"):
         Store(path)
+
+
+def test_a_file_from_before_a_column_was_added_gets_it_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "logs.sqlite"
+    store = Store(path)
+    store.add(rows({"message": "before"}))
+    store.close()
+    earlier = sqlite3.connect(path)
+    earlier.execute("ALTER TABLE logs DROP COLUMN action_type")
+    earlier.execute("ALTER TABLE logs DROP COLUMN duration_ms")
+    earlier.close()
+    store = Store(path)
+    store.add(rows({"message": "after", "action_type": "pay", "duration_ms": 1.5}))
+    before, after = store.in_order_of_arrival()
+    store.close()
+    assert before["message"] == "before"
+    assert "action_type" not in before
+    assert (after["action_type"], after["duration_ms"]) == ("pay", 1.5)

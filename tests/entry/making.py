@@ -1,10 +1,9 @@
-"""What the tests of the wire share: a builder, records, and the way of a record to JSON and back."""
+"""What the tests of entries and formats share: a builder, records, and the way of a record to JSON and back."""
 
 from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,9 +12,39 @@ from logcollector_handler.collector.entries import check
 from logcollector_handler.entry.builder import EntryBuilder
 from logcollector_handler.entry.model import Entry, LogEntry
 from logcollector_handler.entry.redact import DEFAULT_REDACT
-from logcollector_handler.wire.collector import encode_runs, join_lines, join_runs, split_body
+from logcollector_handler.wire.collector import CollectorFormat
 
+#: Largest record, in bytes, by default.
 BIG = 256 * 1024
+#: Fields of `metadata` that every record has.
+ORIGIN = {"logger", "line", "process", "thread"}
+FORMAT = CollectorFormat()
+
+
+class Name(str):
+    """A `str` that is not an exact one."""
+
+    __slots__ = ()
+
+
+class Broken:
+    """An object that cannot be printed."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError("broken")
+
+    __repr__ = __str__
+
+
+class Catcher(logging.Handler):
+    """Keeps the records that it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
 
 
 def builder(**changes: Any) -> EntryBuilder:
@@ -27,6 +56,8 @@ def builder(**changes: Any) -> EntryBuilder:
         "log_type": "BACKEND",
         "redact": DEFAULT_REDACT,
         "max_record_bytes": BIG,
+        "site_entry": FORMAT.site_entry,
+        "common": FORMAT.common,
     }
     return EntryBuilder(**(settings | changes))
 
@@ -43,13 +74,14 @@ def record(
 
 
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object of these pairs. Fails if a key comes twice."""
     made = dict(pairs)
     assert len(made) == len(pairs), f"a key twice in {pairs!r}"
     return made
 
 
 def parsed(line: bytes) -> dict[str, Any]:
-    """A line as JSON that any server takes."""
+    """The entry in a line. Fails if any server's parser would refuse the line, or take it for something else."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
@@ -60,22 +92,34 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 
 def encode_lines(entries: Sequence[Entry], max_bytes: int) -> list[bytes]:
-    """Each entry as it stands in the body of a batch."""
-    runs = encode_runs(entries, max_bytes)
-    lines = split_body(join_runs(runs))
+    """What the body of a batch has of each entry."""
+    runs = FORMAT.encode(entries, max_bytes)
+    lines = split(FORMAT.join(runs))
     assert sum(run.entries for run in runs) == len(lines) == len(entries)
     assert all(len(run.encoded) <= max_bytes for run in runs)
     return lines
 
 
+def body_of(lines: Sequence[bytes]) -> bytes:
+    """The body of a batch of these lines."""
+    return FORMAT.join(FORMAT.runs_of_lines(lines))
+
+
+def split(body: bytes) -> list[bytes]:
+    """The lines of a body."""
+    runs = FORMAT.split(body)
+    assert all(run.entries == 1 for run in runs)
+    return [run.encoded for run in runs]
+
+
 def metadata_of(entry: Entry) -> bytes:
-    """The metadata of an entry that was encoded in the logging call."""
+    """The metadata of an entry whose metadata was encoded in the logging call."""
     assert isinstance(entry, LogEntry)
     return bytes(entry.metadata)  # type: ignore[arg-type]  # it is Raw
 
 
 def shipped(*records: logging.LogRecord, by: EntryBuilder | None = None, max_bytes: int = BIG) -> list[dict[str, Any]]:
-    """What the server is sent for records; the collector's strict check has passed it."""
+    """What the server is sent for these records. Fails if it would refuse that, or if a record was changed."""
     by = by or builder()
     entries = []
     for each in records:
@@ -91,7 +135,7 @@ def shipped(*records: logging.LogRecord, by: EntryBuilder | None = None, max_byt
 
 def accepted(lines: Iterable[bytes]) -> None:
     """Fail unless the real server would take a batch of these lines, and store every field."""
-    batch = check(read_body(join_lines(list(lines)), "", Limits()), strict=True, now=0.0)
+    batch = check(read_body(body_of(list(lines)), "", Limits()), strict=True, now=0.0)
     assert not batch.ignored_keys
 
 
@@ -102,11 +146,7 @@ def ship(msg: object = "hello", *args: object, **given: Any) -> dict[str, Any]:
 
 def metadata(**extra: Any) -> dict[str, Any]:
     """The metadata that an extra of the call becomes, without what every record has."""
-    return {
-        name: value
-        for name, value in ship(extra=extra)["metadata"].items()
-        if name not in {"logger", "line", "process", "thread"} or name in extra
-    }
+    return {name: value for name, value in ship(extra=extra)["metadata"].items() if name not in ORIGIN or name in extra}
 
 
 def raised(error: BaseException) -> BaseException:
@@ -119,6 +159,3 @@ def raised(error: BaseException) -> BaseException:
 
 def exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:
     return type(error), error, error.__traceback__
-
-
-needs_groups = sys.version_info >= (3, 11)

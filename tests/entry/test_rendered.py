@@ -1,4 +1,4 @@
-"""Exceptions that come as text or as dicts: what is read back of them, and what is left alone."""
+"""Exceptions that come as text or as dicts: what is read from them, and what stays a field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logcollector_handler.entry.rendered import of_text, take_exception
-from tests.entry.making import metadata, needs_groups, raised, ship
+from tests.entry.making import metadata, raised, ship
+from tests.entry.raising import Group, needs_groups
 
 
 class ShopError(Exception):
@@ -31,7 +32,7 @@ def chained(cause: bool) -> BaseException:
 
 
 def group() -> BaseException:
-    return raised(ExceptionGroup("many", [raised(ValueError("a")), chained(True)]))  # type: ignore[name-defined]  # noqa: F821 - from 3.11 on
+    return raised(Group("many", [raised(ValueError("a")), chained(True)]))
 
 
 def syntax() -> BaseException:
@@ -58,7 +59,7 @@ CASES = [
     chained(True),
     chained(False),
     syntax(),
-    *([group()] if needs_groups else []),
+    *([] if Group is None else [group()]),
 ]
 
 
@@ -80,14 +81,14 @@ def test_dicts_of_a_traceback_give_text_type_and_frame(error: BaseException) -> 
     assert found.error_type == type(error).__name__
     assert found.site == (frame.filename, frame.lineno, frame.name)
     assert fields == {"exception": dicts_of(error)}
-    # Its lines are those of the interpreter's own text, in the same order, but for source and modules of classes.
+    # Its lines are the interpreter's, in the same order, but without source lines and without the modules of classes.
     mine = [line for line in found.text.splitlines() if "- " not in line]
     if not hasattr(error, "exceptions") and not isinstance(error, SyntaxError):
         theirs = iter(text_of(error).splitlines())
         assert all(any(their.endswith(line) for their in theirs) for line in mine)
 
 
-@pytest.mark.skipif(not needs_groups, reason="groups came with Python 3.11")
+@needs_groups
 def test_the_text_of_dicts_of_a_group_has_its_members() -> None:
     found = take_exception({"exception": dicts_of(group())})
     assert found is not None
@@ -108,7 +109,7 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
         [{"exc_type": "E", "exc_value": "v", "frames": [{"filename": "f", "lineno": "x", "name": "n"}]}],
     ],
 )
-def test_what_looks_otherwise_is_a_field(value: Any) -> None:
+def test_a_value_that_does_not_look_like_an_exception_stays_a_field(value: Any) -> None:
     fields = {"exception": value, "stack": value}
     assert take_exception(fields) is None
     assert metadata(**fields) == fields

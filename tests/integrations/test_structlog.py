@@ -24,7 +24,7 @@ from logcollector_handler import log_context
 from logcollector_handler.integrations.structlog import LogCollectorProcessor
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import capturing, fields
-from tests.entry.test_properties import Broken, Switch, big, check_entry, names, values
+from tests.entry.strategies import Hostile, Switch, big, check_entry, names, values
 
 Chain = list[Any]
 ISO = structlog.processors.TimeStamper(fmt="iso")
@@ -772,7 +772,7 @@ special = st.sampled_from(
 
 
 @settings(big, max_examples=60)
-@example({"event": Broken(), "positional_args": (1,)}, "info")
+@example({"event": Hostile(), "positional_args": (1,)}, "info")
 @given(st.dictionaries(names | special, values, max_size=8), st.sampled_from(["info", "exception", "trace", "odd"]))
 def test_an_event_of_any_shape_ships_and_never_raises(event: dict[str, Any], method: str) -> None:
     handler = CapturingHandler()

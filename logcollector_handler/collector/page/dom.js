@@ -2,8 +2,6 @@
 
 export const $ = (selector) => document.querySelector(selector);
 
-export const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
-
 // An element of a tag and classes ("span.level"), with attributes, and children that are elements or text.
 export function el(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split(".");

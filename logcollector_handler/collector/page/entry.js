@@ -1,13 +1,13 @@
 // One entry: its line in a list, and all that there is to it when it is opened.
 
 import { clock, count, duration, el, moment } from "./dom.js";
+import { IDS } from "./model.js";
 
-export const IDS = { trace_id: "trace", user_id: "user", session_id: "session" };
+// What a person calls the thing that an id names: "trace" for "trace_id".
+export const named = (id) => id.replace(/_id$/, "");
 
-const FIELDS = [
-  "created_at", "level", "service", "environment", "service_version", "log_type", "error_type", "function_name",
-  "file_path", "method", "path", "action_type", "duration_ms", "trace_id", "user_id", "session_id",
-];
+// What has a place of its own. All other columns are listed.
+const APART = ["id", "message", "stack_trace", "metadata"];
 
 export function line(entry) {
   const took = entry.duration_ms === undefined ? "" : duration(entry.duration_ms);
@@ -30,7 +30,7 @@ export function details(entry, on) {
   if (entry.message.length > 120 || entry.message.includes("\n")) box.append(el("pre.text", {}, entry.message));
   if (entry.stack_trace) box.append(el("h3", {}, "Stack trace"), trace(entry.stack_trace));
   const columns = el("div.columns");
-  columns.append(fields("Fields", FIELDS.filter((name) => entry[name] !== undefined).map((name) => [name, value(entry, name, on)])));
+  columns.append(fields("Fields", Object.keys(entry).filter((name) => !APART.includes(name)).map((name) => [name, value(entry, name, on)])));
   const metadata = Object.entries(entry.metadata ?? {});
   if (metadata.length) {
     columns.append(fields("Metadata", metadata.map(([name, item]) => [name, name === "logger" ? filter("logger", item, on) : json(item)])));
@@ -59,10 +59,10 @@ function value(entry, name, on) {
   const item = entry[name];
   if (name === "created_at") return `${moment(item)}  (${item})`;
   if (name === "duration_ms") return `${count(item)} ms`;
-  if (name in IDS) {
+  if (IDS.includes(name)) {
     return el(
       "button.link",
-      { type: "button", title: `All of this ${IDS[name]}, in order`, "data-id": name, onclick: () => on.request(name, item) },
+      { type: "button", title: `All of this ${named(name)}, in order`, "data-id": name, onclick: () => on.request(name, item) },
       item,
     );
   }

@@ -1,7 +1,8 @@
 // What is asked for: the form, the ids and the stretch of time beside it, and the address of the page that holds it all.
 
 import { $, clock, el, moment } from "./dom.js";
-import { IDS } from "./entry.js";
+import { named } from "./entry.js";
+import { ENVIRONMENTS, IDS, LEVELS } from "./model.js";
 
 const NAMES = ["text", "min_level", "service", "environment", "logger"];
 const DEFAULT_RANGE = "3600";
@@ -13,7 +14,11 @@ export class Filters {
     this.fields = this.form.elements;
     this.changed = changed;
     // What is not in the form: ids, and a stretch of time that stands for the range.
-    this.extra = { trace_id: "", user_id: "", session_id: "", since: "", until: "" };
+    this.extra = Object.fromEntries([...IDS, "since", "until"].map((name) => [name, ""]));
+    // Everything is at the lowest level or above it, so that one is no filter.
+    const above = LEVELS.slice(1);
+    this.fields.min_level.append(...above.map((level) => new Option(`${level} ${level === above.at(-1) ? "only" : "and up"}`, level)));
+    this.fields.environment.append(...ENVIRONMENTS.map((name) => new Option(name, name)));
     this.listen();
   }
 
@@ -41,7 +46,7 @@ export class Filters {
   // All but the time.
   get asked() {
     const asked = Object.fromEntries(NAMES.map((name) => [name, this.fields[name].value]));
-    for (const name of Object.keys(IDS)) asked[name] = this.extra[name];
+    for (const name of IDS) asked[name] = this.extra[name];
     return asked;
   }
 
@@ -84,7 +89,7 @@ export class Filters {
 
   clear() {
     for (const name of NAMES) this.fields[name].value = "";
-    for (const name of Object.keys(IDS)) this.extra[name] = "";
+    for (const name of IDS) this.extra[name] = "";
     this.apply();
   }
 
@@ -128,8 +133,8 @@ export class Filters {
 
   showChips() {
     const chip = (text, clear) => el("button.chip", { type: "button", title: "Remove this filter", onclick: clear }, text, " ✕");
-    const ids = Object.keys(IDS).filter((name) => this.extra[name]);
-    const chips = ids.map((name) => chip(`${IDS[name]} ${this.extra[name]}`, () => this.set(name, "")));
+    const ids = IDS.filter((name) => this.extra[name]);
+    const chips = ids.map((name) => chip(`${named(name)} ${this.extra[name]}`, () => this.set(name, "")));
     if (this.isNarrow) {
       const text = `${moment(Number(this.extra.since))} – ${clock(Number(this.extra.until))}`;
       chips.push(chip(text, () => this.narrow("", "")));

@@ -1,6 +1,7 @@
 // Levels over time, as stacked bars. A click on one narrows the time to it.
 
-import { $, LEVELS, clock, count, moment, svg } from "./dom.js";
+import { $, clock, count, moment, svg } from "./dom.js";
+import { LEVELS } from "./model.js";
 
 const HEIGHT = 100;
 

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { $, count, duration, el } from "./dom.js";
-import { IDS } from "./entry.js";
+import { named } from "./entry.js";
 import { List } from "./list.js";
 
 const LIMIT = 1000;
@@ -50,7 +50,7 @@ export class RequestView {
     const whole = Math.max(end - begin, 1e-6);
     const errors = logs.filter((entry) => entry.level === "ERROR" || entry.level === "FATAL").length;
     const services = new Set(logs.map((entry) => entry.service).filter(Boolean));
-    $("#request-title").replaceChildren(`${IDS[name]} `, el("code", {}, id));
+    $("#request-title").replaceChildren(`${named(name)} `, el("code", {}, id));
     $("#request-summary").textContent = [
       isCut ? `the newest ${count(LIMIT)} entries` : `${count(logs.length)} ${logs.length === 1 ? "entry" : "entries"}`,
       logs.length ? duration((end - begin) * 1000) : "",

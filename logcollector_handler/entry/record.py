@@ -1,0 +1,225 @@
+"""Takes any LogRecord apart: made by hand, from structlog or another process, with attributes missing or of any type.
+
+`EntryBuilder.build` reads the usual record itself, which is faster, and leaves all others to `read`. Code of the
+application runs in here: messages, formatters, and `str` of any object.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+from types import TracebackType
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .model import CREATED_AT_LIMIT, TEXT_LIMITS, level_name
+from .redact import Redactor
+from .rendered import Rendered, of_text, take_exception, take_stack
+from .text import guarded, safe_repr, safe_text, shortened, text_keys
+from .traceback import Trace
+from .values import Cleaner
+
+#: Attributes that every record has. A Formatter adds the last two, so they are not the user's fields either.
+STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
+#: What structlog puts on a record for its own formatter.
+_STRUCTLOG: Final = frozenset({"_logger", "_name", "_record", "_from_structlog"})
+
+#: Where a record comes from: path, line and function of the call; names of logger and thread; process id. Of records
+#: that were made by hand each can be None.
+Site = tuple[Any, ...]
+#: Types that a part of a Site may have. They are hashable, and asking them runs no code of the application.
+_PLAIN: Final = frozenset({str, int, type(None)})
+
+
+class Reading(msgspec.Struct, gc=False):
+    """What a record says."""
+
+    level: str
+    message: str
+    #: Unix seconds; None if the record has no time that can be one.
+    created: float | None
+    site: Site
+    error_type: str | UnsetType
+    stack_trace: str | Trace | UnsetType
+    #: The user's fields, under names that are exact text.
+    fields: dict[str, Any]
+
+
+def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret: Redactor, max_bytes: int) -> Reading:
+    """Take the record apart.
+
+    Raises whatever the application's code raises where no part of the record can be saved, and for objects that are no
+    records.
+
+    Args:
+        record: the record, which is not changed.
+        formatter: makes the message, unless the message is a dict or the formatter fails. None: the record makes it.
+        secret: whether the value under a name must be masked.
+        max_bytes: longest message, in characters.
+    """
+    fields = user_fields(record)
+    exc_info: Any = getattr(record, "exc_info", None)
+    msg: Any = getattr(record, "msg", None)
+    if issubclass(type(msg), dict):
+        for name in _STRUCTLOG & fields.keys():
+            del fields[name]
+        message, structured = _taken_apart(msg, secret, max_bytes)
+        given = structured.get("exc_info")
+        if given is None or issubclass(type(given), int | tuple | BaseException):
+            # The logging functions take these as `exc_info`. Anything else is a field like others.
+            structured.pop("exc_info", None)
+            exc_info = given if isinstance(given, BaseException) else given or exc_info
+        fields.update(structured)
+        if getattr(record, "args", None):
+            fields.setdefault("args", record.args)
+    else:
+        message = _message(record, formatter, fields)
+    exception, tb = _exception(exc_info)
+    stack_info = getattr(record, "stack_info", None)
+    stack = stack_info if isinstance(stack_info, str) else take_stack(fields)
+    trace = None if exception is None else Trace(exception, tb, stack)
+    get = record.__dict__.get
+    path, line, function = get("pathname"), get("lineno"), get("funcName")
+    if trace is not None and trace.frame is not None:
+        code, line = trace.frame
+        path, function = code.co_filename, code.co_name
+    rendered = _rendered(record, fields, trace)
+    if rendered is not None and rendered.site is not None:
+        path, line, function = rendered.site
+    site: Site = (path, line, function, get("name"), get("threadName"), get("process"))
+    if not _PLAIN.issuperset(map(type, site)):
+        site = tuple(part if type(part) in _PLAIN else safe_text(part, str) for part in site)
+    created = getattr(record, "created", None)
+    seconds = _seconds(created)
+    if seconds is None:
+        fields.setdefault("created", created)
+    error_type = trace.error_type if trace is not None else rendered and rendered.error_type
+    return Reading(
+        level_of(getattr(record, "levelno", None)),
+        shortened(message, max_bytes),
+        seconds,
+        site,
+        error_type[: TEXT_LIMITS["error_type"]] if error_type else UNSET,
+        trace or "\n".join(each for each in (rendered and rendered.text, stack) if each) or UNSET,
+        fields,
+    )
+
+
+def user_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """The attributes of a record that not every record has, under names that are exact text."""
+    return text_keys({name: value for name, value in record.__dict__.items() if name not in STANDARD})
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The template with its arguments put in. Raises what that raises."""
+    return record.getMessage()
+
+
+def template_of(record: logging.LogRecord) -> str:
+    """The message before arguments are put in. Raises what `str` of it raises."""
+    return str(record.msg)
+
+
+def level_of(levelno: Any) -> str:
+    """The name of a level number; INFO for what is not a number."""
+    try:
+        return level_name(int(levelno))
+    except Exception:  # noqa: BLE001 - a record made by hand can have anything there
+        return "INFO"
+
+
+def as_text(value: Any) -> str:
+    """Any object as an exact `str`. Never raises an Exception."""
+    # By type: `isinstance` may call a property `__class__`, which is code of the application.
+    return str.__str__(value) if issubclass(type(value), str) else safe_text(value, str)
+
+
+# Messages
+
+
+def _message(record: logging.LogRecord, formatter: logging.Formatter | None, fields: dict[str, Any]) -> str:
+    """The message. If it cannot be made, the template, with the arguments and the error added to the fields."""
+    if formatter is not None:
+        try:
+            # The exception and the stack have a column of their own, so the formatter must not print them.
+            bare = copy.copy(record)
+            bare.exc_info = bare.exc_text = bare.stack_info = None
+            return as_text(guarded(formatter.format, bare))
+        except Exception as error:  # noqa: BLE001 - code of the application; the record may still make its message
+            fields.setdefault("format_error", _described(error))
+    try:
+        return as_text(guarded(message_of, record))
+    except Exception as error:  # noqa: BLE001 - a broken format string, or code of the application
+        fields.setdefault("args", getattr(record, "args", None))
+        fields.setdefault("format_error", _described(error))
+        return safe_text(record, template_of) if type(record.msg) is not str else record.msg
+
+
+def _taken_apart(event: dict[Any, Any], secret: Redactor, max_bytes: int) -> tuple[str, dict[str, Any]]:
+    """Message and fields of a record whose `msg` is a dict, as structlog makes them."""
+    fields = {name: value for name, value in text_keys(event).items() if name not in _STRUCTLOG}
+    for name in ("event", "message", "msg"):
+        if name in fields:
+            return _interpolated(fields.pop(name), fields), fields
+    return safe_repr(Cleaner(secret, max_bytes).value(event)), fields
+
+
+def _interpolated(event: Any, fields: dict[str, Any]) -> str:
+    """The event as text, with the arguments put in that structlog left in the field `positional_args`."""
+    args = fields.get("positional_args")
+    if type(args) is tuple and args and issubclass(type(event), str):
+        try:
+            message = guarded(message_of, logging.LogRecord("", 0, "", 0, event, args, None))
+        except Exception:  # noqa: BLE001 - they do not fit, or structlog put them in already; they stay a field
+            return as_text(event)
+        del fields["positional_args"]
+        return as_text(message)
+    return as_text(event)
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {safe_text(error, str)}"
+
+
+# Times and exceptions
+
+
+def _seconds(created: Any) -> float | None:
+    """The time of a record in Unix seconds, converted if it is in milliseconds; None if it cannot be a time."""
+    try:
+        seconds = float(created)
+    except Exception:  # noqa: BLE001 - a record made by hand can have anything there
+        return None
+    if seconds >= CREATED_AT_LIMIT:
+        seconds /= 1000
+    return seconds if 0 <= seconds < CREATED_AT_LIMIT else None
+
+
+def _exception(exc_info: Any) -> tuple[BaseException | None, TracebackType | None]:
+    """The exception that `exc_info` stands for, and its traceback."""
+    if isinstance(exc_info, BaseException):
+        return exc_info, exc_info.__traceback__
+    if exc_info and not (isinstance(exc_info, tuple) and len(exc_info) == 3):
+        exc_info = sys.exc_info()
+    _, exception, tb = exc_info or (None, None, None)
+    if not isinstance(exception, BaseException):
+        return None, None
+    return exception, tb if isinstance(tb, TracebackType) else exception.__traceback__
+
+
+def _rendered(record: logging.LogRecord, fields: dict[str, Any], trace: Trace | None) -> Rendered | None:
+    """The exception of a record that has it only as text or dicts: from another process, or from structlog."""
+    text = getattr(record, "exc_text", None)
+    if trace is None and isinstance(text, str) and text:
+        return of_text(str.__str__(text))
+    given = fields.get("exception")
+    rendered = take_exception(fields)
+    if trace is None or rendered is None:
+        return rendered
+    if rendered.error_type != trace.error_type:
+        # A different exception from the record's own, which fills the columns: it stays a field.
+        fields["exception"] = given
+    return None

@@ -1,0 +1,139 @@
+"""Text of bounded length that the server can store, made of text, of keys, or of any object by its `str` or `repr`.
+
+Code of the application runs in `safe_repr`, `safe_text` and `guarded` only.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
+from itertools import count
+from typing import Any, Final, TypeVar
+
+#: Longest result of `safe_repr` and `safe_text`, in characters.
+MAX_REPR: Final = 4_000
+#: Longest key of a mapping, in characters.
+MAX_KEY: Final = 1_000
+#: Longer whole numbers are not written out: the time for that grows with the square of their length.
+_MAX_BITS: Final = 10_000
+#: A `repr` may log, and so call this module again while it is called here. Inside this many such calls it is an error.
+_MAX_REENTRY: Final = 2
+
+#: What PostgreSQL's text and UTF-8 cannot hold.
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+#: What stands where text was cut, and the number of characters that are kept free for it.
+_MARK: Final = re.compile(r"\N{HORIZONTAL ELLIPSIS} \[(\d{1,16}) more characters cut\]$")
+_MARK_ROOM: Final = 40
+
+T = TypeVar("T")
+
+
+def clean_text(text: str) -> str:
+    """The text as an exact `str`, with each character that the server cannot store replaced by U+FFFD."""
+    text = str.__str__(text)
+    return _UNSTORABLE.sub("�", text) if _UNSTORABLE.search(text) else text
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, cut to at most `limit` characters, with a mark at its end that says how many are missing.
+
+    The mark is never cut, so under a limit of 40 characters the result can be longer. Text that was shortened before
+    gets one mark that counts all that is missing.
+    """
+    if len(text) <= limit:
+        return text
+    before = _MARK.search(text[-_MARK_ROOM:])
+    missing = int(before[1]) if before else 0
+    length = len(text) - (len(before[0]) if before else 0)
+    kept = max(0, min(limit - _MARK_ROOM, length))
+    return f"{text[:kept]}… [{length - kept + missing} more characters cut]"
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """The name, with a number behind it if it is taken."""
+    if name not in taken:
+        return name
+    return next(new for number in count(len(taken) + 1) if (new := f"{name} ({number})") not in taken)
+
+
+# Keys
+
+
+def key_text(key: object) -> str:
+    """Any key of a mapping as text that can be stored, of at most MAX_KEY characters. Never raises an Exception."""
+    try:
+        text = key if type(key) is str else _key(key)
+    except Exception:  # noqa: BLE001 - code of the application
+        text = f"<{type(key).__name__}>"
+    return clean_text(shortened(text, MAX_KEY))
+
+
+def _key(key: object) -> str:
+    if isinstance(key, enum.Enum):
+        key = key.value
+    if isinstance(key, str):
+        return str.__str__(key)
+    if isinstance(key, int) and not isinstance(key, bool):
+        return whole_number(int(key))
+    if isinstance(key, bytes):
+        return key[:MAX_KEY].decode("utf-8", "backslashreplace")
+    return safe_text(key, str)
+
+
+def text_keys(fields: dict[Any, Any]) -> dict[str, Any]:
+    """The same dict with every key as text. A key that was no text is numbered if its text is taken."""
+    taken = {key for key in fields if type(key) is str}
+    made = {}
+    for key, value in dict.items(fields):
+        name = key
+        if type(key) is not str:
+            name = unused(key_text(key), taken)
+            taken.add(name)
+        made[name] = value
+    return made
+
+
+def whole_number(value: int) -> str:
+    """The digits of a number; of a very long one, how long it is."""
+    if value.bit_length() > _MAX_BITS:
+        return f"<a whole number of {value.bit_length()} bits>"
+    return str(value)
+
+
+# Any object
+
+#: How many calls of `guarded` the running code is inside of.
+_reentries: ContextVar[int] = ContextVar("reentries", default=0)
+
+
+def safe_repr(value: object) -> str:
+    """`repr` of anything, as `safe_text` makes it."""
+    return safe_text(value, repr)
+
+
+def safe_text(value: object, render: Callable[[Any], str]) -> str:
+    """What `render` (`str` or `repr`) makes of anything, cut to MAX_REPR; the value's type if that raises.
+
+    Never raises an Exception.
+    """
+    try:
+        return shortened(str.__str__(guarded(render, value)), MAX_REPR)
+    except Exception as error:  # noqa: BLE001 - code of the application
+        return f"<{type(value).__name__}, whose {render.__name__} raises {type(error).__name__}>"
+
+
+def guarded(render: Callable[[T], str], value: T) -> str:
+    """What `render` makes of a value.
+
+    Raises what `render` raises, and RecursionError when `render` logs, which calls it again, and so on without end.
+    """
+    before = _reentries.get()
+    if before >= _MAX_REENTRY:
+        raise RecursionError("it logs itself")
+    token = _reentries.set(before + 1)
+    try:
+        return render(value)
+    finally:
+        _reentries.reset(token)

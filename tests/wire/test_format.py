@@ -1,0 +1,109 @@
+"""What every format must do. A format that is added to `FORMATS` is tested here without a further line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logcollector_handler.entry.builder import EntryBuilder
+from logcollector_handler.wire import FORMATS
+from logcollector_handler.wire.format import Format, Run
+from tests.entry.making import BIG, builder, exc_info, raised, record
+
+pytestmark = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+
+
+def builder_of(form: Format) -> EntryBuilder:
+    return builder(site_entry=form.site_entry, common=form.common)
+
+
+def records() -> list[logging.LogRecord]:
+    """Records of different kinds, some of which need care when they are encoded."""
+    return [
+        record("plain", created=5.0),
+        record("\0 and \ud800", created=5.0),
+        record("fields", created=5.0, extra={"user_id": 7, "cart": [1, {"a": 2}]}),
+        record("failed", created=5.0, exc_info=exc_info(raised(ValueError("why")))),
+        record("long " + "x" * 5000, created=5.0),
+    ]
+
+
+def entries_in(runs: list[Run]) -> int:
+    return sum(run.entries for run in runs)
+
+
+def test_a_format_names_path_headers_and_suffix(form: Format) -> None:
+    assert form.path == "" or form.path.startswith("/")
+    assert isinstance(form.headers, Mapping)
+    assert "Content-Type" in form.headers
+    assert form.suffix.startswith(".")
+    assert not form.suffix.endswith(".gz")
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 1000])
+def test_all_entries_are_in_the_runs_and_come_back_out_of_the_body(form: Format, count: int) -> None:
+    by = builder_of(form)
+    runs = form.encode([by.build(record(str(number))) for number in range(count)], BIG)
+    assert entries_in(runs) == count
+    split = form.split(form.join(runs))
+    assert [run.entries for run in split] == [1] * count
+    assert all(str(number) in form.describe(run.encoded) for number, run in enumerate(split))
+    assert form.join(split) == form.join(runs)
+
+
+def test_half_of_a_body_is_the_body_of_half_of_the_entries(form: Format) -> None:
+    by = builder_of(form)
+    entries = [by.build(each) for each in records()]
+    runs = form.split(form.join(form.encode(entries, BIG)))
+    assert form.join(runs[:2]) == form.join(form.encode(entries[:2], BIG))
+    assert form.join(runs[2:]) == form.join(form.encode(entries[2:], BIG))
+
+
+def test_lines_of_entries_become_the_same_body_as_the_entries(form: Format) -> None:
+    by = builder_of(form)
+    entries = [by.build(each) for each in records()]
+    lines = [form.encode_line(each, BIG) for each in entries]
+    assert not any(b"\n" in line for line in lines)
+    assert entries_in(form.runs_of_lines(lines)) == len(lines)
+    assert form.join(form.runs_of_lines(lines)) == form.join(form.encode(entries, BIG))
+
+
+def test_a_line_is_told_from_the_beginning_of_one(form: Format) -> None:
+    by = builder_of(form)
+    for each in records():
+        line = form.encode_line(by.build(each), BIG)
+        assert form.is_line(line)
+        assert not any(form.is_line(line[:length]) for length in range(0, len(line), 7))
+
+
+@pytest.mark.parametrize("limit", [1024, 2000, 4000])
+def test_no_line_and_no_run_is_longer_than_a_record_may_be(form: Format, limit: int) -> None:
+    by = builder_of(form)
+    entries = [by.build(each) for each in records() * 3]
+    assert all(len(run.encoded) <= limit for run in form.encode(entries, limit))
+    assert all(len(form.encode_line(each, limit)) <= limit for each in entries)
+
+
+def test_an_entry_with_a_common_part_is_written_like_any_other(form: Format) -> None:
+    by = builder_of(form)
+    plain = by.build(record("plain", created=5.0))
+    by.formatter = logging.Formatter()
+    full = by.build(record("plain", created=5.0))
+    assert isinstance(plain, type(form.site_entry("INFO", "", 0.0, form.common(full))))  # type: ignore[arg-type]
+    assert form.encode([plain], BIG) == form.encode([full], BIG)
+
+
+@given(content=st.binary() | st.sampled_from([b"{}", b"[]", b"null", b'{"count": "x"}', b"[" * 100_000]))
+def test_content_of_any_kind_raises_at_most_a_value_error(form: Format, content: bytes) -> None:
+    assert len(form.describe(content)) < 1000
+    taken: Any = form.taken(content)
+    assert taken is None or type(taken) is int
+    assert form.is_line(content) in (True, False)
+    with suppress(ValueError):
+        assert all(run.entries == 1 for run in form.split(content))
