@@ -94,7 +94,7 @@ class SpoolFiles:
 
     def create_open(self, batch_id: str) -> int:
         """Create the open file of a batch. Returns a descriptor to write to it at any offset."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return os.open(self.opened(batch_id), flags, 0o600)
 
     def lines(self, batch_id: str, is_line: Callable[[bytes], bool]) -> list[bytes]:

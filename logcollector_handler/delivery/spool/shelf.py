@@ -71,8 +71,7 @@ class Shelf:
         """Take a batch out. None: it is not here."""
         kept = self._side(batch).pop(batch.id, None)
         if kept is not None:
-            self._aside.discard(batch.id)
-            self._count(kept, -1)
+            self._forget(kept)
         return kept
 
     def replace(self, old: Kept, successors: Sequence[Kept]) -> None:
@@ -81,8 +80,7 @@ class Shelf:
         kept = {each.batch.id: each for here in side.values() for each in (successors if here is old else (here,))}
         side.clear()
         side.update(kept)
-        self._aside.discard(old.batch.id)
-        self._count(old, -1)
+        self._forget(old)
         for each in successors:
             self._count(each, 1)
 
@@ -146,6 +144,11 @@ class Shelf:
 
     def _side(self, batch: Batch) -> dict[str, Kept]:
         return self._adopted if batch.adopted else self._own
+
+    def _forget(self, kept: Kept) -> None:
+        self._aside.discard(kept.batch.id)
+        self._in_use.discard(kept.batch.id)
+        self._count(kept, -1)
 
     def _count(self, kept: Kept, sign: int) -> None:
         if kept.in_file:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from logcollector_handler.delivery.batch import Batch, BatchIds, make_batch
@@ -122,3 +124,18 @@ def fill_the_disk(process: Process, room: int = 0) -> None:
         real(path, body)
 
     process.outbox._files.write = write  # type: ignore[method-assign]  # stands for the disk
+
+
+def other_process(root: Path, act: str) -> str:
+    """What another process prints, which looks into the spool. A real one: a process gets its own locks again."""
+    script = f"""
+from pathlib import Path
+from tests.delivery.spool.processes import Process
+other = Process(Path({str(root)!r}))
+other.look()
+{act}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3]
+    )
+    return done.stdout.strip()

@@ -57,6 +57,10 @@ class Spool(RuleBasedStateMachine):
     def put(self, count: int, compressed: bool) -> None:
         self.process.put(*self._new(count), compressed=compressed)
 
+    @rule()
+    def put_what_is_too_large(self) -> None:
+        self.process.put(*self._new(30))
+
     @rule(count=_MANY)
     def put_from_an_open_file(self, count: int) -> None:
         messages = self._new(count)
@@ -169,6 +173,7 @@ class Spool(RuleBasedStateMachine):
         assert shelf.file_bytes == sum(mine.values())
         assert shelf.memory_bytes == sum(each.batch.size for each in kept if not each.in_file)
         assert outbox._room.reserved == 0
+        assert shelf._aside | shelf._in_use <= {each.batch.id for each in kept}
         # What is not ours was left by a dead process, and not looked at yet.
         assert not [name for name in on_disk.keys() - mine.keys() if name.startswith(self.process.ids.owner)]
 

@@ -140,7 +140,7 @@ def test_each_format_has_files_of_its_own(tmp_path: Path) -> None:
     assert other.scan()[OWNER].bodies == {ID: BodyFile(5, True)}
 
 
-@pytest.mark.parametrize("rest", [b"", b'{"level":"INFO","mes', b"\0" * 100, b'"}\n', b"\0\0\n", b"\xff\n"])
+@pytest.mark.parametrize("rest", [b"", line("three"), line("three")[:-5], b"\0" * 100, b'"}\n', b"\0\0\n", b"\xff\n"])
 def test_of_an_open_file_the_whole_lines_count(directory: SpoolFiles, rest: bytes) -> None:
     """A line that an exception or a crash cut short may be followed by the end of a longer one that it overwrote."""
     descriptor = directory.create_open(ID)
@@ -167,6 +167,7 @@ def test_a_survey_tells_what_lies_where_and_changes_nothing(root: Path) -> None:
     dead.write_lines("left behind, too")
     dead.die()
     size = len(living.load(living.put("alive")).body or b"")
+    (living.outbox.directory / f"{living.ids.draw()}.json").symlink_to("/etc/passwd")
     elsewhere.outbox.bury(elsewhere.load(elsewhere.put("refused")))
     before = sorted(root.rglob("*"))
     held = {(each.destination, each.kind): (each.files, each.size) for each in survey(root)}

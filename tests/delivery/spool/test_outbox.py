@@ -1,11 +1,10 @@
-"""The spool's outbox: what is kept where, what goes when there is no room, and files that were damaged."""
+"""The spool's outbox: what is kept where, what goes when there is no room, and what the end of a process leaves."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,67 +63,6 @@ def test_a_flush_waits_for_our_own_batches_only(root: Path) -> None:
     assert not process.outbox.holds_before(10)
 
 
-def in_its_place(path: Path, make: Callable[[], None]) -> None:
-    path.unlink()
-    make()
-
-
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "a torn tail": lambda path: path.write_bytes(path.read_bytes()[:-5]),
-    "no content": lambda path: path.write_bytes(b""),
-    "rubbish": lambda path: path.write_bytes(b"\xff" * path.stat().st_size),
-    "another shape": lambda path: path.write_bytes(b'{"logs": 5}'.ljust(path.stat().st_size)),
-    "gone": lambda path: path.unlink(),
-    "a directory": lambda path: in_its_place(path, path.mkdir),
-    "a link": lambda path: in_its_place(path, lambda: path.symlink_to("/etc/passwd")),
-    "a pipe": lambda path: in_its_place(path, lambda: os.mkfifo(path)),
-}
-
-
-@pytest.mark.parametrize("compressed", [True, False])
-@pytest.mark.parametrize("name", DAMAGE)
-@pytest.mark.parametrize("adopted", [True, False])
-def test_a_damaged_file_stops_nobody_and_is_counted(
-    root: Path, name: str, compressed: bool, adopted: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    process = Process(root)
-    process.put("first")
-    hurt = process.put("hurt", compressed=compressed)
-    process.put("last")
-    if adopted:
-        process.die()
-    file = f"{hurt.id}.json{'.gz' if compressed else ''}"
-    DAMAGE[name](process.outbox.directory / file)
-    user = Process(root) if adopted else process
-    if adopted:
-        user.look()
-    assert user.messages() == [["first"], ["last"]]
-    # How many records were in an adopted file is known when it was read; what is no file at all is never adopted.
-    assert user.dropped == ({} if adopted else {"spool_damaged": 1})
-    assert user.outbox._shelf.file_bytes == 0
-    if not (adopted and name in ("gone", "a directory", "a link", "a pipe")):
-        assert f"{file} is damaged or gone" in capsys.readouterr().err
-        assert name == "gone" or os.path.lexists(user.outbox.directory / "dead" / f"{file}.damaged")
-
-
-def test_a_file_that_is_damaged_after_the_first_attempt_is_not_sent_nor_cut(root: Path) -> None:
-    """Of an adopted batch too: the one that was sent before was another body, under the same key."""
-    process = Process(root)
-    hurt = process.put("one", "two")
-    process.die()
-    user = Process(root)
-    user.look()
-    batch = user.outbox.next()
-    assert batch is not None
-    assert user.outbox.begin(batch) is not None
-    user.outbox.end(batch)
-    path = user.outbox.directory / f"{hurt.id}.json"
-    path.write_bytes(path.read_bytes().replace(b"two", b"2"))
-    assert user.outbox.load(batch) is None
-    assert user.outbox.begin(batch) is None
-    assert user.ledger.snapshot().adopted == {"dropped": 2}
-
-
 def test_the_directory_is_bounded_and_the_oldest_goes(root: Path) -> None:
     process = Process(root, max_bytes=1000)
     for number in range(20):
@@ -159,6 +97,30 @@ def test_a_batch_that_is_too_large_for_the_spool_drives_nothing_out(root: Path) 
     assert large.body is not None, "it waits in memory"
     assert process.files == [f"{small.id}.json"]
     assert process.dropped == {}
+    assert [each[0][:5] for each in process.messages()] == ["small", "xxxxx"]
+
+
+def test_the_oldest_dead_letters_go_before_any_batch_and_no_more_than_must(root: Path) -> None:
+    process = Process(root, max_bytes=1000)
+    letters = [process.put(f"{number}" + "x" * 100) for number in range(4)]
+    for letter in reversed(letters):
+        assert process.outbox.bury(process.load(letter))
+    process.put("x" * 250)
+    left = sorted(path.name for path in (process.outbox.directory / "dead").iterdir())
+    assert left == [f"{letter.id}.json" for letter in letters[1:]]
+    assert process.dropped == {}
+
+
+def test_a_look_counts_each_file_once(root: Path) -> None:
+    other, dead, process = Process(root), Process(root), Process(root)
+    sizes = [user.put("x" * number).size for number, user in enumerate([other, dead, process], 100)]
+    process.outbox.bury(process.load(process.put("refused")))
+    dead.die()
+    for _ in range(2):
+        process.look()
+        files = [path for path in process.outbox.directory.rglob("*") if path.suffix == ".json"]
+        assert process.outbox._room.total == sum(path.stat().st_size for path in files)
+        assert process.outbox._shelf.file_bytes == sum(sizes[1:])
 
 
 def test_dead_letters_are_kept_and_go_first(root: Path) -> None:
@@ -206,7 +168,9 @@ def test_memory_is_bounded_too_and_what_goes_is_erased(root: Path) -> None:
     process.put("second" + "x" * 100)
     assert process.dropped == {"buffer_full": 1}
     assert process.files == [], "what was counted as dropped is not sent by an heir"
-    assert [each[0].rstrip("x") for each in process.messages()] == ["second"]
+    process.put("third, larger than all of the memory" + "x" * 400)
+    assert process.dropped == {"buffer_full": 2}
+    assert [each[0][:5] for each in process.messages()] == ["third"]
 
 
 def test_a_directory_that_is_deleted_under_way_is_made_again(root: Path) -> None:
@@ -242,6 +206,22 @@ def test_the_open_file_goes_when_the_batch_has_its_own(root: Path) -> None:
     assert process.files == [f"{batch_id}.open"]
     process.put_as(batch_id, "one")
     assert process.files == [f"{batch_id}.json"]
+
+
+def test_an_exception_while_the_open_file_is_made_leaves_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process(root)
+    create = process.outbox._files.create_open
+
+    def interrupted(batch_id: str) -> int:
+        os.close(create(batch_id))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(process.outbox._files, "create_open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        process.outbox.open_file(process.ids.draw())
+    assert process.files == []
+    process.outbox.close()
+    assert list(process.outbox.directory.iterdir()) == [], "the lock went, for nothing of ours is here"
 
 
 def test_lines_of_an_open_file_may_be_written_at_any_offset(root: Path) -> None:

@@ -1,50 +1,15 @@
-"""Owners: locks that say who lives, and what becomes of the files of those who died."""
+"""Owners: locks that say who lives, whatever forks, exceptions and other processes do."""
 
 from __future__ import annotations
 
+import fcntl
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from logcollector_handler.delivery.spool import owners
-from logcollector_handler.delivery.spool.adoption import superseded
-from tests.delivery.spool.processes import URL, Process, batch_of
-
-
-def test_what_a_dead_process_left_is_taken_over_in_order_under_its_keys(root: Path) -> None:
-    dead = Process(root)
-    ids = [dead.put(each).id for each in "abc"]
-    dead.die()
-    heir = Process(root)
-    heir.look()
-    taken = []
-    while (batch := heir.outbox.next()) is not None:
-        loaded = heir.outbox.begin(batch)
-        assert loaded is not None
-        assert (loaded.adopted, loaded.count, loaded.entries) == (True, 1, 1)
-        taken.append(batch.id)
-        heir.outbox.remove(batch)
-    assert taken == ids
-    heir.look()
-    assert list(heir.outbox.directory.iterdir()) == []
-
-
-def other_process(root: Path, act: str) -> str:
-    """What another process prints, which looks into the spool. A real one: a process gets its own locks again."""
-    script = f"""
-from pathlib import Path
-from tests.delivery.spool.processes import Process
-other = Process(Path({str(root)!r}))
-other.look()
-{act}
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3]
-    )
-    return done.stdout.strip()
+from tests.delivery.spool.processes import Process, other_process
 
 
 def test_what_a_living_process_has_is_left_alone(root: Path) -> None:
@@ -138,92 +103,6 @@ def test_the_lock_stays_while_an_open_file_is_there(root: Path) -> None:
     assert list(process.outbox.directory.iterdir()) == []
 
 
-def test_what_was_taken_over_and_not_sent_is_given_back(root: Path) -> None:
-    dead = Process(root)
-    dead.put("a")
-    dead.die()
-    first = Process(root)
-    first.look()
-    assert len(first.outbox) == 1
-    first.outbox.close()
-    assert first.outbox.next() is None, "another process may send it by now"
-    assert other_process(root, "print(other.messages())") == "[['a']]"
-
-
-def test_a_file_that_was_written_in_part_is_cleared_away_with_its_owner(root: Path) -> None:
-    dead = Process(root)
-    dead.put("one")
-    half = dead.outbox.directory / f"{dead.ids.draw()}.json.tmp"
-    half.write_bytes(b'{"logs":[')
-    dead.die()
-    heir = Process(root)
-    heir.look()
-    assert not half.exists()
-    assert heir.messages() == [["one"]]
-
-
-def test_an_open_file_becomes_the_batch_that_it_was_to_be(root: Path) -> None:
-    dead = Process(root)
-    batch_id = dead.write_lines("one", "two", torn=b'{"level":"IN')
-    dead.write_lines(torn=b"\0\0\0")
-    dead.die()
-    heir = Process(root)
-    heir.look()
-    assert heir.files == [f"{batch_id}.json"]
-    batch = heir.outbox.next()
-    assert batch is not None
-    expected = batch_of(batch_id, "one", "two")
-    assert (heir.load(batch).body, heir.load(batch).count) == (expected.body, 2)
-
-
-def test_an_open_file_whose_batch_is_there_too_is_not_sent_again(root: Path) -> None:
-    dead = Process(root)
-    batch_id = dead.write_lines("one")
-    dead.outbox._files.write(dead.outbox._files.body(batch_id, False), batch_of(batch_id, "one").body or b"")
-    dead.die()
-    heir = Process(root)
-    heir.look()
-    assert heir.messages() == [["one"]]
-    assert heir.files == []
-
-
-def test_an_open_file_that_cannot_be_finished_now_stays(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    dead = Process(root)
-    batch_id = dead.write_lines("one")
-    dead.die()
-    heir = Process(root)
-
-    def full(path: Path, body: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(heir.outbox._files, "write", full)
-        heir.look()
-    assert heir.files == [f"{batch_id}.open"]
-    assert "cannot be taken over now (No space left on device)" in capsys.readouterr().err
-    heir.look()
-    assert heir.messages() == [["one"]]
-
-
-@pytest.mark.parametrize(
-    ("ids", "expected"),
-    [
-        ("x y", ""),
-        ("x x.0", "x.0"),
-        ("x x.1", "x.1"),
-        ("x x.0 x.1", "x"),
-        ("x.0 x.1", ""),
-        ("x.0", ""),
-        ("x.1", ""),
-        ("x.0 x.0.0 x.0.1 x.1", "x.0"),
-        ("x.0 x.0.1 x.1", "x.0.1"),
-        ("x x.0 x.1 x.1.0 x.1.1", "x x.1"),
-    ],
-)
-def test_of_an_interrupted_split_the_whole_counts_until_both_halves_are_there(ids: str, expected: str) -> None:
-    assert " ".join(sorted(superseded(ids.split()))) == expected
-
-
 def test_others_that_look_around_do_not_disturb_a_lock_that_is_being_made(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +133,7 @@ def test_a_lock_that_never_was_one_is_cleared_away_and_one_removed_too_early_is_
     os.utime(unborn, (process.clock.time() - 100,) * 2)
     process.look()
     assert not unborn.exists()
-    slow = Process(root, url=URL)
+    slow = Process(root)
     rename = os.rename
 
     def too_late(source: Path, target: Path) -> None:
@@ -282,6 +161,39 @@ def test_a_logging_call_inside_the_making_of_the_lock_does_not_undo_it(
     process.write_lines("outside")
     assert len(process.files) == 2
     assert other_process(root, "print(other.messages())") == "[]"
+
+
+def test_a_lock_whose_file_was_removed_while_it_was_taken_is_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = Process(root)
+    dead.put("a")
+    dead.die()
+    heir = Process(root)
+
+    def removed(descriptor: int, operation: int) -> None:
+        # As another heir does that has sent everything.
+        (heir.outbox.directory / f"{dead.ids.owner}.lock").unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "lockf", removed)
+        heir.look()
+    assert heir.messages() == []
+    # It is not taken for one of this process: another handler here may have it.
+    second = Process(root)
+    second.look()
+    assert second.messages() == [["a"]]
+
+
+def test_a_lock_that_its_owner_made_again_is_not_removed(root: Path) -> None:
+    dead = Process(root)
+    dead.put("a")
+    dead.die()
+    heir = Process(root)
+    heir.look()
+    lock = heir.outbox.directory / f"{dead.ids.owner}.lock"
+    lock.unlink()
+    lock.touch()
+    heir.outbox.close()
+    assert lock.exists()
 
 
 def test_an_exception_while_the_lock_is_made_leaves_it_free(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
