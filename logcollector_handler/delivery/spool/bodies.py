@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +77,20 @@ class Bodies:
             return len(self._files.lines(kept.batch.id, self._wire.is_line)) >= kept.batch.count
         except OSError:
             return False
+
+    def create_open(self, batch_id: str, lock_owner: Callable[[], None]) -> tuple[Path, int]:
+        """Create the open file of a batch, once its owner is locked. An error leaves none. Raises OSError."""
+        path = self._files.opened(batch_id)
+        # Before the owner is locked: while one is listed here, nobody unlocks the owner.
+        self.opened.add(batch_id)
+        try:
+            lock_owner()
+            return path, self._files.create_open(batch_id)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                remove(path)
+            self.opened.discard(batch_id)
+            raise
 
     def erase(self, kept: Kept) -> None:
         """Remove all files of a batch."""

@@ -22,7 +22,7 @@ from logcollector_handler.wire.format import Format
 
 from .adoption import look_around
 from .bodies import Bodies
-from .files import SpoolFiles, destination, owner_of, remove
+from .files import SpoolFiles, destination, owner_of
 from .owners import Owners
 from .room import Room
 from .shelf import Kept, Shelf
@@ -84,12 +84,15 @@ class SpoolOutbox:
             kept = self._write([batch])
         except OSError as error:
             self._say_full(error, "batches wait in memory instead, where the end of the process loses them")
-            self._put_into_memory(batch)
-            return
-        with self._lock:
-            self._room.release(batch.size)
-            self._shelf.add(*kept)
-        self._bodies.erase_open(batch.id)
+            with self._lock:
+                self._shelf.add(Kept(batch))
+                evicted = self._shelf.evict_memory(self._max_memory, spared=batch)
+            self._erase_and_drop(evicted, "buffer_full")
+        else:
+            with self._lock:
+                self._room.release(batch.size)
+                self._shelf.add(*kept)
+            self._bodies.erase_open(batch.id)
 
     def next(self) -> Batch | None:
         """Adopted batches come before our own."""
@@ -181,7 +184,7 @@ class SpoolOutbox:
             kept = [Kept(each) for each in successors]
         with self._lock:
             if surviving:
-                self._room.release(_size(successors))
+                self._room.release(sum(each.size for each in successors))
             there = self._shelf.get(here.batch) is here
             if there:
                 self._shelf.replace(here, kept)
@@ -198,7 +201,8 @@ class SpoolOutbox:
         lost = [kept for kept in in_memory if not self._bodies.survives(kept)]
         with self._lock:
             lost = [kept for kept in lost if self._shelf.take_out(kept.batch) is not None]
-        self._drop(lost, reason)
+        for kept in lost:
+            self._drop(kept, reason)
 
     def look(self) -> float | None:
         """Look around if it is time to. Seconds until the next time."""
@@ -239,7 +243,7 @@ class SpoolOutbox:
 
     def _is_empty(self) -> bool:
         with self._lock:
-            return not len(self._shelf) and not self._room.reserved and not self._bodies.opened
+            return not (len(self._shelf) or self._room.reserved or self._bodies.opened)
 
     # For the journal
 
@@ -251,19 +255,7 @@ class SpoolOutbox:
         Raises:
             OSError: the disk takes no file.
         """
-        path = self._files.opened(batch_id)
-        # Before it is there, so that our owner stays locked.
-        self._bodies.opened.add(batch_id)
-        try:
-            self._owners.ensure_own()
-            return path, self._files.create_open(batch_id)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                remove(path)
-            self._bodies.opened.discard(batch_id)
-            raise
-
-    # Bodies
+        return self._bodies.create_open(batch_id, self._owners.ensure_own)
 
     def _read(self, kept: Kept) -> Batch | None:
         loaded = self._bodies.read(kept)
@@ -273,13 +265,11 @@ class SpoolOutbox:
         return loaded
 
     def _write(self, batches: Sequence[Batch], freed: int = 0) -> list[Kept]:
-        """Write all of these batches to files, or none. What they take stays reserved. Raises OSError.
+        """Write all of these batches to files, or none, for which a file of `freed` bytes will go. Raises OSError.
 
-        Args:
-            batches: with their bodies.
-            freed: bytes of a file that goes when these are there.
+        Their bytes stay reserved until the caller has put them on the shelf.
         """
-        size = _size(batches)
+        size = sum(batch.size for batch in batches)
         self._erase_and_drop(self._room.reserve(size, freed), "spool_full")
         try:
             self._owners.ensure_own()
@@ -287,14 +277,6 @@ class SpoolOutbox:
         except BaseException:
             self._room.release(size)
             raise
-
-    def _put_into_memory(self, batch: Batch) -> None:
-        with self._lock:
-            self._shelf.add(Kept(batch))
-            evicted = self._shelf.evict_memory(self._max_memory, spared=batch)
-        self._erase_and_drop(evicted, "buffer_full")
-
-    # Losses
 
     def _drop_damaged(self, here: Kept) -> None:
         with self._lock:
@@ -304,21 +286,15 @@ class SpoolOutbox:
         self._reporter.say("damaged", f"{path} is damaged or gone and cannot be sent; what is left of it is in dead/")
         with contextlib.suppress(OSError):
             self._room.bury(self._files.bury_damaged(path))
-        self._drop([here], "spool_damaged")
+        self._drop(here, "spool_damaged")
 
     def _erase_and_drop(self, evicted: Iterable[Kept], reason: str) -> None:
         for kept in evicted:
             self._bodies.erase(kept)
-            self._drop([kept], reason)
+            self._drop(kept, reason)
 
-    def _drop(self, lost: Iterable[Kept], reason: str) -> None:
-        for kept in lost:
-            batch = kept.batch
-            self._ledger.drop(reason, batch.count, adopted=batch.adopted, untold=batch.losses)
+    def _drop(self, kept: Kept, reason: str) -> None:
+        self._ledger.drop(reason, kept.batch.count, adopted=kept.batch.adopted, untold=kept.batch.losses)
 
     def _say_full(self, error: OSError, consequence: str) -> None:
         self._reporter.say("spool", f"{self.directory} takes no batch now ({error.strerror}): {consequence}")
-
-
-def _size(batches: Iterable[Batch]) -> int:
-    return sum(batch.size for batch in batches)
