@@ -129,7 +129,7 @@ class MemoryOutbox:
             for old in list(self._batches.values()):
                 if self._memory_bytes <= self._max_memory:
                     break
-                if old.body is not None and old.id not in self._in_flight and old is not spared:
+                if old.id not in self._in_flight and old is not spared:
                     self._take_out(old)
                     evicted.append(old)
         return evicted

@@ -25,7 +25,7 @@ from logcollector_handler.cli.doctor import CHECKS, _remedy, clock_finding
 from logcollector_handler.entry.model import COLUMNS
 from logcollector_handler.testing import CollectorServer
 from tests.cli.conftest import Run
-from tests.delivery.test_spool import Process
+from tests.delivery.spool.processes import Process
 from tests.integration.behaviours import answer, hang, html_page, redirect, wrong_count
 from tests.integration.faulty import FaultyServer
 
@@ -249,7 +249,7 @@ def test_the_spool_and_what_waits_in_it(
     left = Process(tmp_path / "spool", url=server.url)
     left.put("one")
     left.put("two")
-    left.outbox.bury(left.put("bad"))
+    left.outbox.bury(left.load(left.put("bad")))
     left.die()
     other = Process(tmp_path / "spool", url="http://other.test")
     other.put("not of this server")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from logcollector_handler.cli import main
-from tests.delivery.test_spool import Process
+from tests.delivery.spool.processes import Process
 from tests.integration.behaviours import answer
 from tests.integration.faulty import FaultyServer, refuse_records
 from tests.integration.programs import PRELUDE
@@ -31,7 +31,7 @@ def left_behind(root: Path, url: str, *messages: str) -> Process:
 def test_ls_tells_what_lies_where_and_whose_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     process = Process(tmp_path, url="http://logs.test")
     process.put("a")
-    process.outbox.bury(process.put("b"))
+    process.outbox.bury(process.load(process.put("b")))
     process.die()
     left_behind(tmp_path, "http://other.test:8000", "c", "d")
     assert main(["spool", "ls", str(tmp_path)]) == 0

@@ -2,106 +2,167 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from logcollector_handler.delivery.batch import Batch, BatchIds
-from logcollector_handler.delivery.outbox import MemoryOutbox
-from tests.delivery.fakes import batch_of
+from logcollector_handler.delivery.ledger import Ledger
+from logcollector_handler.delivery.outbox import MemoryOutbox, Outbox, Replaced
+from tests.delivery.fakes import FakeClock
 
 
-def batch(name: str, size: int = 100, ordinal: int = 0) -> Batch:
-    made = batch_of(name, "x", ordinal=ordinal)
-    made.body = b"x" * size
-    made.size = size
-    return made
+def batch(name: str, size: int = 100, ordinal: int = 0, losses: int = 0) -> Batch:
+    """A batch of one record, and of a notice where it tells of losses."""
+    return Batch(
+        id=name,
+        body=b"x" * size,
+        compressed=False,
+        size=size,
+        encoded_bytes=size,
+        count=1,
+        entries=2 if losses else 1,
+        losses=MappingProxyType({"queue_full": losses} if losses else {}),
+        ordinal=ordinal,
+    )
 
 
-class Shelf(MemoryOutbox):
-    """An outbox that remembers what it let go."""
+class Filled:
+    """An outbox in memory, and what its ledger says."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self.gone: list[Batch] = []
-        super().__init__(max_bytes, lambda batch, reason: self.gone.append(batch))
+    def __init__(self, max_bytes: int, *batches: Batch) -> None:
+        self.ledger = Ledger(lambda: 0, FakeClock())
+        self.outbox: Outbox = MemoryOutbox(max_bytes, self.ledger)
+        for each in batches:
+            self.put(each)
 
-    def filled(self, batch: Batch) -> list[Batch]:
-        """Put a batch; returns what had to go for it."""
-        self.gone = []
-        self.put(batch)
-        return self.gone
+    def put(self, batch: Batch) -> None:
+        self.ledger.take(batch.count)
+        self.outbox.put(batch)
+
+    @property
+    def ids(self) -> list[str]:
+        """What is in it, in the order in which it would go."""
+        ids = []
+        while (ahead := self.outbox.next()) is not None:
+            ids.append(ahead.id)
+            self.outbox.set_aside(ahead)
+        for each in ids:
+            self.outbox.take_back(batch(each))
+        return ids
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        return dict(self.ledger.snapshot().dropped)
 
 
 def test_the_oldest_that_is_not_set_aside_is_next() -> None:
-    outbox = Shelf(1000)
     first, second = batch("a"), batch("b")
-    outbox.put(first)
-    outbox.put(second)
+    outbox = Filled(1000, first, second).outbox
     assert outbox.next() is first
-    first.aside = True
+    outbox.set_aside(first)
     assert outbox.next() is second
-    second.aside = True
+    outbox.set_aside(second)
     assert outbox.next() is None
     assert len(outbox) == 2
 
 
+def test_a_batch_that_is_taken_back_is_in_its_old_place() -> None:
+    first, second = batch("a"), batch("b")
+    outbox = Filled(1000, first, second).outbox
+    outbox.set_aside(first)
+    outbox.take_back(first)
+    assert outbox.next() is first
+
+
+def test_a_batch_that_is_not_here_cannot_be_set_aside() -> None:
+    filled = Filled(1000)
+    filled.outbox.set_aside(batch("a"))
+    filled.put(batch("a"))
+    assert filled.ids == ["a"]
+
+
 def test_without_room_the_oldest_go() -> None:
-    outbox = Shelf(300)
-    batches = [batch(name) for name in "abcde"]
-    evicted = [gone for each in batches for gone in outbox.filled(each)]
-    assert [each.id for each in evicted] == ["a", "b"]
-    assert outbox.next() is batches[2]
+    filled = Filled(300, *(batch(name) for name in "abcde"))
+    assert filled.ids == ["c", "d", "e"]
+    assert filled.dropped == {"buffer_full": 2}
 
 
 def test_what_is_in_flight_never_goes() -> None:
-    outbox = Shelf(200)
-    flying, second, third = batch("a"), batch("b"), batch("c")
-    outbox.put(flying)
-    assert outbox.begin(flying)
-    outbox.put(second)
-    assert outbox.filled(third) == [second]
-    outbox.end(flying)
-    assert outbox.filled(batch("d")) == [flying]
+    flying = batch("a")
+    filled = Filled(200, flying)
+    assert filled.outbox.begin(flying) is flying
+    filled.put(batch("b"))
+    filled.put(batch("c"))
+    assert filled.ids == ["a", "c"]
+    filled.outbox.end(flying)
+    filled.put(batch("d"))
+    assert filled.ids == ["c", "d"]
 
 
 def test_the_batch_that_comes_is_not_the_one_that_goes() -> None:
-    outbox = Shelf(50)
-    assert outbox.filled(batch("a", 100)) == []
-    assert [each.id for each in outbox.filled(batch("b", 100))] == ["a"]
+    filled = Filled(50, batch("a"))
+    assert filled.ids == ["a"]
+    filled.put(batch("b"))
+    assert filled.ids == ["b"]
+
+
+def test_losses_that_a_dropped_batch_was_to_tell_of_are_told_by_the_next() -> None:
+    filled = Filled(100, batch("a", losses=7), batch("b"))
+    assert filled.dropped == {"buffer_full": 1}
+    assert filled.ledger.take_losses() == {"buffer_full": 1, "queue_full": 7}
 
 
 def test_room_is_given_back() -> None:
-    outbox = Shelf(300)
-    first = batch("a", 300)
-    outbox.put(first)
-    assert outbox.remove(first)
-    assert not outbox.remove(first)
-    second = batch("b", 300)
-    assert outbox.filled(second) == []
-    outbox.replace(second, [batch("b.0", 100), batch("b.1", 100)])
-    assert outbox.filled(batch("c", 100)) == []
-    assert [each.id for each in outbox.clear()] == ["b.0", "b.1", "c"]
-    assert outbox.filled(batch("d", 300)) == []
+    first, second = batch("a", 300), batch("b", 300)
+    filled = Filled(300, first)
+    assert filled.outbox.remove(first)
+    assert not filled.outbox.remove(first)
+    filled.put(second)
+    assert filled.outbox.replace(second, [batch("b.0"), batch("b.1")]) is Replaced.DONE
+    filled.put(batch("c"))
+    assert filled.dropped == {}
+    filled.put(batch("d"))
+    assert filled.ids == ["b.1", "c", "d"]
+    assert filled.outbox.bury(batch("b.1"))
+    filled.put(batch("e"))
+    assert filled.ids == ["c", "d", "e"]
 
 
-def test_a_batch_that_went_cannot_be_begun_or_replaced() -> None:
-    outbox = Shelf(100)
-    first = batch("a")
-    outbox.put(first)
-    outbox.put(batch("b"))
-    assert not outbox.begin(first)
-    assert not outbox.replace(first, [batch("a.0")])
-    assert len(outbox) == 1
+def test_a_batch_that_went_cannot_be_begun_loaded_buried_or_replaced() -> None:
+    gone = batch("a")
+    filled = Filled(100, gone, batch("b"))
+    assert filled.outbox.begin(gone) is None
+    assert filled.outbox.load(gone) is None
+    assert not filled.outbox.bury(gone)
+    assert filled.outbox.replace(gone, [batch("a.0")]) is Replaced.GONE
+    assert filled.ids == ["b"]
+
+
+def test_a_batch_comes_with_its_body() -> None:
+    here = batch("a")
+    assert Filled(100, here).outbox.load(here) is here
 
 
 def test_successors_take_the_place_of_what_they_replace() -> None:
-    outbox = Shelf(1000)
     first = batch("a")
-    outbox.put(first)
-    outbox.put(batch("b"))
-    outbox.replace(first, [batch("a.0"), batch("a.1")])
-    assert [each.id for each in outbox.clear()] == ["a.0", "a.1", "b"]
+    filled = Filled(1000, first, batch("b"))
+    filled.outbox.set_aside(first)
+    assert filled.outbox.replace(first, [batch("a.0"), batch("a.1")]) is Replaced.DONE
+    assert filled.ids == ["a.0", "a.1", "b"]
+
+
+def test_the_end_of_the_process_drops_everything() -> None:
+    filled = Filled(1000, batch("a"), batch("b"))
+    filled.outbox.drop_memory("shutdown")
+    assert len(filled.outbox) == 0
+    assert filled.dropped == {"shutdown": 2}
+    filled.put(batch("c", 1000))
+    assert filled.ids == ["c"]
+    assert not filled.outbox.durable
+    assert filled.outbox.look() is None
 
 
 def test_it_knows_whether_something_older_is_left() -> None:
-    outbox = Shelf(1000)
-    outbox.put(batch("a", ordinal=10))
+    outbox = Filled(1000, batch("a", ordinal=10)).outbox
     assert outbox.holds_before(11)
     assert not outbox.holds_before(10)
 

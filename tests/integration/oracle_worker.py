@@ -232,7 +232,8 @@ class Worker:
 
 def hurry(patience: dict[str, float]) -> None:
     """Make the waits shorter that would make the run long: it is their order that is tested, not their length."""
-    from logcollector_handler.delivery import retry, sender, spool
+    from logcollector_handler.delivery import retry, sender
+    from logcollector_handler.delivery.spool import outbox as spool
 
     retry.BACKOFF_LIMIT = patience["backoff"]  # type: ignore[misc]  # a constant everywhere else
     sender.CONFIGURATION_RETRY = patience["configuration"]  # type: ignore[attr-defined]  # imported there

@@ -1,0 +1,24 @@
+"""The spool: a directory in which batches wait as files, survive the process, and are shared by many processes.
+
+    <spool_dir>/<destination>/
+        <id>.json      a batch, exactly the body that is posted; <id>.json.gz when it is compressed
+        <id>.open      a batch that is being written, one entry a line (`durability: record`)
+        <owner>.lock   locked by the process whose batch ids begin with <owner>, for as long as it lives
+        dead/          records that the server refused, as bodies, and files that were found damaged
+
+Each format has an ending of its own in the place of `.json`. The name of a file is the idempotency key, so whoever
+sends it after a crash sends it under the same key. The destination is a part of the path, so a process never posts
+what was logged for another server.
+
+`files` names, writes and reads files. `owners` knows whose they are: the locks, and taking over what a dead process
+left. `shelf` is the memory of which batches wait and where their bodies are. `outbox` puts these together. `survey`
+looks at a directory from outside. Nothing outside this package needs `fcntl`, which Windows does not have.
+"""
+
+from __future__ import annotations
+
+from .files import destination
+from .outbox import LOOK_EVERY, SpoolOutbox
+from .survey import Holding, survey
+
+__all__ = ["LOOK_EVERY", "Holding", "SpoolOutbox", "destination", "survey"]

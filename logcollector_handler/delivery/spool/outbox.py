@@ -1,0 +1,300 @@
+"""The spool's outbox: batches in files, in memory where the disk takes none, and those that dead processes left.
+
+What to do is decided with the lock held, and files are touched without it: a file is written before its batch is on
+the shelf, and removed after its batch has left it. So whatever interrupts a change leaves files that the next process
+can make sense of, and never a batch on the shelf without its file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from logcollector_handler.delivery.batch import Batch
+from logcollector_handler.delivery.clock import Clock
+from logcollector_handler.delivery.ledger import Ledger
+from logcollector_handler.delivery.outbox import Replaced
+from logcollector_handler.delivery.report import Reporter
+from logcollector_handler.wire.format import Format
+
+from .adoption import look_around
+from .bodies import Bodies
+from .files import SpoolFiles, destination, owner_of
+from .owners import Owners
+from .room import Room
+from .shelf import Kept, Shelf
+
+#: Seconds between two looks for what other processes left behind.
+LOOK_EVERY: Final = 10.0
+#: After a look that took long, at least this many times its length passes before the next.
+_LOOK_SHARE: Final = 20
+
+
+class SpoolOutbox:
+    """Batches in files, up to a number of bytes in the whole of the destination's directory. See `Outbox`.
+
+    Args:
+        root: the spool directory; made if it is missing, for its owner alone.
+        server_url: the destination.
+        wire: the format of the bodies.
+        max_bytes: of all files of the destination, other processes' and dead letters included.
+        max_memory: of the batches that the disk did not take, in bytes.
+        owner: what the ids of this process's batches begin with.
+        fsync: a batch has reached the disk itself before it counts as kept.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        server_url: str,
+        wire: Format,
+        max_bytes: int,
+        max_memory: int,
+        owner: str,
+        fsync: bool,
+        ledger: Ledger,
+        reporter: Reporter,
+        clock: Clock,
+    ) -> None:
+        self.directory = Path(root) / destination(server_url)
+        self._max_memory = max_memory
+        self._ledger = ledger
+        self._reporter = reporter
+        self._clock = clock
+        self._files = SpoolFiles(self.directory, wire.suffix, fsync=fsync)
+        self._bodies = Bodies(self._files, wire, reporter)
+        self._owners = Owners(self._files, owner)
+        self._next_look = clock.monotonic()
+        # Guards the two fields below. No file is touched while it is held.
+        self._lock = threading.RLock()
+        self._shelf = Shelf()
+        self._room = Room(max_bytes, self._shelf, self._files, self._lock)
+
+    # Putting and finding
+
+    def put(self, batch: Batch) -> None:
+        """Write a batch to its file; where that fails, keep it in memory."""
+        try:
+            kept = self._write([batch])
+        except OSError as error:
+            self._say_full(error, "batches wait in memory instead, where the end of the process loses them")
+            with self._lock:
+                self._shelf.add(Kept(batch))
+                evicted = self._shelf.evict_memory(self._max_memory, spared=batch)
+            self._erase_and_drop(evicted, "buffer_full")
+        else:
+            with self._lock:
+                self._room.release(batch.size)
+                self._shelf.add(*kept)
+            self._bodies.erase_open(batch.id)
+
+    def next(self) -> Batch | None:
+        """Adopted batches come before our own."""
+        with self._lock:
+            return self._shelf.next()
+
+    def set_aside(self, batch: Batch) -> None:
+        with self._lock:
+            self._shelf.set_aside(batch)
+
+    def take_back(self, batch: Batch) -> None:
+        with self._lock:
+            self._shelf.take_back(batch)
+
+    def __len__(self) -> int:
+        return len(self._shelf)
+
+    def holds_before(self, ordinal: int) -> bool:
+        with self._lock:
+            return any(kept.batch.ordinal < ordinal for kept in self._shelf.own)
+
+    # Sending
+
+    def begin(self, batch: Batch) -> Batch | None:
+        """Read a batch that is to be posted. One whose file is damaged goes to `dead/` and counts as dropped."""
+        with self._lock:
+            here = self._shelf.get(batch)
+            if here is None:
+                return None
+            self._shelf.use(batch)
+        loaded = self._read(here)
+        if loaded is None:
+            self._drop_damaged(here)
+        return loaded
+
+    def end(self, batch: Batch) -> None:
+        with self._lock:
+            self._shelf.end_use(batch)
+
+    def load(self, batch: Batch) -> Batch | None:
+        """Read a batch. One that cannot be read stays, and `begin` finds it to be damaged."""
+        with self._lock:
+            here = self._shelf.get(batch)
+        return None if here is None else self._read(here)
+
+    def remove(self, batch: Batch) -> bool:
+        with self._lock:
+            here = self._shelf.take_out(batch)
+        if here is None:
+            return False
+        self._bodies.erase(here)
+        return True
+
+    def bury(self, batch: Batch) -> bool:
+        """Keep the body in `dead/` and remove the batch."""
+        with self._lock:
+            if self._shelf.get(batch) is None:
+                return False
+        assert batch.body is not None  # noqa: S101 - `Outbox` asks for it
+        try:
+            self._files.bury(self._bodies.path(batch).name, batch.body)
+        except OSError as error:
+            self._reporter.say("dead", f"a refused record could not be kept in {self._files.dead}: {error}")
+        else:
+            self._room.bury(batch.size)
+        return self.remove(batch)
+
+    def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:
+        """Put others in a batch's place. If it survives the process, so do they, or nothing changes."""
+        with self._lock:
+            here = self._shelf.get(batch)
+            if here is None:
+                return Replaced.GONE
+            newly_used = self._shelf.use(batch)
+        try:
+            return self._replace(here, successors)
+        finally:
+            if newly_used:
+                self.end(batch)
+
+    def _replace(self, here: Kept, successors: Sequence[Batch]) -> Replaced:
+        if surviving := self._bodies.survives(here):
+            try:
+                kept = self._write(successors, here.batch.size if here.in_file else 0)
+            except OSError as error:
+                self._say_full(error, "a batch that the server does not take as it is waits until it can be cut")
+                return Replaced.NO_ROOM
+        else:
+            kept = [Kept(each) for each in successors]
+        with self._lock:
+            if surviving:
+                self._room.release(sum(each.size for each in successors))
+            there = self._shelf.get(here.batch) is here
+            if there:
+                self._shelf.replace(here, kept)
+        for each in [here] if there else kept:
+            self._bodies.erase(each)
+        return Replaced.DONE if there else Replaced.GONE
+
+    # The end of a process, its own and others'
+
+    def drop_memory(self, reason: str) -> None:
+        """Drop what is in no file. Files stay for the next process."""
+        with self._lock:
+            in_memory = [kept for kept in self._shelf.own if not kept.in_file]
+        lost = [kept for kept in in_memory if not self._bodies.survives(kept)]
+        with self._lock:
+            lost = [kept for kept in lost if self._shelf.take_out(kept.batch) is not None]
+        for kept in lost:
+            self._drop(kept, reason)
+
+    def look(self) -> float | None:
+        """Look around if it is time to. Seconds until the next time."""
+        now = self._clock.monotonic()
+        if now >= self._next_look:
+            # Nothing was ever kept here, or the directory cannot be read now.
+            with contextlib.suppress(OSError):
+                self._look_around()
+            began, now = now, self._clock.monotonic()
+            # Looking at many thousand files takes long, and none of them is sent in that time.
+            self._next_look = now + max(LOOK_EVERY, _LOOK_SHARE * (now - began))
+        return self._next_look - now
+
+    def _look_around(self) -> None:
+        found = look_around(self._files, self._bodies, self._owners, self._reporter, self._clock.time())
+        with self._lock:
+            for batch in found.adopted:
+                self._shelf.add(Kept(batch))
+            waiting = {owner_of(kept.batch.id) for kept in self._shelf.adopted}
+        self._owners.release_all_but(waiting)
+        held = self._owners.held
+        with self._lock:
+            self._room.others = found.buried + sum(n for owner, n in found.living.items() if owner not in held)
+
+    def close(self) -> None:
+        """Leave to other processes what dead ones left, and unlock our owner unless something of ours is here."""
+        with self._lock:
+            for kept in self._shelf.adopted:
+                self._shelf.take_out(kept.batch)
+        self._owners.release_all_but(())
+        # What is left at the end of the process stays locked until then: if another process took the lock over, records
+        # that still come would have no place.
+        self._owners.release_own(self._is_empty)
+
+    def abandon(self) -> None:
+        """In a forked child: close the parent's descriptors. The parent keeps its locks."""
+        self._owners.abandon()
+
+    def _is_empty(self) -> bool:
+        with self._lock:
+            return not (len(self._shelf) or self._room.reserved or self._bodies.opened)
+
+    # For the journal
+
+    def open_file(self, batch_id: str) -> tuple[Path, int]:
+        """A new file for the lines of a batch, and a descriptor to write to it at any offset.
+
+        The file is removed when the batch is in a file of its own, or is settled. The caller closes the descriptor.
+
+        Raises:
+            OSError: the disk takes no file.
+        """
+        return self._bodies.create_open(batch_id, self._owners.ensure_own)
+
+    def _read(self, kept: Kept) -> Batch | None:
+        loaded = self._bodies.read(kept)
+        if loaded is not None and kept.in_file and kept.checksum is None:
+            with self._lock:
+                kept.learn(loaded)
+        return loaded
+
+    def _write(self, batches: Sequence[Batch], freed: int = 0) -> list[Kept]:
+        """Write all of these batches to files, or none, for which a file of `freed` bytes will go. Raises OSError.
+
+        Their bytes stay reserved until the caller has put them on the shelf.
+        """
+        size = sum(batch.size for batch in batches)
+        self._erase_and_drop(self._room.reserve(size, freed), "spool_full")
+        try:
+            self._owners.ensure_own()
+            return self._bodies.write(batches)
+        except BaseException:
+            self._room.release(size)
+            raise
+
+    def _drop_damaged(self, here: Kept) -> None:
+        with self._lock:
+            if self._shelf.take_out(here.batch) is None:
+                return
+        path = self._bodies.path(here.batch)
+        self._reporter.say("damaged", f"{path} is damaged or gone and cannot be sent; what is left of it is in dead/")
+        with contextlib.suppress(OSError):
+            self._room.bury(self._files.bury_damaged(path))
+        self._drop(here, "spool_damaged")
+
+    def _erase_and_drop(self, evicted: Iterable[Kept], reason: str) -> None:
+        for kept in evicted:
+            self._bodies.erase(kept)
+            self._drop(kept, reason)
+
+    def _drop(self, kept: Kept, reason: str) -> None:
+        self._ledger.drop(reason, kept.batch.count, adopted=kept.batch.adopted, untold=kept.batch.losses)
+
+    def _say_full(self, error: OSError, consequence: str) -> None:
+        self._reporter.say("spool", f"{self.directory} takes no batch now ({error.strerror}): {consequence}")

@@ -1,0 +1,51 @@
+"""What a spool directory holds, for people: it looks from outside and changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .files import BATCH
+from .owners import is_alive
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a spool directory holds of one kind for one server."""
+
+    destination: str
+    #: `alive` (the process that wrote the files lives), `dead` (it does not) or `refused` (dead letters).
+    kind: str
+    files: int
+    #: Bytes.
+    size: int
+    #: When the oldest file was changed last, in Unix seconds.
+    oldest: float
+
+
+def survey(root: Path) -> list[Holding]:
+    """What lies in a spool directory. Raises OSError when it cannot be read."""
+    holdings: dict[tuple[str, str], Holding] = {}
+
+    def add(place: str, kind: str, status: os.stat_result) -> None:
+        have = holdings.get((place, kind), Holding(place, kind, 0, 0, status.st_mtime))
+        oldest = min(have.oldest, status.st_mtime)
+        holdings[place, kind] = Holding(place, kind, have.files + 1, have.size + status.st_size, oldest)
+
+    for place in sorted(path for path in root.iterdir() if path.is_dir()):
+        alive: dict[str, bool] = {}
+        for path in sorted(place.iterdir()):
+            match = BATCH.fullmatch(path.name)
+            if match is None or path.is_symlink() or not path.is_file():
+                continue
+            owner = match["owner"]
+            if owner not in alive:
+                alive[owner] = is_alive(place / f"{owner}.lock")
+            with contextlib.suppress(FileNotFoundError):
+                add(place.name, "alive" if alive[owner] else "dead", path.lstat())
+        with contextlib.suppress(OSError):
+            for path in (place / "dead").iterdir():
+                add(place.name, "refused", path.lstat())
+    return list(holdings.values())

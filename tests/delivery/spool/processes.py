@@ -1,0 +1,141 @@
+"""What the tests of the spool share: a process that uses a spool, and the batches that it makes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from logcollector_handler.delivery.batch import Batch, BatchIds, make_batch
+from logcollector_handler.delivery.ledger import Ledger
+from logcollector_handler.delivery.report import Reporter
+from logcollector_handler.delivery.spool import LOOK_EVERY, SpoolOutbox
+from logcollector_handler.wire.collector import CollectorFormat
+from logcollector_handler.wire.format import Run
+from tests.delivery.fakes import FakeClock
+
+URL = "http://logs.test:8000/prefix"
+WIRE = CollectorFormat()
+
+
+def line(message: str) -> bytes:
+    return json.dumps({"level": "INFO", "message": message, "created_at": 1.5, "log_type": "BACKEND"}).encode()
+
+
+def batch_of(batch_id: str, *messages: str, compressed: bool = False, ordinal: int = 0) -> Batch:
+    plain = WIRE.join([Run(1, line(message)) for message in messages])
+    return make_batch(batch_id, plain, len(messages), compressed=compressed, ordinal=ordinal)
+
+
+def messages_of(batch: Batch) -> list[str]:
+    return [json.loads(run.encoded)["message"] for run in batch.runs(WIRE)]
+
+
+class Process:
+    """What one process does with a spool: its own ids, its own lock."""
+
+    def __init__(
+        self, root: Path, max_bytes: int = 1 << 30, url: str = URL, fsync: bool = False, max_memory: int = 100_000
+    ) -> None:
+        self.clock = FakeClock()
+        self.ids = BatchIds(1_700_000_000.0)
+        self.ledger = Ledger(lambda: 0, self.clock)
+        self.outbox = SpoolOutbox(
+            root=str(root),
+            server_url=url,
+            wire=WIRE,
+            max_bytes=max_bytes,
+            max_memory=max_memory,
+            owner=self.ids.owner,
+            fsync=fsync,
+            ledger=self.ledger,
+            reporter=Reporter(self.clock.monotonic),
+            clock=self.clock,
+        )
+
+    def put(self, *messages: str, compressed: bool = False) -> Batch:
+        """Put a batch, as the listener does; returned as it stands in the outbox, or as it was put if it left."""
+        return self.put_as(self.ids.draw(), *messages, compressed=compressed)
+
+    def put_as(self, batch_id: str, *messages: str, compressed: bool = False) -> Batch:
+        batch = batch_of(batch_id, *messages, compressed=compressed)
+        self.ledger.take(batch.count)
+        self.outbox.put(batch)
+        here = self.outbox._shelf.get(batch)
+        return batch if here is None else here.batch
+
+    def write_lines(self, *messages: str, torn: bytes = b"") -> str:
+        """Write an open file, as the journal does; returns the id of its batch."""
+        batch_id = self.ids.draw()
+        _, descriptor = self.outbox.open_file(batch_id)
+        with open(descriptor, "wb") as file:
+            file.write(b"".join(line(message) + b"\n" for message in messages) + torn)
+        return batch_id
+
+    def load(self, batch: Batch) -> Batch:
+        loaded = self.outbox.load(batch)
+        assert loaded is not None
+        return loaded
+
+    def halves(self, batch: Batch) -> tuple[Batch, Batch]:
+        return self.load(batch).halves(WIRE)
+
+    def look(self) -> None:
+        self.clock.advance(LOOK_EVERY)
+        self.outbox.look()
+
+    def messages(self) -> list[list[str]]:
+        """What is sent, batch by batch, in order; and it is gone."""
+        sent = []
+        while (batch := self.outbox.next()) is not None:
+            loaded = self.outbox.begin(batch)
+            if loaded is None:
+                continue
+            sent.append(messages_of(loaded))
+            self.outbox.end(batch)
+            self.outbox.remove(batch)
+            self.ledger.deliver(loaded.count, loaded.encoded_bytes, loaded.size, adopted=loaded.adopted)
+        return sent
+
+    def die(self) -> None:
+        """As the system sees it: the descriptors are closed, and nothing else is done."""
+        self.outbox.abandon()
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        return dict(self.ledger.snapshot().dropped)
+
+    @property
+    def files(self) -> list[str]:
+        """Names in the directory, but for locks."""
+        return sorted(path.name for path in self.outbox.directory.glob("*") if path.suffix != ".lock")
+
+
+def fill_the_disk(process: Process, room: int = 0) -> None:
+    """From now on the disk takes that many more files, and then none."""
+    real = process.outbox._files.write
+    left = [room]
+
+    def write(path: Path, body: bytes) -> None:
+        if not left[0]:
+            raise OSError(28, "No space left on device")
+        left[0] -= 1
+        real(path, body)
+
+    process.outbox._files.write = write  # type: ignore[method-assign]  # stands for the disk
+
+
+def other_process(root: Path, act: str) -> str:
+    """What another process prints, which looks into the spool. A real one: a process gets its own locks again."""
+    script = f"""
+from pathlib import Path
+from tests.delivery.spool.processes import Process
+other = Process(Path({str(root)!r}))
+other.look()
+{act}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3]
+    )
+    return done.stdout.strip()
