@@ -66,9 +66,7 @@ class Sender:
             wire: the format of the batches.
             outbox: where the batches are.
             connect: opens the network, with the first request.
-            ledger: counts what is settled.
             reporter: where people are told of trouble.
-            clock: the time.
             idle: set when an attempt leaves nothing else to send, so that the next batch need not grow any more.
             chance: random numbers from 0 to 1, for the jitter of waits.
         """
@@ -203,7 +201,7 @@ class Sender:
             asked=retry_after(answer.retry_after, self._clock.time()) or 0.0,
         )
         self._hold_is_firm = ruling.firm
-        self._hold = now + ruling.rest
+        self._hold = now + ruling.rest if ruling.rest else 0.0
         if self._suspects.passes_over(batch):
             self._outbox.set_aside(batch)
         if verdict is Verdict.DELIVERED:

@@ -210,15 +210,14 @@ class Suspects:
         self.forget(batch)
         # A server that takes this one was right to refuse those, and works while it fails on the suspects.
         bury = self.give_up_refused()
-        suspects = [case.batch for case in self._aside.values() if self._is_suspect(case)]
+        suspects = [case.batch for case in self._aside.values() if self._is_suspect_after_success(case)]
         for suspect in suspects:
             if suspect.entries == 1:
                 self.forget(suspect)
                 bury.append((suspect, "the server fails on it, and only on it"))
         return Ruling(split=[each for each in suspects if each.entries > 1], bury=bury)
 
-    def _is_suspect(self, case: _Case) -> bool:
-        """Asked right after a success."""
+    def _is_suspect_after_success(self, case: _Case) -> bool:
         between_successes = case.witnessed and case.failed_at == self._request - 1
         if not self._is_exhausted(case) or not (between_successes or case.signs >= _SIGNS_ENOUGH):
             return False
@@ -268,9 +267,10 @@ class Suspects:
         place = self._aside if batch.id in self._aside else self._in_order
         cases = list(place.values())
         at = cases.index(parent)
-        # Several records that fail once more are split again; one that stands alone gets all of its attempts.
+        # A half that fails once more is split again. A lone record, and a plain copy, get all of their attempts.
+        inherited = [parent.failures if 1 < each.entries < batch.entries else 0 for each in successors]
         cases[at : at + 1] = [
-            _Case(each, failures=parent.failures if each.entries > 1 else 0, of_suspect=blamed) for each in successors
+            _Case(each, failures=count, of_suspect=blamed) for each, count in zip(successors, inherited, strict=True)
         ]
         place.clear()
         place.update((case.batch.id, case) for case in cases)
@@ -278,9 +278,9 @@ class Suspects:
     def not_replaced(self, batch: Batch, *, now: float, chance: float) -> None:
         """There was no room for its successors: it is set aside, and tried again after a backoff."""
         case = self._case_of(batch)
-        # The evidence against it is used up, so that not each success of others leads to another try.
         case.unkept += 1
-        case.failures = case.signs = 0
+        # Neither blamed again nor put on probation by the next success of another, but only after a failure of its own.
+        case.signs, case.witnessed = 0, True
         case.tried_at_exit = self._exiting
         self._set_aside(case, now + backoff(case.unkept, chance))
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from logcollector_handler.delivery.answers import Answer
+from logcollector_handler.delivery.batch import Batch
+from logcollector_handler.delivery.outbox import MemoryOutbox, Replaced
 from tests.delivery.fakes import Bench, batch_of, ok, refusing, status
 
 CONFIGURATION = [300, 301, 302, 307, 308, 401, 403, 404, 405, 407, 410, 418, 451]
@@ -174,3 +178,80 @@ def test_a_client_that_cannot_be_set_up_is_a_configuration_error(capsys: pytest.
     bench.run(31)
     assert "ca.pem" in capsys.readouterr().err
     assert bench.ledger.snapshot().pending == 1
+
+
+class CrampedOutbox(MemoryOutbox):
+    """An outbox without room for the successors of a batch."""
+
+    cramped = True
+
+    def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:
+        return Replaced.NO_ROOM if self.cramped else super().replace(batch, successors)
+
+
+def cramped_bench() -> tuple[Bench, CrampedOutbox]:
+    bench = Bench(make_outbox=CrampedOutbox)
+    assert isinstance(bench.outbox, CrampedOutbox)
+    return bench, bench.outbox
+
+
+@pytest.mark.parametrize("code", [400, 500])
+def test_a_batch_whose_halves_find_no_room_stays_whole_while_the_others_go_on(
+    code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench, outbox = cramped_bench()
+    bench.transport.rule = refusing(code, "bad")
+    bench.put("a", "one", "bad", "two")
+    for number in range(60):
+        bench.put(f"b{number:02}", f"m{number}")
+        bench.run(5)
+    assert {key for key in bench.keys if key.startswith("a")} == {"a"}
+    assert bench.keys.count("a") < 20, "it waits longer each time"
+    assert bench.transport.stored == [f"m{number}" for number in range(60)]
+    assert bench.ledger.snapshot().pending == 3
+    assert capsys.readouterr().err.count("there is no room") == 1
+    outbox.cramped = False
+    for number in range(60, 120):
+        bench.put(f"c{number}", f"m{number}")
+        bench.run(5)
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.dead_lettered, stats.pending) == (122, 1, 0)
+
+
+def test_a_plain_copy_that_finds_no_room_is_tried_again_later_and_the_batch_stays() -> None:
+    bench, outbox = cramped_bench()
+    bench.transport.rule = lambda request: status(415)(request) if request.compressed else ok(request)
+    bench.put_batch(batch_of("z", "one", "two", compressed=True))
+    bench.run(60)
+    assert set(bench.keys) == {"z"}
+    assert len(bench.keys) < 10
+    outbox.cramped = False
+    bench.run(60)
+    assert bench.transport.stored == ["one", "two"]
+
+
+def test_at_exit_a_batch_whose_halves_find_no_room_has_one_attempt() -> None:
+    bench, _ = cramped_bench()
+    bench.transport.rule = refusing(400, "bad")
+    bench.put("a", "one", "bad")
+    bench.put("b", "two")
+    bench.sender.exit(bench.clock.now + 5)
+    bench.run()
+    assert bench.keys == ["a", "b"]
+
+
+def test_a_dead_letter_whose_body_is_gone_is_offered_again() -> None:
+    """Its file was deleted meanwhile: in its turn the outbox finds that out, and counts it."""
+
+    class Emptied(MemoryOutbox):
+        def load(self, batch: Batch) -> Batch | None:
+            return None
+
+    bench = Bench(make_outbox=Emptied)
+    bench.transport.script = [status(400)]
+    bench.put("a", "one")
+    bench.step()
+    busy = [bench.sender.busy]
+    bench.step()
+    assert [*busy, bench.sender.busy] == [False, True]
+    assert bench.ledger.snapshot().dead_lettered == 0
