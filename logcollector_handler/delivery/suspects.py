@@ -9,7 +9,7 @@ seen to work, in one of two ways:
 
 - the requests right before and right after the batch's last failure succeeded;
 - where little is logged, the batch itself is tried several times between two others, so that this never happens. Then
-  it is enough that three times in a row, between two successes, only batches that were set aside failed.
+  it is enough that three times in a row, between two successes, only batches failed that were set aside before.
 
 An outage gives neither, however it begins and ends: it fails other batches as well. To get the evidence, a batch that
 failed once more than `max_retries` is set aside, so that others go, and is tried again between them.
@@ -59,7 +59,7 @@ class _Case:
     failed_at: int = 0
     #: The request right before that one succeeded.
     witnessed: bool = False
-    #: Consecutive pairs of successes between which only batches that were set aside failed, this one included.
+    #: Consecutive pairs of successes between which only batches failed that were set aside before, this one included.
     signs: int = 0
     #: It was cut from a batch that was blamed.
     of_suspect: bool = False
@@ -250,13 +250,11 @@ class Suspects:
         case.witnessed = others_go
         case.failed_at = self._request
         was_aside = case.batch.id in self._aside
+        self._server_may_be_at_fault |= not was_aside
+        # The next batch goes at once where that can tell whether this batch is at fault or the server.
+        rests = not others_go if was_aside else not self._is_exhausted(case)
         if was_aside or self._is_exhausted(case):
             self._set_aside(case, now + backoff(case.failures, chance))
-            # The next batch goes at once where that can tell whether this batch is at fault or the server.
-            rests = was_aside and not others_go
-        else:
-            self._server_may_be_at_fault = True
-            rests = True
         # Half of a batch that was at fault, and the other half went: the fault is in this half.
         blamed = case.of_suspect and others_go and case.batch.entries > 1 and not case.answer_lost
         return Ruling(backoff(self._streak, chance) if rests else 0.0, split=(case.batch,) if blamed else ())
