@@ -26,7 +26,7 @@ from .batch import Batch
 
 #: This many lone records refused, and nothing accepted in between: the configuration is wrong, and not the records.
 REFUSALS_IN_A_ROW: Final = 20
-#: Consecutive pairs of successes between which only batches that were set aside failed: they are at fault.
+#: So many consecutive pairs of successes are the evidence of the second kind.
 _SIGNS_ENOUGH: Final = 3
 #: How many batches that are not set aside are remembered. Few fail at a time; others were dropped by the outbox.
 _REMEMBERED: Final = 1000
@@ -121,12 +121,10 @@ class Suspects:
         if self._exiting:
             return ahead or next((case.batch for case in self._aside.values() if not case.tried_at_exit), None)
         due = [case for case in self._aside.values() if case.not_before <= now or self._on_probation(case)]
-        if self._last_success == self._request:
-            # Retry one set-aside batch between two others: a failure between two successes is the evidence.
-            for case in due:
-                if case.failed_at < self._last_success:
-                    return case.batch
-        return ahead or next((case.batch for case in due), None)
+        # Retry one set-aside batch between two others: a failure between two successes is the evidence.
+        if due and (ahead is None or self._last_success == self._request):
+            return due[0].batch
+        return ahead
 
     def due_in(self, now: float) -> float | None:
         """Seconds until `choose` may have another answer than now, if time alone can change it."""

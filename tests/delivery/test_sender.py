@@ -8,8 +8,11 @@ from dataclasses import replace
 import pytest
 
 from logcollector_handler.delivery.answers import Answer
+from logcollector_handler.delivery.batch import Batch
+from logcollector_handler.delivery.outbox import MemoryOutbox
+from logcollector_handler.delivery.process import is_own_thread
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import Bench, Request, answer_lost, no_connection, ok, status
+from tests.delivery.fakes import Bench, Request, ScriptedTransport, answer_lost, no_connection, ok, status
 
 RETRIED = [408, 409, 425, 429, 502, 503, 504]
 
@@ -153,3 +156,71 @@ def test_a_second_outage_is_told_of_again(
         bench.run(31)
     assert bench.transport.stored == ["a", "b"]
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+class SharedOutbox(MemoryOutbox):
+    """An outbox whose batches somebody else settles, and that looks for others every 7 seconds."""
+
+    def remove(self, batch: Batch) -> bool:
+        super().remove(batch)
+        return False
+
+    def look(self) -> float | None:
+        return 7.0
+
+
+def test_a_batch_that_somebody_else_settled_is_not_counted_but_those_who_wait_for_it_look_again() -> None:
+    bench = Bench(make_outbox=SharedOutbox)
+    looks = []
+
+    def sends() -> bool:
+        looks.append(len(bench.outbox))
+        if len(looks) == 2:
+            bench.step()
+        return not len(bench.outbox) and len(looks) > 2
+
+    bench.put("a", "one")
+    assert bench.ledger.settled.wait(sends, 30.0)
+    assert looks == [1, 1, 0]
+    assert bench.ledger.snapshot().delivered == 0
+
+
+def test_with_nothing_to_send_the_sender_waits_until_the_outbox_looks_again() -> None:
+    assert Bench(make_outbox=SharedOutbox).step() == 7.0
+
+
+class Greenlet(ScriptedTransport):
+    """A thread that a fork copied in the middle of a request: it goes on in the child, which was told to abandon."""
+
+    bench: Bench
+
+    def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
+        answer = super().post(batch_id, body, compressed, seconds)
+        self.bench.sender.abandon()
+        return answer
+
+
+def test_after_a_fork_the_child_neither_settles_nor_sends_what_is_its_parents() -> None:
+    transport = Greenlet()
+    transport.bench = bench = Bench(transport=transport)
+    bench.put("a", "one")
+    bench.put("b", "two")
+    bench.step()
+    assert bench.step() is None
+    assert bench.keys == ["a"]
+    assert len(bench.outbox) == 2
+
+
+def test_what_the_http_client_logs_during_a_request_is_known_to_be_the_packages_own() -> None:
+    bench = Bench()
+    own = []
+
+    def rule(request: Request) -> Answer:
+        own.append(is_own_thread())
+        return ok(request)
+
+    bench.transport.rule = rule
+    bench.put("a", "one")
+    bench.run()
+    assert own == [True]
+    assert not is_own_thread()

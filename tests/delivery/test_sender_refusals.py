@@ -255,3 +255,25 @@ def test_a_dead_letter_whose_body_is_gone_is_offered_again() -> None:
     bench.step()
     assert [*busy, bench.sender.busy] == [False, True]
     assert bench.ledger.snapshot().dead_lettered == 0
+
+
+def test_a_second_lack_of_room_is_told_of_again(capsys: pytest.CaptureFixture[str]) -> None:
+    bench, outbox = cramped_bench()
+    bench.transport.rule = refusing(400, "bad")
+    for batch_id in "ab":
+        outbox.cramped = True
+        bench.put(batch_id, "good", "bad")
+        bench.run(90)
+        outbox.cramped = False
+        bench.run(90)
+    assert capsys.readouterr().err.count("there is no room") == 2
+
+
+def test_a_notice_of_losses_that_is_refused_alone_goes_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    bench = Bench()
+    bench.transport.rule = refusing(400, "notice")
+    bench.put("a", "one", losses={"queue_full": 3})
+    bench.run()
+    stats = bench.ledger.snapshot()
+    assert (bench.transport.stored, stats.dead_lettered, stats.pending) == (["one"], 0, 0)
+    assert capsys.readouterr().err == ""

@@ -253,3 +253,21 @@ def test_poison_is_isolated_also_where_little_is_logged(seconds: int, poison: in
     stats = bench.ledger.snapshot()
     assert (stats.dead_lettered, stats.pending) == (poison, 0)
     assert len(bench.keys) < 200
+
+
+def test_the_halves_of_a_batch_that_is_blamed_wait_aside_as_it_did() -> None:
+    bench = Bench(settings=replace(Settings(), max_retries=0))
+    bench.transport.rule = refusing(500, "bad")
+    for batch_id, *messages in (("w", "before"), ("a", "one", "bad"), ("b", "after")):
+        bench.put(batch_id, *messages)
+        bench.step()
+    assert len(bench.outbox) == 2
+    assert bench.sender.busy is False
+
+
+def test_half_of_a_refused_batch_is_no_suspect() -> None:
+    bench = Bench()
+    bench.transport.script = [status(400), ok, status(500)]
+    bench.put("a", "one", "two", "three")
+    bench.run(10)
+    assert bench.keys == ["a", "a.0", "a.1", "a.1"]

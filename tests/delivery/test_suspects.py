@@ -79,6 +79,7 @@ def blamed(ruling: Ruling) -> str:
         ("a- b- w+ a- b- w+ w+ a- b- w+ w+ a- b- w+", "a b"),
         # Another one failed as well: an outage.
         ("a- b- w+ a- b- w+ a- b- w+ a- b- c- w+", ""),
+        ("a- b- w+ a- b- w+ a- b- w+ a- b- c! w+", ""),
         # A batch that was delivered after all is not blamed.
         ("w+ a- a+", ""),
         ("w+ a- a+ w+", ""),
@@ -124,6 +125,22 @@ def test_half_of_a_blamed_batch_is_split_once_more_only_where_a_success_went_rig
     tell(suspects, before)
     ruling = end(suspects, "AB-")
     assert bool(ruling.split) is split
+
+
+@pytest.mark.parametrize(
+    ("successor", "next_one"), [("AA", "AA"), ("aa", "o"), ("AAAA", "o")], ids=["half", "lone record", "plain copy"]
+)
+def test_half_of_a_blamed_batch_inherits_its_failures_but_a_lone_record_and_a_plain_copy_do_not(
+    successor: str, next_one: str
+) -> None:
+    suspects = Suspects(1)
+    tell(suspects, "w+ A- w+ A- w+")
+    entries = {"AA": 4, "aa": 1, "AAAA": 8}[successor]
+    suspects.replaced(named("A"), [batch(successor, entries)], blamed=True)
+    tell(suspects, f"w~ {successor}- w+")
+    chosen = suspects.choose(batch("o"), 0.0)
+    assert chosen is not None
+    assert chosen.id == next_one, "what failed as often as it may goes at once when the server works"
 
 
 def test_half_of_a_batch_that_was_refused_is_not_split_at_a_server_error() -> None:
@@ -265,6 +282,21 @@ def test_while_refusals_say_nothing_of_a_batch_none_is_split() -> None:
     assert blamed(end(suspects, "Ax")) == "A"
 
 
+def test_what_was_set_aside_while_refusals_said_nothing_waits_until_it_is_due() -> None:
+    suspects = Suspects(0)
+    refuse(suspects, REFUSALS_IN_A_ROW)
+    end(suspects, "w+")
+    assert suspects.choose(None, CONFIGURATION_RETRY - 1) is None
+    assert suspects.choose(None, CONFIGURATION_RETRY) is not None
+
+
+def test_at_exit_the_records_of_twenty_refusals_had_their_attempt() -> None:
+    suspects = Suspects(0)
+    suspects.exit()
+    refuse(suspects, REFUSALS_IN_A_ROW)
+    assert suspects.choose(None, 0.0) is None
+
+
 def test_a_batch_whose_successors_find_no_room_waits_for_a_backoff_that_grows() -> None:
     suspects = Suspects(0)
     now, waits = 0.0, []
@@ -287,6 +319,14 @@ def test_successors_that_find_no_room_are_not_tried_again_at_each_success_of_oth
     suspects.not_replaced(named("A"), now=0.0, chance=0.5)
     assert [blamed(end(suspects, "w+")) for _ in range(5)] == [""] * 5
     assert blamed(tell(suspects, "A- w+")) == "A", "new evidence"
+
+
+def test_a_refused_batch_that_failed_in_an_outage_before_does_not_go_at_once_when_its_halves_find_no_room() -> None:
+    suspects = Suspects(0)
+    assert blamed(tell(suspects, "A- w+ Ax")) == "A"
+    suspects.not_replaced(named("A"), now=0.0, chance=0.5)
+    end(suspects, "w+")
+    assert suspects.choose(None, 0.0) is None
 
 
 # The rules in a world of batches, requests and time
