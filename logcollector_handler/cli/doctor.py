@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from logcollector_handler.delivery.answer import Answer
+from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.batch import BatchIds
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import entry_builder, format_of
@@ -168,7 +168,7 @@ def _remedy(error: ssl.SSLCertVerificationError) -> str:
 
 def _round_trip(settings: Settings) -> Iterator[Finding]:
     clock = SystemClock()
-    transport = HttpTransport(settings, clock)
+    transport = HttpTransport(settings, format_of(settings), clock)
     start = clock.monotonic()
     try:
         answer = transport.post(BatchIds(clock.time()).draw(), probe_body(settings), False, settings.timeout)
@@ -196,7 +196,8 @@ def probe_body(settings: Settings) -> bytes:
         duration_ms=1.5,
         doctor=True,
     )
-    return format_.join(format_.encode([entry_builder(settings).build(record)], settings.max_record_bytes))
+    wire = format_of(settings)
+    return wire.join(wire.encode([entry_builder(settings).build(record)], settings.max_record_bytes))
 
 
 def judge(answer: Answer, settings: Settings, took: float) -> Iterator[Finding]:

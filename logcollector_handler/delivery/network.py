@@ -1,14 +1,14 @@
 """The network below the HTTP client: every operation gets what is left of the request's time.
 
-httpx bounds each read, not the request, so a server that trickles could hold one for ever. The bound is kept
-here, at the network backend of httpcore, on which httpx stands. The socket in use is remembered, so that a
-forked child can let go of it without a word to the peer.
+httpx bounds each read, not the request, so a server that sends a byte now and then could hold one for ever. The bound
+is kept here instead, in the network backend of httpcore, on which httpx stands. The backend also remembers the socket
+in use, so that a forked child can close its copy without sending anything to the peer.
 """
 
 from __future__ import annotations
 
 import contextlib
-import encodings.idna  # noqa: F401 - the look-up of a name imports it, then in the midst of a fork
+import encodings.idna  # noqa: F401 - the first look-up of a name imports it, and a fork may come in the middle of that
 import os
 import socket
 import ssl
@@ -20,28 +20,30 @@ import httpcore
 
 from .clock import Clock
 
-#: Bytes that are handed to the network at once.
+#: Bytes that are handed to the network in one call.
 _SLICE = 16 * 1024
 
 
 class DeadlineBackend(httpcore.SyncBackend):
-    """The network for one connection at a time, on which no operation takes longer than until `deadline`."""
+    """The network for one connection at a time. No operation on it goes on after `deadline`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        #: Monotonic seconds at which the request under way has had its time.
+        #: Monotonic seconds at which the time of the present request is over. The transport sets it for each request.
         self.deadline = 0.0
-        #: Bytes of the request's body that were not handed to the network yet; headers go before it.
+        #: The transport sets it to the size of the body; every byte that is handed to the network is subtracted,
+        #: those of the headers, and of a CONNECT to a proxy, too. So it reaches 0 a few hundred bytes before the body
+        #: is through: in doubt, a request counts as arrived.
         self.unsent = 0
         self._look_up: _LookUp | None = None
-        #: The addresses that a name had when it was last looked up.
+        # The addresses that a name had when it was last looked up.
         self._addresses: dict[tuple[str, int], list[str]] = {}
-        # The socket, and its descriptor by inode: while TLS is agreed on no socket object has the descriptor.
+        # The socket, and its descriptor with the inode: during the TLS handshake no socket object has the descriptor.
         self._socket: socket.socket | None = None
         self._descriptor: tuple[int, int] | None = None
 
     def left(self) -> float:
-        """Seconds left of the request's time, for one operation."""
+        """Seconds left of the request's time. Raises TimeoutException when there are none."""
         left = self.deadline - self._clock.monotonic()
         if left <= 0:
             raise httpcore.TimeoutException("the request took longer than its time")
@@ -58,7 +60,7 @@ class DeadlineBackend(httpcore.SyncBackend):
         addresses = self._resolve(host, port)
         failure: Exception = httpcore.ConnectError(f"the name {host} has no address")
         for number, address in enumerate(addresses):
-            # An address that leads nowhere must leave time for those behind it.
+            # An address that does not answer must leave time for those after it.
             share = self.left() / (len(addresses) - number)
             try:
                 stream = super().connect_tcp(address, port, share, local_address, socket_options)
@@ -69,7 +71,7 @@ class DeadlineBackend(httpcore.SyncBackend):
         raise failure
 
     def _resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host. The system's resolver has no time-out that we could set, so it runs aside."""
+        """The addresses of a host. The system's resolver takes no time-out, so it runs in a thread of its own."""
         if _is_address(host):
             return [host]
         look_up = self._look_up
@@ -77,11 +79,11 @@ class DeadlineBackend(httpcore.SyncBackend):
             look_up = self._look_up = _LookUp(host, port)
             try:
                 look_up.start()
-            except RuntimeError:  # The interpreter goes down, or there are no more threads.
+            except RuntimeError:  # The interpreter is going down, or the system has no more threads.
                 if known := self._addresses.get((host, port)):
                     return known
                 look_up.run()
-        # One that was asked before and has no answer yet is not asked again.
+        # A look-up that an earlier request began, and that has no answer yet, is waited for and not repeated.
         look_up.done.wait(self.left())
         if look_up.trouble is not None:
             raise httpcore.ConnectError(f"the name {host} was not found: {look_up.trouble}") from look_up.trouble
@@ -91,28 +93,28 @@ class DeadlineBackend(httpcore.SyncBackend):
         return look_up.found
 
     def watch(self, stream: httpcore.NetworkStream) -> _DeadlineStream:
-        """Remember the stream's socket, the only one that is open, and bound what is done with it."""
+        """Remember the stream's socket, the only one that is open, and bound every operation on it."""
         self._socket = stream.get_extra_info("socket")
-        assert self._socket is not None  # noqa: S101 - the streams of the backend have one
+        assert self._socket is not None  # noqa: S101 - every stream of this backend has one
         descriptor = self._socket.fileno()
         self._descriptor = (descriptor, os.fstat(descriptor).st_ino) if descriptor >= 0 else None
         return _DeadlineStream(stream, self)
 
     def abandon(self) -> None:
-        """Close the descriptor without a word to the peer, who is the parent's."""
+        """In a forked child: close the descriptor without sending anything, because the parent talks to the peer."""
         with contextlib.suppress(OSError):
             if self._socket is not None:
                 self._socket.detach()
             if self._descriptor is not None:
                 descriptor, inode = self._descriptor
-                # By now the number may be that of another file.
+                # The number may have been given to another file since.
                 if os.fstat(descriptor).st_ino == inode:
                     os.close(descriptor)
         self._socket = self._descriptor = None
 
 
 class _LookUp(threading.Thread):
-    """A question to the system's resolver, which answers when it likes."""
+    """One question to the system's resolver, which may take any time to answer."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(name="logcollector-resolver", daemon=True)
@@ -124,7 +126,7 @@ class _LookUp(threading.Thread):
 
     def start(self) -> None:
         if sys.is_finalizing():
-            # Before 3.12 a thread that is started now never runs, and its start waits for ever.
+            # Before Python 3.12 a thread that is started now never runs, and `start` would wait for it for ever.
             raise RuntimeError("the interpreter is going down")
         super().start()
 
@@ -139,7 +141,7 @@ class _LookUp(threading.Thread):
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    """A connection on which no operation outlives the request's time."""
+    """A connection on which no operation goes on after the deadline of its network."""
 
     def __init__(self, stream: httpcore.NetworkStream, network: DeadlineBackend) -> None:
         self._stream = stream
@@ -149,10 +151,10 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, self._network.left())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # In slices, because a write bounds each send of its own, not all of them together.
+        # In slices, because httpcore applies the time to each send of a write, and not to all of them together.
         for start in range(0, len(buffer), _SLICE):
             part = buffer[start : start + _SLICE]
-            # Counted before: a write that fails may have reached the server all the same.
+            # Counted first, because bytes of a write that fails may have reached the server all the same.
             self._network.unsent -= len(part)
             self._stream.write(part, self._network.left())
 

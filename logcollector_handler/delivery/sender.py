@@ -1,98 +1,95 @@
 """The sender: takes batches from the outbox, posts them one at a time, and settles each by its answer.
 
-`step` does at most one request and says how long to wait for the next, so the whole behaviour is driven in
-tests without a thread and without time passing. What an answer means is the delivery contract's table:
+    choose    `suspects` says which batch is next
+    post      `transport` makes the request
+    settle    `answers` says what the answer means, `suspects` what follows from it; the outbox and the ledger are told
 
-- accepted: the batch is delivered;
-- the server is away or asks for patience: nothing goes until the backoff is over;
-- the batch is refused (400, 413, 422): it is split until the record at fault stands alone;
-- the server failed (500 and the like): tried again, then set aside while others go on. It is only taken for the
-  batch's fault when the server is seen to work: the requests right before and right after the batch's last
-  failure succeeded, or, where little is logged, several times in a row none but batches that were set aside failed
-  between two successes. An outage does not give that evidence, however it begins and ends;
-- anything else is a configuration error: said once, and everything is kept.
+`step` does at most one request and says how long to wait for the next, so tests drive the whole behaviour without a
+thread and without time passing. What people read about the server on stderr is said here, too.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-
-import msgspec
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from logcollector_handler.settings import Settings
+from logcollector_handler.wire.format import Format
 
-from .answer import Answer, Transport
+from .answers import CONFIGURATION_RETRY, Answer, Verdict, advice, classify, retry_after
 from .batch import Batch
-from .clock import Clock, Waiters, Wakeup
+from .clock import Clock, Wakeup
 from .ledger import Ledger
-from .outbox import Outbox
+from .outbox import Outbox, Replaced
 from .process import own_work
 from .report import Reporter
-from .retry import CONFIGURATION_RETRY, REFUSALS_IN_A_ROW, Verdict, backoff, classify, retry_after
+from .suspects import Suspects
 
-#: What to look at, by the status of a configuration error.
-_ADVICE = {
-    401: "check api_key",
-    403: "check api_key",
-    404: "check server_url",
-    405: "check server_url",
-    407: "check proxy",
-}
-#: So often in a row only batches that were set aside failed between two successes: the fault is theirs.
-_SIGNS_ENOUGH = 3
+
+class Transport(Protocol):
+    """What the sender asks of the network."""
+
+    def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
+        """Post a batch and wait for the answer, that many seconds at most from start to end. Never raises."""
+
+    def close(self) -> None:
+        """Close the connection. It opens again with the next request."""
+
+    def abandon(self) -> None:
+        """In a forked child: close the inherited descriptor, and touch nothing else."""
 
 
 class Sender:
-    """Posts the outbox's batches, in order but for those that are set aside."""
+    """Posts the outbox's batches, in order but for those that are set aside.
+
+    One thread calls `step`. The other methods but `close` may be called from any thread.
+    """
 
     def __init__(
         self,
         *,
         settings: Settings,
+        wire: Format,
         outbox: Outbox,
         connect: Callable[[], Transport],
         ledger: Ledger,
         reporter: Reporter,
         clock: Clock,
-        on_idle: Callable[[], None],
+        idle: Wakeup,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        """Make a sender. It opens no connection before its first request.
+
+        Args:
+            settings: the limits of a request, and what is secret.
+            wire: the format of the batches.
+            outbox: where the batches are.
+            connect: opens the network, with the first request.
+            reporter: where people are told of trouble.
+            idle: set when an attempt leaves nothing else to send, so that the next batch need not grow any more.
+            chance: random numbers from 0 to 1, for the jitter of waits.
+        """
         self._settings = settings
+        self._wire = wire
         self._outbox = outbox
         self._connect = connect
         self._ledger = ledger
         self._reporter = reporter
         self._clock = clock
-        self._on_idle = on_idle
+        self._idle = idle
         self._chance = chance
         self._wakeup = Wakeup()
-        #: Those who wait for batches to be settled.
-        self.settled = Waiters(clock)
-        #: The server takes gzip, as far as we know, and the settings want it.
-        self.compressing = settings.enable_compression
+        self._suspects = Suspects(settings.max_retries)
+        self._compressing = settings.enable_compression
         self._transport: Transport | None = None
         self._abandoned = False
-
-        # Nothing is tried before this; a firm hold is not shortened by a flush.
+        # Monotonic seconds before which nothing is sent. A flush does not shorten a firm hold.
         self._hold = 0.0
         self._hold_is_firm = False
-        # Requests are numbered, so that "since" and "between" are comparisons.
-        self._request = 0
-        self._last_success = 0
-        # Requests that failed since then.
-        self._streak = 0
-        # Among them one of a batch that was not set aside, or one that says nothing of batches: it may be the server.
-        self._all_may_fail = False
-        # Batches that were set aside, in the order in which they were.
-        self._aside: list[Batch] = []
-        # Lone records that were refused, until it is clear that the fault is theirs.
-        self._refused: list[Batch] = []
-        self._refusals = 0
-        self._misconfigured = False
-        # What people were told since the last success.
+        # The kinds of trouble that people were told of since it began.
         self._said: set[str] = set()
-        # Monotonic seconds; the process is going down, and each batch has one more attempt until then.
+        # Monotonic seconds at which the process stops waiting, once it goes down.
         self._exit_at: float | None = None
 
     @property
@@ -100,40 +97,40 @@ class Sender:
         """It has a batch to send, so that another small one would only wait behind it."""
         return self._outbox.next() is not None
 
+    @property
+    def compressing(self) -> bool:
+        """The settings want compressed bodies, and the server has not refused one for that."""
+        return self._compressing
+
     def wake(self) -> None:
         """There may be something to do."""
         self._wakeup.set()
 
     def wait(self, seconds: float | None) -> None:
-        """Wait for that long, or until woken."""
+        """Wait for that long (None: for ever), or until woken."""
         self._wakeup.wait(seconds)
 
     def hurry(self) -> None:
-        """Somebody waits for the batches: do not sit out a backoff that the server did not ask for."""
+        """Somebody waits for the batches: end the present rest, unless it is firm."""
         if not self._hold_is_firm:
             self._hold = 0.0
         self._wakeup.set()
 
     def exit(self, deadline: float) -> None:
-        """The process is going down: no waits, one attempt for each batch, until the deadline (monotonic)."""
+        """The process goes down: no waits, one attempt for each batch, until the deadline (monotonic seconds)."""
+        self._suspects.exit()
         self._exit_at = deadline
         self._wakeup.set()
 
-    def give_up(self, batch: Batch, reason: str) -> None:
-        """A batch that left the outbox unsent is dropped."""
-        self._ledger.drop(reason, batch.count, adopted=batch.adopted)
-        self._ledger.return_losses(batch.losses)
-        self.settled.notify()
-
     def close(self) -> None:
-        """Close the connection; the next request opens another."""
+        """Close the connection. The next request opens another."""
         if self._transport is not None:
             self._transport.close()
 
     def abandon(self) -> None:
-        """In a forked child: let go of what the parent uses.
+        """In a forked child: release what the parent uses, without using it, and never send again.
 
-        Where threads are greenlets, the parent's come along, and go on in here.
+        Where threads are greenlets, those of the parent run on in the child, in the middle of a `step` perhaps.
         """
         self._abandoned = True
         if self._transport is not None:
@@ -148,295 +145,154 @@ class Sender:
         if self._abandoned:
             return None
         now = self._clock.monotonic()
-        next_look = self._outbox.look() if self._exit_at is None else None
-        if self._exit_at is None and now < self._hold:
-            return self._hold - now
-        batch = self._choose(now)
-        if batch is None:
-            if self._refused:
-                # Nothing else is left to try, and they were too few to doubt the configuration.
-                self._bury_refused()
+        next_look = None
+        if self._exit_at is None:
+            next_look = self._outbox.look()
+            if now < self._hold:
+                return self._hold - now
+        if self._exit_at is None or now < self._exit_at:
+            batch = self._suspects.choose(self._outbox.next(), now)
+            if batch is not None:
+                with own_work():
+                    self._attempt(batch, now)
                 return 0.0
-            if self._exit_at is not None:
-                return None
-            due = [max(0.0, batch.not_before - now) for batch in self._aside]
-            return min(due + ([] if next_look is None else [next_look]), default=None)
-        with own_work():
-            self._attempt(batch, now)
-        return 0.0
-
-    # Which batch
-
-    def _choose(self, now: float) -> Batch | None:
-        ahead = self._outbox.next()
+        if refused := self._suspects.give_up_refused():
+            for batch, reason in refused:
+                self._bury(batch, reason)
+            return 0.0
         if self._exit_at is not None:
-            untried = (batch for batch in self._aside if not batch.tried_at_exit)
-            return (ahead or next(untried, None)) if now < self._exit_at else None
-        ready = [batch for batch in self._aside if batch.not_before <= now or self._on_probation(batch)]
-        if self._last_success == self._request:
-            # One at a time between two others: only so can the evidence be had, of each and against each.
-            for batch in ready:
-                if batch.failed_at < self._last_success:
-                    return batch
-        return ahead or next(iter(ready), None)
+            return None
+        return min((each for each in (self._suspects.due_in(now), next_look) if each is not None), default=None)
 
-    def _on_probation(self, batch: Batch) -> bool:
-        """It failed as often as it may, and the server has worked since: one more look at once."""
-        return self._exhausted(batch) and not batch.witnessed and batch.failed_at < self._last_success
-
-    def _set_aside(self, batch: Batch, not_before: float) -> None:
-        """Behind those that are set aside already."""
-        self._forget(batch)
-        batch.aside = True
-        batch.not_before = not_before
-        self._aside.append(batch)
-
-    def _forget(self, batch: Batch) -> None:
-        if batch in self._aside:
-            self._aside.remove(batch)
-
-    # One request
+    # Post
 
     def _attempt(self, batch: Batch, now: float) -> None:
-        body = self._outbox.begin(batch)
-        if body is None:
-            self._forget(batch)
+        loaded = self._outbox.begin(batch)
+        if loaded is None or loaded.body is None:
+            self._suspects.forget(batch)
             return
-        self._request += 1
         self._ledger.request()
         if self._transport is None:
             self._transport = self._connect()
         seconds = self._settings.timeout if self._exit_at is None else min(self._settings.timeout, self._exit_at - now)
-        answer = self._transport.post(batch.id, body, batch.compressed, seconds)
+        answer = self._transport.post(batch.id, loaded.body, batch.compressed, seconds)
         if self._abandoned:
             return
-        # Not before: a batch that was answered is not to go for room.
         self._settle(batch, answer)
+        # After it is settled: until then it could be dropped for room although it was delivered.
         self._outbox.end(batch)
-        self.settled.notify()
+        # The ledger notifies of what it counts; a batch that another process settled meanwhile is not counted here.
+        self._ledger.settled.notify()
         if not self.busy:
-            self._on_idle()
+            self._idle.set()
+
+    # Settle
 
     def _settle(self, batch: Batch, answer: Answer) -> None:
-        verdict = self._verdict(answer)
+        now = self._clock.monotonic()
+        verdict = classify(answer, compressed=batch.compressed)
+        ruling = self._suspects.ended(
+            batch,
+            verdict,
+            now=now,
+            chance=self._chance(),
+            detail=answer.detail,
+            lost=answer.lost,
+            asked=retry_after(answer.retry_after, self._clock.time()) or 0.0,
+        )
+        self._hold_is_firm = ruling.firm
+        self._hold = now + ruling.rest if ruling.rest else 0.0
+        if self._suspects.passes_over(batch):
+            self._outbox.set_aside(batch)
         if verdict is Verdict.DELIVERED:
-            self._delivered(batch, answer)
-        elif verdict is Verdict.REFUSED and not self._misconfigured:
-            self._refused_by_server(batch, answer)
-        elif verdict is Verdict.UNSUPPORTED_ENCODING and batch.compressed:
-            self._resend_plain(batch)
-        else:
-            now = self._clock.monotonic()
-            if verdict is Verdict.RETRY:
-                self._try_later(batch, answer, now)
-            elif verdict is Verdict.SERVER_ERROR:
-                self._server_failed(batch, answer, now)
-            else:
-                self._configured_wrongly(batch, verdict, answer, now)
-            if self._exit_at is not None:
-                batch.tried_at_exit = True
-                self._set_aside(batch, now)
+            self._deliver(batch, answer)
+        elif verdict is Verdict.UNSUPPORTED_ENCODING:
+            self._send_plain(batch)
+        self._tell(verdict, answer, misconfigured=ruling.misconfigured)
+        for each, reason in ruling.bury:
+            self._bury(each, reason)
+        for each in ruling.split:
+            self._split(each, blamed=verdict is not Verdict.REFUSED)
 
-    @staticmethod
-    def _verdict(answer: Answer) -> Verdict:
-        if answer.unusable or answer.foreign:
-            return Verdict.CONFIGURATION
-        return Verdict.RETRY if answer.status is None else classify(answer.status)
-
-    def _delivered(self, batch: Batch, answer: Answer) -> None:
-        for each in self._aside:
-            if each.failed_at > self._last_success:
-                each.signs = 0 if self._all_may_fail else each.signs + 1
-        self._all_may_fail = False
-        self._last_success = self._request
-        self._streak = 0
-        self._hold = 0.0
-        # A wrong count is no outage that could be over.
-        self._said &= {"count"}
-        self._refusals = 0
-        self._forget(batch)
+    def _deliver(self, batch: Batch, answer: Answer) -> None:
         if self._outbox.remove(batch):
             self._ledger.deliver(batch.count, batch.encoded_bytes, batch.size, adopted=batch.adopted)
+        # The troubles of the server are over. A wrong count and a full disk are others.
+        self._said &= {"count", "room"}
         if answer.count not in (None, batch.entries):
             self._say(
                 "count",
                 f"{self._server} answered that it took {answer.count} entries of a batch of {batch.entries}; "
                 "the batch counts as delivered, check the server",
             )
-        # A server that takes this one was right to refuse those, and works while it fails on that.
-        self._bury_refused()
-        for suspect in [each for each in self._aside if self._is_suspect(each)]:
-            self._blame(suspect)
-        # What was set aside meanwhile is due by now, or gets another look because the server works (`_on_probation`).
-        self._misconfigured = False
 
-    def _try_later(self, batch: Batch, answer: Answer, now: float) -> None:
-        self._streak += 1
-        self._all_may_fail = True
-        # A gateway's 502 and 504 are answers, but not of the server behind it, which may have got the batch.
-        if answer.arrived and answer.status in (None, 502, 504):
-            batch.answer_lost = True
-        asked = retry_after(answer.retry_after, self._clock.time()) or 0.0
-        wait = self._backoff(self._streak)
-        # "At once" is not an answer that a server in trouble can mean every time.
-        self._rest(now, asked if asked >= 1 else wait, firm=asked >= 1)
-        self._say(
-            "away",
-            f"{self._server} takes no logs now ({answer.detail}); "
-            + ("the process ends and cannot wait" if self._exit_at else "they are kept and sent as soon as it does"),
-        )
+    def _send_plain(self, batch: Batch) -> None:
+        self._compressing = False
+        loaded = self._outbox.load(batch)
+        if loaded is not None:
+            self._replace(batch, [loaded.uncompressed(self._wire)])
 
-    def _server_failed(self, batch: Batch, answer: Answer, now: float) -> None:
-        others_go = self._request - 1 == self._last_success > 0
-        self._streak += 1
-        batch.failures += 1
-        batch.witnessed = others_go
-        batch.failed_at = self._request
-        newly_aside = not batch.aside and self._exhausted(batch)
-        if newly_aside or batch.aside:
-            self._set_aside(batch, now + self._backoff(batch.failures))
+    def _split(self, batch: Batch, *, blamed: bool) -> None:
+        loaded = self._outbox.load(batch)
+        if loaded is not None:
+            self._replace(batch, loaded.halves(self._wire), blamed=blamed)
+
+    def _replace(self, batch: Batch, successors: Sequence[Batch], *, blamed: bool = False) -> None:
+        replaced = self._outbox.replace(batch, successors)
+        if replaced is Replaced.DONE:
+            self._said.discard("room")
+            self._suspects.replaced(batch, successors, blamed=blamed)
+            for each in successors:
+                if self._suspects.passes_over(each):
+                    self._outbox.set_aside(each)
+        elif replaced is Replaced.GONE:
+            self._suspects.forget(batch)
         else:
-            self._all_may_fail = True
-        if batch.of_suspect and others_go and batch.entries > 1 and not batch.answer_lost:
-            # Half of a batch that was at fault, and the other half went: this is the half.
-            self._split(batch, suspect=True)
-        # The next batch goes at once where that can tell whether it is this batch or the server.
-        if not newly_aside and not (batch.aside and others_go):
-            self._rest(now, self._backoff(self._streak), firm=False)
-        self._say("failing", f"{self._server} fails on logs ({answer.detail}); they are kept and sent again")
-
-    def _configured_wrongly(self, batch: Batch, verdict: Verdict, answer: Answer, now: float) -> None:
-        self._streak += 1
-        self._all_may_fail = True
-        self._rest(now, CONFIGURATION_RETRY, firm=True)
-        if verdict is Verdict.REFUSED:
-            # Another one next time: these may all be at fault, and the server right.
-            self._set_aside(batch, now + CONFIGURATION_RETRY)
-        advice = _ADVICE.get(answer.status or 0, "check the settings")
-        if answer.foreign or (answer.status is not None and 300 <= answer.status < 400):
-            advice = "check server_url"
-        self._say(
-            "configuration",
-            f"{self._server} is not taking logs, and waiting will not help ({answer.detail}): {advice}; "
-            f"the logs are kept as long as there is room, and tried every {CONFIGURATION_RETRY:.0f} s",
-        )
-
-    def _resend_plain(self, batch: Batch) -> None:
-        self.compressing = False
-        body = self._outbox.read(batch)
-        if body is None:
-            return
-        plain = batch.uncompressed(body)
-        plain.aside = batch.aside
-        if self._outbox.replace(batch, [plain]) and batch.aside:
-            self._aside[self._aside.index(batch)] = plain
-
-    # Records at fault
-
-    def _refused_by_server(self, batch: Batch, answer: Answer) -> None:
-        if batch.entries > 1:
-            self._split(batch, suspect=False)
-            return
-        self._forget(batch)
-        batch.aside = True
-        batch.refusal = answer.detail
-        self._refused.append(batch)
-        self._refusals += 1
-        if self._refusals >= REFUSALS_IN_A_ROW:
-            self._misconfigured = True
-            now = self._clock.monotonic()
-            for each in self._refused:
-                self._set_aside(each, now + CONFIGURATION_RETRY)
-                each.tried_at_exit = self._exit_at is not None
-            self._refused = []
-            self._configured_wrongly(batch, Verdict.REFUSED, answer, now)
-
-    def _bury_refused(self) -> None:
-        refused, self._refused = self._refused, []
-        for batch in refused:
-            self._bury(batch, batch.refusal)
-
-    def _exhausted(self, batch: Batch) -> bool:
-        return batch.failures > self._settings.max_retries
-
-    def _is_suspect(self, batch: Batch) -> bool:
-        """It failed as often as it may, the last time right between two requests that succeeded.
-
-        With little traffic it is also tried alone in between, so that this never is; then several signs make up for it.
-        """
-        between = batch.witnessed and batch.failed_at == self._request - 1
-        if not self._exhausted(batch) or not (between or batch.signs >= _SIGNS_ENOUGH):
-            return False
-        # The server may have stored a batch whose answer was lost; its halves would be stored again.
-        return batch.entries == 1 or not batch.answer_lost
-
-    def _blame(self, suspect: Batch) -> None:
-        if suspect.entries > 1:
-            self._split(suspect, suspect=True)
-        else:
-            self._forget(suspect)
-            self._bury(suspect, "the server fails on it, and only on it")
-
-    def _split(self, batch: Batch, *, suspect: bool) -> None:
-        body = self._outbox.read(batch)
-        if body is None:
-            return
-        children = batch.children(body)
-        for child in children:
-            # The halves of a suspect go among the others, and one failure more is enough to split them again.
-            # A record that stands alone gets all of its attempts.
-            child.aside = batch.aside
-            child.of_suspect = suspect
-            child.failures = batch.failures if child.entries > 1 else 0
-        if self._outbox.replace(batch, children) and batch.aside:
-            place = self._aside.index(batch)
-            self._aside[place : place + 1] = children
-        else:
-            self._forget(batch)
+            self._suspects.not_replaced(batch, now=self._clock.monotonic(), chance=self._chance())
+            self._outbox.set_aside(batch)
+            self._say(
+                "room",
+                f"{self._server} does not take a batch as it is, and there is no room to write it anew; "
+                "it is kept whole and tried again later, and the others go on",
+            )
 
     def _bury(self, batch: Batch, reason: str) -> None:
-        body = self._outbox.read(batch)
-        if body is None:
-            # Its file is gone: in its turn it is found to be damaged, and counted.
-            batch.aside = False
+        loaded = self._outbox.load(batch)
+        if loaded is None:
+            # Its file is gone. Offered again, it is found to be damaged, and counted.
+            self._outbox.take_back(batch)
             return
-        if not self._outbox.bury(batch):
-            return
-        if batch.count:
+        if self._outbox.bury(loaded):
+            # A notice of losses is no record, and nobody misses it.
             self._ledger.bury(batch.count, adopted=batch.adopted)
-            name = _name(batch.lines(body)[0])
-            self._reporter.say(
-                "refused", f"a record was given up, because {self._server} refused it ({reason}): {name}"
+            if batch.count:
+                name = self._wire.describe(loaded.runs(self._wire)[0].encoded)
+                refused = f"a record was given up, because {self._server} refused it ({reason}): {name}"
+                self._reporter.say("refused", refused)
+
+    # Tell people
+
+    def _tell(self, verdict: Verdict, answer: Answer, *, misconfigured: bool) -> None:
+        if misconfigured:
+            self._say(
+                "configuration",
+                f"{self._server} is not taking logs, and waiting will not help ({answer.detail}): {advice(answer)}; "
+                f"the logs are kept as long as there is room, and tried every {CONFIGURATION_RETRY:.0f} s",
             )
-        self.settled.notify()
-
-    # Waiting and telling
-
-    def _rest(self, now: float, seconds: float, *, firm: bool) -> None:
-        self._hold = now + seconds
-        self._hold_is_firm = firm
-
-    def _backoff(self, failures: int) -> float:
-        return backoff(failures, self._chance())
-
-    @property
-    def _server(self) -> str:
-        return self._settings.mask(self._settings.server_url)
+        elif verdict is Verdict.RETRY:
+            follows = "they are kept and sent as soon as it does"
+            if self._exit_at is not None:
+                follows = "the process ends and cannot wait"
+            self._say("away", f"{self._server} takes no logs now ({answer.detail}); {follows}")
+        elif verdict is Verdict.SERVER_ERROR:
+            self._say("failing", f"{self._server} fails on logs ({answer.detail}); they are kept and sent again")
 
     def _say(self, kind: str, message: str) -> None:
-        """Once until the server takes logs again."""
+        """Tell people, unless they were told of this kind of trouble and it is not over."""
         if kind not in self._said:
             self._said.add(kind)
             self._reporter.say(kind, message)
 
-
-def _name(line: bytes) -> str:
-    """A record, in so many words that a person finds it again."""
-    try:
-        entry = msgspec.json.decode(line)
-        message = " ".join(str(entry["message"]).split())
-        if len(message) > 100:
-            message = f"{message[:99]}…"
-        return f"{entry['level']} at {entry['created_at']:.3f}: {message!r}"
-    except Exception:  # noqa: BLE001 - it lay in a file, where anything may be done to it
-        return f"{line[:100]!r}"
+    @property
+    def _server(self) -> str:
+        return self._settings.mask(self._settings.server_url)

@@ -1,13 +1,14 @@
 """One request to the server, from start to end within its time. The only place that knows httpx.
 
-This module is imported with the first batch, not before: an application that never logs does not pay for
-httpx. What comes back is an `Answer`; what it means is the sender's affair. The time of a request is kept by
+This module is imported with the first batch, not before: an application that never logs does not pay for httpx. A
+request ends in an `Answer`, whatever happens; the sender decides what follows. The time of a request is kept by
 `network`, on which the client stands.
 """
 
 from __future__ import annotations
 
-# httpx makes timedeltas, and 3.13.0 crashes on that once this module is gone, as when a finalizer logs at the very end.
+# httpx makes timedeltas. Python 3.13.0 crashes on that once this module was unloaded, as when a finalizer logs at the
+# very end of the process; an import here keeps it loaded.
 import _datetime  # type: ignore[import-not-found]  # noqa: F401
 import contextlib
 import logging
@@ -18,19 +19,19 @@ from collections.abc import Iterator
 
 import httpcore
 import httpx
-import msgspec
 
 from logcollector_handler import __version__
-from logcollector_handler.entry.model import IDEMPOTENCY_HEADER, LOGS_PATH
+from logcollector_handler.entry.model import IDEMPOTENCY_HEADER
 from logcollector_handler.settings import Settings
+from logcollector_handler.wire.format import Format
 
 from . import exit as lifecycle
-from .answer import Answer
+from .answers import Answer
 from .clock import Clock
 from .network import DeadlineBackend
 from .process import is_own_thread
 
-#: Bytes of an answer that are read; the server's is some forty bytes long.
+#: Bytes of an answer that are read. The server's own are about forty bytes long.
 _ANSWER_LIMIT = 64 * 1024
 #: Characters of an answer that are shown to people.
 _DETAIL_LIMIT = 200
@@ -41,10 +42,18 @@ _KEEPALIVE = 60.0
 class HttpTransport:
     """Posts batches over one connection that stays open between them."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, wire: Format, clock: Clock) -> None:
+        """Make a transport. It opens no connection before its first request.
+
+        Args:
+            settings: the server, the key, headers, TLS and the proxy.
+            wire: the format of the bodies: its path, its headers, and how its answers are read.
+            clock: the time.
+        """
         self._settings = settings
+        self._wire = wire
         self._clock = clock
-        self._url: httpx.URL | str = settings.server_url + LOGS_PATH
+        self._url: httpx.URL | str = settings.server_url + wire.path
         self._network = DeadlineBackend(clock)
         self._client: httpx.Client | None = None
         _mute_request_lines()
@@ -57,7 +66,7 @@ class HttpTransport:
             if self._client is None:
                 self._client = self._open()
             request = self._client.build_request("POST", self._url, content=body, headers=headers)
-        except Exception as error:  # noqa: BLE001 - a wrong URL, proxy or CA file: people must read which
+        except Exception as error:  # noqa: BLE001 - the URL, the proxy or the CA file is wrong: people must read which
             return Answer(unusable=True, detail=self._explain(error))
         self._network.deadline = self._clock.monotonic() + seconds
         self._network.unsent = len(body)
@@ -68,7 +77,7 @@ class HttpTransport:
             finally:
                 response.close()
         except Exception as error:  # noqa: BLE001 - httpx, httpcore, ssl and socket each have their own
-            # A connection in an unknown state is not used again.
+            # Nobody knows what was sent and read of this request, so the connection is not used for another.
             self.close()
             detail = self._explain(error)
             if isinstance(error, httpcore.TimeoutException):
@@ -88,16 +97,16 @@ class HttpTransport:
 
     def _open(self) -> httpx.Client:
         settings = self._settings
-        # Taken apart once, not for every batch; and here, because what is wrong with it becomes an answer.
+        # Parsed once and not for every batch; and here, where `post` makes an answer of the error.
         self._url = httpx.URL(self._url)
         headers = httpx.Headers({"User-Agent": f"logcollector-handler/{__version__}"})
         headers.update(settings.headers)
-        headers["Content-Type"] = "application/json"
-        # A small answer can unpack to a large one.
+        headers.update(self._wire.headers)
+        # A compressed answer of a few bytes could unpack to a very large one.
         headers["Accept-Encoding"] = "identity"
         if settings.api_key:
             headers["Authorization"] = f"Bearer {settings.api_key}"
-        # Made only where it is used: to read all the certificates takes longer than a batch.
+        # Only for https: reading all the certificates takes longer than sending a batch.
         tls = self._url.scheme == "https"
         with lifecycle.setting_up:
             context = ssl_context(settings.verify) if tls else None
@@ -119,19 +128,15 @@ class HttpTransport:
             content += part
             if len(content) > _ANSWER_LIMIT:
                 if response.is_success:
-                    # No log collection server says yes in so many words, and only a complete yes is one.
+                    # The server's own "ok" is short, and an answer that was not read to its end is no delivery.
                     raise ValueError(f"the answer is longer than {_ANSWER_LIMIT} bytes")
-                # A refusal that echoes the batch, or a page with all about the error: the status is what counts.
+                # Some servers echo the whole batch, or explain the error on a page: the status is enough.
                 break
         return bytes(content)
 
     def _answer(self, response: httpx.Response, content: bytes) -> Answer:
         page = content.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
         html = page or "text/html" in response.headers.get("content-type", "").lower()
-        try:
-            count = msgspec.json.decode(content, type=_Taken).count
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            count = None
         if response.is_redirect:
             text = f"a redirect to {response.headers.get('location')}"
         else:
@@ -140,7 +145,7 @@ class HttpTransport:
             status=response.status_code,
             arrived=True,
             detail=self._plain(f"HTTP {response.status_code}: {text}" if text else f"HTTP {response.status_code}"),
-            count=count,
+            count=self._wire.taken(content),
             retry_after=response.headers.get("retry-after"),
             date=response.headers.get("date"),
             foreign=html and response.is_success,
@@ -156,14 +161,8 @@ class HttpTransport:
         return line if len(line) <= _DETAIL_LIMIT else line[: _DETAIL_LIMIT - 1] + "…"
 
 
-class _Taken(msgspec.Struct):
-    """What the server's answer says beside its status."""
-
-    count: int | None = None
-
-
 class _PooledTransport(httpx.BaseTransport):
-    """httpx's requests over a pool of httpcore's: httpx has no place of its own for a network backend."""
+    """Passes httpx's requests to a pool of httpcore, because httpx itself does not accept a network backend."""
 
     def __init__(self, pool: httpcore.ConnectionPool) -> None:
         self._pool = pool
@@ -176,7 +175,7 @@ class _PooledTransport(httpx.BaseTransport):
                 httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
                 headers=request.headers.raw,
                 content=request.stream,
-                # One connection, one request at a time: to wait for it would be an error of ours.
+                # One request at a time uses the one connection; waiting for it would be a fault of this package.
                 extensions={"timeout": {"pool": 1.0}},
             )
         )
@@ -200,7 +199,7 @@ class _Body(httpx.SyncByteStream):
 
 
 def ssl_context(verify: bool | str) -> ssl.SSLContext:
-    """What the `verify` setting asks for. Raises OSError when the CA file is none."""
+    """What the `verify` setting asks for. Raises OSError when its file cannot be read or holds no certificates."""
     if isinstance(verify, bool):
         return httpx.create_ssl_context(verify=verify)
     directory = os.path.isdir(verify)
@@ -208,7 +207,10 @@ def ssl_context(verify: bool | str) -> ssl.SSLContext:
 
 
 def proxy_of(settings: Settings) -> httpcore.Proxy | None:
-    """The proxy of the settings, else that of the environment (which `no_proxy` may exempt)."""
+    """The proxy of the settings, else that of the environment unless its `no_proxy` names the server.
+
+    Raises ValueError when the URL of the proxy is wrong or its kind is not supported.
+    """
     url = httpx.URL(settings.server_url)
     found = settings.proxy
     port = url.port or (443 if url.scheme == "https" else 80)
@@ -220,7 +222,7 @@ def proxy_of(settings: Settings) -> httpcore.Proxy | None:
     try:
         proxy = httpx.URL(found if "://" in found else f"http://{found}")
     except httpx.InvalidURL:
-        # What it says of the URL may be a part of the password.
+        # The error quotes from the URL, perhaps a part of the password.
         raise ValueError("the URL of the proxy cannot be read") from None
     if proxy.scheme not in ("http", "https"):
         raise ValueError(f"a proxy of the kind {proxy.scheme} is not supported: set proxy to one of HTTP")
@@ -231,7 +233,10 @@ def proxy_of(settings: Settings) -> httpcore.Proxy | None:
 
 
 def _mute_request_lines() -> None:
-    """Keep httpx's INFO line for each request of ours from the application's handlers; its own pass."""
+    """Keep httpx's INFO line for each request of this package from the application's handlers.
+
+    Lines for requests that the application makes with httpx still pass.
+    """
     logging.getLogger("httpx").addFilter(_of_the_application)
 
 

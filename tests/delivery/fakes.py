@@ -1,20 +1,31 @@
-"""A clock that stands still until told, and a network that answers from a script."""
+"""The harness of the delivery's tests: a clock that stands still until told, a network that answers from a script.
+
+`batch_of` makes a batch from messages, and `Bench` is a sender with an outbox to fill. Nothing in here waits, and no
+thread is started.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
-from logcollector_handler.delivery.answer import Answer
+from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.batch import Batch, make_batch
+from logcollector_handler.delivery.clock import Wakeup
 from logcollector_handler.delivery.ledger import Ledger
-from logcollector_handler.delivery.outbox import MemoryOutbox
+from logcollector_handler.delivery.outbox import MemoryOutbox, Outbox
 from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.delivery.sender import Sender
 from logcollector_handler.settings import Settings
-from logcollector_handler.wire.collector import decompress, join_lines
+from logcollector_handler.wire import FORMATS
+from logcollector_handler.wire.compression import decompress
+from logcollector_handler.wire.format import Format
+
+WIRE: Final[Format] = FORMATS["collector"]
+NO_LOSSES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class FakeClock:
@@ -111,10 +122,32 @@ def batch_of(
     *messages: str,
     compressed: bool = False,
     ordinal: int = 0,
-    losses: Mapping[str, int] | None = None,
+    losses: Mapping[str, int] = NO_LOSSES,
+    adopted: bool = False,
 ) -> Batch:
-    """A batch of entries with these messages."""
-    return make_batch(batch_id, join_lines(map(line, messages)), len(messages), compressed, ordinal, losses or {})
+    """A batch of entries with these messages. With losses the first of them is the notice."""
+    runs = WIRE.runs_of_lines([line(message) for message in messages])
+    return make_batch(
+        batch_id,
+        WIRE.join(runs),
+        len(messages),
+        compressed=compressed,
+        ordinal=ordinal,
+        losses=losses,
+        adopted=adopted,
+    )
+
+
+class CountingWakeup(Wakeup):
+    """A flag that also counts how often it was set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def set(self) -> None:
+        self.count += 1
+        super().set()
 
 
 @dataclass
@@ -124,31 +157,35 @@ class Bench:
     settings: Settings = field(default_factory=Settings)
     clock: FakeClock = field(default_factory=FakeClock)
     transport: ScriptedTransport = field(default_factory=ScriptedTransport)
+    #: Makes the outbox, from the bytes that it may hold and the ledger.
+    make_outbox: Callable[[int, Ledger], Outbox] = MemoryOutbox
 
     def __post_init__(self) -> None:
         self.reporter = Reporter(self.clock.monotonic)
-        self.ledger = Ledger(lambda: 0)
-        self.outbox = MemoryOutbox(self.settings.max_buffer_bytes, lambda *gone: self.sender.give_up(*gone))
-        self.idle = 0
+        self.ledger = Ledger(lambda: 0, self.clock)
+        self.outbox = self.make_outbox(self.settings.max_buffer_bytes, self.ledger)
+        self.idle = CountingWakeup()
         self.sender = Sender(
             settings=self.settings,
+            wire=WIRE,
             outbox=self.outbox,
             connect=lambda: self.transport,
             ledger=self.ledger,
             reporter=self.reporter,
             clock=self.clock,
-            on_idle=self._count_idle,
+            idle=self.idle,
             chance=lambda: 0.5,
         )
 
-    def _count_idle(self) -> None:
-        self.idle += 1
-
-    def put(self, batch_id: str, *messages: str, losses: Mapping[str, int] | None = None) -> Batch:
+    def put(self, batch_id: str, *messages: str, losses: Mapping[str, int] = NO_LOSSES) -> Batch:
         batch = batch_of(batch_id, *(["notice"] if losses else []), *messages, losses=losses)
+        self.put_batch(batch)
+        return batch
+
+    def put_batch(self, batch: Batch) -> None:
+        """As the listener does."""
         self.ledger.take(batch.count)
         self.outbox.put(batch)
-        return batch
 
     def step(self) -> float | None:
         return self.sender.step()

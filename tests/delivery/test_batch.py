@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from tests.delivery.fakes import batch_of
+from tests.delivery.fakes import WIRE, batch_of
 
 
 def test_halves_and_a_plain_copy_stand_where_the_batch_stood_in_the_queue() -> None:
     batch = batch_of("a", *map(str, range(200)), compressed=True, ordinal=7)
-    body = batch.body or b""
-    assert [each.ordinal for each in (*batch.children(body), batch.uncompressed(body))] == [7, 7, 7]
+    assert [each.ordinal for each in (*batch.halves(WIRE), batch.uncompressed(WIRE))] == [7, 7, 7]
+
+
+def test_the_halves_of_a_compressed_batch_are_compressed_only_if_they_are_large_enough() -> None:
+    first, second = batch_of("a", *map(str, range(300)), compressed=True).halves(WIRE)
+    assert (first.compressed, second.compressed) == (True, True)
+    assert [each.compressed for each in first.halves(WIRE)] == [False, False]

@@ -1,7 +1,8 @@
-"""The network below the client: names, and what is let go in a forked child."""
+"""The network below the HTTP client: looking up names, and the time of a request."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from typing import Any
@@ -61,7 +62,7 @@ def test_a_resolver_that_hangs_is_waited_for_within_the_time_and_not_asked_twice
 def test_when_no_thread_can_start_the_last_addresses_serve(
     backend: DeadlineBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As at the end of the interpreter: nothing bounds a look-up in the thread that waits for the exit."""
+    """As at the end of the interpreter, where a look-up would run without a bound in the thread that exits."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("192.0.2.1", 80))])
     assert backend._resolve("logs.test", 80) == ["192.0.2.1"]
 
@@ -74,7 +75,7 @@ def test_when_no_thread_can_start_the_last_addresses_serve(
 
 
 class SlowPeer(httpcore.NetworkStream):
-    """Reads ten kilobytes a second, steadily: each send of a write goes on, all of them together take long."""
+    """Reads ten kilobytes a second, steadily: no single send waits long, all of them together do."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
@@ -95,3 +96,29 @@ def test_a_peer_that_reads_slowly_but_steadily_holds_a_request_no_longer_than_it
         network._DeadlineStream(peer, backend).write(b"x" * 4_000_000)
     assert 5 <= clock.now - start < 7, "and no longer than the slice that was under way"
     assert peer.received < 100_000
+
+
+class DeadPeer(httpcore.NetworkStream):
+    """Takes a number of writes, then breaks."""
+
+    def __init__(self, takes: int) -> None:
+        self._takes = takes
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._takes -= 1
+        if self._takes < 0:
+            raise httpcore.WriteError("broken")
+
+
+@pytest.mark.parametrize(("takes", "arrived"), [(0, False), (1, False), (2, True), (3, True)])
+def test_a_request_counts_as_arrived_once_its_last_bytes_were_handed_over(
+    backend: DeadlineBackend, takes: int, arrived: bool
+) -> None:
+    """The bytes of its headers are counted, too: in doubt it arrived."""
+    body = b"x" * 20_000
+    backend.unsent = len(body)
+    stream = network._DeadlineStream(DeadPeer(takes), backend)
+    with contextlib.suppress(httpcore.WriteError):
+        for part in (b"headers", body):
+            stream.write(part)
+    assert (backend.unsent <= 0) is arrived

@@ -14,11 +14,11 @@ import pytest
 import respx
 
 from logcollector_handler import __version__
-from logcollector_handler.delivery.answer import Answer
+from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.process import own_work
 from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import FakeClock
+from tests.delivery.fakes import WIRE, FakeClock
 
 SETTINGS = replace(Settings(), server_url="http://logs.test/prefix", api_key="s3cret-key")
 
@@ -31,7 +31,7 @@ def server() -> Iterator[respx.MockRouter]:
 
 
 def post(settings: Settings = SETTINGS, body: bytes = b'{"logs":[]}', compressed: bool = False) -> Answer:
-    transport = HttpTransport(settings, FakeClock())
+    transport = HttpTransport(settings, WIRE, FakeClock())
     try:
         return transport.post("the-id", body, compressed, 5.0)
     finally:

@@ -20,7 +20,7 @@ import pytest
 from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
-from tests.delivery.fakes import Bench, FakeClock, batch_of
+from tests.delivery.fakes import WIRE, Bench, FakeClock, batch_of
 from tests.integration import behaviours
 from tests.integration.behaviours import Behaviour, answer
 from tests.integration.faulty import FaultyServer, Request, refuse_records
@@ -84,7 +84,7 @@ class make_rig:  # noqa: N801 - used like a function
         self.server = FaultyServer()
         clock = SkippingClock()
         made = replace(Settings(), server_url=self.server.url, timeout=0.4, **settings)  # type: ignore[arg-type]
-        self.transport = HttpTransport(made, clock)
+        self.transport = HttpTransport(made, WIRE, clock)
         self.rig = Rig(self.server, Bench(settings=made, clock=clock, transport=self.transport))  # type: ignore[arg-type]
 
     def __enter__(self) -> Rig:
@@ -322,7 +322,7 @@ def test_tls_is_verified_and_a_ca_file_is_what_makes_it_trust(
         for verify, delivered in ((True, 0), (certificate[0], 1), (False, 1)):
             settings = replace(Settings(), server_url=server.url, verify=verify)
             clock = SkippingClock()
-            transport = HttpTransport(settings, clock)
+            transport = HttpTransport(settings, WIRE, clock)
             bench = Bench(settings=settings, clock=clock, transport=transport)  # type: ignore[arg-type]
             bench.put(f"b{verify}", "one")
             bench.run()
@@ -343,7 +343,7 @@ def test_an_abandoned_handshake_is_closed_too(certificate: tuple[str, str]) -> N
     """While TLS is agreed on the connection is in nobody's hands: a child that is forked then must find it."""
     with FaultyServer(tls=certificate) as server:
         settings = replace(Settings(), server_url=server.url, verify=False)
-        transport = HttpTransport(settings, SkippingClock())
+        transport = HttpTransport(settings, WIRE, SkippingClock())
         network = transport._network
         network.deadline = SkippingClock().monotonic() + 30
         stream = network.connect_tcp("127.0.0.1", int(server.url.rpartition(":")[2]))

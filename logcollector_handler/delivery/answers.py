@@ -1,0 +1,139 @@
+"""What an answer means and how long to wait after it: the table of answers as pure functions.
+
+No clock, no network and no state is in here. What a verdict does to a batch is decided by `suspects`, and done by
+`sender`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timezone
+from enum import Enum
+from typing import Final
+
+#: Seconds; the longest wait between two attempts.
+BACKOFF_LIMIT: Final = 30.0
+#: Seconds; the longest wait that a server can ask for with Retry-After.
+RETRY_AFTER_LIMIT: Final = 300.0
+#: Seconds between attempts while something is configured wrongly.
+CONFIGURATION_RETRY: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a request ended.
+
+    Attributes:
+        status: the HTTP status of a complete answer; None if none came.
+        arrived: the server may have got the whole request.
+        detail: what happened, in words for people, without secrets.
+        count: the number of entries that the server says it took, if it says so.
+        retry_after: the header of that name.
+        date: the header of that name.
+        foreign: a 2xx that no log collection server gives: an HTML page.
+        unusable: no request could be made at all, because a setting is wrong.
+    """
+
+    status: int | None = None
+    arrived: bool = False
+    detail: str = ""
+    count: int | None = None
+    retry_after: str | None = None
+    date: str | None = None
+    foreign: bool = False
+    unusable: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """The server may have stored the batch, and its answer did not get here.
+
+        A 502 or 504 is the word of a gateway; what the server behind it answered is not known.
+        """
+        return self.arrived and self.status in (None, 502, 504)
+
+
+class Verdict(Enum):
+    """What an answer says of the batch, of the server or of the settings."""
+
+    #: The server has stored the batch.
+    DELIVERED = "delivered"
+    #: The server is away or asks for patience.
+    RETRY = "retry"
+    #: The server says that the batch is wrong.
+    REFUSED = "refused"
+    #: The server failed. That is its own fault or the batch's, and the answer does not tell which.
+    SERVER_ERROR = "server error"
+    #: The server does not take compressed bodies, and this one was compressed.
+    UNSUPPORTED_ENCODING = "unsupported encoding"
+    #: Something is configured wrongly, here or there, and waiting does not help.
+    CONFIGURATION = "configuration"
+
+
+_RETRY: Final = frozenset({408, 409, 425, 429, 502, 503, 504})
+_REFUSED: Final = frozenset({400, 413, 422})
+
+
+def classify(answer: Answer, *, compressed: bool) -> Verdict:
+    """The verdict of an answer to a body that was compressed or was not."""
+    status = answer.status
+    if answer.unusable or answer.foreign:
+        return Verdict.CONFIGURATION
+    if status is None or status in _RETRY:
+        return Verdict.RETRY
+    if 200 <= status < 300:
+        return Verdict.DELIVERED
+    if status in _REFUSED:
+        return Verdict.REFUSED
+    if status == 415 and compressed:
+        return Verdict.UNSUPPORTED_ENCODING
+    if status >= 500:
+        return Verdict.SERVER_ERROR
+    return Verdict.CONFIGURATION
+
+
+def advice(answer: Answer) -> str:
+    """What a person should look at after a configuration error."""
+    status = answer.status or 0
+    if answer.foreign or 300 <= status < 400 or status in (404, 405):
+        return "check server_url"
+    if status in (401, 403):
+        return "check api_key"
+    return "check proxy" if status == 407 else "check the settings"
+
+
+def backoff(failures: int, chance: float) -> float:
+    """Seconds to wait after that many failures in a row: 1, 2, 4 … with jitter, 30 at most.
+
+    Args:
+        failures: how many attempts failed in a row, at least 1.
+        chance: a random number from 0 to 1. It moves the wait by up to a quarter either way, so that processes that
+            lost their server at the same moment do not all come back at the same moment.
+    """
+    seconds = float(2 ** min(failures - 1, 10))
+    return min(BACKOFF_LIMIT, seconds * (0.75 + 0.5 * chance))
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds that a Retry-After header asks for, clamped to 0 … 300; None where it is missing or cannot be read.
+
+    Args:
+        value: the header: seconds, or an HTTP date.
+        now: Unix seconds.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        # A number of ten digits is more than thirty years, and one of thousands is none that Python reads.
+        seconds = float(value) if len(value) < 10 else RETRY_AFTER_LIMIT
+    else:
+        # Imported only where a server sends a date, which is rare: importing `email` takes milliseconds.
+        from email.utils import parsedate_to_datetime
+
+        try:
+            date = parsedate_to_datetime(value)
+            # HTTP dates are in GMT. The oldest of their forms does not say so.
+            seconds = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() - now
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(0.0, seconds), RETRY_AFTER_LIMIT)

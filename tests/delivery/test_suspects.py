@@ -1,0 +1,490 @@
+"""The evidence: who is blamed after which requests, who goes next, and what an outage never does.
+
+A story is a list of requests. Each is the id of a batch and how its request ended: `+` delivered, `-` the server
+failed, `~` the server is away, `?` the answer was lost, `!` a configuration error, `x` refused. An id in capitals is a
+batch of many records, the others are lone records. Who is blamed is worked out with `max_retries` 0 unless it is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logcollector_handler.delivery.answers import CONFIGURATION_RETRY, Verdict
+from logcollector_handler.delivery.batch import Batch
+from logcollector_handler.delivery.suspects import REFUSALS_IN_A_ROW, Ruling, Suspects
+
+VERDICTS: Final = {
+    "+": Verdict.DELIVERED,
+    "-": Verdict.SERVER_ERROR,
+    "~": Verdict.RETRY,
+    "?": Verdict.RETRY,
+    "!": Verdict.CONFIGURATION,
+    "x": Verdict.REFUSED,
+    "e": Verdict.UNSUPPORTED_ENCODING,
+}
+
+
+def batch(batch_id: str, entries: int = 1) -> Batch:
+    return Batch(batch_id, b"body", False, 4, 4, entries, entries, {}, 0)
+
+
+def named(batch_id: str) -> Batch:
+    return batch(batch_id, 8 if batch_id.isupper() else 1)
+
+
+def end(suspects: Suspects, request: str, now: float = 0.0) -> Ruling:
+    batch_id, how = request[:-1], request[-1]
+    return suspects.ended(named(batch_id), VERDICTS[how], now=now, chance=0.5, detail=how, lost=how == "?")
+
+
+def tell(suspects: Suspects, story: str) -> Ruling:
+    """Tell all of a story; the ruling after its last request."""
+    return [end(suspects, request) for request in story.split()][-1]
+
+
+def blamed(ruling: Ruling) -> str:
+    return " ".join([*(each.id for each in ruling.split), *(each.id for each, _ in ruling.bury)])
+
+
+@pytest.mark.parametrize(
+    ("story", "who"),
+    [
+        ("w+ a- w+", "a"),
+        ("w+ A- w+", "A"),
+        # Without a success before, or after, or right before and right after.
+        ("a- w+", ""),
+        ("w+ a-", ""),
+        ("w+ a- b- w+", ""),
+        ("w+ b- a- w+", ""),
+        ("w+ a- b~ w+", ""),
+        ("w+ b~ a- w+", ""),
+        ("w+ a- b! w+", ""),
+        # The success that counts is the one after its last failure.
+        ("w+ a- w~ a- w+", ""),
+        ("w+ a- w~ w+ a- w+", "a"),
+        # A body that was sent again uncompressed tells nothing of the server.
+        ("w+ Ze a- w+", ""),
+        ("w+ a- Ze w+", ""),
+        # Once they were set aside, nothing but they failed between two successes, three times in a row.
+        ("a- b- w+ a- b- w+ a- b- w+", ""),
+        ("a- b- w+ a- b- w+ a- b- w+ a- b- w+", "a b"),
+        ("w+ a- b- w+ a- b- w+ a- b- w+ a- b- w+", "a b"),
+        ("a- b- w+ a- b- w+ a- b- w~ w+ a- b- w+", ""),
+        ("a- b- w+ a- b- w+ a- b- w~ w+ a- b- w+ a- b- w+", ""),
+        ("a- b- w+ a- b- w+ w+ a- b- w+ w+ a- b- w+", "a b"),
+        # Another one failed as well: an outage.
+        ("a- b- w+ a- b- w+ a- b- w+ a- b- c- w+", ""),
+        ("a- b- w+ a- b- w+ a- b- w+ a- b- c! w+", ""),
+        # A batch that was delivered after all is not blamed.
+        ("w+ a- a+", ""),
+        ("w+ a- a+ w+", ""),
+        # The server may have the batch under its id: its halves would be stored again, a lone record is not split.
+        ("w+ A? w+ A- w+", ""),
+        ("w+ A- w~ A? w+ A- w+", ""),
+        ("A- b- w+ A? w+ A- b- w+ A- b- w+ A- b- w+", "b"),
+        ("w+ a? w+ a- w+", "a"),
+        # Turned away is not lost.
+        ("w+ A~ w+ A- w+", "A"),
+    ],
+)
+def test_a_batch_is_blamed_for_a_server_error_only_where_the_server_is_seen_to_work(story: str, who: str) -> None:
+    assert blamed(tell(Suspects(0), story)) == who
+
+
+@pytest.mark.parametrize(
+    ("max_retries", "story", "who"),
+    [
+        (1, "w+ a- w+", ""),
+        (1, "w+ a- w+ a- w+", "a"),
+        (2, "w+ a- w+ a- w+", ""),
+        (2, "w+ a- w+ a- w+ a- w+", "a"),
+        # Not set aside before it failed as often as it may: until then it may be the server.
+        (1, "w+ a- w+ a- b- b- w+ a- b- w+ a- b- w+", ""),
+    ],
+)
+def test_no_batch_is_blamed_before_it_had_its_retries(max_retries: int, story: str, who: str) -> None:
+    assert blamed(tell(Suspects(max_retries), story)) == who
+
+
+@pytest.mark.parametrize(
+    ("before", "split"),
+    [("AA+", True), ("w+", True), ("w~", False), ("AB? w+", False)],
+    ids=["its sibling went", "another went", "the server was away", "its answer was lost"],
+)
+def test_half_of_a_blamed_batch_is_split_once_more_only_where_a_success_went_right_before(
+    before: str, split: bool
+) -> None:
+    suspects = Suspects(3)
+    tell(suspects, "w+ A- w+ A- w+ A- w+ A- w+")
+    suspects.replaced(named("A"), [named("AA"), named("AB")], blamed=True)
+    tell(suspects, before)
+    ruling = end(suspects, "AB-")
+    assert bool(ruling.split) is split
+
+
+@pytest.mark.parametrize(
+    ("successor", "next_one"), [("AA", "AA"), ("aa", "o"), ("AAAA", "o")], ids=["half", "lone record", "plain copy"]
+)
+def test_half_of_a_blamed_batch_inherits_its_failures_but_a_lone_record_and_a_plain_copy_do_not(
+    successor: str, next_one: str
+) -> None:
+    suspects = Suspects(1)
+    tell(suspects, "w+ A- w+ A- w+")
+    entries = {"AA": 4, "aa": 1, "AAAA": 8}[successor]
+    suspects.replaced(named("A"), [batch(successor, entries)], blamed=True)
+    tell(suspects, f"w~ {successor}- w+")
+    chosen = suspects.choose(batch("o"), 0.0)
+    assert chosen is not None
+    assert chosen.id == next_one, "what failed as often as it may goes at once when the server works"
+
+
+def test_half_of_a_batch_that_was_refused_is_not_split_at_a_server_error() -> None:
+    suspects = Suspects(3)
+    assert blamed(tell(suspects, "w+ Ax")) == "A"
+    suspects.replaced(named("A"), [batch("AA", 4), batch("AB", 4)])
+    assert blamed(tell(suspects, "AA+ AB-")) == ""
+
+
+@pytest.mark.parametrize(
+    ("story", "rest", "firm"),
+    [
+        ("a+", 0, False),
+        ("a~", 1, False),
+        ("a~ a~ a?", 4, False),
+        ("a~ a+ a~", 1, False),
+        ("a!", CONFIGURATION_RETRY, True),
+        ("Ax", 0, False),
+        ("ax", 0, False),
+        ("Ae", 0, False),
+        # The first failure of all: it is set aside, and the next one tells who is at fault.
+        ("a-", 0, False),
+        ("a- b-", 0, False),
+        # One that is set aside already holds up others only where the server is not seen to work.
+        ("a- a-", 2, False),
+        ("w+ a- w+ a-", 0, False),
+    ],
+)
+def test_nothing_is_sent_for_as_long_as_the_answer_asks(story: str, rest: float, firm: bool) -> None:
+    ruling = tell(Suspects(0), story)
+    assert (ruling.rest, ruling.firm) == (rest, firm)
+
+
+@pytest.mark.parametrize(
+    ("asked", "rest", "firm"), [(0.0, 1, False), (0.9, 1, False), (1.0, 1, True), (90.0, 90, True)]
+)
+def test_a_wait_that_the_server_asks_for_is_kept_unless_it_is_none(asked: float, rest: float, firm: bool) -> None:
+    ruling = Suspects(0).ended(batch("a"), Verdict.RETRY, now=0.0, chance=0.5, asked=asked)
+    assert (ruling.rest, ruling.firm) == (rest, firm)
+
+
+@pytest.mark.parametrize(
+    ("story", "now", "next_one"),
+    [
+        # `o` is what the outbox offers.
+        ("w+", 0, "o"),
+        ("a-", 0, "o"),
+        ("a-", 1, "o"),
+        # Retried between two others, once it is due, or once the server works.
+        ("w+ a- w+ b-", 9, "o"),
+        ("a- w+", 0, "a"),
+        ("a- b- w+", 0, "a"),
+        ("a- b- w+ a-", 0, "o"),
+        ("a- b- w+ a- w+", 0, "b"),
+    ],
+)
+def test_a_batch_that_was_set_aside_goes_between_two_others(story: str, now: float, next_one: str) -> None:
+    suspects = Suspects(0)
+    tell(suspects, story)
+    chosen = suspects.choose(batch("o"), now)
+    assert chosen is not None
+    assert chosen.id == next_one
+
+
+def test_where_the_outbox_offers_none_one_that_was_set_aside_goes_when_it_is_due() -> None:
+    suspects = Suspects(0)
+    tell(suspects, "a-")
+    assert suspects.choose(None, 0.0) is None
+    assert suspects.due_in(0.25) == 0.75
+    chosen = suspects.choose(None, 1.0)
+    assert chosen is not None
+    assert chosen.id == "a"
+    assert chosen.body is None, "the outbox alone holds the body"
+
+
+def test_what_was_set_aside_and_is_gone_from_the_outbox_is_forgotten() -> None:
+    suspects = Suspects(0)
+    tell(suspects, "a-")
+    suspects.forget(batch("a"))
+    assert suspects.due_in(0.0) is None
+    assert not suspects.passes_over(batch("a"))
+
+
+def test_batches_that_the_outbox_drops_do_not_stay_in_memory() -> None:
+    suspects = Suspects(3)
+    for number in range(5000):
+        end(suspects, f"a{number}~")
+    assert len(suspects._in_order) <= 1000
+
+
+def test_at_exit_each_batch_goes_once_and_none_waits_until_it_is_due() -> None:
+    suspects = Suspects(0)
+    tell(suspects, "a- b-")
+    suspects.exit()
+    tried = []
+    while chosen := suspects.choose(None, 0.0):
+        tried.append(chosen.id)
+        end(suspects, f"{chosen.id}~")
+    assert tried == ["a", "b"]
+    assert suspects.due_in(0.0) is None
+
+
+def test_lone_records_that_were_refused_are_buried_once_the_server_takes_another() -> None:
+    suspects = Suspects(0)
+    assert blamed(tell(suspects, "ax bx")) == ""
+    assert all(suspects.passes_over(batch(each)) for each in "ab")
+    assert [(each.id, why) for each, why in end(suspects, "w+").bury] == [("a", "x"), ("b", "x")]
+    assert suspects.give_up_refused() == []
+
+
+def test_lone_records_that_were_refused_are_buried_when_nothing_else_is_left_to_send() -> None:
+    suspects = Suspects(0)
+    tell(suspects, "ax bx")
+    assert suspects.choose(None, 100.0) is None
+    assert [(each.id, why) for each, why in suspects.give_up_refused()] == [("a", "x"), ("b", "x")]
+    assert blamed(end(suspects, "w+")) == ""
+
+
+def refuse(suspects: Suspects, count: int) -> list[Ruling]:
+    return [end(suspects, f"r{number}x") for number in range(count)]
+
+
+def test_the_twentieth_lone_refusal_in_a_row_is_a_configuration_error_and_all_of_them_are_set_aside() -> None:
+    suspects = Suspects(0)
+    *earlier, last = refuse(suspects, REFUSALS_IN_A_ROW)
+    assert not any(ruling.misconfigured or ruling.rest for ruling in earlier)
+    assert (last.misconfigured, last.rest, last.firm) == (True, CONFIGURATION_RETRY, True)
+    assert suspects.give_up_refused() == []
+    assert suspects.due_in(0.0) == CONFIGURATION_RETRY
+
+
+def test_while_refusals_say_nothing_of_a_batch_none_is_split() -> None:
+    suspects = Suspects(0)
+    refuse(suspects, REFUSALS_IN_A_ROW)
+    ruling = end(suspects, "Ax")
+    assert (blamed(ruling), ruling.misconfigured) == ("", True)
+    assert suspects.passes_over(named("A"))
+    end(suspects, "w+")
+    assert blamed(end(suspects, "Ax")) == "A"
+
+
+def test_what_was_set_aside_while_refusals_said_nothing_waits_until_it_is_due() -> None:
+    suspects = Suspects(0)
+    refuse(suspects, REFUSALS_IN_A_ROW)
+    end(suspects, "w+")
+    assert suspects.choose(None, CONFIGURATION_RETRY - 1) is None
+    assert suspects.choose(None, CONFIGURATION_RETRY) is not None
+
+
+def test_at_exit_the_records_of_twenty_refusals_had_their_attempt() -> None:
+    suspects = Suspects(0)
+    suspects.exit()
+    refuse(suspects, REFUSALS_IN_A_ROW)
+    assert suspects.choose(None, 0.0) is None
+
+
+def test_a_batch_whose_successors_find_no_room_waits_for_a_backoff_that_grows() -> None:
+    suspects = Suspects(0)
+    now, waits = 0.0, []
+    for _ in range(3):
+        assert blamed(end(suspects, "Ax", now)) == "A"
+        suspects.not_replaced(named("A"), now=now, chance=0.5)
+        end(suspects, "w+", now)
+        wait = suspects.due_in(now)
+        assert wait is not None
+        assert suspects.choose(None, now + wait - 0.01) is None, "no success of others makes it due earlier"
+        waits.append(wait)
+        now += wait
+    assert waits == [1, 2, 4]
+
+
+@pytest.mark.parametrize("story", ["w+ A- w+", "A- b- w+ A- b- w+ A- b- w+ A- b- w+"])
+def test_successors_that_find_no_room_are_not_tried_again_at_each_success_of_others(story: str) -> None:
+    suspects = Suspects(0)
+    assert "A" in blamed(tell(suspects, story))
+    suspects.not_replaced(named("A"), now=0.0, chance=0.5)
+    assert [blamed(end(suspects, "w+")) for _ in range(5)] == [""] * 5
+    assert blamed(tell(suspects, "A- w+")) == "A", "new evidence"
+
+
+def test_a_refused_batch_that_failed_in_an_outage_before_does_not_go_at_once_when_its_halves_find_no_room() -> None:
+    suspects = Suspects(0)
+    assert blamed(tell(suspects, "A- w+ Ax")) == "A"
+    suspects.not_replaced(named("A"), now=0.0, chance=0.5)
+    end(suspects, "w+")
+    assert suspects.choose(None, 0.0) is None
+
+
+# The rules in a world of batches, requests and time
+
+
+@dataclass
+class World:
+    """An outbox without bodies, and a sender without a network: what happens is drawn by hypothesis."""
+
+    max_retries: int = 3
+    #: Ids of records that the server fails on.
+    poison: frozenset[int] = frozenset()
+    now: float = 0.0
+    waiting: dict[str, Batch] = field(default_factory=dict)
+    records: dict[str, range] = field(default_factory=dict)
+    #: The requests so far: id and verdict.
+    requests: list[tuple[str, Verdict]] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    blamed: list[str] = field(default_factory=list)
+    buried: list[str] = field(default_factory=list)
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        self.suspects = Suspects(self.max_retries)
+
+    def put(self, entries: int) -> str:
+        batch_id = f"b{len(self.records)}"
+        self.records[batch_id] = range(self.made, self.made + entries)
+        self.made += entries
+        self.waiting[batch_id] = batch(batch_id, entries)
+        return batch_id
+
+    def healthy(self, batch_id: str) -> Verdict:
+        return Verdict.SERVER_ERROR if self.poison & set(self.records[batch_id]) else Verdict.DELIVERED
+
+    def step(self, verdict: Verdict | None = None, *, lost: bool = False) -> bool:
+        """One request, which ends as a healthy server would end it unless it is said; False when none is due."""
+        offered = (each for each in self.waiting.values() if not self.suspects.passes_over(each))
+        chosen = self.suspects.choose(next(offered, None), self.now)
+        if chosen is None:
+            return False
+        verdict = verdict or self.healthy(chosen.id)
+        if lost and verdict is Verdict.RETRY:
+            self.lost.add(chosen.id)
+        self.requests.append((chosen.id, verdict))
+        ruling = self.suspects.ended(chosen, verdict, now=self.now, chance=0.5, lost=lost and verdict is Verdict.RETRY)
+        if verdict is Verdict.DELIVERED:
+            del self.waiting[chosen.id]
+        self.now += ruling.rest
+        for each, _ in ruling.bury:
+            self._check_blame(each.id)
+            self.buried.append(each.id)
+            del self.waiting[each.id]
+        for each in ruling.split:
+            self._check_blame(each.id)
+            assert each.id not in self.lost, "the server may have stored it"
+            self._split(each.id)
+        return True
+
+    def _check_blame(self, batch_id: str) -> None:
+        self.blamed.append(batch_id)
+        failed = max(at for at, (each, _) in enumerate(self.requests) if each == batch_id)
+        is_half = batch_id.rpartition(".")[0] in self.blamed
+        # Half of a batch that was blamed is split at once where the request right before succeeded.
+        since = failed - 1 if is_half and len(self.records[batch_id]) > 1 else failed
+        assert Verdict.DELIVERED in [verdict for _, verdict in self.requests[since:]], f"no evidence against {batch_id}"
+
+    def _split(self, batch_id: str) -> None:
+        parent, records = self.waiting[batch_id], self.records[batch_id]
+        middle = len(records) // 2
+        halves = {f"{batch_id}.0": records[:middle], f"{batch_id}.1": records[middle:]}
+        self.records |= halves
+        successors = [batch(each, len(some)) for each, some in halves.items()]
+        self.suspects.replaced(parent, successors, blamed=True)
+        del self.waiting[batch_id]
+        self.waiting |= {each.id: each for each in successors}
+
+    def live(self, seconds: float, *failures: Verdict) -> None:
+        """Let time pass. Each request fails in one of these ways, or is answered by a healthy server without any."""
+        until = self.now + seconds
+        number = 0
+        while self.now < until:
+            if self.step(failures[number % len(failures)] if failures else None):
+                number += 1
+            else:
+                wait = self.suspects.due_in(self.now)
+                self.now = until if wait is None else min(until, self.now + wait)
+
+
+ANSWERS: Final = st.sampled_from([Verdict.DELIVERED, Verdict.RETRY, Verdict.SERVER_ERROR, Verdict.SERVER_ERROR])
+FAILURES: Final = st.sampled_from([Verdict.SERVER_ERROR, Verdict.RETRY])
+
+
+@given(
+    st.integers(0, 3),
+    st.lists(st.tuples(ANSWERS, st.booleans(), st.integers(0, 9))),
+)
+def test_whatever_the_answers_nobody_is_blamed_without_a_success_of_another_after_its_last_failure(
+    max_retries: int, answers: list[tuple[Verdict, bool, int]]
+) -> None:
+    world = World(max_retries)
+    for verdict, lost, entries in answers:
+        if entries:
+            world.put(entries)
+        if not world.step(verdict, lost=lost):
+            world.now += 1.0
+
+
+@given(
+    st.integers(0, 3),
+    st.lists(
+        st.tuples(
+            st.lists(st.integers(1, 9), min_size=3, max_size=8),
+            st.floats(45, 300),
+            st.lists(FAILURES, min_size=1, max_size=7),
+            st.integers(1, 6),
+        ),
+        max_size=6,
+    ),
+)
+def test_an_outage_blames_nobody_however_it_begins_and_ends(
+    max_retries: int, outages: list[tuple[list[int], float, list[Verdict], int]]
+) -> None:
+    """Batches come before and during each outage, and some requests succeed between two of them."""
+    world = World(max_retries)
+    for sizes, seconds, verdicts, successes in outages:
+        for size in sizes:
+            world.put(size)
+        world.live(seconds, *verdicts)
+        for _ in range(successes):
+            world.step()
+    world.live(120)
+    assert (world.blamed, world.waiting) == ([], {})
+
+
+@given(st.integers(0, 3), st.integers(1, 64), st.data(), st.floats(0.5, 10))
+def test_a_poison_record_among_good_traffic_is_found_within_a_bounded_number_of_requests(
+    max_retries: int, entries: int, data: st.DataObject, gap: float
+) -> None:
+    at = data.draw(st.integers(0, entries - 1))
+    world = World(max_retries, poison=frozenset({at}))
+    world.put(entries)
+    for _ in range(100):
+        world.put(1)
+        world.live(gap)
+    assert [list(world.records[each]) for each in world.buried] == [[at]]
+    spent = sum(each.startswith("b0") for each, _ in world.requests)
+    halvings = (entries - 1).bit_length()
+    assert spent <= 12 + 3 * halvings
+
+
+@given(st.integers(0, 3), st.integers(2, 64))
+def test_a_batch_with_a_lost_answer_is_never_split_for_a_server_error(max_retries: int, entries: int) -> None:
+    world = World(max_retries, poison=frozenset({0}))
+    world.put(entries)
+    world.step(Verdict.RETRY, lost=True)
+    for _ in range(40):
+        world.put(1)
+        world.live(5)
+    assert world.blamed == []
+    assert list(world.waiting) == ["b0"]
