@@ -1,4 +1,4 @@
-"""`RateLimitFilter`: lets the first few records of each call site through, holds the rest back and reports their number.
+"""`RateLimitFilter`: lets the first records of each call site through, holds the rest back and reports their number.
 
 The first record of a call site opens a window of some seconds. The records held back in a window are reported by one
 record: when the window ends (a timer makes sure of that when nothing else is logged), when the maximum of open windows
@@ -130,7 +130,7 @@ class RateLimitFilter(logging.Filter):
                 handler.handle(report)
 
     def _see_to_the_end(self, now: float) -> None:
-        """Make sure that a held back record is reported at the end of its window, even if nothing is logged after it."""
+        """Start the timer that reports held back records at the end of their window if nothing else is logged."""
         if self._timer is not None:
             return
         lifecycle.watch(self._exit)

@@ -58,9 +58,8 @@ class CollectorServer:
     Either way it ignores top-level keys that are not columns, as the real server does; `ignored_keys` has their names.
     `limits` bounds what one request may hold; it answers 413 to larger ones.
 
-    Only inside the `with` block can it be asked for what it stored: outside that raises RuntimeError, except for
-    `requests` and `ignored_keys`. Entering raises RuntimeError if the server cannot start. It may be entered again,
-    and is empty then.
+    At the end of the `with` block the stored logs are removed: outside it `url`, `entries`, `stats` and `clear` raise
+    RuntimeError. So does entering it if the server cannot start. It may be entered again, and is empty then.
     """
 
     def __init__(self, *, strict: bool = False, limits: Limits | None = None) -> None:

@@ -109,9 +109,9 @@ def measure(
 ) -> Callable[[F], F]:
     """Log how long each call of a function, method or coroutine function takes.
 
-    The record's call site is the function's definition; with an exception it is the line that raised. May stand above or
-    below `classmethod` and `staticmethod`. Calling a generator function only makes the generator, and only that is
-    timed. The arguments are those of `timer`; the default logger is that of the function's module.
+    The record's call site is the function's definition; with an exception it is the line that raised. `measure` may
+    stand above or below `classmethod` and `staticmethod`. Calling a generator function only makes the generator, and
+    only that is timed. The arguments are those of `timer`; the default logger is that of the function's module.
     """
     return measuring(name, fields, logger, level)
 

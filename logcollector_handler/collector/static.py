@@ -1,4 +1,4 @@
-"""The files of the page, as a browser gets them: a few that are named here, and nothing else that lies on the disk."""
+"""Serves the files of the page: only those named here, never another file on the disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ NAMES: Final = frozenset(
     {"index.html", "style.css", "icon.svg"}
     | {f"{name}.js" for name in ("api", "dom", "empty", "entry", "filters", "histogram", "list", "main", "request")}
 )
-# A log may contain anything, and none of it is to run: only these files do, and no text becomes HTML.
+# A log may contain anything, also HTML and scripts. The browser runs only the page's own files, and refuses to make
+# HTML of text.
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -33,7 +34,7 @@ _HEADERS: Final = {
 
 
 def page_file(name: str) -> Response:
-    """The answer with one of the files in NAMES."""
+    """An answer with the file `name`, one of NAMES."""
     return Response(_content(name), headers={**_HEADERS, "content-type": _TYPES[name.rpartition(".")[2]]})
 
 

@@ -65,7 +65,7 @@ def test_a_taken_port_is_said_plainly(start: Start, run: Run) -> None:
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr == (
-        f"logcollector serve: port {port} cannot be had (Address already in use). "
+        f"logcollector serve: port {port} cannot be used (Address already in use). "
         "Name another with --port, or 0 for a free one.\n"
     )
 

@@ -145,7 +145,7 @@ def test_a_log_cannot_play_with_the_terminal(server: BackgroundServer, follow: F
 
 def test_it_waits_for_a_server_that_is_not_there_yet_and_says_so_once(follow: Follow, tmp_path: Path) -> None:
     _, err, process = follow("http://127.0.0.1:9")
-    assert "http://127.0.0.1:9 is away" in err.take()[0]
+    assert "http://127.0.0.1:9 cannot be reached" in err.take()[0]
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     assert err.left() == []
@@ -212,7 +212,7 @@ def test_it_comes_back_after_a_restart_without_losing_or_repeating(
         shown += out.take(50)
         server.send_signal(number)
         server.wait(20)
-        err.until("is away")
+        err.until("cannot be reached")
         server, url = serve(url.rpartition(":")[2])
         post(url, {"message": f"{life}.back"})
         err.until("connected again")
