@@ -17,7 +17,8 @@ _TYPES: Final = {
 }
 NAMES: Final = frozenset(
     {"index.html", "style.css", "icon.svg"}
-    | {f"{name}.js" for name in ("api", "dom", "empty", "entry", "filters", "histogram", "list", "main", "request")}
+    | {f"{name}.js" for name in ("api", "dom", "empty", "entry", "filters", "histogram", "keyboard", "list", "login")}
+    | {f"{name}.js" for name in ("main", "request", "theme")}
 )
 # A log may contain anything, also HTML and scripts. The browser runs only the page's own files, and refuses to make
 # HTML of text.
