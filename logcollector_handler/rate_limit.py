@@ -99,7 +99,7 @@ class RateLimitFilter(logging.Filter):
         for each in ended:
             self._report(each, now)
         if not passed:
-            self._see_to_the_end(now)
+            self._ensure_timer(now)
         return passed
 
     def _take(self, now: float) -> list[_Window]:
@@ -129,7 +129,7 @@ class RateLimitFilter(logging.Filter):
             if report.levelno >= handler.level:
                 handler.handle(report)
 
-    def _see_to_the_end(self, now: float) -> None:
+    def _ensure_timer(self, now: float) -> None:
         """Start the timer that reports held back records at the end of their window if nothing else is logged."""
         if self._timer is not None:
             return
@@ -155,7 +155,7 @@ class RateLimitFilter(logging.Filter):
             ended = self._take(now)
         for each in ended:
             self._report(each, now)
-        self._see_to_the_end(now)
+        self._ensure_timer(now)
 
     def _report_all(self) -> None:
         with self._lock:

@@ -41,7 +41,7 @@ def _hook_program() -> None:
         return
 
     def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-        with _told(logging.CRITICAL, "uncaught exception", kind, error, where):
+        with _logged(logging.CRITICAL, "uncaught exception", kind, error, where):
             earlier(kind, error, where)
 
     sys.excepthook = hook
@@ -56,7 +56,7 @@ def _hook_threads() -> None:
         thread = args.thread
         where = f"thread {thread.name}" if thread is not None else "a thread"
         text = f"uncaught exception in {where}"
-        with _told(logging.ERROR, text, args.exc_type, args.exc_value, args.exc_traceback):
+        with _logged(logging.ERROR, text, args.exc_type, args.exc_value, args.exc_traceback):
             earlier(args)
 
     threading.excepthook = hook
@@ -70,14 +70,14 @@ def _hook_unraisable() -> None:
     # The object may be in the middle of its deletion: the record must keep its repr, not the object.
     def hook(args: Any) -> None:
         text = f"{args.err_msg or 'exception ignored in'} {safe_repr(args.object)}"
-        with _told(logging.ERROR, text, args.exc_type, args.exc_value, args.exc_traceback):
+        with _logged(logging.ERROR, text, args.exc_type, args.exc_value, args.exc_traceback):
             earlier(args)
 
     sys.unraisablehook = hook
 
 
 @contextlib.contextmanager
-def _told(
+def _logged(
     level: int,
     text: str,
     kind: type[BaseException],

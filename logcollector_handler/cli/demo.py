@@ -86,8 +86,7 @@ def _run_shop(url: str, seconds: float, rate: float) -> dict[str, Any] | None:
             progress.end()
     if shop.returncode or not last.get("done"):
         print(
-            f"logcollector demo: the example application failed (exit status {shop.returncode}); "
-            "what it said is above.",
+            f"logcollector demo: the example application failed (exit status {shop.returncode}); its output is above.",
             file=sys.stderr,
         )
         return None

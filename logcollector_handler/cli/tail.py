@@ -128,7 +128,7 @@ class _Follower:
     def _lost(self, error: Exception) -> None:
         if not self._away:
             reason = str(error) or type(error).__name__
-            print(f"logcollector tail: {self._url.geturl()} cannot be reached ({reason}); trying again.", file=sys.stderr)
+            print(f"logcollector tail: {self._url.geturl()} cannot be reached ({reason}); retrying.", file=sys.stderr)
         self._away = True
 
 
