@@ -68,7 +68,7 @@ def test_logs_beyond_the_size_are_removed_oldest_arrival_first_and_the_file_shri
     retain(store, Keep(max_bytes=limit), now=0.0)
     left = messages(store)
     assert 1000 < len(left) < 2500
-    assert left == [f"message {n}" for n in range(4000 - len(left), 4000)], "the logs that arrived first were not removed first"
+    assert left == [f"message {n}" for n in range(4000 - len(left), 4000)], "wrong logs were removed"
     assert limit * 0.8 < store.used_bytes() <= limit
     store.close()
     assert path.stat().st_size <= limit, "the freed space was not returned to the disk"

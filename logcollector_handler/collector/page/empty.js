@@ -30,7 +30,7 @@ export function emptyState(total, clear, widen) {
   if (widen) buttons.append(el("button", { type: "button", onclick: widen }, "Look at all time"));
   return [
     el("h2", {}, "Nothing here"),
-    el("p", {}, `None of the ${count(total)} entries that are stored is within ${clear ? "these filters" : "this time"}.`),
+    el("p", {}, `None of the ${count(total)} stored entries ${clear ? "matches these filters" : "is from this time"}.`),
     buttons,
   ];
 }

@@ -42,7 +42,7 @@ export function details(entry, on) {
       await navigator.clipboard.writeText(JSON.stringify(entry, null, 2));
       copy.textContent = "Copied";
     } catch {
-      copy.textContent = "The browser does not allow it";
+      copy.textContent = "The browser did not allow it";
     }
   });
   box.append(copy);

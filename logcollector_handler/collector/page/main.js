@@ -70,7 +70,7 @@ function restart() {
     },
     lost: () => {
       connected = false;
-      trouble(`The collector at ${location.origin} does not answer. This page comes back to it by itself.`);
+      trouble(`The collector at ${location.origin} does not answer. This page will reconnect by itself.`);
       showState();
     },
     refused: failed,
