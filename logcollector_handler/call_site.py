@@ -1,4 +1,4 @@
-"""Records that the package makes for the application: from where it called, with fields of any name."""
+"""Makes log records on behalf of the application (timers, `LogClient`): with its call site, and fields of any name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 
 from .entry.record import STANDARD
 
-#: Modules that are never the ones that called.
+#: Packages whose frames are skipped in the search for the application's frame.
 _BETWEEN: Final = frozenset({"logcollector_handler", "contextlib", "functools"})
 
 
 class Site(NamedTuple):
-    """Where a record is from."""
+    """The place in the code that a record names as its origin."""
 
     module: str
     path: str
@@ -25,7 +25,7 @@ class Site(NamedTuple):
 
 
 def calling_frame() -> FrameType | None:
-    """The application's innermost frame."""
+    """The innermost frame of the application; None when there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _module(frame).partition(".")[0] in _BETWEEN:
         frame = frame.f_back
@@ -33,12 +33,12 @@ def calling_frame() -> FrameType | None:
 
 
 def printed_stack(frame: FrameType | None) -> str:
-    """The stack down to a frame, as `stack_info` of a record has it."""
+    """The stack from its outermost call down to `frame`, in the format of a record's `stack_info`."""
     return "Stack (most recent call last):\n" + "".join(traceback.format_stack(frame)).rstrip("\n")
 
 
 def calling_site() -> Site:
-    """Where the application called."""
+    """The line of the application that called this package."""
     frame = calling_frame()
     if frame is None:
         return Site("?", "", 0, "")
@@ -54,14 +54,15 @@ def log(
     exception: BaseException | None = None,
     stack: str | None = None,
 ) -> None:
-    """Give a logger a record, if it lets that level pass. The message is taken as it is, without %-formatting."""
+    """Log `message` at `site` if the logger is enabled for `level`. The message gets no %-formatting."""
     if not logger.isEnabledFor(level):
         return
     exc_info = None if exception is None else (type(exception), exception, exception.__traceback__)
     record = logger.makeRecord(
         logger.name, level, site.path, site.line, message, (), exc_info, site.function, None, stack
     )
-    # What has the name of one of the record's own goes into `metadata`, which is merged.
+    # A field with the name of a LogRecord attribute (`name`, `args` …) would overwrite it: such fields go into
+    # `metadata`, beside what the caller put there.
     taken = {name: value for name, value in fields.items() if name in STANDARD}
     record.__dict__.update({name: value for name, value in fields.items() if name not in STANDARD})
     if taken:

@@ -1,9 +1,9 @@
-"""`LogClient`: the same pipeline for those who want no logger of the standard library.
+"""`LogClient`: the same pipeline for applications that do not use the standard library's loggers.
 
     with LogClient(service="payment-api") as client:
         client.info("payment accepted", user_id=12345, amount=99.5)
 
-A thin face: it makes records and gives them to a `LogCollectorHandler`.
+It makes a LogRecord of each call and passes it to a `LogCollectorHandler`, which does everything else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Of the server's levels, the one that the standard library has no number for.
+#: The number of the server's level TRACE, which the standard library does not have.
 TRACE: Final = 5
 _LEVELS: Final = {
     "TRACE": TRACE,
@@ -35,12 +35,12 @@ _LEVELS: Final = {
     "ERROR": logging.ERROR,
     "FATAL": logging.CRITICAL,
 }
-#: Other names by which people call them.
+#: The standard library's names for two of the server's levels.
 _ALIASES: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 
 class _Logger(logging.Logger):
-    """In no tree of loggers: nobody else has it, it has no parents, and `logging.disable` is not meant for it."""
+    """A logger outside the logger tree: it has no parent, and `logging.disable` does not apply to it."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the stdlib's name
         return level >= self.level
@@ -49,20 +49,20 @@ class _Logger(logging.Logger):
 class LogClient:
     """Logs to a log collection server, with keywords as fields.
 
-    Every method returns at once, as logging calls do, and none raises for what is logged. What was logged is sent
-    before the process ends, also without `close()`. What is bound with `bind_context` is on these records too.
+    The logging methods return without waiting for the network, and no value that is logged makes them raise. Records
+    are sent before the process ends, also without `close()`. They carry the fields bound with `bind_context`.
 
     Args:
-        level: what is below it is not logged: a name or a number. Default `TRACE`, that is, everything.
-        settings: those of LogCollectorHandler.
+        level: records below it are discarded; a name or a number. Default `TRACE`, which keeps everything.
+        settings: the settings of LogCollectorHandler.
 
     Raises:
-        SettingError: (a ValueError) a setting has a value that it cannot have.
-        ValueError: there is no such level.
+        SettingError: (a ValueError) a setting has a value that is not allowed.
+        ValueError: `level` is not the name of a level.
     """
 
     def __init__(self, level: int | str = TRACE, **settings: Unpack[Arguments]) -> None:
-        #: For its `stats()`, and for filters.
+        #: Public, so that users can call its `stats()` and add filters.
         self.handler = LogCollectorHandler(**settings)
         self._logger = _Logger("LogClient", _number(level))
         self._logger.addHandler(self.handler)
@@ -72,11 +72,11 @@ class LogClient:
 
         Args:
             level: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `FATAL`, in any case, or a number of the logging module.
-            message: taken as it is, without %-formatting.
-            fields: a name of a column fills it, others go into `metadata`.
+            message: the text, without %-formatting.
+            fields: a field named like a column of the server fills that column, all others go into `metadata`.
 
         Raises:
-            ValueError: there is no such level.
+            ValueError: `level` is not the name of a level.
         """
         self._log(_number(level), message, fields)
 
@@ -97,7 +97,7 @@ class LogClient:
         self._log(logging.WARNING, message, fields)
 
     def error(self, message: str, **fields: Any) -> None:
-        """Log at ERROR. With a stack trace it is `error_with_trace`."""
+        """Log at ERROR, without a stack trace (for one, see `error_with_trace`)."""
         self._log(logging.ERROR, message, fields)
 
     def fatal(self, message: str, **fields: Any) -> None:
@@ -108,8 +108,8 @@ class LogClient:
         """Log at ERROR with the stack trace of an exception.
 
         Args:
-            message: taken as it is.
-            exception: default the one that is being handled; when there is none, the stack of the call is logged.
+            message: the text, without %-formatting.
+            exception: default: the exception that is being handled. Without any, the stack of the call is logged.
             fields: as in `log`.
         """
         exception = exception or sys.exc_info()[1]
@@ -121,11 +121,11 @@ class LogClient:
         return timing.Timer(name, fields, self._logger, logging.INFO)
 
     def start_timer(self, name: str, /, **fields: Any) -> timing.Timer:
-        """Start to take the time of what ends with `end_timer`."""
+        """Start a timer that `end_timer` ends."""
         return timing.Timer(name, fields, self._logger, logging.INFO)
 
     def end_timer(self, started: timing.Timer, /, **fields: Any) -> float:
-        """Log the time since `start_timer`, with these fields as well; the milliseconds."""
+        """Log the time since `start_timer`, with more fields; returns it in milliseconds."""
         return timing.end_timer(started, **fields)
 
     def measure(self, name: str, /, **fields: Any) -> Callable[[F], F]:
@@ -133,11 +133,11 @@ class LogClient:
         return timing.measuring(name, fields, self._logger, logging.INFO)
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Send what was logged so far and wait for it; see LogCollectorHandler.flush."""
+        """Send everything logged so far and wait until it is sent; see LogCollectorHandler.flush."""
         return self.handler.flush(timeout)
 
     def close(self) -> None:
-        """Send everything and end the threads; see LogCollectorHandler.close."""
+        """Send everything logged so far and end the threads; see LogCollectorHandler.close."""
         self.handler.close()
 
     def __enter__(self) -> Self:

@@ -1,7 +1,8 @@
-"""Fields for every record of a request, a task or a thread: bound once, found on all that is logged there.
+"""Fields that are bound once and added to every record logged in the same request, task or thread.
 
-They are kept in a context variable, so each thread and each asyncio task has its own: a task starts with
-those of the code that created it, `asyncio.to_thread` takes them along, a new thread starts with none.
+A context variable holds them, so each thread and each asyncio task has its own. A task starts with the fields of the
+code that created it, and so does `asyncio.to_thread`. A new thread starts with none, unless Python is told to pass
+the context on (`sys.flags.thread_inherit_context`, from 3.14 on).
 """
 
 from __future__ import annotations
@@ -16,47 +17,47 @@ from .entry.bound import Bound, bound
 
 _current: ContextVar[Bound | None] = ContextVar("logcollector_handler.context", default=None)
 
-#: What is bound where the caller is.
+#: Returns the fields bound in the caller's context, None if there are none.
 current_fields = _current.get
 
 
 def bind_context(**fields: Any) -> None:
-    """Put these fields on every record that is logged in this context from now on, beside those bound before.
+    """Add these fields to every record logged in this context from now on, besides those bound before.
 
-    A name of a column (`user_id`, `trace_id`, also `service`, `environment` …) fills it, others go into
-    `metadata`; the `extra` of a logging call wins over them, and they win over the settings of the handler. The
-    values are taken as they are now. A field that is None is not bound any more.
+    A field named like a column (`user_id`, `trace_id`, also `service`, `environment` …) fills that column, all others
+    go into `metadata`. The `extra` of a logging call takes precedence over them, and they over the settings of the
+    handler. Values are copied now: changing them later has no effect. The value None removes a field.
     """
     _current.set(bound(_current.get(), fields))
 
 
 def clear_context() -> None:
-    """Bind nothing any more, in this context."""
+    """Remove all fields bound in this context."""
     _current.set(None)
 
 
 @contextmanager
 def log_context(**fields: Any) -> Iterator[None]:
-    """`bind_context` for a `with` block. Behind it the fields are those of before, whatever was bound in it."""
+    """`bind_context` for a `with` block. Its end restores the fields of its start, whatever was bound inside."""
     with with_fields(bound(_current.get(), fields)):
         yield
 
 
 @contextmanager
 def with_fields(fields: Bound | None) -> Iterator[None]:
-    """Only these fields, which `current_fields` gave, are bound in the `with` block."""
+    """Replace all bound fields by `fields`, a result of `current_fields`, for a `with` block."""
     token = _current.set(fields)
     try:
         yield
     finally:
-        # A generator can be resumed, and end, in another context; there is nothing to restore in that one.
+        # A generator may be resumed, and end, in another context, where there is nothing to restore.
         with suppress(ValueError):
             _current.reset(token)
 
 
 def current_span() -> dict[str, str] | None:
-    """`trace_id` and `span_id` of OpenTelemetry's current span, if the application uses that library and has one."""
-    # Never imported for this: who does not use it pays for one look into a dict.
+    """`trace_id` and `span_id` of OpenTelemetry's current span; None without that library or without a span."""
+    # Looked up, never imported: an application without OpenTelemetry pays for one dict lookup.
     api = sys.modules.get("opentelemetry.trace")
     if api is None:
         return None
@@ -65,5 +66,5 @@ def current_span() -> dict[str, str] | None:
         if not span.is_valid:
             return None
         return {"trace_id": format(span.trace_id, "032x"), "span_id": format(span.span_id, "016x")}
-    except Exception:  # noqa: BLE001 - half imported, or a span of somebody else's making
+    except Exception:  # noqa: BLE001 - the library may be half imported, or the span an object of another library
         return None

@@ -1,8 +1,8 @@
-"""`RateLimitFilter`: of a storm of records lets the first through, and tells how many it held back.
+"""`RateLimitFilter`: lets the first records of each call site through, holds the rest back and reports their number.
 
-A window is opened by the first record of a call site and ends some seconds later. What was held back in it is
-reported by a record of its own: when the window ends (a timer sees to that when nothing else is logged), when
-room is needed for another call site, or when the process ends. So each record was let through or is in one count.
+The first record of a call site opens a window of some seconds. The records held back in a window are reported by one
+record: when the window ends (a timer makes sure of that when nothing else is logged), when the maximum of open windows
+is reached, or when the process ends. So every record is either let through or counted in exactly one report.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from .delivery.clock import Clock, SystemClock
 from .delivery.process import is_interruption
 from .settings import SettingError
 
-#: Call sites with an open window. One more ends the oldest window early.
+#: Maximum of open windows. A further call site ends the oldest window early.
 _MAX_SITES: Final = 4096
-#: Characters of the template that a report shows.
+#: Characters of the message template that a report shows.
 _MAX_SHOWN: Final = 200
 
 #: Logger, level, file, line and function.
 _Site = tuple[Any, ...]
 
-#: Every filter of this process, for a fork.
+#: All filters of this process, to reset them in a forked child.
 _filters: weakref.WeakSet[RateLimitFilter] = weakref.WeakSet()
 
 
 class RateLimitFilter(logging.Filter):
-    """Lets the first `rate` records of a call site through, then none for the rest of `per` seconds.
+    """Lets the first `rate` records of a call site through, then none until `per` seconds after the first.
 
-    A call site is a line of code, for each logger and level. The report is one record of the same logger, level
-    and line: `held back 4990 records in 60 s: <template>`, with `held_back` as a field. It goes to the handlers, or
-    the logger, that have this filter. A filter that several handlers share decides once for each record.
+    A call site is one line of code, for one logger and one level. The report is a record of the same logger, level
+    and line: `held back 4990 records in 60 s: <template>`, with the number as the field `held_back`. It goes to the
+    handlers, or the logger, that have this filter. If several handlers share a filter, each record is counted once.
 
     In `dictConfig`: `"filters": {"storms": {"()": "logcollector_handler.RateLimitFilter", "rate": 10, "per": 60}}`.
 
     Args:
-        rate: records of one call site in a window, from 1.
+        rate: records of one call site that pass in a window; at least 1.
         per: length of a window in seconds. Default 60.
-        clock: for tests.
+        clock: replaces the time in tests.
 
     Raises:
-        SettingError: (a ValueError) an argument has a value that it cannot have.
+        SettingError: (a ValueError) an argument has a value that is not allowed.
     """
 
     def __init__(self, rate: int, per: float = 60.0, *, clock: Clock | None = None) -> None:
@@ -59,18 +59,18 @@ class RateLimitFilter(logging.Filter):
         self._rate = rate
         self._per = float(per)
         self._clock = clock or SystemClock()
-        # In the order in which they end. Guarded by `_lock`, which a signal handler or finalizer that logs takes
-        # again in the same thread; nothing that can block is done with it.
+        # Ordered by their end. Guarded by `_lock`, which is reentrant because a signal handler or finalizer may log
+        # while its thread holds it. Nothing that can block is done under it.
         self._windows: dict[_Site, _Window] = {}
         self._lock = threading.RLock()
         self._timer: Timer | None = None
-        #: The record that this thread saw last, and whether it passed: other handlers may ask again.
+        #: The last record that this thread filtered, and the decision: other handlers may ask about it again.
         self._last = threading.local()
         self._exit = _Exit(self)
         _filters.add(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record may pass. While the process ends all may: nobody would be left to report."""
+        """Whether the record may pass. Once the process is exiting every record may: no later report could be made."""
         if isinstance(record, _Report) or lifecycle.is_exiting():
             return True
         seen: weakref.ref[logging.LogRecord] | None = getattr(self._last, "record", None)
@@ -79,7 +79,7 @@ class RateLimitFilter(logging.Filter):
         try:
             site: _Site = (record.name, record.levelno, record.pathname, record.lineno, record.funcName)
             hash(site)
-        except Exception:  # noqa: BLE001 - a record made by hand: what has no call site is not one of many
+        except Exception:  # noqa: BLE001 - a record made by hand may lack a call site: it is not limited
             return True
         self._last.passed = passed = self._admit(site, record)
         self._last.record = weakref.ref(record)
@@ -99,11 +99,11 @@ class RateLimitFilter(logging.Filter):
         for each in ended:
             self._report(each, now)
         if not passed:
-            self._see_to_the_end(now)
+            self._ensure_timer(now)
         return passed
 
     def _take(self, now: float) -> list[_Window]:
-        """The windows that have ended; they are open no more."""
+        """Remove and return the windows that have ended."""
         ended: list[_Window] = []
         while (first := next(iter(self._windows.values()), None)) is not None and first.end <= now:
             ended += self._take_first()
@@ -123,18 +123,18 @@ class RateLimitFilter(logging.Filter):
         report = window.report(held_back, now)
         logger = logging.getLogger(report.name)
         handlers = [each for each in _handlers_of(logger) if self in each.filters]
-        if not handlers:  # It is on the logger, or on a handler behind another, a MemoryHandler say.
+        if not handlers:  # The filter is on the logger, or on a handler behind another one (as with a MemoryHandler).
             logger.handle(report)
         for handler in handlers:
             if report.levelno >= handler.level:
                 handler.handle(report)
 
-    def _see_to_the_end(self, now: float) -> None:
-        """Something is held back: it is to be reported also when nothing else is logged any more."""
+    def _ensure_timer(self, now: float) -> None:
+        """Start the timer that reports held back records at the end of their window if nothing else is logged."""
         if self._timer is not None:
             return
         lifecycle.watch(self._exit)
-        # To start a thread takes locks, which what was interrupted may hold. The next record tries again.
+        # Starting a thread takes locks that the interrupted code may hold. The next record tries again.
         if is_interruption():
             return
         with self._lock:
@@ -145,7 +145,7 @@ class RateLimitFilter(logging.Filter):
         timer.daemon = True
         try:
             timer.start()
-        except RuntimeError:  # No more threads.
+        except RuntimeError:  # The system has no more threads; the next record tries again.
             self._timer = None
 
     def _on_timer(self) -> None:
@@ -155,7 +155,7 @@ class RateLimitFilter(logging.Filter):
             ended = self._take(now)
         for each in ended:
             self._report(each, now)
-        self._see_to_the_end(now)
+        self._ensure_timer(now)
 
     def _report_all(self) -> None:
         with self._lock:
@@ -165,14 +165,14 @@ class RateLimitFilter(logging.Filter):
             self._report(each, self._clock.monotonic())
 
     def _forget(self) -> None:
-        """In a forked child: what was held back is the parent's to report, and its timer is not here."""
+        """Reset in a forked child: the parent reports what it held back, and its timer thread was not copied."""
         self._lock = threading.RLock()
         self._windows.clear()
         self._timer = None
 
 
 class _Window:
-    """What came from a call site since its first record. Of that only what a report needs is kept."""
+    """Counts the records of a call site since the first, and keeps what the report needs of it."""
 
     __slots__ = ("count", "end", "site", "start", "template")
 
@@ -181,7 +181,7 @@ class _Window:
         self.start = start
         self.end = end
         self.site = site
-        # What is no text may hold secrets in its fields.
+        # A message that is not a string, a dict say, may contain secrets.
         self.template = template[:_MAX_SHOWN] if type(template) is str else "from the same line of code"
 
     def report(self, held_back: int, now: float) -> _Report:
@@ -193,27 +193,27 @@ class _Window:
 
 
 class _Report(logging.LogRecord):
-    """The record that tells of others. It passes every RateLimitFilter."""
+    """A record that reports how many others were held back. Every RateLimitFilter lets it pass."""
 
     held_back: int
 
 
 class _Exit:
-    """The end of the process, as a filter sees it."""
+    """Makes a filter report what it held back when the process exits or is drained."""
 
-    #: It takes no time of its own.
+    #: Seconds that this adds to the time for exit: reporting waits for nothing.
     shutdown_timeout = 0.0
 
     def __init__(self, owner: RateLimitFilter) -> None:
         self._owner = owner
 
     def flush(self, seconds: float) -> bool:
-        # Who asks for this may end the process without another word.
+        # The caller may kill the process right after this.
         self._owner._report_all()
         return True
 
     def holds_up(self) -> bool:
-        # Its lock is let go by whoever has it: no thread of ours waits for it.
+        # The package's threads never take the filter's lock, and the interrupted thread, if it holds it, can reenter.
         return False
 
     def begin_exit(self) -> None:
@@ -223,11 +223,11 @@ class _Exit:
         self._owner._report_all()
 
     def abandon(self) -> None:
-        """The filter itself is told of a fork."""
+        """Nothing to do after a fork: `_after_fork_in_child` resets the filter itself."""
 
 
 def _handlers_of(logger: logging.Logger) -> list[logging.Handler]:
-    """The handlers that get a record of the logger, in their order."""
+    """The handlers that receive records of the logger, its own first, then those of its parents."""
     found: list[logging.Handler] = []
     one: logging.Logger | None = logger
     while one is not None:

@@ -1,8 +1,8 @@
-"""`drain_on_signals`: send what is left before SIGTERM or SIGINT takes its effect.
+"""`drain_on_signals`: send the pending records before SIGTERM or SIGINT takes effect.
 
-The drain runs in a thread of its own, not in the signal handler: what the signal interrupted may hold a lock that
-the drain needs, and has to go on for that. When the drain is over the signal is sent again, and then
-what would have handled it does.
+The drain runs in a thread of its own, not in the signal handler: the interrupted code may hold a lock that the drain
+needs, and must continue to release it. After the drain the thread sends the signal again, and then it has the effect
+that it would have had without this module.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from .delivery import exit as lifecycle
 from .delivery.clock import Wakeup
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-#: Seconds that remain for what is logged while the drain is under way, however long that took.
+#: Seconds of `shutdown_timeout` that always remain after the drain, for records logged while it ran.
 _LAST_MOMENT: Final = 0.25
-#: Seconds after which the signal is sent again when it came in the middle of a logging call.
+#: Seconds after which the signal is sent again if it interrupted a logging call.
 _SOON: Final = 0.01
-#: How often at most: a program that does little else than log may have no better moment.
+#: How often that is repeated at most: in a program that does little but log, every signal may interrupt a logging call.
 _AGAIN: Final = 100
 _Handler = Callable[[int, "FrameType | None"], object]
-# Our signal handlers that are installed or were; one of them is not put in front of another.
+# All signal handlers made here, so that none is installed in front of another.
 _ours: set[_Handler] = set()
 
 
 def drain_on_signals() -> None:
-    """From now on SIGTERM and SIGINT first send what was logged, for at most `shutdown_timeout` seconds.
+    """Make SIGTERM and SIGINT first send what was logged, for at most `shutdown_timeout` seconds.
 
-    Then the signal has the effect that it had before: the handler that was installed runs, SIGINT raises
-    KeyboardInterrupt, and where there was no handler the process dies by the signal. Meanwhile the main thread
-    goes on. A second signal does not wait for the drain. A signal that was ignored stays ignored. Call it again when
-    another library has installed handlers of its own since.
+    Then the signal has its earlier effect: the handler that was installed runs, SIGINT raises KeyboardInterrupt, and
+    without a handler the signal kills the process. The main thread continues during the drain. A second signal takes
+    effect without waiting for the drain. A signal that is ignored stays ignored. Call this again after another library
+    has installed its own handlers.
 
     Raises:
-        RuntimeError: it was called from another thread than the main one, or a handler that is installed was not
-            installed from Python and could not be called afterwards.
+        RuntimeError: it was called in another thread than the main one, or the installed handler was not installed
+            by Python code and so could not be called after the drain.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
@@ -58,12 +58,12 @@ def drain_on_signals() -> None:
 
 
 def _draining(earlier: _Handler | int) -> _Handler:
-    """A signal handler that drains and then lets the earlier one act."""
-    # The processes in which it drains: a fork in the middle of that inherits this, but not the thread.
+    """A signal handler that drains and then calls the earlier one."""
+    # Ids of the processes that drain. A child forked during a drain inherits this set, but not the draining thread.
     under_way: set[int] = set()
-    # Those in which that is done.
+    # Ids of the processes that have drained.
     done: set[int] = set()
-    # How often the signal that was sent after the drain came in the middle of a logging call.
+    # How often the signal sent after the drain interrupted a logging call.
     again = 0
 
     def drain_and_send(number: int) -> None:
@@ -82,12 +82,12 @@ def _draining(earlier: _Handler | int) -> _Handler:
             if _start_thread(lambda: drain_and_send(number)):
                 return
             if callable(earlier):
-                # What was interrupted may hold this up, but not for longer than shutdown_timeout.
+                # The interrupted code may hold a lock that this needs; then it gives up after shutdown_timeout.
                 lifecycle.flush()
             done.add(process)
         impatient = process not in done
         if not impatient and not callable(earlier) and again < _AGAIN and lifecycle.holds_up():
-            # The call that was interrupted goes on first.
+            # Let the interrupted logging call finish before the process dies.
             again += 1
             if _start_thread(lambda: _send_soon(number)):
                 return
@@ -96,10 +96,10 @@ def _draining(earlier: _Handler | int) -> _Handler:
         if callable(earlier):
             earlier(number, frame)
         else:
-            # First: another signal does not wait for this drain either.
+            # Before the drain, so that a further signal kills the process at once.
             signal.signal(number, signal.SIG_DFL)
             if not impatient:
-                # What this thread has logged since; and what cannot be sent is said to be lost.
+                # Sends what this thread has logged since the first drain, and reports what cannot be sent as lost.
                 lifecycle.drain()
             _send(number)
 
@@ -123,8 +123,8 @@ def _send_soon(number: int) -> None:
 
 def _send(number: int) -> None:
     if sys.platform == "win32":
-        # There os.kill ends the process without a handler.
+        # On Windows os.kill ends the process without calling the handler.
         signal.raise_signal(number)
     else:
-        # Not to this thread: the main one may sleep, and is to wake up.
+        # To the process, not to this thread: the main thread may sleep, and the signal must wake it.
         os.kill(os.getpid(), number)

@@ -1,7 +1,6 @@
-"""What became of the records: the snapshot that people read, and the reasons for losses in words.
+"""The counts that `handler.stats()` returns, and the reasons for losses in words.
 
-Every record that was accepted is at any time in exactly one of: delivered, dropped for a reason,
-dead-lettered, pending.
+Every accepted record is at any time in exactly one state: delivered, dropped (for one reason), dead-lettered, pending.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-#: Reasons for which a record can be dropped, with the words that people read.
+#: The reasons for which a record can be dropped, each with its words for people.
 DROP_REASONS: Mapping[str, str] = MappingProxyType(
     {
         "queue_full": "the queue was full",
@@ -21,9 +20,9 @@ DROP_REASONS: Mapping[str, str] = MappingProxyType(
         "internal_error": "the handler failed on them",
     }
 )
-#: Not a drop, but a loss that the server should hear of as well.
+#: The reason of dead-lettered records. They do not count as dropped, but are reported to the server as lost, too.
 REFUSED = "refused"
-#: All losses, with the words that people read.
+#: The reasons for all losses, each with its words for people.
 LOSSES: Mapping[str, str] = MappingProxyType({**DROP_REASONS, REFUSED: "the server refused them"})
 
 
@@ -35,18 +34,18 @@ class Stats:
     is in progress.
 
     Attributes:
-        accepted: records that passed level and filters, also when dropped later.
+        accepted: records that passed level and filters, including those dropped later.
         delivered: records in batches that the server answered with 2xx.
         dropped: records given up, by reason: `queue_full`, `buffer_full`, `spool_full`, `spool_damaged`,
             `shutdown`, `internal_error`.
-        dead_lettered: records that the server refused on their own.
-        pending: records in memory that are neither of these yet.
+        dead_lettered: records that the server refused even when each was sent alone.
+        pending: records in memory or in the spool that are in none of the states above yet.
         batches: batches delivered.
-        requests: requests made, also those that failed.
+        requests: requests made, including those that failed.
         encoded_bytes: size of the delivered batches before compression, in bytes.
         sent_bytes: size of the delivered batches as sent, in bytes.
-        adopted: records that another process left in the spool and that were settled here, by what became of
-            them: `delivered`, `dead_lettered`, `dropped`. They are in none of the other counts.
+        adopted: records that another process left in the spool and that this one settled, by outcome: `delivered`,
+            `dead_lettered`, `dropped`. The counts of records above do not include them.
     """
 
     accepted: int = 0

@@ -1,4 +1,4 @@
-"""A real collector inside the process of a test: real HTTP, real storage, one for each `with` block.
+"""For tests: a real collector inside the test's process, with real HTTP and real storage.
 
     with CollectorServer(strict=True) as collector:
         configure_logging(server_url=collector.url)
@@ -6,14 +6,14 @@
         assert collector.wait_for(3, timeout=5)
         assert collector.entries[0]["message"] == "started"
 
-Without a network there is `CapturingHandler`, which keeps in memory what it would send.
+`CapturingHandler` works without a network: it keeps in memory what a handler would send.
 
-For pytest there are the fixtures `collector`, a strict one, and `captured_logs`, a capturing handler on the root
-logger: put `pytest_plugins = ["logcollector_handler.testing"]` in a conftest. Nothing else here needs pytest. All
-of it needs `pip install 'logcollector-handler[collector]'`.
+For pytest there are two fixtures: `collector`, a strict CollectorServer, and `captured_logs`, a CapturingHandler on
+the root logger. Put `pytest_plugins = ["logcollector_handler.testing"]` in a conftest. Nothing else in here needs
+pytest. Everything in here needs `pip install 'logcollector-handler[collector]'`.
 
-No test asserts in this file, and a conftest may well import it before it names it as a plugin, so pytest is
-told to let it be: PYTEST_DONT_REWRITE.
+PYTEST_DONT_REWRITE: this file has no asserts to rewrite, and without this word pytest warns when a conftest imports the
+file before pytest loads it as a plugin.
 """
 
 from __future__ import annotations
@@ -44,32 +44,31 @@ __all__ = ["CapturingHandler", "CollectorServer", "Limits", "ReceivedRequest"]
 
 
 class _Running(NamedTuple):
-    """What there is between entering and leaving."""
+    """The parts of a CollectorServer inside its `with` block."""
 
     store: Store
     url: str
-    #: Ends it all, in the right order.
+    #: Stops the server, then closes and removes the store.
     stack: ExitStack
 
 
 class CollectorServer:
-    """A collector on a free loopback port, with a store of its own that goes with the `with` block.
+    """A collector on a free loopback port, with a store that exists only inside the `with` block.
 
-    `strict=True` answers as the real server does: 500 to the whole batch for one value that a column
-    refuses. Without, such a batch is answered 422 with the index of the entry, and `created_at` may be in
-    milliseconds.
-    Either way top-level keys that are no columns are dropped without a word, as the real server drops them;
-    `ignored_keys` tells them. `limits` bounds what one request may hold (413 beyond).
+    With `strict=True` it answers as the real server does: 500 to the whole batch if a column refuses one value.
+    Otherwise it answers such a batch with 422 and the index of the entry, and takes `created_at` in milliseconds, too.
+    Either way it ignores top-level keys that are not columns, as the real server does; `ignored_keys` has their names.
+    `limits` bounds what one request may hold; it answers 413 to larger ones.
 
-    Ask inside the `with` block: what was stored is gone behind it, and to ask is a RuntimeError. So is a server
-    that cannot be started, on entering. It may be entered again, and is empty then.
+    At the end of the `with` block the stored logs are removed: outside it `url`, `entries`, `stats` and `clear` raise
+    RuntimeError. So does entering it if the server cannot start. It may be entered again, and is empty then.
     """
 
     def __init__(self, *, strict: bool = False, limits: Limits | None = None) -> None:
         self._strict = strict
         self._limits = limits
         self._running: _Running | None = None
-        #: Guards what the server's thread notes: `_requests` and `_stored`.
+        #: Guards `_requests` and `_stored`, which the server's thread changes; notified of each request.
         self._arrival = threading.Condition()
         self._requests: list[ReceivedRequest] = []
         self._stored = 0
@@ -116,7 +115,7 @@ class CollectorServer:
 
     @property
     def entries(self) -> list[dict[str, Any]]:
-        """What is stored, in order of arrival: the columns that have a value, `metadata` as a dict."""
+        """The stored entries in order of arrival: the columns that have a value, `metadata` as a dict."""
         entries = self._get().store.in_order_of_arrival()
         for entry in entries:
             del entry["id"]
@@ -124,34 +123,35 @@ class CollectorServer:
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """Every POST of logs, also those that were refused, in order of arrival."""
+        """Every POST of logs in order of arrival, including those that were refused."""
         with self._arrival:
             return list(self._requests)
 
     @property
     def ignored_keys(self) -> set[str]:
-        """Top-level keys of stored entries that are no columns; a well-behaved client leaves this empty."""
+        """Top-level keys of stored entries that are not columns: their values were not stored."""
         return {key for request in self.requests for key in request.ignored_keys}
 
     def stats(self) -> dict[str, Any]:
-        """What `GET /stats` answers."""
+        """The answer to `GET /stats`."""
         return self._get().store.stats()
 
     def wait_for(self, count: int, timeout: float = 5.0) -> bool:
-        """Wait until `count` entries or more are stored; False when they are not after `timeout` seconds."""
+        """Wait until at least `count` entries are stored; False if they are not within `timeout` seconds."""
         with self._arrival:
             return self._arrival.wait_for(lambda: self._stored >= count, timeout)
 
     def clear(self) -> None:
-        """Forget entries, requests and idempotency keys. For when no request is under way."""
+        """Forget entries, requests and idempotency keys. Call it only while no request is being served."""
         self._get().store.clear()
         self._forget()
 
 
 class CapturingHandler(LogCollectorHandler):
-    """Takes records as its class does, encodes them at once, and keeps what the server would be sent.
+    """Encodes each record at once, as a LogCollectorHandler would, and keeps the result instead of sending it.
 
-    No threads, no network: `entries` is up to date when the logging call returns. Takes the same arguments.
+    It has no threads and uses no network: `entries` is complete when the logging call returns. The arguments are those
+    of LogCollectorHandler.
     """
 
     def __init__(self, level: int | str = logging.NOTSET, **settings: Any) -> None:
@@ -159,20 +159,20 @@ class CapturingHandler(LogCollectorHandler):
         self._lines: list[bytes] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the entry of a record."""
+        """Encode the record and keep its entry."""
         self._lines.append(_FORMAT.encode_line(self._builder.build(record), self._settings.max_record_bytes))
 
     @property
     def entries(self) -> list[dict[str, Any]]:
-        """What the server would have been sent, in the order of the logging calls, decoded from JSON."""
+        """The entries that would have been sent, in the order of the logging calls, decoded from JSON."""
         return [json.loads(line) for line in self._lines]
 
     def clear(self) -> None:
-        """Forget the entries so far."""
+        """Forget the entries kept so far."""
         self._lines.clear()
 
 
-# When pytest loads this as a plugin it is there already; nobody else pays for its import, or needs it at all.
+# pytest is imported already when it loads this file as a plugin. Without pytest the fixtures are not needed.
 if "pytest" in sys.modules:
     import pytest
 
@@ -184,7 +184,7 @@ if "pytest" in sys.modules:
 
     @pytest.fixture
     def captured_logs() -> Iterator[CapturingHandler]:
-        """A CapturingHandler on the root logger, for the time of the test. The loggers' levels stay as they are."""
+        """A CapturingHandler on the root logger during the test. No logger's level is changed."""
         handler = CapturingHandler()
         root = logging.getLogger()
         root.addHandler(handler)

@@ -1,15 +1,14 @@
-"""Time: how long a block, a function or what lies between two calls takes, logged as `duration_ms`.
+"""Timers: log how long a block, a function, or the time between two calls takes, as `duration_ms`.
 
     with timer("Database query", rows=3): ...
     @measure("Process payment") ...
     started = start_timer("Import"); ...; end_timer(started, rows=3)
 
-All log through a logger of the standard library: that of the calling module unless another is named, at INFO.
-Keywords are fields of the record. The message is the name, and the place is the application's.
+All of them log to a logger of the standard library, by default that of the calling module, at INFO. The message is the
+name, keywords become fields of the record, and its call site is the line in the application.
 
-An exception is logged as ERROR, with its stack trace, and goes on. What is no `Exception` (a task that is cancelled,
-a generator that is closed, Ctrl-C, `sys.exit`) is no error: it is logged at the usual level, with its name in
-`error_type`.
+An `Exception` is logged at ERROR with its stack trace, and is raised further. Any other exception (a cancelled task, a
+closed generator, Ctrl-C, `sys.exit`) is not an error: the record has the usual level, and its type in `error_type`.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from .delivery.clock import Clock, SystemClock
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: The seam for tests.
+#: Read by every timer; tests replace it.
 clock: Clock = SystemClock()
 
 
 class Timer:
-    """A time that is being taken. Made by `timer` and `start_timer`; as a context manager it logs at the end.
+    """Measures the time since its start. Made by `timer` and `start_timer`; as a context manager it logs at the end.
 
-    One for each time: two threads or tasks do not share one.
+    Make one for each measurement; threads or tasks must not share one.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Timer:
         self.end(error)
 
     def end(self, error: BaseException | None = None, fields: Mapping[str, Any] | None = None) -> float:
-        """Log the time since the start; the milliseconds."""
+        """Log the time since the start; returns it in milliseconds."""
         duration = round((clock.monotonic() - self._start) * 1000, 3)
         site = self._site or calling_site()
         logger = self._logger or logging.getLogger(site.module)
@@ -79,9 +78,9 @@ def timer(name: str, /, *, logger: logging.Logger | None = None, level: int = lo
     """Log how long a `with` block takes.
 
     Args:
-        name: the message.
-        logger: where to. Default: the logger of the calling module.
-        level: of the record, unless there is an exception. Default INFO.
+        name: the message of the record.
+        logger: where to log. Default: the logger named like the calling module.
+        level: the level of the record. Default INFO. With an `Exception` it is at least ERROR.
         fields: more fields of the record.
     """
     return Timer(name, fields, logger, level)
@@ -90,15 +89,17 @@ def timer(name: str, /, *, logger: logging.Logger | None = None, level: int = lo
 def start_timer(
     name: str, /, *, logger: logging.Logger | None = None, level: int = logging.INFO, **fields: Any
 ) -> Timer:
-    """Start to take the time of what ends with `end_timer`. The arguments are those of `timer`."""
+    """Start a timer that `end_timer` ends. The arguments are those of `timer`."""
     return Timer(name, fields, logger, level)
 
 
 def end_timer(started: Timer, /, **fields: Any) -> float:
-    """Log the time since `start_timer`, with these fields as well.
+    """Log the time since `start_timer`, with `fields` in addition to those given there.
+
+    It may be called again with the same timer, and then logs the time since the start again.
 
     Returns:
-        The milliseconds. It may be ended again, and logs the time since the start again.
+        The time in milliseconds.
     """
     return started.end(fields=fields)
 
@@ -108,15 +109,15 @@ def measure(
 ) -> Callable[[F], F]:
     """Log how long each call of a function, method or coroutine function takes.
 
-    The place of the record is the function itself, of one with an exception where that was raised. Goes above or
-    below `classmethod` and `staticmethod`. Of a generator function it is the call that is timed, which only makes the
-    generator. The arguments are those of `timer`; the default logger is that of the function's module.
+    The record's call site is the function's definition; with an exception it is the line that raised. `measure` may
+    stand above or below `classmethod` and `staticmethod`. Calling a generator function only makes the generator, and
+    only that is timed. The arguments are those of `timer`; the default logger is that of the function's module.
     """
     return measuring(name, fields, logger, level)
 
 
 def measuring(name: str, fields: Mapping[str, Any], logger: logging.Logger | None, level: int) -> Callable[[F], F]:
-    """The decorator that `measure` gives."""
+    """The decorator that `measure` returns."""
 
     def decorate(function: F) -> F:
         if isinstance(function, classmethod | staticmethod):
@@ -145,7 +146,7 @@ def measuring(name: str, fields: Mapping[str, Any], logger: logging.Logger | Non
 def _site_of(function: Callable[..., Any]) -> Site:
     try:
         inner = inspect.unwrap(function)
-    except ValueError:  # It wraps itself, as a mock does.
+    except ValueError:  # Its `__wrapped__` leads back to itself, as a mock's does.
         inner = function
     code = getattr(inner, "__code__", None)
     module = getattr(function, "__module__", None) or "?"

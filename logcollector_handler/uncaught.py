@@ -1,6 +1,6 @@
-"""Exceptions that nobody caught, as records: of the program, of its threads, of finalizers.
+"""`capture_uncaught`: logs exceptions that nobody caught, in the main program, its threads and finalizers.
 
-What an asyncio task was left with is not for here: asyncio logs that itself, to its logger `asyncio`.
+Exceptions of asyncio tasks are not handled here: asyncio logs them itself, to its logger `asyncio`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 from .entry.text import safe_repr, safe_text
 
 _log = logging.getLogger("logcollector.uncaught")
-#: Exceptions that are being logged in this thread: an earlier hook may be ours again, or bring us here again.
+#: The exceptions that this thread is logging: an earlier hook may call one of these hooks again with the same one.
 _busy = threading.local()
-#: How deep exceptions may come up while exceptions are logged.
+#: How many exceptions a thread may be logging at once, each raised uncaught while the one before was being logged.
 _MAX_DEPTH = 3
 
 
 def capture_uncaught() -> None:
-    """Log what nobody caught, with its stack trace, from now on; then let the earlier hooks act.
+    """From now on log every uncaught exception with its stack trace, and then call the hook that was installed before.
 
-    The logger is `logcollector.uncaught`, so this works with any handler of `logging`. What ends the program is logged
-    as CRITICAL (`FATAL` on the server), what ends a thread, or is raised where nobody can catch it
-    (`__del__`, callbacks of the garbage collector), as ERROR. KeyboardInterrupt and SystemExit are left alone.
-    A second call changes nothing. The hooks never raise.
+    The logger is `logcollector.uncaught`, so this works with any handler of `logging`. An exception that ends the
+    program is logged at CRITICAL (`FATAL` on the server); one that ends a thread, or is raised where nobody can catch
+    it (`__del__`, callbacks of the garbage collector), at ERROR. KeyboardInterrupt and SystemExit are not logged.
+    A second call changes nothing. Logging never makes a hook raise.
     """
     _hook_program()
     _hook_threads()
@@ -41,7 +41,7 @@ def _hook_program() -> None:
         return
 
     def hook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-        with _told(logging.CRITICAL, "uncaught exception", kind, error, where):
+        with _logged(logging.CRITICAL, "uncaught exception", kind, error, where):
             earlier(kind, error, where)
 
     sys.excepthook = hook
@@ -56,7 +56,7 @@ def _hook_threads() -> None:
         thread = args.thread
         where = f"thread {thread.name}" if thread is not None else "a thread"
         text = f"uncaught exception in {where}"
-        with _told(logging.ERROR, text, args.exc_type, args.exc_value, args.exc_traceback):
+        with _logged(logging.ERROR, text, args.exc_type, args.exc_value, args.exc_traceback):
             earlier(args)
 
     threading.excepthook = hook
@@ -67,30 +67,30 @@ def _hook_unraisable() -> None:
     if getattr(earlier, "__module__", None) == __name__:
         return
 
-    # The object may be one that is being deleted: only its text may outlive the call.
+    # The object may be in the middle of its deletion: the record must keep its repr, not the object.
     def hook(args: Any) -> None:
         text = f"{args.err_msg or 'exception ignored in'} {safe_repr(args.object)}"
-        with _told(logging.ERROR, text, args.exc_type, args.exc_value, args.exc_traceback):
+        with _logged(logging.ERROR, text, args.exc_type, args.exc_value, args.exc_traceback):
             earlier(args)
 
     sys.unraisablehook = hook
 
 
 @contextlib.contextmanager
-def _told(
+def _logged(
     level: int,
     text: str,
     kind: type[BaseException],
     error: BaseException | None,
     where: TracebackType | None,
 ) -> Iterator[None]:
-    """The exception is logged, and nobody logs it again meanwhile."""
+    """Log the exception before the `with` block; a hook called with it inside the block does not log it again."""
     busy = _busy.__dict__.setdefault("exceptions", [])
     known = len(busy) >= _MAX_DEPTH or any(each is error for each in busy)
     busy.append(error)
     try:
         if not known and not issubclass(kind, KeyboardInterrupt | SystemExit):
-            # A hook must not raise, and what logging calls is code of the application.
+            # A hook must not raise, but the handlers and filters that this calls are the application's code.
             with contextlib.suppress(Exception):
                 described = kind.__name__ if error is None else f"{kind.__name__}: {safe_text(error, str)}"
                 _log.log(level, "%s: %s", text, described, exc_info=(kind, error, where))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""LogClient: each method is a record of the handler, from where the application called."""
+"""LogClient: each method makes a record for the handler, with the application's line as its call site."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.entry.making import accepted
 
 
 class Captured(LogClient):
-    """One whose handler keeps what it would send."""
+    """A LogClient whose handler keeps the entries that it would send."""
 
     handler: CapturingHandler
 
@@ -66,12 +66,12 @@ def test_log_takes_a_level_as_name_or_number(level: int | str, name: str, made: 
 
 
 @pytest.mark.parametrize("level", ["LOUD", "", True, None])
-def test_a_level_that_there_is_not_is_said_plainly(level: Any, made: Captured) -> None:
+def test_an_unknown_level_raises_and_names_the_allowed_ones(level: Any, made: Captured) -> None:
     with pytest.raises(ValueError, match="allowed: TRACE, DEBUG, INFO, WARN, ERROR, FATAL, or a number"):
         made.log(level, "hello")
 
 
-def test_what_is_below_the_level_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_below_the_level_are_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "LogCollectorHandler", CapturingHandler)
     with Captured(level="WARN") as made:
         made.info("no")
@@ -81,7 +81,7 @@ def test_what_is_below_the_level_is_not_logged(monkeypatch: pytest.MonkeyPatch) 
         assert only(made)["message"] == "yes"
 
 
-def test_it_is_apart_from_the_loggers_of_the_standard_library(made: Captured) -> None:
+def test_it_is_independent_of_the_loggers_of_the_standard_library(made: Captured) -> None:
     records: list[logging.LogRecord] = []
     other = logging.Handler()
     other.emit = records.append  # type: ignore[assignment]  # a list is handler enough
@@ -93,7 +93,7 @@ def test_it_is_apart_from_the_loggers_of_the_standard_library(made: Captured) ->
     assert "LogClient" not in logging.root.manager.loggerDict
 
 
-def test_bound_fields_are_on_its_records(made: Captured) -> None:
+def test_its_records_carry_bound_fields(made: Captured) -> None:
     with log_context(trace_id="t-1"):
         made.info("hello")
     assert only(made)["trace_id"] == "t-1"
@@ -103,7 +103,7 @@ def fail() -> None:
     raise ValueError("why")
 
 
-def test_error_with_trace_takes_the_exception_that_is_handled_or_another(made: Captured) -> None:
+def test_error_with_trace_logs_the_exception_being_handled_or_the_one_it_is_given(made: Captured) -> None:
     try:
         fail()
     except ValueError as error:
@@ -151,14 +151,14 @@ def test_its_timers_log_to_it(made: Captured, monkeypatch: pytest.MonkeyPatch) -
     assert made.handler.entries[2]["metadata"]["logger"] == "mine"
 
 
-def test_a_wrong_setting_fails_as_that_of_the_handler_and_a_secret_never_shows() -> None:
+def test_a_wrong_setting_fails_as_it_does_for_the_handler_and_secrets_never_show() -> None:
     with pytest.raises(SettingError, match="batch_size is 0"):
         LogClient(batch_size=0)
     with LogClient(api_key="s3cret") as made:
         assert "s3cret" not in repr(made)
 
 
-def test_its_settings_are_typed_as_those_of_the_handler() -> None:
+def test_its_settings_are_typed_like_those_of_the_handler() -> None:
     arguments = inspect.signature(LogCollectorHandler.__init__).parameters
     names = vars(sys.modules[LogCollectorHandler.__module__])
     hints = get_type_hints(LogCollectorHandler.__init__, names)

@@ -1,4 +1,4 @@
-"""Bound fields: on every record of their context and on no other, under what the call says and over the settings."""
+"""Bound fields: every record of their context carries them and no other; their precedence; OpenTelemetry's ids."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def logged(handler: CapturingHandler, extra: dict[str, Any] | None = None) -> di
     return last(handler)
 
 
-# What is bound goes on records
+# Fields on records
 
 
 def test_bound_fields_are_on_every_record_until_they_are_cleared(handler: CapturingHandler) -> None:
@@ -68,7 +68,7 @@ def test_bound_fields_are_on_every_record_until_they_are_cleared(handler: Captur
     assert fields(entry) == {}
 
 
-def test_the_fields_of_a_with_block_end_with_it_and_so_does_what_is_bound_inside(handler: CapturingHandler) -> None:
+def test_a_with_block_ends_with_the_fields_of_its_start_whatever_was_bound_inside(handler: CapturingHandler) -> None:
     bind_context(user_id=1, a="outer")
     with log_context(user_id=2, b="inner"):
         entry = logged(handler)
@@ -81,13 +81,13 @@ def test_the_fields_of_a_with_block_end_with_it_and_so_does_what_is_bound_inside
     assert (entry["user_id"], fields(entry)) == ("1", {"a": "outer"})
 
 
-def test_a_block_that_raises_ends_too(handler: CapturingHandler) -> None:
+def test_a_block_that_raises_removes_its_fields_too(handler: CapturingHandler) -> None:
     with pytest.raises(ValueError, match="why"), log_context(a=1):
         raise ValueError("why")
     assert fields(logged(handler)) == {}
 
 
-def test_none_takes_a_field_away(handler: CapturingHandler) -> None:
+def test_binding_none_removes_a_field(handler: CapturingHandler) -> None:
     bind_context(user_id=1, region="eu", session_id=None)
     with log_context(user_id=None):
         entry = logged(handler)
@@ -99,7 +99,7 @@ def test_none_takes_a_field_away(handler: CapturingHandler) -> None:
     assert current_fields() is None
 
 
-def test_the_extra_of_a_call_wins_over_what_is_bound_and_that_over_the_settings(handler: CapturingHandler) -> None:
+def test_extra_takes_precedence_over_bound_fields_and_those_over_the_settings(handler: CapturingHandler) -> None:
     names = ("service", "environment", "service_version", "log_type")
     with log_context(service="other", environment="prod", service_version=2, log_type="worker", user_id=1, note="a"):
         entry = logged(handler)
@@ -112,7 +112,7 @@ def test_the_extra_of_a_call_wins_over_what_is_bound_and_that_over_the_settings(
     assert [logged(handler)[name] for name in names] == ["shop", "production", "v0.0.0-dev", "BACKEND"]
 
 
-def test_an_extra_takes_the_place_of_a_bound_field_whole(handler: CapturingHandler) -> None:
+def test_an_extra_replaces_a_bound_field_in_its_column_and_in_metadata(handler: CapturingHandler) -> None:
     with log_context(user_id="u" * 300, path="p" * 501):
         entry = logged(handler)
         assert ("user_id" in entry, entry["path"]) == (False, "p" * 500)
@@ -124,7 +124,7 @@ def test_an_extra_takes_the_place_of_a_bound_field_whole(handler: CapturingHandl
         assert ("user_id" in entry, fields(entry)) == (False, {"user_id": [2]})
 
 
-def test_level_message_and_time_stay_the_records_own(handler: CapturingHandler) -> None:
+def test_bound_fields_do_not_replace_level_message_and_time_of_a_record(handler: CapturingHandler) -> None:
     with log_context(level="FATAL", message="bound", created_at=1):
         entry = logged(handler)
     assert (entry["level"], entry["message"]) == ("INFO", "hello")
@@ -132,21 +132,21 @@ def test_level_message_and_time_stay_the_records_own(handler: CapturingHandler) 
     assert fields(entry) == {"level": "FATAL", "message": "bound", "created_at": 1}
 
 
-def test_a_bound_field_named_like_the_origin_wins_and_stands_there_once(handler: CapturingHandler) -> None:
+def test_a_bound_field_named_like_a_field_of_the_origin_replaces_it(handler: CapturingHandler) -> None:
     with log_context(logger="mine", thread=3, note=1):
         metadata = logged(handler, {"line": 5, "more": 2})["metadata"]
     assert (metadata["logger"], metadata["thread"], metadata["line"]) == ("mine", 3, 5)
     assert (metadata["note"], metadata["more"]) == (1, 2)
 
 
-def test_dicts_named_metadata_are_merged(handler: CapturingHandler) -> None:
+def test_bound_dicts_named_metadata_are_merged(handler: CapturingHandler) -> None:
     with log_context(metadata={"a": 1, "b": 1, "user_id": 7, "token": "t"}, note=1):
         entry = logged(handler, {"metadata": {"b": 2, "c": 3}})
     assert "user_id" not in entry
     assert fields(entry) == {"a": 1, "b": 2, "c": 3, "user_id": 7, "note": 1, "token": "***"}
 
 
-def test_bound_secrets_are_masked_at_any_depth_and_by_each_handlers_own_names(handler: CapturingHandler) -> None:
+def test_each_handler_masks_bound_secrets_at_any_depth_by_its_own_names(handler: CapturingHandler) -> None:
     other = CapturingHandler(redact=["region", "user_id"])
     log.addHandler(other)
     try:
@@ -160,7 +160,7 @@ def test_bound_secrets_are_masked_at_any_depth_and_by_each_handlers_own_names(ha
         other.close()
 
 
-def test_values_are_those_of_the_moment_when_they_were_bound(handler: CapturingHandler) -> None:
+def test_changing_a_bound_value_later_has_no_effect(handler: CapturingHandler) -> None:
     cart, took = ["a"], timedelta(seconds=1)
     bind_context(cart=cart, duration_ms=took)
     cart.append("b")
@@ -168,7 +168,7 @@ def test_values_are_those_of_the_moment_when_they_were_bound(handler: CapturingH
     assert (fields(entry), entry["duration_ms"]) == ({"cart": ["a"]}, 1000)
 
 
-def test_records_with_exceptions_and_formatters_have_them_too(handler: CapturingHandler) -> None:
+def test_records_with_an_exception_or_a_formatter_carry_bound_fields_too(handler: CapturingHandler) -> None:
     with log_context(user_id=1, note="n"):
         try:
             raise ValueError("why")
@@ -183,7 +183,7 @@ def test_records_with_exceptions_and_formatters_have_them_too(handler: Capturing
 # Each context has its own
 
 
-def test_tasks_start_with_what_was_bound_and_keep_apart(handler: CapturingHandler) -> None:
+def test_tasks_start_with_the_fields_of_their_creator_and_do_not_share_their_own(handler: CapturingHandler) -> None:
     async def request(number: int) -> None:
         bind_context(user_id=number)
         for _ in range(3):
@@ -205,7 +205,7 @@ def test_tasks_start_with_what_was_bound_and_keep_apart(handler: CapturingHandle
     assert fields(logged(handler)) == {}
 
 
-def test_what_a_thread_binds_stays_there_and_a_new_one_starts_with_nothing(handler: CapturingHandler) -> None:
+def test_fields_bound_in_a_thread_stay_there_and_a_new_thread_starts_with_none(handler: CapturingHandler) -> None:
     here, go_on = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -229,7 +229,7 @@ def test_what_a_thread_binds_stays_there_and_a_new_one_starts_with_nothing(handl
     ]
 
 
-def test_an_executor_that_is_handed_a_copy_of_the_context_has_its_fields(handler: CapturingHandler) -> None:
+def test_work_run_in_a_copy_of_the_context_logs_its_fields(handler: CapturingHandler) -> None:
     with ThreadPoolExecutor(1) as pool:
         with log_context(user_id=1):
             pool.submit(contextvars.copy_context().run, log.info, "with").result()
@@ -238,7 +238,7 @@ def test_an_executor_that_is_handed_a_copy_of_the_context_has_its_fields(handler
     assert [entry.get("user_id") for entry in handler.entries] == ["1", None, None]
 
 
-def test_a_block_may_end_in_another_context_than_it_began_in(handler: CapturingHandler) -> None:
+def test_a_block_may_end_in_another_context_than_it_started_in(handler: CapturingHandler) -> None:
     def dependency() -> Iterator[None]:
         with log_context(user_id=1):
             log.info("inside")
@@ -259,7 +259,9 @@ def tracer() -> trace.Tracer:
     return TracerProvider().get_tracer("test")
 
 
-def test_the_current_span_gives_trace_id_and_span_id(handler: CapturingHandler, tracer: trace.Tracer) -> None:
+def test_records_carry_trace_id_and_span_id_of_the_current_span(
+    handler: CapturingHandler, tracer: trace.Tracer
+) -> None:
     assert "trace_id" not in logged(handler)
     with tracer.start_as_current_span("outer") as outer:
         entry = logged(handler, {"note": 1})
@@ -275,7 +277,7 @@ def test_the_current_span_gives_trace_id_and_span_id(handler: CapturingHandler, 
     assert fields(last(handler)) == {}
 
 
-def test_a_trace_that_is_named_otherwise_wins_and_the_spans_id_does_not_go_with_it(
+def test_an_explicit_trace_id_replaces_that_of_the_span_and_omits_the_span_id(
     handler: CapturingHandler, tracer: trace.Tracer
 ) -> None:
     with tracer.start_as_current_span("span") as span:
@@ -294,7 +296,7 @@ def last_with(handler: CapturingHandler, **bound: Any) -> dict[str, Any]:
         return logged(handler)
 
 
-def test_spans_of_tasks_keep_apart(handler: CapturingHandler, tracer: trace.Tracer) -> None:
+def test_each_task_logs_its_own_span(handler: CapturingHandler, tracer: trace.Tracer) -> None:
     async def request() -> None:
         with tracer.start_as_current_span("request") as span:
             await asyncio.sleep(0)
@@ -308,7 +310,7 @@ def test_spans_of_tasks_keep_apart(handler: CapturingHandler, tracer: trace.Trac
     assert all(entry["message"] == entry["trace_id"] for entry in handler.entries)
 
 
-def test_a_broken_or_half_imported_library_costs_no_record(
+def test_a_broken_or_half_imported_opentelemetry_loses_no_record(
     handler: CapturingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", object())
@@ -316,7 +318,7 @@ def test_a_broken_or_half_imported_library_costs_no_record(
     assert ("trace_id" in entry, fields(entry)) == (False, {})
 
 
-def test_neither_opentelemetry_nor_asyncio_nor_structlog_is_imported_for_this() -> None:
+def test_importing_the_package_imports_neither_opentelemetry_nor_asyncio_nor_structlog() -> None:
     code = (
         "import sys, logging, logcollector_handler as l\n"
         "l.bind_context(a=1)\n"
@@ -329,12 +331,12 @@ def test_neither_opentelemetry_nor_asyncio_nor_structlog_is_imported_for_this() 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# Anything at all
+# Arbitrary fields
 
 
 @settings(big, max_examples=60)
 @given(extras, extras, values)
-def test_whatever_is_bound_and_logged_is_found_and_the_server_takes_it(
+def test_the_server_accepts_an_entry_with_any_bound_and_logged_fields_and_none_is_lost(
     ambient: dict[str, Any], extra: dict[str, Any], value: Any
 ) -> None:
     standard = set(record().__dict__) | {"message", "asctime", "unreadable"}

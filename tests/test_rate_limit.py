@@ -1,4 +1,4 @@
-"""Storms: the first records pass, the others are counted, and every count is told."""
+"""RateLimitFilter: the first records of a storm pass, the others are counted, and every count is reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("storms")
 
 
 class Kept(logging.Handler):
-    """Keeps what it handles."""
+    """Keeps the records that it handles."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,12 +88,12 @@ def storm(count: int, start: int = 0) -> None:
         log.error("disk %d is full", number)
 
 
-def test_the_first_of_a_window_pass_and_the_others_do_not(kept: Kept) -> None:
+def test_the_first_records_of_a_window_pass_and_the_others_do_not(kept: Kept) -> None:
     storm(100)
     assert kept.messages == ["disk 0 is full", "disk 1 is full", "disk 2 is full"]
 
 
-def test_the_next_record_after_the_window_comes_behind_the_report(kept: Kept, clock: FakeClock) -> None:
+def test_the_report_of_a_window_comes_before_the_next_record(kept: Kept, clock: FakeClock) -> None:
     storm(100)
     clock.advance(60)
     storm(1, 100)
@@ -103,7 +103,7 @@ def test_the_next_record_after_the_window_comes_behind_the_report(kept: Kept, cl
     assert (report.lineno, report.__dict__["held_back"]) == (kept.records[0].lineno, 97)
 
 
-def test_a_storm_that_simply_ends_is_reported_by_the_timer(
+def test_the_timer_reports_a_storm_after_which_nothing_is_logged(
     kept: Kept, clock: FakeClock, timers: list[FakeTimer]
 ) -> None:
     clock.advance(5)
@@ -118,7 +118,7 @@ def test_a_storm_that_simply_ends_is_reported_by_the_timer(
     assert len(timers) == 1, "nothing is held back any more"
 
 
-def test_the_timer_goes_on_while_another_call_site_holds_back(
+def test_the_timer_is_started_again_while_another_call_site_has_held_back_records(
     kept: Kept, clock: FakeClock, timers: list[FakeTimer]
 ) -> None:
     storm(5)
@@ -136,14 +136,14 @@ def test_the_timer_goes_on_while_another_call_site_holds_back(
     ]
 
 
-def test_a_record_of_any_line_reports_what_another_held_back(kept: Kept, clock: FakeClock) -> None:
+def test_a_record_of_any_call_site_reports_the_ended_windows_of_the_others(kept: Kept, clock: FakeClock) -> None:
     storm(4)
     clock.advance(75)
     log.info("calm")
     assert kept.messages[3:] == ["held back 1 records in 75 s: disk %d is full", "calm"]
 
 
-def test_nothing_held_back_is_nothing_to_report(kept: Kept, clock: FakeClock, timers: list[FakeTimer]) -> None:
+def test_a_window_that_held_back_nothing_is_not_reported(kept: Kept, clock: FakeClock, timers: list[FakeTimer]) -> None:
     for _ in range(3):
         storm(3)
         clock.advance(60)
@@ -151,14 +151,14 @@ def test_nothing_held_back_is_nothing_to_report(kept: Kept, clock: FakeClock, ti
     assert timers == []
 
 
-def test_what_was_held_back_is_reported_before_the_process_may_end(kept: Kept) -> None:
+def test_held_back_records_are_reported_before_the_process_ends(kept: Kept) -> None:
     storm(5)
     lifecycle.flush()
     lifecycle.flush()
     assert kept.messages[3:] == ["held back 2 records in 0 s: disk %d is full"]
 
 
-def test_lines_loggers_and_levels_do_not_hold_each_other_back(kept: Kept) -> None:
+def test_each_line_logger_and_level_has_a_window_of_its_own(kept: Kept) -> None:
     for _ in range(5):
         log.info("one")
         log.info("two")
@@ -176,7 +176,7 @@ def test_f_strings_of_one_line_are_one_call_site(kept: Kept) -> None:
     assert kept.messages == ["number 0", "number 1", "number 2"]
 
 
-def test_every_record_passed_or_is_in_one_report_whatever_happens(
+def test_every_record_either_passes_or_is_counted_in_exactly_one_report(
     clock: FakeClock, timers: list[FakeTimer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filters, "_MAX_SITES", 7)
@@ -200,7 +200,7 @@ def test_every_record_passed_or_is_in_one_report_whatever_happens(
     assert len(passed) + held_back == 3000
 
 
-def test_threads_lose_no_count(clock: FakeClock, timers: list[FakeTimer]) -> None:
+def test_records_of_many_threads_are_all_counted(clock: FakeClock, timers: list[FakeTimer]) -> None:
     limit = RateLimitFilter(rate=10, per=60, clock=clock)
     kept = Kept()
     log.addHandler(kept)
@@ -220,7 +220,7 @@ def test_threads_lose_no_count(clock: FakeClock, timers: list[FakeTimer]) -> Non
     assert kept.records[-1].__dict__["held_back"] == 1990
 
 
-def test_a_filter_that_two_handlers_share_decides_once_for_both(kept: Kept, limit: RateLimitFilter) -> None:
+def test_a_filter_shared_by_two_handlers_counts_each_record_once(kept: Kept, limit: RateLimitFilter) -> None:
     other, unfiltered = Kept(), Kept()
     other.addFilter(limit)
     log.addHandler(other)
@@ -243,17 +243,17 @@ def test_the_report_respects_the_level_of_a_handler(kept: Kept, limit: RateLimit
     assert len(kept.records) == 4
 
 
-def test_a_template_that_is_no_text_is_not_shown(kept: Kept, limit: RateLimitFilter) -> None:
+def test_a_message_that_is_not_a_string_is_not_shown_in_the_report(kept: Kept, limit: RateLimitFilter) -> None:
     for _ in range(5):
         log.info({"event": "login", "password": "hunter2"})
     limit._report_all()
     assert kept.messages[-1] == "held back 2 records in 0 s: from the same line of code"
 
 
-def test_what_logs_in_the_midst_of_counting_neither_deadlocks_nor_loses_a_count(
+def test_logging_while_the_filter_counts_neither_deadlocks_nor_loses_a_count(
     kept: Kept, limit: RateLimitFilter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a finalizer or a signal handler does, while the filter holds its lock."""
+    """A finalizer or signal handler may log while the filter holds its lock in the same thread."""
     take, logged, depth = limit._take, 0, 0
 
     def interrupted(now: float) -> Any:
@@ -296,7 +296,7 @@ def test_no_record_is_kept_alive(limit: RateLimitFilter) -> None:
     assert Traced.gone
 
 
-def test_dictconfig_makes_it_of_plain_values() -> None:
+def test_dictconfig_can_make_a_filter_from_plain_values() -> None:
     logging.config.dictConfig(
         {
             "version": 1,

@@ -1,4 +1,4 @@
-"""The collector that users hold in their tests."""
+"""What `logcollector_handler.testing` offers for users' tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def post(collector: CollectorServer, *entries: dict[str, Any], key: str | None =
     return httpx.post(collector.url + "/logs", json={"logs": entries}, headers=headers)
 
 
-def test_entries_are_told_as_stored_in_order_of_arrival() -> None:
+def test_entries_are_returned_as_stored_and_in_order_of_arrival() -> None:
     with CollectorServer() as collector:
         post(collector, {"message": "late", "created_at": 9, "metadata": {"a": [1, {"b": None}]}})
         post(collector, {"message": "early", "created_at": 1, "level": "WARN", "user_id": None})
@@ -41,7 +41,7 @@ def test_entries_are_told_as_stored_in_order_of_arrival() -> None:
         ]
 
 
-def test_requests_tell_how_each_batch_came() -> None:
+def test_requests_describe_how_each_batch_arrived() -> None:
     body = gzip.compress(json.dumps({"logs": [{"message": "a"}] * 3}).encode())
     with CollectorServer() as collector:
         headers = {"Content-Encoding": "gzip", "Idempotency-Key": "k1", "User-Agent": "me"}
@@ -54,7 +54,7 @@ def test_requests_tell_how_each_batch_came() -> None:
         assert len(collector.entries) == 3
 
 
-def test_strict_answers_as_the_real_server_and_the_other_does_not() -> None:
+def test_a_strict_collector_answers_as_the_real_server_and_a_lenient_one_does_not() -> None:
     milliseconds = {"message": "m", "created_at": 1_700_000_000_000}
     wrong = {"message": "m", "level": "WARNING"}
     with CollectorServer(strict=True) as strict, CollectorServer() as lenient:
@@ -65,7 +65,7 @@ def test_strict_answers_as_the_real_server_and_the_other_does_not() -> None:
         assert [entry["created_at"] for entry in lenient.entries] == [1_700_000_000.0]
 
 
-def test_ignored_keys_are_remembered() -> None:
+def test_ignored_keys_are_the_top_level_keys_that_are_not_columns() -> None:
     with CollectorServer(strict=True) as collector:
         post(collector, {"message": "m", "metadata": {"order": 1}})
         assert collector.ignored_keys == set()
@@ -74,7 +74,7 @@ def test_ignored_keys_are_remembered() -> None:
         assert [set(entry) & {"order", "thread"} for entry in collector.entries] == [set(), set(), set()]
 
 
-def test_wait_for_returns_when_the_entries_are_there() -> None:
+def test_wait_for_returns_true_once_the_entries_are_stored() -> None:
     with CollectorServer() as collector, ThreadPoolExecutor() as pool:
         waiting = pool.submit(collector.wait_for, 3, timeout=20)
         post(collector, {"message": "a"}, {"message": "b"}, key="k")
@@ -85,14 +85,14 @@ def test_wait_for_returns_when_the_entries_are_there() -> None:
         assert len(collector.entries) == 3
 
 
-def test_wait_for_gives_up() -> None:
+def test_wait_for_returns_false_after_its_timeout() -> None:
     with CollectorServer() as collector:
         post(collector, {"message": "a"})
         assert collector.wait_for(1, timeout=0)
         assert not collector.wait_for(2, timeout=0)
 
 
-def test_clear_begins_anew() -> None:
+def test_clear_forgets_entries_requests_and_keys() -> None:
     with CollectorServer() as collector:
         post(collector, {"message": "a", "extra": 1}, key="k")
         collector.clear()
@@ -103,14 +103,14 @@ def test_clear_begins_anew() -> None:
         assert [entry["message"] for entry in collector.entries] == ["b"]
 
 
-def test_stats_are_those_of_the_endpoint() -> None:
+def test_stats_returns_what_the_endpoint_answers() -> None:
     with CollectorServer() as collector:
         post(collector, {"message": "a", "service": "web", "level": "ERROR"})
         assert collector.stats() == httpx.get(collector.url + "/stats").json()
         assert collector.stats()["recent_errors_1h"] == 1
 
 
-def test_limits_can_be_tight() -> None:
+def test_limits_can_be_lowered() -> None:
     with CollectorServer(limits=Limits(batch_length=1)) as collector:
         assert post(collector, {"message": "a"}, {"message": "b"}).status_code == 413
         assert post(collector, {"message": "a"}).status_code == 200
@@ -126,7 +126,7 @@ def test_a_collector_can_be_entered_again_and_is_empty_then() -> None:
             assert collector.wait_for(1, timeout=0)
 
 
-def test_to_ask_outside_of_the_block_is_said_plainly() -> None:
+def test_using_a_collector_outside_its_block_raises_an_error_that_says_so() -> None:
     collector = CollectorServer()
     with pytest.raises(RuntimeError, match="inside its `with` block"):
         _ = collector.url
@@ -136,7 +136,7 @@ def test_to_ask_outside_of_the_block_is_said_plainly() -> None:
         _ = collector.entries
 
 
-def test_a_capturing_handler_keeps_what_the_server_would_be_sent_and_starts_no_thread() -> None:
+def test_a_capturing_handler_keeps_what_would_be_sent_and_starts_no_thread() -> None:
     log = logging.getLogger("captured")
     log.setLevel("INFO")
     handler = CapturingHandler(level="INFO", service="shop", max_record_bytes=2000)
@@ -165,13 +165,13 @@ def run_python(code: str, directory: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_pytest_is_not_imported_for_those_who_do_not_use_it(tmp_path: Path) -> None:
+def test_importing_the_module_does_not_import_pytest(tmp_path: Path) -> None:
     code = "import sys, logcollector_handler.testing; sys.exit('pytest' in sys.modules)"
     assert run_python(code, tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
-def test_a_missing_extra_is_said_plainly(tmp_path: Path, missing: str) -> None:
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(tmp_path: Path, missing: str) -> None:
     code = f"import sys; sys.modules['{missing}'] = None; import logcollector_handler.testing"
     last_line = run_python(code, tmp_path).stderr.splitlines()[-1]
     assert last_line == (
@@ -210,7 +210,7 @@ def test_the_root_logger_is_left_as_it_was():
 """
 
 
-def test_the_fixtures_work_in_a_project_of_its_own(tmp_path: Path) -> None:
+def test_the_fixtures_work_in_another_project(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")

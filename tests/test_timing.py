@@ -1,4 +1,4 @@
-"""Timers: what they log, from where, and that they leave alone what they time."""
+"""Timers: what they log, with which call site, and that the timed code behaves as without them."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def line_here() -> int:
     return frame.f_back.f_lineno
 
 
-def test_a_block_is_logged_with_its_time_and_fields_from_where_it_stands(
-    handler: CapturingHandler, clock: FakeClock
-) -> None:
+def test_a_block_is_logged_with_its_duration_fields_and_call_site(handler: CapturingHandler, clock: FakeClock) -> None:
     with timer("Database query", rows=3, user_id=7):
         clock.advance(0.0123456)
         assert handler.entries == []
@@ -56,13 +54,13 @@ def test_a_block_is_logged_with_its_time_and_fields_from_where_it_stands(
     assert (entry["duration_ms"], fields(entry)) == (12.346, {"rows": 3})
     assert (entry["file_path"], entry["function_name"]) == (
         __file__,
-        "test_a_block_is_logged_with_its_time_and_fields_from_where_it_stands",
+        "test_a_block_is_logged_with_its_duration_fields_and_call_site",
     )
     assert entry["metadata"]["logger"] == __name__
     assert abs(entry["metadata"]["line"] - line_here()) < 15
 
 
-def test_the_time_is_that_of_the_block(handler: CapturingHandler, clock: FakeClock) -> None:
+def test_time_before_and_after_the_block_does_not_count(handler: CapturingHandler, clock: FakeClock) -> None:
     made = timer("t")
     clock.advance(5)
     with made:
@@ -70,13 +68,13 @@ def test_the_time_is_that_of_the_block(handler: CapturingHandler, clock: FakeClo
     assert only(handler)["duration_ms"] == 1000
 
 
-def test_the_message_is_taken_as_it_is(handler: CapturingHandler) -> None:
+def test_the_message_gets_no_percent_formatting(handler: CapturingHandler) -> None:
     with timer("100 %d"):
         pass
     assert only(handler)["message"] == "100 %d"
 
 
-def test_fields_may_have_the_names_of_a_records_own(handler: CapturingHandler) -> None:
+def test_fields_may_be_named_like_attributes_of_a_record(handler: CapturingHandler) -> None:
     with timer("t", name="cart", args=[1], message="m", created=5, duration_ms="mine", metadata={"a": 1}):
         pass
     entry = only(handler)
@@ -90,7 +88,7 @@ def fail(error: Exception, clock: FakeClock) -> None:
     raise error
 
 
-def test_a_block_that_raises_is_an_error_with_its_trace_and_the_exception_goes_on(
+def test_a_block_that_raises_is_logged_as_an_error_with_its_trace_and_raises_further(
     handler: CapturingHandler, clock: FakeClock
 ) -> None:
     error = ValueError("why")
@@ -104,7 +102,7 @@ def test_a_block_that_raises_is_an_error_with_its_trace_and_the_exception_goes_o
     assert entry["function_name"] == "fail"
 
 
-def test_logger_and_level_can_be_named(handler: CapturingHandler) -> None:
+def test_logger_and_level_can_be_chosen(handler: CapturingHandler) -> None:
     other = logging.getLogger("other")
     with capturing("other") as elsewhere:
         with timer("t", logger=other, level=logging.DEBUG):
@@ -121,13 +119,13 @@ def test_logger_and_level_can_be_named(handler: CapturingHandler) -> None:
     assert handler.entries == []
 
 
-def test_timers_on_an_exit_stack_are_of_the_block_they_stand_in(handler: CapturingHandler) -> None:
+def test_a_timer_on_an_exit_stack_logs_the_place_of_the_with_block(handler: CapturingHandler) -> None:
     with ExitStack() as stack:
         stack.enter_context(timer("t"))
-    assert only(handler)["function_name"] == "test_timers_on_an_exit_stack_are_of_the_block_they_stand_in"
+    assert only(handler)["function_name"] == "test_a_timer_on_an_exit_stack_logs_the_place_of_the_with_block"
 
 
-def test_nested_timers_each_take_their_own_time(handler: CapturingHandler, clock: FakeClock) -> None:
+def test_nested_timers_each_measure_their_own_block(handler: CapturingHandler, clock: FakeClock) -> None:
     with timer("outer"):
         clock.advance(1)
         with timer("inner"):
@@ -136,18 +134,18 @@ def test_nested_timers_each_take_their_own_time(handler: CapturingHandler, clock
     assert [(entry["message"], entry["duration_ms"]) for entry in handler.entries] == [("inner", 2000), ("outer", 7000)]
 
 
-def test_start_and_end_log_with_the_fields_of_both(handler: CapturingHandler, clock: FakeClock) -> None:
+def test_start_and_end_log_one_record_with_the_fields_of_both(handler: CapturingHandler, clock: FakeClock) -> None:
     started = start_timer("Import", source="csv", rows=0)
     clock.advance(1.5)
     assert end_timer(started, rows=3) == 1500
     entry = only(handler)
     assert (entry["message"], entry["duration_ms"], fields(entry)) == ("Import", 1500, {"source": "csv", "rows": 3})
-    assert entry["function_name"] == "test_start_and_end_log_with_the_fields_of_both"
+    assert entry["function_name"] == "test_start_and_end_log_one_record_with_the_fields_of_both"
     clock.advance(1)
     assert end_timer(started) == 2500
 
 
-def test_timers_of_many_threads_keep_apart(handler: CapturingHandler, clock: FakeClock) -> None:
+def test_timers_of_different_threads_do_not_mix(handler: CapturingHandler, clock: FakeClock) -> None:
     barrier = threading.Barrier(4)
 
     def work(number: int) -> None:
@@ -211,7 +209,7 @@ class Shop:
         return "static"
 
 
-def test_a_function_is_measured_and_its_place_is_its_own(handler: CapturingHandler) -> None:
+def test_a_measured_function_is_logged_with_its_own_definition_as_call_site(handler: CapturingHandler) -> None:
     assert pay(1.0, fee=0.5) == 1.5
     entry = only(handler)
     assert (entry["level"], entry["message"], fields(entry)) == ("INFO", "Process payment", {"currency": "EUR"})
@@ -220,7 +218,9 @@ def test_a_function_is_measured_and_its_place_is_its_own(handler: CapturingHandl
     assert entry["duration_ms"] == 0
 
 
-def test_a_function_that_raises_is_an_error_from_where_it_was_raised(handler: CapturingHandler) -> None:
+def test_a_measured_function_that_raises_is_an_error_with_the_raising_line_as_call_site(
+    handler: CapturingHandler,
+) -> None:
     with pytest.raises(ValueError, match="no"):
         pay(-1)
     entry = only(handler)
@@ -229,7 +229,7 @@ def test_a_function_that_raises_is_an_error_from_where_it_was_raised(handler: Ca
     assert "duration_ms" in entry
 
 
-def test_a_decorated_function_stays_what_it_was() -> None:
+def test_a_decorated_function_keeps_its_name_docstring_and_signature() -> None:
     assert (pay.__name__, pay.__doc__) == ("pay", "Pays.")
     assert str(inspect.signature(pay)) == "(amount: 'float', *, fee: 'float' = 0.0) -> 'float'"
     assert inspect.iscoroutinefunction(fetch)
@@ -251,14 +251,14 @@ def test_methods_of_every_kind_are_measured(handler: CapturingHandler) -> None:
     ]
 
 
-def test_what_is_no_function_of_python_is_measured_too(handler: CapturingHandler) -> None:
+def test_callables_that_are_not_python_functions_are_measured_too(handler: CapturingHandler) -> None:
     assert measure("sum", logger=logging.getLogger(__name__))(sum)([1, 2]) == 3
     assert measure("part", logger=logging.getLogger(__name__))(functools.partial(pay, 2.0))() == 2.0
     assert measure("mock", logger=logging.getLogger(__name__))(Mock(return_value=4))() == 4
     assert [entry["message"] for entry in handler.entries] == ["sum", "Process payment", "part", "mock"]
 
 
-def test_recursion_is_measured_call_by_call(handler: CapturingHandler, clock: FakeClock) -> None:
+def test_each_recursive_call_is_measured(handler: CapturingHandler, clock: FakeClock) -> None:
     @measure("down")
     def down(left: int) -> None:
         clock.advance(1)
@@ -269,7 +269,7 @@ def test_recursion_is_measured_call_by_call(handler: CapturingHandler, clock: Fa
     assert [entry["duration_ms"] for entry in handler.entries] == [1000, 2000, 3000]
 
 
-def test_coroutine_functions_are_measured_until_they_are_done(handler: CapturingHandler, clock: FakeClock) -> None:
+def test_coroutine_functions_are_measured_until_they_finish(handler: CapturingHandler, clock: FakeClock) -> None:
     @measure("slow")
     async def slow(seconds: float) -> None:
         await asyncio.sleep(0)
@@ -292,7 +292,7 @@ def test_a_coroutine_that_raises_is_an_error(handler: CapturingHandler) -> None:
     assert (entry["level"], entry["error_type"], entry["function_name"]) == ("ERROR", "ValueError", "charge")
 
 
-def test_a_cancelled_task_is_no_error(handler: CapturingHandler, clock: FakeClock) -> None:
+def test_a_cancelled_task_is_not_logged_as_an_error(handler: CapturingHandler, clock: FakeClock) -> None:
     @measure("wait")
     async def wait() -> None:
         await asyncio.sleep(3600)
@@ -312,7 +312,9 @@ def test_a_cancelled_task_is_no_error(handler: CapturingHandler, clock: FakeCloc
 
 
 @pytest.mark.parametrize("error", [SystemExit(2), KeyboardInterrupt(), GeneratorExit()])
-def test_what_is_no_exception_goes_on_and_is_no_error(error: BaseException, handler: CapturingHandler) -> None:
+def test_a_base_exception_is_raised_further_and_not_logged_as_an_error(
+    error: BaseException, handler: CapturingHandler
+) -> None:
     with pytest.raises(type(error)), timer("t"):
         raise error
     assert (only(handler)["level"], only(handler)["error_type"]) == ("INFO", type(error).__name__)

@@ -1,4 +1,4 @@
-"""What nobody caught is logged, once, with its trace, and the earlier hooks still act."""
+"""Uncaught exceptions are logged once, with their stack trace, and the earlier hooks still run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("logcollector.uncaught")
 
 @pytest.fixture
 def earlier(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the hooks that were there before are called with."""
+    """The arguments of all calls of the hooks that were installed before."""
     calls: list[Any] = []
     monkeypatch.setattr(sys, "excepthook", lambda *args: calls.append(args[1]))
     monkeypatch.setattr(threading, "excepthook", lambda args: calls.append(args.exc_value))
@@ -29,7 +29,7 @@ def earlier(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def kept(earlier: list[Any]) -> Iterator[Kept]:
-    """The handler of the logger; the hooks are in place."""
+    """A handler on the logger `logcollector.uncaught`, with the hooks installed."""
     kept = Kept()
     log.addHandler(kept)
     capture_uncaught()
@@ -45,7 +45,7 @@ def raised(error: BaseException) -> tuple[Any, Any, Any]:
         return sys.exc_info()
 
 
-def test_what_ends_the_program_is_logged_and_the_earlier_hook_runs(kept: Kept, earlier: list[Any]) -> None:
+def test_an_exception_that_ends_the_program_is_logged_and_the_earlier_hook_runs(kept: Kept, earlier: list[Any]) -> None:
     info = raised(ValueError("bad"))
     sys.excepthook(*info)
     (record,) = kept.records
@@ -54,7 +54,7 @@ def test_what_ends_the_program_is_logged_and_the_earlier_hook_runs(kept: Kept, e
     assert earlier == [info[1]]
 
 
-def test_what_ends_a_thread_is_logged_with_its_name(kept: Kept, earlier: list[Any]) -> None:
+def test_an_exception_that_ends_a_thread_is_logged_with_the_threads_name(kept: Kept, earlier: list[Any]) -> None:
     def work() -> None:
         raise ValueError("bad")
 
@@ -68,7 +68,7 @@ def test_what_ends_a_thread_is_logged_with_its_name(kept: Kept, earlier: list[An
     assert [str(error) for error in earlier] == ["bad"]
 
 
-def test_what_cannot_be_raised_is_logged_with_where_it_came_from(kept: Kept, earlier: list[Any]) -> None:
+def test_an_exception_in_a_finalizer_is_logged_with_the_object_it_came_from(kept: Kept, earlier: list[Any]) -> None:
     class Loud:
         def __del__(self) -> None:
             raise ValueError("bad")
@@ -85,7 +85,7 @@ def test_what_cannot_be_raised_is_logged_with_where_it_came_from(kept: Kept, ear
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_what_is_no_error_is_left_to_the_earlier_hook(
+def test_keyboard_interrupt_and_system_exit_are_passed_to_the_earlier_hook_and_not_logged(
     kept: Kept, earlier: list[Any], kind: type[BaseException]
 ) -> None:
     info = raised(kind())
@@ -100,7 +100,9 @@ def test_a_second_call_changes_nothing(kept: Kept, earlier: list[Any]) -> None:
     assert len(kept.records) == len(earlier) == 1
 
 
-def test_a_second_call_behind_a_hook_of_another_logs_once(kept: Kept, earlier: list[Any]) -> None:
+def test_after_a_second_call_on_top_of_a_foreign_hook_an_exception_is_logged_once(
+    kept: Kept, earlier: list[Any]
+) -> None:
     ours = sys.excepthook
     sys.excepthook = lambda *args: ours(*args)
     capture_uncaught()
@@ -108,7 +110,7 @@ def test_a_second_call_behind_a_hook_of_another_logs_once(kept: Kept, earlier: l
     assert len(kept.records) == len(earlier) == 1
 
 
-def test_a_hook_raises_nothing_of_its_own(kept: Kept, earlier: list[Any]) -> None:
+def test_a_hook_never_raises(kept: Kept, earlier: list[Any]) -> None:
     def fail(record: logging.LogRecord) -> bool:
         raise RuntimeError("of the filter")
 
@@ -124,7 +126,7 @@ def test_a_hook_raises_nothing_of_its_own(kept: Kept, earlier: list[Any]) -> Non
     assert len(earlier) == 2
 
 
-def test_exceptions_while_exceptions_are_logged_come_to_an_end(kept: Kept, earlier: list[Any]) -> None:
+def test_exceptions_raised_while_logging_exceptions_do_not_recurse_without_end(kept: Kept, earlier: list[Any]) -> None:
     class Loud:
         def __del__(self) -> None:
             raise ValueError("again")

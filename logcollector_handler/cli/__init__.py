@@ -1,4 +1,7 @@
-"""The command line, `logcollector`: its arguments. One file a command; only in this directory people are spoken to."""
+"""The command line, `logcollector`: its arguments and commands, one file a command.
+
+Only this directory prints to stdout.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from pathlib import Path
 from logcollector_handler import __version__
 from logcollector_handler.entry.model import LEVELS
 
-#: A command, once it is imported. Returns the exit status.
+#: Runs a command and returns the exit status.
 Run = Callable[[argparse.Namespace], int]
 
-#: Exit statuses besides 0: not done, and what shells give to a command that was interrupted.
+#: Exit statuses besides 0; 130 is what shells report for a command that SIGINT ended.
 FAILED = 1
 UNUSABLE = 2
 INTERRUPTED = 130
@@ -26,20 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: what stands behind the command's name; default is what the process was given.
+        arguments: the words after `logcollector` on the command line. Default: those of this process.
 
     Returns:
-        The exit status: 0 done, 1 not done, 2 wrong arguments or a missing extra, 130 interrupted.
+        The exit status: 0 success, 1 failure, 2 wrong arguments or a missing extra, 130 interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # Each line at once, also into a pipe; and what the terminal cannot show stops nobody.
+            # Writes each line at once, also into a pipe, and escapes characters that the encoding does not have.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         run: Run = options.load()
     except ImportError as error:
-        # The extra with the embedded collector is missing; the error says how to get it.
+        # The `collector` extra is not installed; the error has the command that installs it.
         print(f"logcollector: {error}", file=sys.stderr)
         return UNUSABLE
     try:
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Who read the output went away. The interpreter flushes once more at exit, and is to find a place for it.
+        # The reader of the output is gone (`| head`). The interpreter flushes stdout at exit: it needs somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
@@ -79,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--host", default="127.0.0.1", help="address; all but this machine needs a token (default: 127.0.0.1)"
     )
-    _add_token(serve, "who asks or sends has to know it (better in LOGCOLLECTOR_API_KEY, where no other user sees it)")
+    _add_token(serve, "token that clients must send (better set LOGCOLLECTOR_API_KEY, which no other user sees)")
     serve.add_argument(
         "--database", type=Path, default=Path("logs.sqlite"), help="SQLite file for the logs (default: logs.sqlite)"
     )
@@ -90,52 +93,53 @@ def _parser() -> argparse.ArgumentParser:
         "--max-size",
         type=_positive,
         metavar="MIB",
-        help="remove what came first when the file is larger (default: never)",
+        help="remove the logs that arrived first when the file is larger (default: never)",
     )
     serve.set_defaults(load=_load_serve)
 
     tail = commands.add_parser(
         "tail",
         help="follow the logs of a collector in the terminal",
-        description="Follow the logs of a collector, until Ctrl-C. It comes back to a server that was restarted.",
+        description="Follow the logs of a collector until Ctrl-C. It reconnects to a server that was restarted.",
     )
     tail.add_argument(
         "--server-url",
         default=_environment("LOGCOLLECTOR_SERVER_URL") or "http://localhost:8000",
         help="(default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000)",
     )
-    _add_token(tail, "the token of the collector (better in LOGCOLLECTOR_API_KEY)")
+    _add_token(tail, "token of the collector (better set LOGCOLLECTOR_API_KEY, which no other user sees)")
     tail.add_argument(
         "-n",
         "--last",
         type=_lines,
         default=10,
         metavar="N",
-        help="so many that are there already come first, up to 1000 (default: 10)",
+        help="first show the last N logs that are stored already, up to 1000 (default: 10)",
     )
     tail.add_argument("--level", choices=LEVELS, type=str.upper, metavar="LEVEL", help="this level and those above it")
     for name in ("service", "environment", "logger", "trace-id", "user-id", "session-id"):
         tail.add_argument(f"--{name}", metavar="VALUE", help=f"only this {name.removesuffix('-id')}")
-    tail.add_argument("--text", help="only with these words, or words that begin so, in message or stack trace")
-    tail.add_argument("--json", action="store_true", help="each entry as a line of JSON, as it is stored")
-    tail.add_argument("--traces", action="store_true", help="stack traces whole; else the last line of each")
+    tail.add_argument("--text", help="only logs with words that begin like these in their message or stack trace")
+    tail.add_argument("--json", action="store_true", help="print each entry as one line of JSON, as it is stored")
+    tail.add_argument("--traces", action="store_true", help="print whole stack traces, not only their last lines")
     tail.set_defaults(load=_load_tail)
 
-    spool = commands.add_parser("spool", help="see and send what lies in a spool directory")
+    spool = commands.add_parser("spool", help="list and send the batches in a spool directory")
     actions = spool.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
-    show = actions.add_parser("ls", help="what lies in it, by server and kind")
+    show = actions.add_parser("ls", help="list the batches, by server and state")
     show.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
     show.set_defaults(load=_load_spool_ls)
     replay = actions.add_parser(
         "replay",
-        help="send what dead processes left; what living ones have is left to them",
-        description="Send what dead processes left. All else comes from the environment, as for the handler.",
-        epilog="Exit status: 0 nothing is left that can be sent; 1 something is.",
+        help="send the batches that dead processes left; running processes send theirs themselves",
+        description="Send the batches that dead processes left. All other settings come from LOGCOLLECTOR_… variables, "
+        "as for the handler.",
+        epilog="Exit status: 0 all of them were settled; 1 some are left; 2 the settings are wrong.",
     )
     replay.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
     replay.add_argument("--server-url", help="default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000")
     replay.add_argument(
-        "--seconds", type=_positive, default=300.0, help="give up after so long without a delivery (default: 300)"
+        "--seconds", type=_positive, default=300.0, help="give up after that long without a delivery (default: 300)"
     )
     replay.set_defaults(load=_load_spool_replay)
 
@@ -144,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         help="check whether a handler with these settings can do its work",
         description="Check the way to the server, with one test record, and the spool. Settings come from the "
         "arguments, then from the file, then from LOGCOLLECTOR_… variables, as for the handler.",
-        epilog="Exit status: 0 all is well; 1 a check failed; 2 the settings are wrong.",
+        epilog="Exit status: 0 no check failed; 1 a check failed; 2 the settings are wrong.",
     )
     doctor.add_argument("--config", type=Path, metavar="FILE", help="dictConfig as JSON, TOML or YAML")
     doctor.add_argument("--server-url", help="default: http://localhost:8000")
@@ -155,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# Imported when chosen: --help and --version need no extra.
+# A command is imported only when it is run, so that --help and --version work without extras.
 
 
 def _load_demo() -> Run:

@@ -1,4 +1,4 @@
-"""The handlers that a `dictConfig` file names, with their settings. JSON, TOML and YAML; nothing in it is run."""
+"""Reads the settings of the LogCollectorHandlers in a `dictConfig` file (JSON, TOML or YAML), without applying it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-#: Keys of a handler's entry that are no settings of this handler.
+#: Keys of a handler's entry that are not settings of LogCollectorHandler but belong to `dictConfig` and `logging`.
 _OTHER = frozenset({"class", "()", "level", "filters", "formatter", "."})
 
 
 class ConfigurationError(Exception):
-    """The file cannot be read, or names no handler of this package."""
+    """The file cannot be read, or contains no LogCollectorHandler. The message says what to do."""
 
 
 def handlers_in(path: Path) -> dict[str, dict[str, Any]]:
-    """The arguments of each LogCollectorHandler, by its name. The configuration may lie deeper in the file.
+    """The arguments of each LogCollectorHandler by its name. The `dictConfig` may be nested anywhere in the file.
 
     Raises:
-        ConfigurationError: with what is wrong, and what to do.
+        ConfigurationError: the file cannot be read, or contains no LogCollectorHandler.
     """
     found = dict(_handlers(_read(path)))
     if not found:

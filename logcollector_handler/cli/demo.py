@@ -1,4 +1,4 @@
-"""`logcollector demo`: a collector, an application that logs into it, and the proof that everything arrived."""
+"""`logcollector demo`: starts a collector and an application that logs into it, and checks that all records arrived."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from logcollector_handler.collector.store import Store, StoreError
 
 _SHOP = Path(__file__).with_name("shop.py")
 _ERRORS_SHOWN = 3
-#: Columns of an error that are shown, if it has them.
+#: Columns shown of an error, if it has them.
 _FIELDS_SHOWN = ("error_type", "function_name", "file_path", "user_id", "path", "metadata")
 _BAR = 30
 
 
 def run(options: argparse.Namespace) -> int:
-    """The whole demonstration; 0 only if what was logged is what is stored."""
+    """Run the demonstration; 0 if every record is stored exactly once, 1 otherwise."""
     try:
         with tempfile.TemporaryDirectory(prefix="logcollector-demo-") as directory:
             file = Path(directory) / "logs.sqlite"
@@ -62,9 +62,10 @@ def _demonstrate(url: str, file: Path, store: Store, options: argparse.Namespace
 
 
 def _run_shop(url: str, seconds: float, rate: float) -> dict[str, Any] | None:
-    """Run the application and show its progress; what it said at its end, None if it failed."""
+    """Run the application and show its progress. Returns its last line of JSON, None if it failed."""
     print(f"An example shop logs {rate:,.10g} records a second for {seconds:g} s, by one handler in its dictConfig.\n")
-    # By its path, as -m would look into the current directory first. In a session of its own: Ctrl-C is for us.
+    # Started by path: `-m` would look into the current directory first. In a session of its own, so that Ctrl-C
+    # reaches only this process.
     command = [sys.executable, str(_SHOP), url, str(seconds), str(rate)]
     last: dict[str, Any] = {}
     progress = _Progress(seconds)
@@ -85,8 +86,7 @@ def _run_shop(url: str, seconds: float, rate: float) -> dict[str, Any] | None:
             progress.end()
     if shop.returncode or not last.get("done"):
         print(
-            f"logcollector demo: the example application failed (exit status {shop.returncode}); "
-            "what it said is above.",
+            f"logcollector demo: the example application failed (exit status {shop.returncode}); its output is above.",
             file=sys.stderr,
         )
         return None
@@ -94,7 +94,7 @@ def _run_shop(url: str, seconds: float, rate: float) -> dict[str, Any] | None:
 
 
 def _plain_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Without settings and proxies that are meant for other applications: the demo shows the defaults."""
+    """The environment without LOGCOLLECTOR_… and proxy variables, so that the demo runs with the defaults."""
     return {
         name: value
         for name, value in environ.items()
@@ -128,7 +128,8 @@ class _Progress:
 def _report(told: Mapping[str, Any], store: Store) -> bool:
     """Print the table and the newest errors; True if each record that was logged is stored exactly once.
 
-    Records are known by the number that the shop gave each, from 1: equal counts prove nothing.
+    Records are compared by the number that the shop gave each, from 1: equal totals could hide a lost record and a
+    doubled one.
     """
     entries = store.in_order_of_arrival()
     logged = told["logged"]

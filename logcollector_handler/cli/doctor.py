@@ -1,4 +1,4 @@
-"""`logcollector doctor`: whether a handler with these settings can do its work; if not, what to do."""
+"""`logcollector doctor`: checks whether a handler with given settings can deliver, and says what to do if not."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from logcollector_handler.settings import SettingError, Settings, load
 from .configured import ConfigurationError, handlers_in
 
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
-#: The checks, in their order.
+#: The names of the checks, in the order in which they run.
 CHECKS = ("settings", "proxy", "name", "connection", "TLS", "authorization", "round trip", "clock", "spool")
-#: Seconds by which the clocks may differ.
+#: Seconds by which the clocks of server and machine may differ.
 CLOCK_LIMIT = 5.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found; of a failure also what to do."""
+    """The result of one check. The text of a failed one also says what to do."""
 
     check: str
     status: str
@@ -44,7 +44,7 @@ class Finding:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Examine each handler; 0 all is well, 1 something failed, 2 the settings are wrong."""
+    """Run the checks for each handler; 0 if none failed, 1 if one failed, 2 if the settings are wrong."""
     given = {name: getattr(options, name) for name in ("server_url", "verify", "proxy", "spool_dir")}
     given = {name: value for name, value in given.items() if value is not None}
     try:
@@ -71,7 +71,7 @@ def _report(settings: Settings) -> bool:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """All checks. What cannot be tried after a failure is skipped."""
+    """Run all checks, skipping those that a failed one makes impossible."""
     service = "no service" if settings.service is None else f"service {settings.service}"
     yield Finding("settings", OK, f"{settings.server_url}, {service}, environment {settings.environment}")
     seen = []
@@ -88,7 +88,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _reach(settings: Settings) -> Iterator[Finding]:
-    """Step by step, up to the first that fails."""
+    """Check the way to the server step by step, up to the first failure."""
     url = urlsplit(settings.server_url)
     host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
     try:
@@ -155,7 +155,7 @@ def _tls(settings: Settings, connection: socket.socket, host: str, port: int, *,
 
 
 def _remedy(error: ssl.SSLCertVerificationError) -> str:
-    # Numbers of OpenSSL's x509_vfy.h.
+    # The numbers are from OpenSSL's x509_vfy.h: 2 and 18 to 21, the issuer is unknown; 9 and 10, the dates do not fit.
     if error.verify_code in (2, 18, 19, 20, 21):
         return "Set verify to the file with the certificate of its CA."
     if error.verify_code in (9, 10):
@@ -201,7 +201,7 @@ def probe_body(settings: Settings) -> bytes:
 
 
 def judge(answer: Answer, settings: Settings, took: float) -> Iterator[Finding]:
-    """What the answer to the test record says of authorization and the round trip."""
+    """The findings for authorization and round trip that follow from the answer to the test record."""
     status = answer.status
     key = "the key is accepted" if settings.api_key else "no key is set or asked for"
     denied = ""
@@ -223,7 +223,7 @@ def judge(answer: Answer, settings: Settings, took: float) -> Iterator[Finding]:
 
 
 def _advice(answer: Answer) -> str | None:
-    """What to do about an answer; None for the right one."""
+    """What to do about an answer; None if it is as it should be."""
     status = answer.status
     if answer.unusable:
         return "No request can be made with these settings; correct the one that is named."
@@ -245,12 +245,12 @@ def _advice(answer: Answer) -> str | None:
 
 
 def clock_finding(date: str | None, now: float, took: float) -> Finding:
-    """How far the clock of this machine, in the middle of the request, is from that of the server."""
+    """Compares the clock of this machine in the middle of the request (`now`) with the server's `Date` header."""
     try:
         there = parsedate_to_datetime(date or "").timestamp()
     except (TypeError, ValueError):
         return Finding("clock", SKIPPED, "the server does not tell its time")
-    # The header has whole seconds, and was written at some time of the request.
+    # The header has whole seconds, so half a second is added; and it was written at an unknown time of the request.
     apart = now - (there + 0.5)
     if abs(apart) <= CLOCK_LIMIT + took / 2 + 0.5:
         return Finding("clock", OK, f"{max(0.0, abs(apart) - 0.5):.0f} s from the server's")
@@ -265,7 +265,7 @@ def clock_finding(date: str | None, now: float, took: float) -> Finding:
 def _spool(settings: Settings) -> Finding:
     if settings.spool_dir is None:
         return Finding("spool", SKIPPED, "no spool_dir: batches wait in memory, and do not survive the process")
-    # Here, because Windows has no fcntl.
+    # Imported here, because the spool needs fcntl, which Windows does not have.
     from logcollector_handler.delivery.spool import destination, survey
 
     root = Path(settings.spool_dir)

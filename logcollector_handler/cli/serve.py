@@ -1,4 +1,4 @@
-"""`logcollector serve`: the embedded collector on a port of this machine, until it is interrupted."""
+"""`logcollector serve`: runs the embedded collector until it is interrupted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from logcollector_handler.collector.retention import Keep
 from logcollector_handler.collector.server import run as serve
 from logcollector_handler.collector.store import Store, StoreError
 
-#: Characters that a token has at least: it is all that keeps others out, and may be tried as often as one likes.
+#: Minimum of characters in a token: nothing else keeps others out, and nothing limits how often they may guess.
 TOKEN_LENGTH = 16
 _MIB = 1024 * 1024
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve; 0 when interrupted, 1 when that cannot be done, 2 when it would not be safe."""
+    """Serve until interrupted. Returns 0 then, 1 if file or port cannot be used, 2 if it would not be safe."""
     problem = _unsafe(options.host, options.token)
     if problem:
         print(f"logcollector serve: {problem}", file=sys.stderr)
@@ -39,16 +39,16 @@ def run(options: argparse.Namespace) -> int:
                 started=lambda url: _tell(url, options),
             )
         except OSError as error:
-            # What Python adds to the system's words says the address once more.
+            # The system's text alone: Python's adds the address, which the message has already.
             reason = os.strerror(error.errno) if error.errno else error
             print(
-                f"logcollector serve: port {options.port} cannot be had ({reason}). "
+                f"logcollector serve: port {options.port} cannot be used ({reason}). "
                 "Name another with --port, or 0 for a free one.",
                 file=sys.stderr,
             )
             return 1
         except KeyboardInterrupt:
-            print()  # Behind the ^C that the terminal shows.
+            print()  # Ends the line in which the terminal shows ^C.
     return 0
 
 
@@ -58,7 +58,7 @@ def _tell(url: str, options: argparse.Namespace) -> None:
 
 
 def _unsafe(host: str, token: str | None) -> str | None:
-    """Why it may not be served like that, if there is a reason."""
+    """Why it must not be served at this host with this token; None if it may."""
     if not token:
         if is_local(host):
             return None
@@ -69,6 +69,6 @@ def _unsafe(host: str, token: str | None) -> str | None:
     if len(token) < TOKEN_LENGTH or not token.isascii() or not token.isprintable() or " " in token:
         return (
             f"the token (--token, or LOGCOLLECTOR_API_KEY) needs {TOKEN_LENGTH} characters or more, all of them ASCII "
-            "and none a space. One that is good: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            "and none a space. To make one: python -c 'import secrets; print(secrets.token_urlsafe())'"
         )
     return None

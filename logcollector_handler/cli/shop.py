@@ -1,6 +1,6 @@
-"""The example application of `logcollector demo`: a shop that logs as applications do, in a process of its own.
+"""The example application of `logcollector demo`: a shop that logs typical records, in a process of its own.
 
-It prints a line of JSON twice a second and a last one when it is done, for the demo that started it.
+For the demo that started it, it prints its progress as a line of JSON twice a second, and its results as the last line.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ orders = logging.getLogger("shop.orders")
 payments = logging.getLogger("shop.payments")
 database = logging.getLogger("shop.database")
 
-#: Seconds between two bursts of records; a rate of 1,000 is ten records a burst.
+#: Seconds between two bursts of records: 1,000 records a second are ten records a burst.
 _BEAT = 0.01
-#: Seconds' worth of records that a burst has at most, on a machine that cannot keep up.
+#: Maximum size of a burst, in seconds of logging at the given rate, on a machine that cannot keep up.
 _LONGEST_BURST = 0.05
 #: Seconds between two lines of JSON.
 _SAY_EVERY = 0.5
-#: Seconds that the collector is given for what is still under way at the end.
+#: Seconds to wait at the end until the last records are delivered.
 _PATIENCE = 10.0
 
 
 def configure(server_url: str) -> LogCollectorHandler:
-    """One dictConfig entry, as in any application."""
+    """Configure logging with one dictConfig entry, as any application would, and return the handler."""
     logging.config.dictConfig(
         {
             "version": 1,
@@ -54,7 +54,7 @@ def configure(server_url: str) -> LogCollectorHandler:
 
 
 class Stopwatch:
-    """Measures logging calls, and nothing of the shop around them: seconds, one number for each `with` block."""
+    """Measures how long each `with` block takes, in seconds. The shop puts only its logging calls into such blocks."""
 
     def __init__(self) -> None:
         self.calls: list[float] = []
@@ -67,7 +67,7 @@ class Stopwatch:
 
 
 class CardDeclinedError(Exception):
-    """The bank said no."""
+    """The bank refused the payment."""
 
 
 def charge(amount: float) -> None:
@@ -83,7 +83,7 @@ def _ask_bank(amount: float) -> None:
 
 
 def one_event(number: int, chance: random.Random, measured: Stopwatch) -> None:
-    """Log one record. `number` makes it known again in the store."""
+    """Log one record of a random kind. The demo finds it in the store by its `number`."""
     user = f"user-{chance.randrange(500)}"
     amount = round(chance.uniform(5, 500), 2)
     kind = chance.random()
@@ -112,15 +112,15 @@ def one_event(number: int, chance: random.Random, measured: Stopwatch) -> None:
 
 
 def due(passed: float, seconds: float, rate: float, logged: int) -> int:
-    """How many records are to be logged by now, at `rate` a second for `seconds`, `passed` seconds after the start.
+    """How many records should be logged in total, `passed` seconds after the start, at `rate` a second for `seconds`.
 
-    Never so many more than are `logged` that to log them would take long: the clock is looked at again before.
+    At most _LONGEST_BURST more than are `logged` already, so that the caller reads the clock again soon.
     """
     return min(int(min(passed, seconds) * rate), logged + max(1, int(_LONGEST_BURST * rate)))
 
 
 def main(server_url: str, seconds: float, rate: float) -> None:
-    """Log `rate` records a second for that many seconds, and say how it went."""
+    """Log `rate` records a second for `seconds` seconds, and print progress and results as lines of JSON."""
     handler = configure(server_url)
     chance = random.Random(1)  # noqa: S311 - nothing secret is drawn
     measured = Stopwatch()

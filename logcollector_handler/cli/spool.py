@@ -1,4 +1,4 @@
-"""`logcollector spool`: look into a spool directory, and send what dead processes left in it."""
+"""`logcollector spool`: lists the batches in a spool directory, and sends those that dead processes left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from logcollector_handler.settings import SettingError, load
 
 
 def show(options: argparse.Namespace) -> int:
-    """List; 0 also when there is nothing, 1 when the directory cannot be read."""
+    """List the batches. Returns 0, also if there are none, and 1 if the directory cannot be read."""
     try:
         holdings = survey(options.directory)
     except OSError as error:
@@ -36,7 +36,7 @@ def _line(holding: Holding) -> str:
 
 
 def replay(options: argparse.Namespace) -> int:
-    """Send; 0 when nothing is left that can be sent, 1 otherwise."""
+    """Send the batches of dead processes. Returns 0 if none is left, 1 if some are, 2 if the settings are wrong."""
     try:
         settings = load({"spool_dir": str(options.directory), "server_url": options.server_url})
     except SettingError as error:

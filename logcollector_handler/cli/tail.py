@@ -1,4 +1,4 @@
-"""`logcollector tail`: the logs of a collector in the terminal, as they arrive."""
+"""`logcollector tail`: prints the logs of a collector as they arrive."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from contextlib import closing
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-#: Seconds without a word after which the connection is taken for dead: the server says something every ten.
+#: Seconds without data after which the connection counts as dead: the server sends a heartbeat every ten.
 SILENCE: Final = 25.0
-#: Seconds between two attempts to come back, at first and at most.
+#: Seconds between two attempts to connect: at first, and at most.
 PAUSES: Final = (0.2, 3.0)
 
 _FILTERS: Final = ("service", "environment", "logger", "trace_id", "user_id", "session_id", "text")
 _COLOURS: Final = {"TRACE": "2", "DEBUG": "2", "INFO": "36", "WARN": "33", "ERROR": "31", "FATAL": "1;35"}
-#: What a terminal would obey: a log may not move the cursor, change the title, or look like another line.
+#: Control characters: printed as they are, a log could move the cursor, change the title, or look like another line.
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class _RefusedError(Exception):
-    """The server will say no the next time, too."""
+    """The server refused the request and would refuse it again, so it is not repeated."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Follow until interrupted; 1 when the server refuses, 2 when the URL is none."""
+    """Print logs until interrupted. Returns 1 if the server refuses the request, 2 if the URL is wrong."""
     url = urlsplit(options.server_url)
     if url.scheme not in ("http", "https") or not url.hostname:
         print(
@@ -54,7 +54,7 @@ def _wants_colours(environment: Mapping[str, str]) -> bool:
 
 
 class _Follower:
-    """The stream, across restarts of the server: it goes on behind the last entry that was shown."""
+    """Reads the stream and reconnects when the connection breaks, continuing after the last entry that was shown."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._url = urlsplit(options.server_url.rstrip("/"))
@@ -63,12 +63,13 @@ class _Follower:
         asked["min_level"] = options.level
         self._parameters = {name: value for name, value in asked.items() if value}
         self._last = options.last
-        #: Behind which the next connection begins; None before the first has said where it is.
+        #: The id after which the next connection continues; None until the server has sent the first one.
         self._position: str | None = None
+        #: Whether the server is away and that has been printed.
         self._away = False
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """All that comes. Raises _RefusedError."""
+        """All entries, without end. Raises _RefusedError."""
         pause = PAUSES[0]
         while True:
             try:
@@ -113,13 +114,13 @@ class _Follower:
                 name, _, value = line.partition(": ")
                 fields[name] = value
                 continue
-            # The empty line ends an event. One that was cut off does not count, and comes again.
+            # An empty line ends an event. An event that was cut off is ignored; the next connection sends it again.
             if self._away and "event" in fields:
                 self._away = False
                 print("logcollector tail: connected again.", file=sys.stderr)
             if "data" in fields and "event" not in fields:
                 yield json.loads(fields["data"])
-            # Behind the yield: it was shown.
+            # After the yield, when the entry has been shown.
             self._position = fields.get("id", self._position)
             fields = {}
         raise ConnectionError("the connection was closed")
@@ -127,27 +128,27 @@ class _Follower:
     def _lost(self, error: Exception) -> None:
         if not self._away:
             reason = str(error) or type(error).__name__
-            print(f"logcollector tail: {self._url.geturl()} is away ({reason}); waiting for it.", file=sys.stderr)
+            print(f"logcollector tail: {self._url.geturl()} cannot be reached ({reason}); retrying.", file=sys.stderr)
         self._away = True
 
 
 class _Json:
-    """Each entry on a line, as it is stored."""
+    """Prints each entry as one line of JSON, as it is stored."""
 
     def __call__(self, entry: Mapping[str, Any]) -> None:
-        """Print it."""
+        """Print an entry."""
         print(json.dumps(entry, separators=(",", ":")))
 
 
 class _Lines:
-    """Each entry as a person reads it."""
+    """Prints each entry for people to read."""
 
     def __init__(self, *, traces: bool, colours: bool) -> None:
         self._traces = traces
         self._colours = colours
 
     def __call__(self, entry: Mapping[str, Any]) -> None:
-        """Print it."""
+        """Print an entry."""
         level = entry["level"]
         moment = time.strftime("%H:%M:%S", time.localtime(entry["created_at"])) + f"{entry['created_at'] % 1:.3f}"[1:5]
         names = (entry.get("service"), entry.get("metadata", {}).get("logger"))

@@ -1,6 +1,7 @@
-"""A small real log collection server on SQLite. Knows `wire`, never `delivery`.
+"""The embedded collector: a small but real log collection server on SQLite.
 
-Everything in here needs the `collector` extra; importing any part of it without says so.
+Of the package it uses `entry.model` alone. It needs the `collector` extra: without that, importing any part of it
+raises an ImportError that names the command to install it.
 """
 
 from importlib.util import find_spec

@@ -1,7 +1,7 @@
-"""The endpoints of the collector: what a request means, and what is answered.
+"""The endpoints of the collector: what each request means and how it is answered.
 
-Serving them over sockets is in `server`, what is kept is in `store`. Nothing here blocks the event loop:
-batches are parsed and stored in threads, and other threads ask the store.
+`server` serves them over sockets, `store` keeps the logs. Nothing here blocks the event loop: a pool of threads parses
+and stores batches, another one runs queries.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from .stream import Bell, EventStream
 #: Where entries are posted and asked for.
 _LOGS: Final = CollectorFormat.path
 MAX_KEY: Final = 255
-#: Queries that run at the same time; more of them wait.
+#: Queries that run at the same time; further ones wait.
 QUERIES: Final = 4
-#: Batches that are unpacked, checked and stored at the same time: one is parsed while another is written.
+#: Batches that are unpacked, checked and stored at the same time: while one is written another can be parsed.
 WRITERS: Final = 2
-#: Streams that are open at the same time.
+#: Streams that may be open at the same time; further ones are answered 503.
 STREAMS: Final = 64
 
 T = TypeVar("T")
@@ -53,23 +53,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """One POST of logs, as it came and as it was answered."""
+    """One POST of logs and its answer."""
 
-    #: Names in lower case.
+    #: The headers, their names in lower case.
     headers: Mapping[str, str]
-    #: The Idempotency-Key, if one was sent.
+    #: The Idempotency-Key; None if none was sent.
     key: str | None
-    #: Bytes of the body that came over the wire; of one that is too large, what was read.
+    #: Bytes of the body as received (compressed); of a body that is too large, the bytes read until it was refused.
     body_size: int
-    #: The Content-Encoding, empty when there was none.
+    #: The Content-Encoding; empty if none was sent.
     content_encoding: str
-    #: The status that was answered.
+    #: The status of the answer.
     status: int
-    #: The count that was answered; 0 when the batch was refused.
+    #: The count in the answer; 0 if the batch was refused.
     count: int = 0
-    #: The key was known: nothing was stored this time.
+    #: Whether a batch with this key had been stored before, so that nothing was stored now.
     repeated: bool = False
-    #: Top-level keys of its entries that are no columns.
+    #: Top-level keys of its entries that are not columns, and so were not stored.
     ignored_keys: frozenset[str] = frozenset()
 
 
@@ -85,9 +85,9 @@ def create_app(
 ) -> Starlette:
     """The ASGI application that keeps its logs in `store`, which the caller closes.
 
-    `strict` answers as the real server does (see `entries`). `observer` is called in the thread of the event
-    loop for each POST of logs, after it was stored and before it is answered. `token` and `local_only` say who
-    may ask (see `guard`), `keep` what is removed again.
+    With `strict` it answers as the real server does (see `entries`). It calls `observer` for each POST of logs, in the
+    event loop's thread, after the batch was stored and before it is answered. `token` and `local_only` decide who may
+    send requests (see `guard`), `keep` how long logs are kept (see `retention`).
     """
     endpoints = _Endpoints(store, strict, limits or Limits(), observer, keep)
     return Starlette(
@@ -130,12 +130,12 @@ class _Endpoints:
         self._writers: ThreadPoolExecutor
         self._bell = Bell()
         self._streams = 0
-        #: Bytes of bodies that are in memory just now.
+        #: Bytes of all bodies that are in memory now.
         self._held = 0
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        # Threads of their own, so that batches never queue behind slow queries.
+        # Two pools, so that batches never wait behind slow queries.
         with (
             ThreadPoolExecutor(QUERIES, "collector-reader") as self._readers,
             ThreadPoolExecutor(WRITERS, "collector-writer") as self._writers,
@@ -154,7 +154,7 @@ class _Endpoints:
             try:
                 await asyncio.to_thread(retain, self._store, keep, time.time(), stopping.is_set)
             except sqlite3.OperationalError as error:
-                # A full disk, a file that is locked for long: it may pass.
+                # The disk may be full or the file locked. Both may pass, so the next round tries again.
                 _log.warning("Old logs cannot be removed just now: %s.", error)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(stopping.wait(), INTERVAL)
@@ -163,7 +163,7 @@ class _Endpoints:
         return await asyncio.get_running_loop().run_in_executor(self._readers, question)
 
     async def about(self, request: Request) -> Response:
-        # A person with a browser gets the page. All other clients take whatever there is.
+        # Only a browser asks for HTML: it gets the page, all other clients the status.
         if "text/html" in request.headers.get("accept", ""):
             return page_file("index.html")
         response = json_answer({"status": "ok", "service": "log-server"})
@@ -196,7 +196,7 @@ class _Endpoints:
         self._streams += change
 
     async def logs(self, request: Request) -> Response:
-        # One route for both, so that a 405 names both.
+        # One route for both methods, so that the Allow header of a 405 lists both.
         return await (self._post_logs(request) if request.method == "POST" else self._get_logs(request))
 
     async def _get_logs(self, request: Request) -> Response:
@@ -224,12 +224,12 @@ class _Endpoints:
         return json_answer({"status": "ok", "count": added.count})
 
     async def _receive(self, request: Request, body: bytearray) -> None:
-        """Fill the body, within the limits of one and of all that are held."""
+        """Append the request's body to `body`. Raises RefusedError if it, or all bodies in memory, are too large."""
         async for piece in request.stream():
             self._held += len(piece)
             body += piece
             if len(body) > self._limits.body_bytes:
-                # The server throws away what is still to come, so the client is not cut off before it is answered.
+                # uvicorn reads and discards the rest, so that the client can finish sending and then read the answer.
                 raise RefusedError(413, f"The body is larger than {self._limits.body_bytes} bytes.")
             if self._held > self._limits.held_bytes:
                 raise RefusedError(503, "Too many bodies come in at the same time. Send this one again later.")
@@ -262,12 +262,12 @@ async def _answer_http_error(_request: Request, error: Exception) -> Response:
 
 
 async def _answer_nobody(_request: Request, _: Exception) -> Response:
-    # A client that is killed while it sends is none of our troubles. Nobody reads this.
+    # The client went away while it sent, so nobody reads this. Without it the server would log an error.
     return error_answer(400, "The body ended too early.")
 
 
 async def _answer_store_failed(_request: Request, error: Exception) -> Response:
-    # A full disk, a locked file: it may pass, so the client is asked to keep its batch.
+    # The disk may be full or the file locked. Both may pass: 503 makes the client keep its batch and try again.
     return error_answer(503, f"The logs cannot be read or written just now: {error}.")
 
 

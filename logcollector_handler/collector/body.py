@@ -1,6 +1,6 @@
-"""From the bytes of a POST to the list of entries in it: decompress, parse, and bound both.
+"""Turns the bytes of a POST into a list of entries: decompresses and parses them, within limits.
 
-What a single entry may hold is told in `entries`; nothing here looks into one. Pure: no I/O, no threads.
+What a single entry may hold is decided in `entries`. Pure: no I/O, no threads.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from typing import Any, Final
 import msgspec
 
 MIB: Final = 1024 * 1024
-#: Values in a body, for each entry that it may have.
+#: Values that a body may have for each entry of the largest batch.
 PARTS: Final = 300
-#: A gzip stream is unpacked in pieces of this size, so that a bomb is noticed one piece late at most.
+#: Bytes unpacked at once: a gzip bomb uses at most one piece more than the limit.
 _PIECE: Final = MIB
-#: zlib's way to say: a gzip header and trailer are expected.
+#: The `wbits` with which zlib expects a gzip header and trailer.
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may hold. One that holds more is answered 413."""
+    """What one request may hold. A larger one is answered 413."""
 
-    #: Bytes of the body as they come over the wire.
+    #: Bytes of the body as received (compressed).
     body_bytes: int = 16 * MIB
     #: Bytes of the body after decompression.
     decompressed_bytes: int = 32 * MIB
     #: Entries in one batch.
     batch_length: int = 10_000
-    #: Bytes of all bodies that are in memory, as they come over the wire; one that does not fit is answered 503.
+    #: Bytes of all bodies in memory together, as received. A request whose body exceeds this is answered 503.
     held_bytes: int = 256 * MIB
 
 
 class RefusedError(Exception):
-    """The request is refused: the status to answer, the reason in plain words, the entry if it was one."""
+    """The request is refused: with the status and reason to answer, and the index of the wrong entry, if it is one."""
 
     def __init__(self, status: int, reason: str, index: int | None = None) -> None:
         super().__init__(reason)
@@ -47,18 +47,18 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class RawBatch:
-    """The entries of a body, as JSON gave them."""
+    """The entries of a body, parsed from JSON but not checked."""
 
     entries: list[Any]
-    #: There may be a U+0000, a lone surrogate or a number that is not finite somewhere in it.
+    #: Whether it may contain a U+0000, a lone surrogate or a number that is not finite.
     suspicious: bool
 
 
 def read_body(body: bytes, encoding: str, limits: Limits) -> RawBatch:
     """Decompress and parse the body of a POST.
 
-    `encoding` is the Content-Encoding header, empty when there was none. Raises RefusedError: 413 when a
-    limit is passed, 415 for an encoding other than gzip, 400 for broken gzip or JSON that is not expected.
+    `encoding` is the Content-Encoding header, empty if none was sent. Raises RefusedError: 413 if a limit is exceeded,
+    415 for an encoding other than gzip, 400 for broken gzip, broken JSON, or JSON without a list of entries.
     """
     encoding = encoding.strip().lower()
     if encoding == "gzip":
@@ -67,7 +67,8 @@ def read_body(body: bytes, encoding: str, limits: Limits) -> RawBatch:
         raise RefusedError(415, f"Content-Encoding {encoding!r} is not supported. Send gzip, or no encoding.")
     elif len(body) > limits.decompressed_bytes:
         raise RefusedError(413, f"The body is larger than {limits.decompressed_bytes} bytes.")
-    # An empty object takes three bytes there, and more than twenty times as much here. Signs in texts count as well.
+    # Bounds the memory after parsing: `{},` has three bytes and becomes an object of more than sixty. Counting these
+    # characters overestimates the number of values, because those inside strings count as well.
     if sum(body.count(sign) for sign in (b"{", b"[", b",")) > PARTS * limits.batch_length:
         raise RefusedError(413, f"The body has more than {PARTS * limits.batch_length} values in it.")
     document, suspicious = _parse(body)
@@ -84,7 +85,7 @@ def read_body(body: bytes, encoding: str, limits: Limits) -> RawBatch:
 def _gunzip(data: bytes, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    # A gzip file may be several streams, one after the other, and padded with zeros.
+    # A gzip file may consist of several streams, one after the other, with zeros as padding behind them.
     while data:
         stream = zlib.decompressobj(_GZIP)
         while not stream.eof:
@@ -105,14 +106,14 @@ def _gunzip(data: bytes, limit: int) -> bytes:
 
 def _parse(body: bytes) -> tuple[Any, bool]:
     try:
-        # U+0000 can only be written as this escape: a raw one is not JSON.
+        # In JSON U+0000 can only be written as this escape.
         return msgspec.json.decode(body), b"\\u0000" in body
     except RecursionError:
         raise RefusedError(400, "The body is nested too deep.") from None
     except (msgspec.DecodeError, ValueError):
         pass
-    # What the standard library takes beyond msgspec, lone surrogates, NaN and 1e999, other servers take too:
-    # then it is one entry that is wrong, and not the whole body.
+    # The standard library's parser also takes lone surrogates, NaN and 1e999, as the parsers of other servers do. Then
+    # the check of the entries refuses only the entry that has one, with its index, and not the whole body as broken.
     try:
         return json.loads(body.decode()), True
     except RecursionError:

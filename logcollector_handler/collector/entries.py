@@ -1,8 +1,7 @@
-"""The check of each posted entry against the columns of `entry.model`, and the row that is stored for it.
+"""Checks each posted entry against the columns of `entry.model`, and makes the row that is stored for it.
 
-There is one set of rules. A lenient collector differs from a strict one in two points only: it takes a
-`created_at` in milliseconds, and it says which entry is wrong (422) where the real server answers 500.
-Pure: no I/O, no threads.
+A lenient collector differs from a strict one in two points only: it takes a `created_at` in milliseconds, and it
+answers 422 with the index of the wrong entry where the real server answers 500. Pure: no I/O, no threads.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ from logcollector_handler.entry.model import (
 
 from .body import RawBatch, RefusedError
 
-#: The columns of a stored row, in order: those of the schema, `metadata` (JSON text) behind the others, and
-#: the logger's name out of `metadata`, so that it can be searched.
+#: The columns of a stored row, in order: those of the schema with `metadata` (JSON text) last, then the logger's name,
+#: copied from `metadata` so that it can be searched.
 ROW_COLUMNS: Final = (*(name for name in COLUMNS if name != "metadata"), "metadata", "logger")
 Row: TypeAlias = tuple[str | float | None, ...]
 
-#: Levels of nesting in `metadata`: few enough for whoever reads it, however deep in a stack.
+#: Levels of nesting allowed in `metadata`: few enough that no recursive parser overflows its stack on reading it.
 MAX_DEPTH: Final = 256
 _TOO_DEEP: Final = f"metadata: nested deeper than {MAX_DEPTH} levels"
 
-#: The year 1 in Unix seconds: what a timestamp column can hold begins there.
+#: The year 1 in Unix seconds, the earliest time that is accepted.
 _EARLIEST: Final = -62_135_596_800
 _KNOWN: Final = frozenset(COLUMNS)
 _HINTS: Final = {
@@ -50,19 +49,20 @@ _HINTS: Final = {
 
 @dataclass(frozen=True)
 class Batch:
-    """The rows of a batch that was found valid."""
+    """The rows of a batch in which every entry is valid."""
 
     rows: list[Row]
-    #: Top-level keys of any entry that are no columns, and so are not stored.
+    #: Top-level keys of its entries that are not columns, and so are not stored.
     ignored_keys: frozenset[str]
 
 
 def _entry_type(created_at_below: float) -> type[msgspec.Struct]:
-    """The struct that holds the rules, its fields in the order of ROW_COLUMNS.
+    """A struct type with the rule for each column as the type of its field, in the order of ROW_COLUMNS.
 
-    A column that is left out is NULL; null is taken for the columns where the table takes it.
+    A column that an entry leaves out becomes NULL or its default. An explicit null is allowed only where the table
+    allows NULL.
     """
-    # decimal(10,3) rounds to three places before it looks at the size.
+    # decimal(10,3) rounds to three places before it checks the size.
     widest = DURATION_LIMIT - 0.0005
     special: dict[str, tuple[Any, ...]] = {
         "message": (str,),
@@ -95,8 +95,8 @@ _CREATED_AT: Final = ROW_COLUMNS.index("created_at")
 def check(raw: RawBatch, *, strict: bool, now: float) -> Batch:
     """Check every entry and make its row.
 
-    `now`, in Unix seconds, is the `created_at` of an entry that has none. Raises RefusedError for the first
-    entry that does not fit: 422 with its index, or 500 when `strict`.
+    An entry without `created_at` gets `now`, in Unix seconds. Raises RefusedError with its index for the first entry
+    that is not valid: with status 422, or 500 when `strict`.
     """
     ignored: set[str] = set()
     rows: list[Row] = []
@@ -106,7 +106,7 @@ def check(raw: RawBatch, *, strict: bool, now: float) -> Batch:
             posted = entry
             if raw.suspicious and isinstance(entry, dict):
                 _refuse_unstorable(entry)
-                # Without the others, of which msgspec takes no key that has no UTF-8 form.
+                # Only the columns: msgspec would fail on any other key that contains a lone surrogate.
                 posted = {name: entry[name] for name in _KNOWN & entry.keys()}
             values = list(msgspec.structs.astuple(msgspec.convert(posted, kind)))
             metadata = values[-1]
@@ -135,7 +135,7 @@ def _refused(index: int, reason: str, strict: bool) -> RefusedError:
 
 
 def _plain(error: msgspec.ValidationError) -> str:
-    """`level: Invalid enum value 'WARNING' (allowed: ...)` for msgspec's text, which ends in a path."""
+    """Rewrites msgspec's text, which ends in a path, as `level: Invalid enum value 'WARNING' (allowed: ...)`."""
     text, _, path = str(error).partition(" - at ")
     found = re.match(r"`\$\.(\w+)", path)
     if found is None:
@@ -146,9 +146,9 @@ def _plain(error: msgspec.ValidationError) -> str:
 
 
 def _refuse_unstorable(entry: dict[str, Any]) -> None:
-    """Raise ValidationError for what no text or JSON column holds, in keys and values at any depth."""
+    """Raise ValidationError for a key or value, at any depth, that no text or JSON column can hold."""
     for name in _KNOWN & entry.keys():
-        # A list of what is still to be seen, because the nesting may be deeper than the stack.
+        # A list of values still to be checked instead of recursion: the nesting may be deeper than the stack allows.
         waiting: list[Any] = [entry[name]]
         while waiting:
             value = waiting.pop()

@@ -1,8 +1,8 @@
-"""Who may ask: the token, and without one only programs and pages of this machine.
+"""Decides whose requests are answered: those with the token or, without a token, those from this machine.
 
-A page of some other site that is open in a browser here reaches loopback ports too. It cannot read what it is not
-allowed to, unless its name is made to mean this machine (DNS rebinding): then the Host header still has that name. And
-it cannot hide where it comes from when it posts: the Origin header says it.
+A web page of another site that is open in a browser on this machine can send requests to loopback ports. The browser
+does not let it read the answers, unless the site's name resolves to this machine (DNS rebinding); then the Host header
+contains that name. When such a page posts logs, the Origin header names its site. So both headers are checked.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .answers import error_answer
 
-#: What can be had without the token: that the server is there, and the page that asks for the token.
+#: What needs no token: the status of the server, and the page, which asks for the token.
 _OPEN: Final = ("/", "/page/")
 
 
 class Guard:
-    """The application behind its door."""
+    """ASGI middleware that refuses requests and passes the others on to the application."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, local_only: bool) -> None:
         self._app = app
@@ -30,7 +30,7 @@ class Guard:
         self._local_only = local_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers who may not go in."""
+        """Answer the request with 401, 403 or 421, or pass it on."""
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             refusal = None
@@ -54,13 +54,13 @@ class Guard:
         if path == _OPEN[0] or path.startswith(_OPEN[1]):
             return True
         kind, _, given = headers.get("authorization", "").partition(" ")
-        # In a time that says nothing about how much of it is right.
+        # compare_digest, because the time of `==` would reveal how many of the first characters are right.
         assert self._token is not None  # noqa: S101 - the caller looked
         return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), self._token)
 
 
 def is_local(name: str) -> bool:
-    """Whether a name or an address means this machine, whatever a name server says."""
+    """Whether a name or an address always means this machine; no name server is asked."""
     try:
         return ip_address(name).is_loopback
     except ValueError:
@@ -68,7 +68,7 @@ def is_local(name: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """The name in a Host header, without the port; empty where there is none."""
+    """The name in a Host header, without the port; empty if there is none."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

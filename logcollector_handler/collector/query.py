@@ -1,6 +1,6 @@
-"""What may be asked of the stored logs: the filters, the page, and how a URL says them.
+"""Queries for stored logs: their filters and pages, parsed from the parameters of a URL.
 
-How a question becomes SQL is in `search`. Pure: no I/O.
+`search` makes SQL of them. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS
 
 from .body import RefusedError
 
-#: Columns that say which request an entry belongs to.
+#: Columns with an identifier that several entries share.
 IDS: Final = ("trace_id", "user_id", "session_id")
-#: Filters that ask for the one value of a column.
+#: Columns that can be filtered for exactly one value.
 EXACT: Final = ("service", "environment", "level", "logger", *IDS)
 MAX_PAGE: Final = 1000
 #: Entries that a stream fetches at once.
 STEP: Final = 500
-#: SQLite's integers end at 64 bits.
+#: The largest integer of SQLite.
 MAX_ID: Final = 2**63 - 1
-#: Characters of one parameter.
+#: Maximum of characters in the value of a parameter.
 MAX_VALUE: Final = 1000
-#: Words of a text: the depth to which the text index understands a question is bounded.
+#: Maximum of words in `text`: SQLite's full-text search limits the depth of an expression.
 MAX_WORDS: Final = 50
-#: Bars of a histogram.
+#: Maximum of buckets in a histogram.
 MAX_BUCKETS: Final = 500
 _FILTERS: Final = (*EXACT, "min_level", "text", "since", "until")
 _ENUMS: Final = {"level": LEVELS, "min_level": LEVELS, "environment": ENVIRONMENTS}
@@ -35,7 +35,7 @@ _ENUMS: Final = {"level": LEVELS, "min_level": LEVELS, "environment": ENVIRONMEN
 
 @dataclass(frozen=True)
 class Cursor:
-    """The place behind the last row of a page. In a URL it is text that means nothing to the caller."""
+    """The position after the last row of a page. In a URL it is text that clients pass on without parsing it."""
 
     created_at: float
     id: int
@@ -45,10 +45,10 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """Raises RefusedError (400) for what is no cursor."""
+        """The cursor that `text` stands for. Raises RefusedError (400) if it is not one."""
         created_at, _, row = text.partition("_")
         try:
-            # SQLite's integers end at 64 bits.
+            # Up to 18 digits always fit into SQLite's 64 bits.
             if row.isdecimal() and row.isascii() and len(row) < 19 and math.isfinite(float(created_at)):
                 return cls(float(created_at), int(row))
         except ValueError:
@@ -58,15 +58,16 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Query:
-    """Logs that are asked for, and how many at once. No filter: all of them."""
+    """Filters for logs, and the page wanted of the logs that match. Without a filter every log matches."""
 
-    #: Column to value: the names in EXACT.
+    #: Column to value; the columns are those in EXACT.
     exact: dict[str, str] = field(default_factory=dict)
-    #: This level and those above it.
+    #: The lowest level that matches.
     min_level: str | None = None
-    #: Words that a message or stack trace has, or begins of them, in any case; what stands in double quotes is one.
+    #: Words, or beginnings of words, that must all occur in the message or stack trace, ignoring case. Several words in
+    #: double quotes count as one.
     text: str | None = None
-    #: Unix seconds: from `since` on, and before `until`.
+    #: Unix seconds: `since` is included, `until` is not.
     since: float | None = None
     until: float | None = None
     limit: int = 100
@@ -75,23 +76,23 @@ class Query:
 
 @dataclass(frozen=True)
 class Follow:
-    """A stream that is asked for: what arrives from now on, or from a place on."""
+    """A stream: the logs that arrive from now on, or after a given row."""
 
-    #: Its limit is how many are fetched at once.
+    #: The filters; its limit is the number of rows fetched at once.
     query: Query
-    #: So many that are there already come first.
+    #: The number of stored logs to send first. None: none of them.
     last: int | None
-    #: Of what arrives at once, only the newest so many are sent, and the others counted.
+    #: If more logs than this arrive at once, only the newest are sent, with the number of the others. None: all are.
     at_most: int | None
-    #: The row behind which it begins; comes before `last`.
+    #: The id of the row after which the stream begins; if given, `last` is ignored.
     position: int | None
 
 
 def parse_query(parameters: Iterable[tuple[str, str]]) -> Query:
-    """The query that the parameters of a URL ask for. An empty value is no filter.
+    """The query in the parameters of a URL. Parameters with an empty value are ignored.
 
-    Raises RefusedError (400) for a parameter that is unknown, given twice, or has a value that cannot be. So do
-    the other functions here.
+    Like the other `parse_` functions it raises RefusedError (400) for a parameter that is unknown, given twice, or has
+    a value that is not allowed.
     """
     given = _given(parameters, (*_FILTERS, "limit", "cursor"))
     after = Cursor.parse(given["cursor"]) if "cursor" in given else None
@@ -99,13 +100,13 @@ def parse_query(parameters: Iterable[tuple[str, str]]) -> Query:
 
 
 def parse_histogram(parameters: Iterable[tuple[str, str]]) -> tuple[Query, int]:
-    """The filters, and how many buckets are asked for."""
+    """The filters of a histogram, and its number of buckets."""
     given = _given(parameters, (*_FILTERS, "buckets"))
     return _query(given), _whole("buckets", given.get("buckets", "60"), MAX_BUCKETS)
 
 
 def parse_follow(parameters: Iterable[tuple[str, str]], last_event_id: str | None) -> Follow:
-    """The stream that is asked for. `last_event_id` is the header of that name, which comes before `last`."""
+    """The stream in the parameters of a URL. If the header `last_event_id` is given, `last` is ignored."""
     given = _given(parameters, (*_FILTERS, "last", "at_most"))
     last, at_most = (_whole(name, given[name], MAX_PAGE) if name in given else None for name in ("last", "at_most"))
     position = _whole("Last-Event-ID", last_event_id, MAX_ID, least=0) if last_event_id else None
@@ -122,7 +123,7 @@ def _given(parameters: Iterable[tuple[str, str]], known: tuple[str, ...]) -> dic
         given[name] = value
     given = {name: value for name, value in given.items() if value}
     for name, value in given.items():
-        # SQLite's LIKE takes U+0000 for the end of a pattern, and bounds its length.
+        # In SQLite a pattern of LIKE ends at U+0000, and its length is limited.
         if "\0" in value or len(value) > MAX_VALUE:
             raise RefusedError(400, f"{name}: longer than {MAX_VALUE} characters, or with U+0000 in it.")
     if len(given.get("text", "").split()) > MAX_WORDS:

@@ -1,6 +1,6 @@
-"""Answers to questions about the stored logs, from one connection that reads.
+"""Runs queries for stored logs on a reading connection, and turns the rows into entries.
 
-The SQL is in `search`, who owns the connection in `store`.
+`search` makes the SQL, `store` owns the connection.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from . import search
 from .entries import ROW_COLUMNS
 from .query import Cursor, Query
 
-#: Names of the columns of a row that is read.
+#: Names of the columns that `search.SELECT` reads.
 _NAMES: Final = ("id", *ROW_COLUMNS[:-1])
-#: Columns whose values are told to those who want to filter by them, and how many values of each.
+#: Columns whose values are listed for clients to filter by, and the maximum of values listed of each.
 LISTED: Final = ("service", "logger")
 MAX_LISTED: Final = 500
 
 
 @dataclass(frozen=True)
 class Page:
-    """Entries newest first, each with its `id`; columns that are NULL are left out, `metadata` is decoded."""
+    """Entries, newest first, each with its `id`; columns that are NULL are left out, `metadata` is decoded."""
 
     entries: list[dict[str, Any]]
-    #: Where the next page begins; None when this is the last.
+    #: Where the next page begins; None if this is the last.
     next: Cursor | None
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Entries as of a Page, in order of arrival."""
+    """Entries in the form of those of a Page, in order of arrival."""
 
     entries: list[dict[str, Any]]
-    #: Where to go on: behind the last row that was looked at.
+    #: The id of the last row that was examined; the next query continues after it.
     position: int
-    #: How many were left out before the first of them.
+    #: How many matching entries were left out before the first of these.
     skipped: int
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Levels over time: `counts[level][n]` entries from `since + n * width` on, in Unix seconds."""
+    """`counts[level][n]` is the number of entries from `since + n * width` on, for `width` seconds. In Unix seconds."""
 
     since: float
     width: float
@@ -58,8 +58,8 @@ class Histogram:
 
 
 def page(reader: sqlite3.Connection, query: Query) -> Page:
-    """The newest logs that the query asks for, by their time."""
-    # One more than the page has: whether there is a next one.
+    """The newest logs that match the query, by their time."""
+    # The statement fetches one row more than the page has, which shows whether there is a next page.
     rows = reader.execute(*search.page_sql(query, common=_is_common(reader, query))).fetchall()
     entries = [_entry(row) for row in rows[: query.limit]]
     if len(rows) <= query.limit:
@@ -68,7 +68,7 @@ def page(reader: sqlite3.Connection, query: Query) -> Page:
 
 
 def arrivals(reader: sqlite3.Connection, query: Query, position: int, *, newest: bool = False) -> Arrivals:
-    """What came after the row `position`, in order of arrival: the first `limit` of it, or the `newest`."""
+    """The matching logs that arrived after the row `position`, in order: the first `limit`, or the `newest`."""
     with _snapshot(reader):
         end = last_id(reader)
         rows = reader.execute(*search.arrivals_sql(query, position, newest=newest)).fetchall() if end > position else []
@@ -79,22 +79,22 @@ def arrivals(reader: sqlite3.Connection, query: Query, position: int, *, newest:
                 skipped = reader.execute(*search.count_arrivals_sql(query, position, rows[0][0])).fetchone()[0]
         elif len(rows) == query.limit:
             end = rows[-1][0]
-    # When all logs are deleted their numbers are not used again, and the position stays.
+    # `end` can be smaller, when logs were deleted since. Their ids are not used again, so the position stays valid.
     return Arrivals([_entry(row) for row in rows], max(position, end), skipped)
 
 
 def all_entries(reader: sqlite3.Connection) -> list[dict[str, Any]]:
-    """All logs, the first that came first."""
+    """All logs in order of arrival."""
     return [_entry(row) for row in reader.execute(f"{search.SELECT} ORDER BY id")]
 
 
 def last_id(reader: sqlite3.Connection) -> int:
-    """The row that came last, 0 if there is none: the position of a stream that begins now."""
+    """The id of the last row, 0 if there is none: the position of a stream that begins now."""
     return int(reader.execute("SELECT coalesce(max(id), 0) FROM logs").fetchone()[0])
 
 
 def histogram(reader: sqlite3.Connection, query: Query, buckets: int) -> Histogram:
-    """Levels over time, of what the query asks for. Where it has no bounds in time, those of all logs."""
+    """How many logs of each level match the query, over time. Without a bound in time it uses that of all logs."""
     with _snapshot(reader):
         since, until = query.since, query.until
         if since is None:
@@ -114,18 +114,18 @@ def histogram(reader: sqlite3.Connection, query: Query, buckets: int) -> Histogr
             sql = search.histogram_sql(bounded, since, width, common=_is_common(reader, query))
             for place, count in reader.execute(*sql):
                 bucket, rank = divmod(place, len(LEVELS))
-                # The last edge may be rounded up.
+                # Rounding can put a log at the very end into a bucket beyond the last.
                 counts[LEVELS[rank]][min(bucket, buckets - 1)] += count
     return Histogram(since, width, {level: row for level, row in counts.items() if any(row)})
 
 
 def values(reader: sqlite3.Connection) -> dict[str, list[str]]:
-    """The values that the columns in LISTED have, at most MAX_LISTED of each."""
+    """The values of the columns in LISTED, at most MAX_LISTED of each."""
     return {column: list(islice(_values(reader, column), MAX_LISTED)) for column in LISTED}
 
 
 def stats(reader: sqlite3.Connection, recent_from: float) -> dict[str, Any]:
-    """`total_logs`, `level_distribution`, `service_distribution` (most first), `recent_errors_1h`."""
+    """The answer to `GET /stats`. The largest count comes first; recent errors are those since `recent_from`."""
     with _snapshot(reader):
         levels = _distribution(reader, "level")
         services = _distribution(reader, "service")
@@ -142,7 +142,7 @@ def stats(reader: sqlite3.Connection, recent_from: float) -> dict[str, Any]:
 
 
 def _distribution(reader: sqlite3.Connection, column: str) -> list[dict[str, Any]]:
-    # The column is one of the two that `stats` names.
+    # No injection: `column` is one of the two constants in `stats`.
     sql = f"SELECT {column}, count(*) FROM logs GROUP BY {column} ORDER BY 2 DESC, 1"  # noqa: S608
     return [{column: value, "count": count} for value, count in reader.execute(sql)]
 
@@ -167,7 +167,7 @@ def _is_common(reader: sqlite3.Connection, query: Query) -> bool:
 
 @contextmanager
 def _snapshot(reader: sqlite3.Connection) -> Iterator[None]:
-    """Several questions about the same state of the logs."""
+    """All statements in the `with` block see the same state of the logs."""
     reader.execute("BEGIN")
     try:
         yield

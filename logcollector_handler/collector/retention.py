@@ -1,4 +1,4 @@
-"""How long logs are kept: at most so many days, and at most so many bytes on the disk."""
+"""Removes logs that are older than a number of days, or exceed a number of bytes on the disk."""
 
 from __future__ import annotations
 
@@ -8,29 +8,33 @@ from typing import Final
 
 from .store import Store
 
-#: Seconds between two looks.
+#: Seconds between two calls of `retain`.
 INTERVAL: Final = 10.0
-#: Logs that are removed in one transaction: a batch that comes meanwhile waits that long.
+#: Logs removed in one transaction. A batch that arrives meanwhile waits for its end.
 STEP: Final = 2000
-#: Of the bytes that are allowed, what is left behind a removal, so that there is not one for every batch.
+#: The share of `max_bytes` down to which logs are removed, so that the next batch does not exceed it at once.
 _LEFT: Final = 0.9
 _DAY: Final = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Keep:
-    """What is kept. None: without end."""
+    """How long logs are kept. None: no limit."""
 
-    #: Since the time that an entry says of itself.
+    #: Days since the `created_at` of an entry.
     days: float | None = None
-    #: Of the file; those that came first go first. The log beside it takes some 16 MB more.
+    #: Maximum size of the file; the logs that arrived first are removed first. SQLite's write-ahead log beside the file
+    #: takes about 16 MB more.
     max_bytes: int | None = None
 
 
 def retain(store: Store, keep: Keep, now: float, stopping: Callable[[], bool] = lambda: False) -> int:
-    """Remove what is not kept at `now`, in Unix seconds, and give its place on the disk back; how many logs it were.
+    """Remove the logs beyond the limits at `now`, in Unix seconds, and return their space to the disk.
 
-    It takes a while when there is much, and others may write meanwhile. It ends early when it is `stopping`.
+    Other threads can write between its transactions. It ends early once `stopping` returns true.
+
+    Returns:
+        The number of logs removed.
     """
     removed = 0
     if keep.days is not None:

@@ -1,6 +1,6 @@
-"""How a question becomes SQL, and what the file is laid out for: the tables, their indexes, and the plans over them.
+"""The SQL: the tables with their indexes, and the statements for queries, written so that SQLite uses the right index.
 
-Who reads and writes, and when, is in `store`. Nothing here opens, locks or changes anything.
+`store` decides who reads and writes when. Nothing here touches a file.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from .query import IDS, Query
 
 SCHEMA_VERSION: Final = 3
 _NUMBERS: Final = frozenset(name for name, kind in COLUMNS.items() if isinstance(kind, Time | Duration))
-#: Every column of the table but its id, with its type.
+#: Every column of the table except its id, with its type.
 COLUMN_TYPES: Final = {name: "REAL" if name in _NUMBERS else "TEXT" for name in ROW_COLUMNS}
-#: Both text indexes, and the columns of each.
+#: The two full-text indexes and the columns of each.
 INDEXED: Final = {"logs_text": "message, stack_trace", "logs_ids": ", ".join(IDS)}
-# Each index is paid for with every row. Rows are asked for newest first, so an index ends in the time, and has the
-# level behind it where levels over time are counted from it alone, as those of an environment are. Neither the text
-# index nor that of ids keeps a copy of what it indexes, or the lengths that a ranking would want. Ids are as good as
-# random: each would change a page of its own in a common index, which at a million rows costs more than all else
-# together. A text index is appended to and merged. In that of ids all but white space is part of a word, so that an id
-# is one word, most of the time.
+# Every index makes every insert slower, so there are only those that queries need:
+# - Queries want the newest rows first, so each index contains the time behind its column. Level (and environment)
+#   follow where a histogram is to be counted from the index alone, without reading the rows.
+# - The full-text indexes store neither a copy of the text (`content`) nor lengths for ranking (`columnsize`).
+# - Ids are practically random, so each insert into an ordinary index would change another page; at a million rows that
+#   costs more than everything else together. A full-text index is appended to and merged later. In `logs_ids` every
+#   character except white space belongs to a word, so nearly every id is one word.
 SCHEMA: Final = f"""
 CREATE TABLE logs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -48,8 +49,8 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 INSERT: Final = f"INSERT INTO logs ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"  # noqa: S608 - constants
 SELECT: Final = f"SELECT id, {', '.join(ROW_COLUMNS[:-1])} FROM logs"  # noqa: S608 - constants
-#: From so many rows on, a text is common: rows are then walked through in their order and looked up among the found
-#: ones, where those with a rare text are fetched and sorted.
+#: A text that at least this many rows contain is common: SQLite then reads the rows in the order wanted and looks each
+#: up among those that contain the text. Rows with a rare text it fetches and sorts.
 COMMON: Final = 20_000
 
 #: A statement and its values.
@@ -57,7 +58,7 @@ Sql: TypeAlias = tuple[str, list[str | float]]
 
 
 def page_sql(query: Query, *, common: bool) -> Sql:
-    """The newest rows by their time; one more than the page has, to know whether there is a next one."""
+    """The newest rows by their time; one more than the page has, which shows whether there is a next page."""
     conditions, values = _found(query, common=common)
     if query.after is not None:
         conditions.append("(created_at, id) < (?, ?)")
@@ -66,7 +67,7 @@ def page_sql(query: Query, *, common: bool) -> Sql:
 
 
 def arrivals_sql(query: Query, position: int, *, newest: bool) -> Sql:
-    """The first `limit` rows that came after the row `position`, or the `newest` of them; in order of arrival."""
+    """The first `limit` rows after the row `position`, in order of arrival; or the `newest`, the last one first."""
     conditions, values = _arrived(query, position)
     order = "DESC" if newest else "ASC"
     sql = f"{SELECT} NOT INDEXED{_where(conditions)} ORDER BY id {order} LIMIT ?"
@@ -74,16 +75,19 @@ def arrivals_sql(query: Query, position: int, *, newest: bool) -> Sql:
 
 
 def count_arrivals_sql(query: Query, position: int, before: int) -> Sql:
-    """How many rows came after the row `position` and before the row `before`."""
+    """The number of matching rows after the row `position` and before the row `before`."""
     conditions, values = _arrived(query, position)
     sql = f"SELECT count(*) FROM logs NOT INDEXED{_where([*conditions, 'id < ?'])}"  # noqa: S608 - constants
     return sql, [*values, before]
 
 
 def histogram_sql(query: Query, since: float, width: float, *, common: bool) -> Sql:
-    """Rows of (bucket, level, count) for what the query asks; buckets are counted from `since`, which is before all."""
+    """Rows of (place, count) for the matching logs; place is the bucket, counted from `since`, times 6 plus the level.
+
+    No matching log may be older than `since`.
+    """
     conditions, values = _found(query, common=common)
-    # One number to group by sorts in half the time of two columns.
+    # Sorting by one number takes half the time of sorting by two columns.
     sql = (
         f"SELECT CAST((created_at - ?) / ? AS INT) * {len(LEVELS)} + CASE level {_RANKS} END AS place, count(*) "  # noqa: S608
         f"FROM logs{_where(conditions)} GROUP BY place"
@@ -91,24 +95,24 @@ def histogram_sql(query: Query, since: float, width: float, *, common: bool) -> 
     return sql, [since, width, *values]
 
 
-#: How many rows of one level there are in a stretch of time: `histogram_sql` takes ten times as long for it.
+#: The number of rows of one level in an interval of time; ten times as fast as `histogram_sql`.
 COUNT_LEVEL: Final = "SELECT count(*) FROM logs WHERE level = ? AND created_at >= ? AND created_at < ?"
 _RANKS: Final = " ".join(f"WHEN '{level}' THEN {rank}" for rank, level in enumerate(LEVELS))
-#: Whether a text is a common one: gives COMMON then.
+#: Gives COMMON if a text is common, and less if it is not.
 COUNT_TEXT: Final = f"SELECT count(*) FROM (SELECT 1 FROM logs_text WHERE logs_text MATCH ? LIMIT {COMMON})"  # noqa: S608
-#: The next value of a column in its order, behind the one given: a step for each value, and not for each row.
+#: The next larger value of a column. Listing all values this way takes one step for each value, not for each row.
 NEXT_VALUE: Final = "SELECT {column} FROM logs WHERE {column} > ? ORDER BY {column} LIMIT 1"
 
 
 def match(text: str | None) -> str | None:
-    """What the text index is asked for, None if it cannot help: there is no letter or digit in the text."""
-    # In quotes nothing is syntax; the star makes the last word of each piece the beginning of one.
+    """The MATCH expression for a text; None if no piece of the text has a letter or digit, which the index needs."""
+    # Quotes protect from FTS syntax; the star makes the last word of each piece match the beginning of words.
     pieces = filter(_has_word, _pieces(text))
     return " AND ".join(f"{_quoted(piece)} *" for piece in pieces) or None
 
 
 def _has_word(text: str) -> bool:
-    """Whether a text index knows it for sure; where not, an answer is right without the index, too."""
+    """Whether the full-text index is sure to have a word of it. If not, `_conditions` compares without the index."""
     return any(map(str.isalnum, text))
 
 
@@ -117,7 +121,7 @@ def _quoted(text: str) -> str:
 
 
 def _pieces(text: str | None) -> list[str]:
-    """The words of a text; what stands in double quotes is one."""
+    """The words of a text; several words in double quotes are one piece."""
     return [quoted or word for quoted, word in re.findall(r'"([^"]+)"(?!\S)|(\S+)', text or "")]
 
 
@@ -131,7 +135,7 @@ def _arrived(query: Query, position: int) -> tuple[list[str], list[str | float]]
 
 
 def _found(query: Query, *, common: bool) -> tuple[list[str], list[str | float]]:
-    """The conditions, with those that the index of ids answers."""
+    """The conditions of a query, including those that make SQLite use the index of ids."""
     conditions, values = _conditions(query, common=common)
     for column, value in _ids(query).items():
         conditions.append("id IN (SELECT rowid FROM logs_ids WHERE logs_ids MATCH ?)")
@@ -140,23 +144,24 @@ def _found(query: Query, *, common: bool) -> tuple[list[str], list[str | float]]
 
 
 def _ids(query: Query) -> dict[str, str]:
-    """The ids that are asked for and that their index knows."""
+    """The ids in the query that the index of ids can find."""
     return {column: value for column, value in query.exact.items() if column in IDS and _has_word(value)}
 
 
 def _conditions(query: Query, *, common: bool, position: int = 0) -> tuple[list[str], list[str | float]]:
-    # Names of columns come from `query.EXACT`; everything from outside is a parameter.
+    # No injection: names of columns come from `query.EXACT`, and values from outside become parameters.
     conditions: list[str] = []
     values: list[str | float] = []
     expression = match(query.text)
-    # A plus keeps a column from its index: few rows are fetched by what a text index found, and then sorted.
+    # A plus before a column keeps SQLite from using that column's index: with an id or a rare text it is faster to
+    # fetch the few rows that the full-text index finds, and to sort them.
     plus = "+" if _ids(query) or (expression is not None and not common) else ""
     for column, value in query.exact.items():
         conditions.append(f"{plus}{column} = ?")
         values.append(value)
     if query.min_level is not None:
         levels = LEVELS[LEVELS.index(query.min_level) :]
-        # Never from the index of levels, behind which all that is found would have to be sorted.
+        # Not from the index of levels: with several levels SQLite would have to sort all rows that it finds there.
         conditions.append(f"+level IN ({', '.join('?' * len(levels))})")
         values += levels
     if query.since is not None:
@@ -166,13 +171,13 @@ def _conditions(query: Query, *, common: bool, position: int = 0) -> tuple[list[
         conditions.append(f"{plus}created_at < ?")
         values.append(query.until)
     if expression is not None:
-        # Of many, rows are looked up among it as they are walked through in their order.
+        # With a common text the plus makes SQLite read the rows in order and look up each in this subquery.
         found = "SELECT rowid FROM logs_text WHERE logs_text MATCH ? AND rowid > ?"
         conditions.append(f"{'+' if common else ''}id IN ({found})")
         values += [expression, position]
     for piece in _pieces(query.text):
         if not piece.isalnum():
-            # The index knows words only. What stands between them is compared as it is.
+            # The index has words only. A piece with other characters is also compared as it is.
             escaped = piece.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
             conditions.append("(message LIKE ? ESCAPE '\\' OR stack_trace LIKE ? ESCAPE '\\')")
             values += [f"%{escaped}%"] * 2

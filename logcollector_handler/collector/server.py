@@ -1,6 +1,6 @@
-"""Serving the collector over HTTP: in the foreground for the command line, in a thread for tests.
+"""Serves the collector over HTTP: in the foreground for the command line, in a thread for tests.
 
-Logging is the business of the application in whose process this runs: neither way configures it.
+Neither configures logging: that is up to the application in whose process it runs.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from starlette.types import ASGIApp
 
 from .protocol import PatientProtocol
 
-#: Seconds that requests which are under way are given when the server in the thread stops.
+#: Seconds that requests have to finish when the server in the thread stops.
 GRACE: Final = 1.0
-#: Connections that are served at once; to more of them 503 is said.
+#: Maximum of connections; requests on further ones are answered 503.
 CONNECTIONS: Final = 500
-#: The loggers that speak in the thread of the server.
+#: The loggers used in the server's thread.
 _LOGGERS: Final = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio")
 
 
 def run(app: ASGIApp, host: str, port: int, started: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. Port 0 takes any free one; `started` is told the URL.
+    """Serve until SIGINT or SIGTERM. Port 0 stands for any free port; `started` is called with the URL.
 
-    Raises OSError when the address cannot be had. After a signal the requests under way are answered, then it
-    takes its usual effect: KeyboardInterrupt for SIGINT, the end of the process for SIGTERM.
+    Raises OSError if it cannot listen at the address. After a signal it answers the requests in progress; then the
+    signal has its usual effect: KeyboardInterrupt for SIGINT, the end of the process for SIGTERM.
     """
     with bind(host, port) as sock:
         if started is not None:
@@ -39,14 +39,15 @@ def run(app: ASGIApp, host: str, port: int, started: Callable[[str], None] | Non
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket: the kernel queues connections from now on, so whoever is told the URL is served.
+    """A listening socket. The kernel queues connections from now on, so a client may connect before the server runs.
 
-    Raises OSError when the address cannot be had.
+    Raises OSError if it cannot listen at the address.
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     sock = socket.create_server(address[:2], family=family, backlog=2048)
-    # Connections inherit it. asyncio sees to it only where the socket names its protocol, and this one does not: then
-    # each answer, written in two parts, waited 40 ms for the client to acknowledge the first.
+    # Connections inherit the option. asyncio sets it only on sockets whose protocol number is TCP's, and this socket's
+    # is 0. Without it each answer took 40 ms: it is written in two parts, and the second waited for the client's
+    # acknowledgement of the first.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -58,7 +59,7 @@ def url_of(sock: socket.socket) -> str:
 
 
 def _config(app: ASGIApp, **more: Any) -> uvicorn.Config:
-    # http, ws, loop: the same everywhere, whatever else is installed.
+    # http, ws and loop are given, because by default uvicorn chooses by what else is installed.
     return uvicorn.Config(
         app,
         http=PatientProtocol,
@@ -72,10 +73,10 @@ def _config(app: ASGIApp, **more: Any) -> uvicorn.Config:
 
 
 class BackgroundServer:
-    """The app on a loopback port of its own, served by a daemon thread of this process.
+    """Serves the app on a free loopback port, in a daemon thread of this process.
 
-    Signal handlers stay as they are, and nothing that the server logs reaches the handlers of the application:
-    what is a warning or worse goes to stderr.
+    It installs no signal handlers. What the server logs does not reach the application's handlers: warnings and above
+    go to stderr, the rest is discarded.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -83,11 +84,11 @@ class BackgroundServer:
         self._server: _ThreadServer | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        #: Where it listens; set by `start`.
+        #: `http://host:port`, set by `start`.
         self.url = ""
 
     def start(self) -> None:
-        """Returns when requests are answered. Raises RuntimeError when the app cannot start."""
+        """Start the server, and return when it answers requests. Raises RuntimeError if the app cannot start."""
         sock = bind("127.0.0.1", 0)
         self.url = url_of(sock)
         ready = threading.Event()
@@ -102,7 +103,10 @@ class BackgroundServer:
             raise RuntimeError("The collector could not be started.") from self._error
 
     def stop(self) -> None:
-        """Returns when every socket and thread is gone; requests under way get GRACE seconds to end."""
+        """Stop the server, and return when its sockets are closed and its thread has ended.
+
+        Requests in progress have GRACE seconds to finish.
+        """
         if self._server is not None and self._thread is not None and self._thread.is_alive():
             self._server.stop()
             self._thread.join()
@@ -114,7 +118,7 @@ class BackgroundServer:
             logger.addFilter(quiet)
         try:
             server.run(sockets=[sock])
-        except BaseException as error:  # `start` raises it; later than that it is printed
+        except BaseException as error:  # `start` raises it; after `start` the thread's excepthook prints it
             self._error = error
             if server.started:
                 raise
@@ -126,7 +130,7 @@ class BackgroundServer:
 
 
 class _ThisThreadOnly(logging.Filter):
-    """Keeps what the thread that made it logs from all handlers, but for trouble, which goes to stderr."""
+    """Keeps records of the thread that made it from the application's handlers; warnings and above go to stderr."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +145,7 @@ class _ThisThreadOnly(logging.Filter):
 
 
 class _ThreadServer(uvicorn.Server):
-    """A uvicorn server that starts and stops on the spot: the original looks up once in 0.1 s."""
+    """A uvicorn server that tells when it has started, and stops at once: the original polls every 0.1 s."""
 
     def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
         super().__init__(config)
@@ -160,10 +164,10 @@ class _ThreadServer(uvicorn.Server):
         await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Python 3.10 loses a connection that was accepted but has no transport yet when its server is closed. So
-        # first nothing more is accepted, then what was accepted gets its transport and its protocol.
+        # Python 3.10 loses a connection that is accepted but has no transport yet when its server is closed. So first
+        # stop accepting, then let the event loop make the transports of accepted connections, and only then close.
         for sock in sockets or []:
-            # Windows accepts in another way.
+            # The event loop of Windows accepts in another way and has no readers.
             with suppress(NotImplementedError):
                 self._loop.remove_reader(sock)
         for _ in range(3):

@@ -1,6 +1,6 @@
-"""The files of the page, as a browser gets them: those that are named here, and nothing else that lies on the disk.
+"""Serves the files of the page: only those named here, never another file on the disk.
 
-`model.js` is no file: it is made here, so that the page has no copy of the names that it shares with the handler.
+`model.js` is not a file: it is made here, so that the page has no copy of the names that it shares with the handler.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-_SCRIPTS: Final = ("api", "dom", "empty", "entry", "filters", "histogram", "list", "main", "model", "request")
-NAMES: Final = frozenset({"index.html", "style.css", "icon.svg", *(f"{name}.js" for name in _SCRIPTS)})
-# A log may contain anything, and none of it is to run: only these files do, and no text becomes HTML.
+NAMES: Final = frozenset(
+    {"index.html", "style.css", "icon.svg"}
+    | {f"{name}.js" for name in ("api", "dom", "empty", "entry", "filters", "histogram", "keyboard", "list", "login")}
+    | {f"{name}.js" for name in ("main", "model", "request", "theme")}
+)
+# A log may contain anything, also HTML and scripts. The browser runs only the page's own files, and refuses to make
+# HTML of text.
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -39,7 +43,7 @@ _HEADERS: Final = {
 
 
 def page_file(name: str) -> Response:
-    """The answer with one of the files in NAMES."""
+    """An answer with the file `name`, one of NAMES."""
     return Response(_content(name), headers={**_HEADERS, "content-type": _TYPES[name.rpartition(".")[2]]})
 
 

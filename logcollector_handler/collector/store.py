@@ -1,7 +1,7 @@
-"""The logs on disk: one SQLite file that one connection writes and any number of others read.
+"""The logs on disk: one SQLite file, written by one connection and read by any number of others.
 
-In WAL mode a reader works on a snapshot, so a long query never holds up a write. A batch and its
-idempotency key go in with one transaction: after a crash both are there, or neither.
+In WAL mode a reader works on a snapshot, so a long query never delays a write. A batch and its idempotency key are
+stored in one transaction: after a crash both are there, or neither.
 """
 
 from __future__ import annotations
@@ -24,34 +24,33 @@ from .search import COLUMN_TYPES, INDEXED, INSERT, SCHEMA, SCHEMA_VERSION
 
 #: Seconds for which the key of a batch is remembered.
 KEEP_KEYS: Final = 7 * 24 * 3600.0
-#: Old keys are looked for once in so many batches, and twice as many at most go at once: it always catches
-#: up, and no single batch waits for a long sweep.
+#: Every SWEEP_EVERY batches at most twice as many old keys are deleted: more than were added meanwhile, so that none
+#: accumulate, and few enough that no batch waits for long.
 SWEEP_EVERY: Final = 100
 
-#: Pages of 4 KiB that go back to the disk at once.
+#: Pages of 4 KiB returned to the disk at once.
 PAGES_GIVEN_BACK: Final = 1000
 _FOREIGN: Final = "{path} was not made by this version of the collector. Name another file, or move that one away."
 
 
 class StoreError(Exception):
-    """The file cannot be used. The text says why and what to do."""
+    """The file cannot be used. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Added:
-    """What became of a batch."""
+    """The result of adding a batch."""
 
     count: int
-    #: Its key was known: nothing was added, and `count` is that of the first time.
+    #: Whether its key was known: then nothing was added, and `count` is that of the first time.
     repeated: bool
 
 
 class Store:
-    """The logs in the SQLite file at `path`, which is made when it is missing.
+    """The logs in the SQLite file at `path`, which is created if it does not exist.
 
-    Every method may be called from any thread; writes wait for each other. `clock` gives Unix seconds. Raises
-    StoreError when the file cannot be opened or was made by another version; the methods raise sqlite3.Error
-    for what the disk does.
+    All methods are thread-safe; writes wait for each other. `clock` returns Unix seconds. Raises StoreError if the file
+    cannot be opened or was made by another version. The methods raise sqlite3.Error if the disk fails.
     """
 
     def __init__(self, path: str | Path, clock: Callable[[], float] = time.time) -> None:
@@ -60,7 +59,7 @@ class Store:
         #: Guards the writing connection and `_batches`.
         self._write_lock = threading.Lock()
         self._batches = 0
-        #: Reading connections that nobody uses just now; guarded by its lock.
+        #: Reading connections that are not in use; guarded by `_readers_lock`.
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
         try:
@@ -74,10 +73,10 @@ class Store:
             raise StoreError(f"{self._path} cannot be opened: {error}. Name a file that can be written.") from error
 
     def _connect(self) -> sqlite3.Connection:
-        # isolation_level=None: transactions are begun and ended here, not by the module.
+        # isolation_level=None: this class begins and ends transactions, not Python's sqlite3 module.
         connection = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
-        # NORMAL: no fsync for a commit. A killed process loses nothing; power loss may lose the last commits,
-        # but never tears one.
+        # NORMAL: no fsync at a commit. A killed process loses nothing. A power failure may lose the last commits, but
+        # never part of one.
         try:
             connection.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
@@ -90,16 +89,16 @@ class Store:
             tables = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if tables:
                 raise StoreError(_FOREIGN.format(path=self._path))
-        # Before there is any table: what is deleted can be given back to the disk, some pages at a time.
+        # Lets `give_back` return free pages to the disk. It must be set before the first table is created.
         self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._writer.execute("PRAGMA journal_mode = WAL")
-        # 32 MiB of pages at hand, and the log folded in once in 16 MiB: a fifth less work for a row.
+        # A cache of 32 MiB, and a checkpoint every 16 MiB of write-ahead log: together a fifth less work for a row.
         self._writer.execute("PRAGMA cache_size = -32768")
         self._writer.execute("PRAGMA wal_autocheckpoint = 4000")
-        # A log that grew beyond that while somebody read for long is cut again.
+        # The write-ahead log grows beyond 16 MiB during a long read; this truncates it afterwards.
         self._writer.execute("PRAGMA journal_size_limit = 16777216")
         with self._transaction() as cursor:
-            # Asked again: another process may have been faster.
+            # Checked again, under the write lock: another process may have created the tables meanwhile.
             if self._version() == 0:
                 for statement in SCHEMA.split(";"):
                     cursor.execute(statement)
@@ -133,7 +132,7 @@ class Store:
                 yield cursor
                 cursor.execute("COMMIT")
             except BaseException:
-                # A full disk may have rolled back already.
+                # When the disk is full SQLite may have rolled back by itself.
                 if self._writer.in_transaction:
                     cursor.execute("ROLLBACK")
                 raise
@@ -156,7 +155,7 @@ class Store:
             self._readers.append(reader)
 
     def add(self, rows: Sequence[Row], key: str | None = None) -> Added:
-        """Store the rows of one batch, all or none; a batch whose key is known is not stored again."""
+        """Store the rows of one batch, all or none. A batch whose key is known is not stored again."""
         now = self._clock()
         with self._transaction() as cursor:
             if key is not None:
@@ -191,17 +190,17 @@ class Store:
             cursor.execute("DELETE FROM batches")
 
     def remove_older(self, than: float, most: int) -> int:
-        """Remove logs whose time is before `than`, in Unix seconds, at most so many; how many it were."""
+        """Remove at most `most` logs whose time is before `than`, in Unix seconds, and return how many it removed."""
         return self._remove("created_at < ? ORDER BY created_at", (than, most))
 
     def remove_first(self, most: int) -> int:
-        """Remove the logs that came first, at most so many; how many it were."""
+        """Remove at most `most` of the logs that arrived first, and return how many it removed."""
         return self._remove("true ORDER BY id", (most,))
 
     def _remove(self, which: str, values: tuple[float, ...]) -> int:
         chosen = f"id IN (SELECT id FROM logs WHERE {which} LIMIT ?)"  # noqa: S608 - from the two above
         with self._transaction() as cursor:
-            # A text index has no copy of its own to know the words by.
+            # The full-text indexes keep no copy of the text, so it must be given to them for its words to be deleted.
             for index, columns in INDEXED.items():
                 cursor.execute(
                     f"INSERT INTO {index} ({index}, rowid, {columns}) "  # noqa: S608 - constants
@@ -211,7 +210,7 @@ class Store:
             return cursor.execute(f"DELETE FROM logs WHERE {chosen}", values).rowcount  # noqa: S608
 
     def used_bytes(self) -> int:
-        """Bytes of the file that hold something."""
+        """The size of the file without its free pages, in bytes."""
         with self._reading() as reader:
             pages, free, size = (
                 reader.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
@@ -219,56 +218,56 @@ class Store:
         return int((pages - free) * size)
 
     def give_back(self) -> None:
-        """Give the free pages of the file back to the disk."""
+        """Return the free pages of the file to the disk."""
         left: float = math.inf
         while left:
             with self._write_lock:
-                # In steps, so that no batch waits for long. It wants to be read to its end.
+                # In steps, so that no batch waits for long. Each row read frees a page, so all rows must be fetched.
                 self._writer.execute(f"PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})").fetchall()
                 before, left = left, self._writer.execute("PRAGMA freelist_count").fetchone()[0]
             if left >= before:
-                # Others write and remove as well.
+                # Nothing was freed, or other threads free pages as fast. The next call continues.
                 break
         with self._write_lock:
-            # The file itself becomes shorter only now.
+            # Only the checkpoint makes the file itself shorter.
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def page(self, query: Query) -> Page:
-        """The newest logs that the query asks for, by their time."""
+        """The newest logs that match the query, by their time."""
         with self._reading() as reader:
             return reading.page(reader, query)
 
     def arrivals(self, query: Query, position: int, *, newest: bool = False) -> Arrivals:
-        """What came after the row `position`: the first `limit` of the query, or the `newest`; in order of arrival."""
+        """The matching logs that arrived after the row `position`, in order: the first `limit`, or the `newest`."""
         with self._reading() as reader:
             return reading.arrivals(reader, query, position, newest=newest)
 
     def last_id(self) -> int:
-        """The row that came last, 0 if there is none: the position of a stream that begins now."""
+        """The id of the last row, 0 if there is none: the position of a stream that begins now."""
         with self._reading() as reader:
             return reading.last_id(reader)
 
     def histogram(self, query: Query, buckets: int) -> Histogram:
-        """Levels over time, of what the query asks for. Where it has no bounds in time, those of all logs."""
+        """How many logs of each level match the query, over time. Without a bound in time it uses that of all logs."""
         with self._reading() as reader:
             return reading.histogram(reader, query, buckets)
 
     def values(self) -> dict[str, list[str]]:
-        """The services and loggers that there are, in order, so many of each as `reading.MAX_LISTED`."""
+        """The names of services and of loggers, each sorted and at most `reading.MAX_LISTED`."""
         with self._reading() as reader:
             return reading.values(reader)
 
     def stats(self) -> dict[str, Any]:
-        """`total_logs`, `level_distribution`, `service_distribution` (most first), `recent_errors_1h`."""
+        """The answer to `GET /stats`: totals, counts by level and by service, and the errors of the last hour."""
         with self._reading() as reader:
             return reading.stats(reader, self._clock() - 3600)
 
     def in_order_of_arrival(self) -> list[dict[str, Any]]:
-        """All logs, as `page` gives them, the first that came first."""
+        """All logs in order of arrival, in the form of `page`."""
         with self._reading() as reader:
             return reading.all_entries(reader)
 
     def count(self) -> int:
-        """How many logs there are."""
+        """The number of logs."""
         with self._reading() as reader:
             return int(reader.execute("SELECT count(*) FROM logs").fetchone()[0])

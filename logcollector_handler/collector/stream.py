@@ -1,7 +1,7 @@
-"""`GET /logs/stream`: what arrives, as server-sent events, for as long as the client listens.
+"""`GET /logs/stream`: sends logs as they arrive, as server-sent events, for as long as the client listens.
 
-A stream is a place in the table and nothing else: what it still has to send stays in the store, so a client that
-reads slowly falls behind and takes no memory, and one that comes back with `Last-Event-ID` goes on where it was.
+The only state of a stream is its position in the table. Logs not sent yet stay in the store, so a client that reads
+slowly falls behind without using memory, and one that reconnects with `Last-Event-ID` continues where it was.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from .query import Follow
 from .reading import Arrivals
 from .store import Store
 
-#: Seconds without news after which a line is sent, so that a client notices a dead connection, and the other way.
+#: Seconds without logs after which a heartbeat is sent, so that both sides notice a dead connection.
 HEARTBEAT: Final = 10.0
-#: Seconds between two looks at the store, so that news which come one by one are sent together.
+#: Seconds between two queries, so that logs which arrive one by one are sent together.
 PACE: Final = 0.1
-#: Milliseconds after which a browser comes back.
+#: Milliseconds after which a browser reconnects.
 _RETRY: Final = 1000
 
 T = TypeVar("T")
-#: Runs a question to the store in a thread.
+#: Runs a query in a thread and returns its result.
 Ask = Callable[[Callable[[], T]], Awaitable[T]]
 
 
 class Bell:
-    """Wakes the streams when something was stored. For the event loop's thread."""
+    """Wakes the streams when a batch was stored. Use it in the event loop's thread only."""
 
     def __init__(self) -> None:
         self._next: asyncio.Future[None] | None = None
 
     def ring(self) -> None:
-        """Wake all who wait."""
+        """Wake all streams that wait."""
         if self._next is not None:
             self._next.set_result(None)
             self._next = None
 
     def next(self) -> asyncio.Future[None]:
-        """Is done with the next ring. Taken before looking, no ring is missed."""
+        """A future that is done with the next ring. Get it before the query: then no ring is missed."""
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
         return self._next
 
 
 class EventStream(Response):
-    """The answer that does not end."""
+    """An answer that does not end until the client goes away or the server stops."""
 
     media_type = "text/event-stream"
 
@@ -63,11 +63,11 @@ class EventStream(Response):
         self._bell = bell
         self._follow = follow
         self._ask = ask
-        #: Is told +1 when it begins, and -1 when it is over.
+        #: Called with +1 when the stream begins and with -1 when it ends.
         self._count = count
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the client goes."""
+        """Send events until the client goes away."""
         self._count(1)
         try:
             await self._serve(receive, send)
@@ -76,12 +76,12 @@ class EventStream(Response):
 
     async def _serve(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        # Only this task is ever cancelled: before Python 3.12 `wait_for` may swallow it in another.
+        # Tasks are never cancelled except this one: before Python 3.12 `wait_for` may swallow a cancellation.
         gone = asyncio.ensure_future(_until_gone(receive))
         try:
             async with aclosing(self._pieces(gone)) as pieces:
                 async for piece in pieces:
-                    # Waits while the client does not read what was sent before; the protocol ends that some time.
+                    # Waits until the client has read earlier pieces. PatientProtocol disconnects one that does not.
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
             gone.cancel()
@@ -92,14 +92,14 @@ class EventStream(Response):
         if position is None:
             position = 0 if follow.last else end
         elif position > end:
-            # Of another file, or of logs that are gone.
+            # The client saw another file, or logs that no longer exist: it gets all of this one.
             position = 0
         yield b"retry: %d\n\n" % _RETRY
         if follow.position is None and follow.last:
             first = await self._next(replace(follow, at_most=follow.last), position)
             position = first.position
             yield _events(replace(first, skipped=0))
-        # From here on the client knows where it is, also if nothing ever comes.
+        # Tells the client its position, so that it can reconnect there even if no log arrives before.
         yield b"id: %d\nevent: open\ndata: {}\n\n" % position
         while not gone.done():
             rung = self._bell.next()
@@ -124,7 +124,7 @@ class EventStream(Response):
 
 def _events(news: Arrivals) -> bytes:
     skipped = b'event: skipped\ndata: {"count": %d}\n\n' % news.skipped if news.skipped else b""
-    # JSON from msgspec has no line break, which would end the data.
+    # msgspec writes JSON without line breaks, so it fits into one `data:` line.
     return skipped + b"".join(
         b"id: %d\ndata: %b\n\n" % (entry["id"], msgspec.json.encode(entry)) for entry in news.entries
     )

@@ -1,1 +1,1 @@
-"""Frameworks: each file serves one, imports what that needs, and is imported by nobody but the application."""
+"""Integrations, one file a framework. The package itself imports none of them: the application imports what it uses."""

@@ -1,4 +1,4 @@
-"""What the middlewares for ASGI and WSGI share: what a request says of itself, and the record of how it ended."""
+"""What the ASGI and WSGI middlewares share: the fields bound for a request, and the record logged at its end."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ log: Final = logging.getLogger("logcollector.access")
 monotonic: Final = SystemClock.monotonic
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-#: https://www.w3.org/TR/trace-context/: version, trace id, parent id, flags; more only in later versions.
+#: https://www.w3.org/TR/trace-context/: version, trace id, parent id, flags. Only versions after 00 may add more.
 _TRACEPARENT: Final = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
-    """The trace id of a W3C `traceparent` header; None for one that is missing or breaks the specification."""
+    """The trace id of a W3C `traceparent` header; None if the header is missing or breaks the specification."""
     match = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
     if match is None or (match[1] == "00" and match[3] is not None):
         return None
@@ -28,7 +28,7 @@ def trace_id_of(traceparent: str | None) -> str | None:
 def request_fields(
     *, path: str, method: str | None, client: str | None, request_id: str | None, traceparent: str | None
 ) -> dict[str, Any]:
-    """What is bound while a request is served. An id that is missing, long or strange is made anew."""
+    """The fields bound while a request is served. A `request_id` that is missing or not plain and short is replaced."""
     if request_id is None or not _REQUEST_ID.fullmatch(request_id):
         request_id = uuid.uuid4().hex
     fields = {
@@ -42,26 +42,26 @@ def request_fields(
 
 
 class Exchange:
-    """One request and its response, from now until the record of it is logged."""
+    """One request and its response: measures the time from its construction on, and logs one record at the end."""
 
     def __init__(self, method: str, path: str) -> None:
         self._method = method
         self._path = path
         self._start = monotonic()
         self._logged = False
-        #: How long it took until the response had ended, whole.
+        #: Milliseconds until the response was complete; None if it is not.
         self._milliseconds: float | None = None
-        #: The status that the client was sent.
+        #: The status of the response; None before it has started.
         self.status: int | None = None
-        #: The client went away before the response had ended.
+        #: Whether the client went away before the response was complete.
         self.gone = False
 
     def end(self) -> None:
-        """The response has ended, whole."""
+        """The response is complete: stop measuring."""
         self._milliseconds = self._passed()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Log how it ended: well, or with that error. What fails after that is a record of its own."""
+        """Log how the request ended: well, or with `error`. An error after that gets a record of its own."""
         if not self._logged:
             self._log(error)
         elif error is not None:

@@ -1,4 +1,4 @@
-"""ASGI middleware (FastAPI, Starlette, Django): what is logged in a request carries what the request is.
+"""ASGI middleware (FastAPI, Starlette, Django): adds the request's fields to its records, and logs each request.
 
     app.add_middleware(RequestLogMiddleware)             # FastAPI, Starlette
     application = RequestLogMiddleware(application)      # any other
@@ -25,12 +25,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class RequestLogMiddleware:
-    """Binds `path`, `method`, `client_address`, `request_id` and `trace_id` for a request, and logs how it ended.
+    """Binds `path`, `method`, `client_address`, `request_id` and `trace_id` for each request, and logs how it ended.
 
-    The request id is that of `X-Request-ID`, or a new one; the trace id is that of `traceparent`. The record comes
-    when the response has ended, from the logger `logcollector.access`, with `status` and `duration_ms`: as ERROR for
-    a 5xx or an exception, which comes with its trace and goes on; as WARNING for a 4xx and for what did not come to
-    its end; else as INFO. A WebSocket gets one record, when it is closed. Query strings are not logged.
+    The request id is that of the header `X-Request-ID`, or a new one; the trace id is that of `traceparent`. When the
+    response is complete, one record is logged to `logcollector.access`, with `status` and `duration_ms`: at ERROR for
+    a 5xx or an exception (with its stack trace; it is raised further), at WARNING for a 4xx or an incomplete response,
+    else at INFO. A WebSocket gets one record, when it is closed. Query strings are not logged.
     """
 
     def __init__(self, app: App) -> None:
@@ -50,17 +50,18 @@ class RequestLogMiddleware:
             except Exception as error:
                 call.close(error)
                 raise
-            except BaseException:  # Cancelled: the server shuts down, or the client went away.
+            except BaseException:  # Cancelled, because the server shuts down or the client went away: not an error.
                 call.close()
                 raise
             call.close()
 
 
 class _Lifespan:
-    """The application's start and end. What was logged is sent before the server hears that it has shut down.
+    """Passes on the messages of the application's start and end, and sends pending records before the end is confirmed.
 
-    uvicorn then lets the signal that ended it kill the process, and no exit handler runs. For an application that
-    knows no lifespan (Django) the middleware answers, so that it hears of the end.
+    After that confirmation uvicorn lets the signal that stopped it kill the process, and no exit handler runs. For an
+    application without lifespan support (Django) this class answers the server, because a server that gets an error at
+    the start sends no message at the end.
     """
 
     def __init__(self, receive: Receive, send: Send) -> None:
@@ -94,7 +95,7 @@ class _Lifespan:
 
 
 class _Http:
-    """A request, as its messages pass."""
+    """Passes on the messages of one HTTP request, and notes in its Exchange how the request goes."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -105,7 +106,7 @@ class _Http:
 
     async def receive(self) -> Message:
         message = await self._receive()
-        # Behind the response there always is one.
+        # After a complete response every request gets a disconnect, which means nothing.
         if message["type"] == "http.disconnect" and not self._ended:
             self._exchange.gone = True
         return message
@@ -115,7 +116,7 @@ class _Http:
         if kind == "http.response.start":
             self._exchange.status = message["status"]
         last = kind == "http.response.pathsend" or (kind == "http.response.body" and not message.get("more_body"))
-        # Before the message is on its way: with it the client may be content, and go.
+        # Set before sending: as soon as the client has the last message it may disconnect, and has not gone too early.
         self._ended = self._ended or last
         try:
             await self._send(message)
@@ -124,20 +125,20 @@ class _Http:
             raise
         if last:
             self._exchange.end()
-            # After a 5xx the exception that it is about may still come.
+            # After a 5xx the framework may still raise the exception that caused it; then that is logged with it.
             if (self._exchange.status or 0) < 500:
                 self.close()
 
 
 class _WebSocket:
-    """A connection, as its messages pass."""
+    """Passes on the messages of one WebSocket, and logs how it was closed."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self._path = scope["path"]
         self._start = monotonic()
-        #: Of the answer to the handshake; without one the server answers this.
+        #: The status of the answer to the handshake. If the application gives none the server answers 403.
         self._status = 403
         self._code: int | None = None
 
@@ -157,8 +158,8 @@ class _WebSocket:
             self._code = message.get("code", 1000)
 
     def close(self, error: BaseException | None = None) -> None:
-        """Log how it ended."""
-        # Starlette's way to say that the client closed it, which an endpoint need not catch.
+        """Log how the connection ended."""
+        # Starlette raises this when the client closes the connection, and endpoints need not catch it: not an error.
         if type(error).__name__ == "WebSocketDisconnect" and self._code is not None:
             error = None
         took = (monotonic() - self._start) * 1000
@@ -181,7 +182,7 @@ def _fields(scope: Scope) -> dict[str, Any]:
         headers.setdefault(name, []).append(value)
 
     def header(name: bytes) -> str | None:
-        """One that comes twice says nothing."""
+        """The value of a header; None if it is missing or sent more than once."""
         values = headers.get(name, [])
         return values[0].decode("latin-1") if len(values) == 1 else None
 

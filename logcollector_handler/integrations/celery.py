@@ -1,7 +1,9 @@
-"""Celery: what is logged in a task carries which task it is, and one record tells how each run of it ended.
+"""Celery: adds the task's id and name to the records logged in it, and logs how each run of a task ended.
 
-app = Celery("shop")
-log_tasks()
+    app = Celery("shop")
+    log_tasks()
+
+Call it in the module that makes the app.
 """
 
 from __future__ import annotations
@@ -24,11 +26,12 @@ _log: Final = logging.getLogger("logcollector.task")
 
 
 class _Run:
-    """One run of a task, from its start to its end."""
+    """One run of a task, with the fields bound for its time."""
 
     def __init__(self, task: Any) -> None:
         self.start = SystemClock.monotonic()
-        #: A failure or a new try is logged when it is signalled: at the end its trace is gone.
+        #: Whether its record is logged already. Failures and retries are logged at their own signal, because at the
+        #: end of the task the exception is no longer available.
         self.logged = False
         self.outer = _current.get()
         self.context = ExitStack()
@@ -37,18 +40,20 @@ class _Run:
 
 _current: ContextVar[_Run | None] = ContextVar("logcollector_handler.celery", default=None)
 
-#: Handlers that were on the root logger before Celery took them away.
+#: The handlers of this package that were on the root logger before Celery removed them.
 _kept: list[logging.Handler] = []
 
 
 def log_tasks() -> None:
     """From now on bind `task_id` and `task_name` in tasks, and log how each run ended. A second call changes nothing.
 
-    The trace id is that of a `traceparent` or `trace_id` among the headers of the message, if there is one. The
-    records come from the logger `logcollector.task`, with `duration_ms`: as ERROR for a failure, with its trace, as
-    WARNING for a new try, a rejected or an ignored one, else as INFO. A child of the pool sends what it logged before
-    it ends. Celery takes all handlers off the root logger when a worker starts; those of this package are put back, and
-    onto `celery.task`, whose records do not get to the root logger. The level is that of `celery worker --loglevel`.
+    `trace_id` is bound, too, if the headers of the task's message have a `traceparent` or `trace_id`. The records go to
+    the logger `logcollector.task`, with `duration_ms`: at ERROR with the stack trace for a failure, at WARNING for a
+    retry and for a rejected or ignored task, else at INFO. A process of the worker's pool sends its records before it
+    ends.
+
+    Celery removes all handlers from the root logger when a worker starts. Those of this package are added again, also
+    to `celery.task`, whose records do not reach the root logger. `celery worker --loglevel` sets the level.
     """
     for signal, receiver in (
         (signals.task_prerun, _on_start),
@@ -60,7 +65,7 @@ def log_tasks() -> None:
         (signals.after_setup_task_logger, _on_logger_setup),
     ):
         signal.connect(receiver, weak=False, dispatch_uid=f"{__name__}.{receiver.__name__}")
-    # In a child that is a fresh interpreter no worker is made, and yet logging is set up.
+    # A pool process that is a new interpreter (spawn) sets up logging without the signal `celeryd_init`.
     _remember_handlers()
 
 
@@ -77,15 +82,15 @@ def _on_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
 
 
 def _on_failure(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
-    # In the child it is handled just now; Celery's may be a stand-in that can be pickled. The parent tells of
-    # tasks whose child is gone.
+    # In the process that ran the task the original exception is being handled; Celery's argument may be a copy made
+    # for pickling. Without a run this is the parent, which signals tasks whose process died.
     error = sys.exc_info()[1] if _current.get() is not None else None
     _tell(logging.ERROR, sender, task_id, "failed", error or exception)
 
 
 def _on_end(task: Any, task_id: str, state: str | None, **_: Any) -> None:
     run = _current.get()
-    if run is None:  # log_tasks() was called in the midst of it.
+    if run is None:  # log_tasks() was called while the task was running.
         return
     if not run.logged:
         good = state == "SUCCESS"
@@ -129,7 +134,7 @@ def _remember_handlers(**_: Any) -> None:
 
 
 def _on_logger_setup(logger: logging.Logger, **_: Any) -> None:
-    # Not where they get the records from the logger above.
+    # Otherwise the handlers on the root logger get the records by propagation.
     if logger.parent is None or not logger.propagate:
         for each in _kept:
             if each not in logger.handlers:

@@ -1,11 +1,11 @@
-"""structlog: a processor that ships events as they are, with their fields, and passes them on to the others.
+"""structlog: a processor that ships each event with its fields, and passes it on unchanged.
 
     handler = get_handler()
     structlog.configure(processors=[..., LogCollectorProcessor(handler), structlog.dev.ConsoleRenderer()])
 
-It makes a record of the event and gives it to the handler, as a logger does. What the event says of itself (level,
-time, logger, call site) becomes that of the record; how the rest becomes an entry is the handler's business, and
-the same for events that structlog sends through the standard library.
+It makes a LogRecord of the event and passes it to the handler, as a logger does. Level, time, logger and call site of
+the event become those of the record. The handler turns the rest into an entry in the same way as for events that
+structlog sends through the standard library.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ except ImportError as error:
         "Install it with: pip install 'logcollector-handler[structlog]'"
     ) from error
 
-#: Packages that stand between the application and a record. structlog is one too, and says whose record it is.
+#: Packages whose frames are skipped in the search for the application's frame.
 _BETWEEN: Final = frozenset({"structlog", "logging", "logcollector_handler", "concurrent", "threading"})
 _LEVELS: Final = {
     "trace": 5,
@@ -48,17 +48,18 @@ _LEVELS: Final = {
     "critical": logging.CRITICAL,
     "fatal": logging.CRITICAL,
 }
-#: Names that are not those of plain fields: of a record's own, and of what a dict as message may have.
+#: Fields that cannot simply become attributes of the record: those that every LogRecord has, and those that structlog
+#: adds for its own use.
 _SPECIAL: Final = STANDARD | {*("positional_args", "_record", "_from_structlog", "_logger", "_name")}
-#: Where the asynchronous methods say, for the thread that does the work, who called them.
+#: Where structlog's asynchronous methods keep the frame and thread of their caller: they log in another thread.
 _ASYNC_STACK: Final = getattr(structlog.contextvars, "_ASYNC_CALLING_STACK", None)
 _ASYNC_THREAD: Final = getattr(structlog.contextvars, "_ASYNC_CALLING_THREAD", None)
-#: Seconds that a timestamp which tells only whole seconds may lie behind the clock and still mean now.
+#: A timestamp without fractions of a second that is less than this many seconds old counts as the present time.
 _COARSE: Final = 1.0
 
 
 class _Call(NamedTuple):
-    """A logging call of the application: the frame it is in, how far that was, and what it logs to."""
+    """Identifies a logging call of the application: its frame (by id), the instruction there, and the logger's name."""
 
     frame: int
     instruction: int
@@ -66,29 +67,29 @@ class _Call(NamedTuple):
 
 
 class _Thread(threading.local):
-    """What the processor knows of the thread it is in."""
+    """The processor's state for each thread."""
 
-    #: It is handing an event to the handler.
+    #: Whether the processor is passing an event to the handler.
     shipping = False
-    #: The last event that it shipped.
+    #: The call whose event was shipped last; None once the standard library's record of it was left out.
     call: _Call | None = None
-    #: The record of the standard library that came of an event which was shipped.
+    #: The last record of the standard library that was left out, because its event had been shipped.
     left_out: weakref.ref[logging.LogRecord] | None = None
 
 
 class LogCollectorProcessor:
-    """Ships each event to the log collection server. Goes anywhere in a chain before the renderer.
+    """Ships each event to the log collection server. May stand anywhere in a chain before the renderer.
 
-    The event that comes in goes on, the same object, unchanged. Level and filters of the handler apply. Nothing that
-    happens in here is raised into the application: an event that cannot be shipped is counted as dropped.
+    It returns the event that it was given, unchanged. Level and filters of the handler apply. It never raises into the
+    application: an event that cannot be shipped is counted as dropped.
 
-    When the handler is also on a logger of the standard library to which the chain passes its events, it leaves out
-    those that went through the processor.
+    If the chain ends in a logger of the standard library that has the same handler, the handler leaves out the events
+    that this processor has shipped already.
 
     Args:
-        handler: a LogCollectorHandler, as `get_handler()` gives it.
-        timestamp_key: the `key` of the chain's `TimeStamper`. A time is read from it when it comes first; else an
-            event has the time at which it came here. Default `timestamp`.
+        handler: a LogCollectorHandler, as `get_handler()` returns it.
+        timestamp_key: the `key` of the chain's `TimeStamper`. If that stands before this processor, the event has its
+            time; otherwise the time of this call. Default `timestamp`.
     """
 
     def __init__(self, handler: LogCollectorHandler, timestamp_key: str = "timestamp") -> None:
@@ -98,7 +99,7 @@ class LogCollectorProcessor:
         handler.addFilter(self._is_new)
 
     def __call__(self, logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
-        """Ship the event and pass it on."""
+        """Ship the event and return it."""
         name = "structlog"
         self._thread.shipping = True
         try:
@@ -115,10 +116,10 @@ class LogCollectorProcessor:
         return event_dict
 
     def _is_new(self, record: logging.LogRecord) -> bool:
-        """A filter of the handler: false for what a logging call logs that has gone through the processor already."""
+        """Added to the handler as a filter: false for the record of an event that the processor has shipped already."""
         thread = self._thread
         if thread.left_out is not None and thread.left_out() is record:
-            # Once more: the handler is on several loggers.
+            # The handler is on several loggers, and gets the same record from each.
             return False
         if thread.call is None or thread.shipping or thread.call.logger != record.name:
             return True
@@ -146,7 +147,7 @@ class LogCollectorProcessor:
         stack = _stack(fields, frame)
         event = fields.get("event")
         if type(event) is str and _SPECIAL.isdisjoint(fields):
-            # As a logger makes it of a message and an extra, which costs the handler least.
+            # Message and attributes, as a logger makes it of a message and an extra: the fastest way for the handler.
             del fields["event"]
             record = logging.getLogRecordFactory()(name, level, path, line, event, (), None, function)
             record.__dict__.update(fields)
@@ -156,19 +157,19 @@ class LogCollectorProcessor:
         record.stack_info = stack
         if _ASYNC_THREAD is not None and (thread := _ASYNC_THREAD.get(None)) is not None:
             record.thread, record.threadName = thread
-        # In a ProcessorFormatter, an event of the standard library has a record already.
+        # In a ProcessorFormatter an event from the standard library carries its LogRecord: take the origin from that.
         foreign = fields.get("_record")
         if issubclass(type(foreign), logging.LogRecord) and not fields.get("_from_structlog"):
             record.__dict__.update({each: value for each, value in foreign.__dict__.items() if each in _OF_RECORD})
         return record
 
 
-#: What an event of the standard library, in a ProcessorFormatter, has from its record.
+#: Attributes copied from the LogRecord of an event that came from the standard library.
 _OF_RECORD: Final = frozenset({"name", "levelno", "pathname", "lineno", "funcName", "thread", "threadName", "process"})
 
 
 def _application(frame: FrameType | None) -> tuple[FrameType | None, bool]:
-    """The frame of the application that made a logging call, and whether it went through structlog."""
+    """The application's frame that made the logging call, and whether the call went through structlog."""
     by_structlog = False
     while frame is not None:
         module = frame.f_globals.get("__name__") or "?"
@@ -185,14 +186,15 @@ def _application(frame: FrameType | None) -> tuple[FrameType | None, bool]:
 def _call(frame: FrameType | None, logger: Any) -> _Call | None:
     if frame is None or type(logger) is not str:
         return None
-    # A coroutine's frame lives until the asynchronous method is done, and goes on meanwhile in its own thread.
+    # The frame of an asynchronous caller may run on in its own thread, so its instruction can change meanwhile: it is
+    # not compared. The frame's id stays unique, because the frame lives until the asynchronous method is done.
     asynchronous = _ASYNC_STACK is not None and _ASYNC_STACK.get(None) is frame
-    # By its number: a frame that is kept keeps everything in it.
+    # The id, not the frame: keeping a frame would keep all its variables alive.
     return _Call(id(frame), -1 if asynchronous else frame.f_lasti, logger)
 
 
 def _site(fields: dict[Any, Any], frame: FrameType | None) -> tuple[str, int, str | None]:
-    """Path, line and function of the call: as the chain's CallsiteParameterAdder says, else of the frame."""
+    """Path, line and function of the call: from the chain's CallsiteParameterAdder, or else from the frame."""
     path, line, function = (fields.get(each) for each in ("pathname", "lineno", "func_name"))
     if frame is not None:
         code = frame.f_code
@@ -203,7 +205,7 @@ def _site(fields: dict[Any, Any], frame: FrameType | None) -> tuple[str, int, st
 
 
 def _stack(fields: dict[Any, Any], frame: FrameType | None) -> str | None:
-    """The stack, if the event asks for it."""
+    """The stack, if the event asks for it with `stack_info`; a text there is taken as the stack."""
     asked = fields.get("stack_info")
     if type(asked) not in (bool, int, str, type(None)):
         return None
@@ -214,7 +216,7 @@ def _stack(fields: dict[Any, Any], frame: FrameType | None) -> str | None:
 
 
 def _level(method_name: str, fields: dict[Any, Any]) -> int:
-    """The level of an event: as the chain says, else that of the method which was called."""
+    """The level of an event: from its field `level` if that is one, else from the method that was called."""
     level = _number(fields.get("level"))
     if level is not None:
         del fields["level"]
@@ -235,7 +237,7 @@ def _number(name: Any) -> int | None:
 
 
 def _seconds(stamp: Any, now: float) -> float | None:
-    """What a TimeStamper wrote, in Unix seconds."""
+    """The time that a TimeStamper wrote, in Unix seconds; None if `stamp` is not a time."""
     kind = type(stamp)
     if kind is int or kind is float:
         return float(stamp) if 0 <= stamp < CREATED_AT_LIMIT else None
@@ -243,7 +245,7 @@ def _seconds(stamp: Any, now: float) -> float | None:
         if kind is datetime.datetime:
             return _of_moment(stamp, now)
         if kind is str:
-            # Python 3.10 does not know the Z.
+            # fromisoformat of Python 3.10 does not accept the Z.
             text = f"{stamp[:-1]}+00:00" if stamp.endswith("Z") else stamp
             return _of_moment(datetime.datetime.fromisoformat(text), now)
     return None
@@ -252,7 +254,7 @@ def _seconds(stamp: Any, now: float) -> float | None:
 def _of_moment(moment: datetime.datetime, now: float) -> float:
     seconds = moment.timestamp()
     if moment.tzinfo is None:
-        # Of UTC or of here, it does not say: what is nearer to now.
+        # Without a time zone it may be UTC or local time: take the one nearer to now.
         as_utc = moment.replace(tzinfo=datetime.timezone.utc).timestamp()
         seconds = min(seconds, as_utc, key=lambda each: abs(each - now))
     return now if not moment.microsecond and 0 <= now - seconds < _COARSE else seconds

@@ -1,4 +1,4 @@
-"""WSGI middleware (Flask, Django): what is logged in a request carries what the request is.
+"""WSGI middleware (Flask, Django): adds the request's fields to its records, and logs each request.
 
     app.wsgi_app = RequestLogMiddleware(app.wsgi_app)    # Flask
     application = RequestLogMiddleware(application)      # any other
@@ -21,12 +21,12 @@ App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class RequestLogMiddleware:
-    """Binds `path`, `method`, `client_address`, `request_id` and `trace_id` for a request, and logs how it ended.
+    """Binds `path`, `method`, `client_address`, `request_id` and `trace_id` for each request, and logs how it ended.
 
-    The request id is that of `X-Request-ID`, or a new one; the trace id is that of `traceparent`. The record comes
-    when the server has closed the response, from the logger `logcollector.access`, with `status` and `duration_ms`: as
-    ERROR for a 5xx or an exception, which comes with its trace and goes on; as WARNING for a 4xx and for a response
-    that was not taken to its end; else as INFO. Query strings are not logged.
+    The request id is that of the header `X-Request-ID`, or a new one; the trace id is that of `traceparent`. When the
+    server closes the response, one record is logged to `logcollector.access`, with `status` and `duration_ms`: at ERROR
+    for a 5xx or an exception (with its stack trace; it is raised further), at WARNING for a 4xx or a response that was
+    not read to its end, else at INFO. Query strings are not logged.
     """
 
     def __init__(self, app: App) -> None:
@@ -57,13 +57,13 @@ class RequestLogMiddleware:
 
 
 class _Response:
-    """The iterable that the application returned. Whoever takes a piece of it is in the request's context meanwhile."""
+    """Wraps the iterable that the application returned: each piece is produced with the request's fields bound."""
 
     def __init__(self, body: Iterable[bytes], exchange: Exchange) -> None:
         self._body = body
         self._exchange = exchange
         self._pieces: Iterator[bytes] | None = None
-        #: What is bound in the request between two pieces: nothing of it stays in the server's thread.
+        #: The request's bound fields, kept between two pieces so that none stays bound in the server's thread.
         self._bound = current_fields()
         self._error: BaseException | None = None
 
@@ -86,7 +86,7 @@ class _Response:
                 self._bound = current_fields()
 
     def close(self) -> None:
-        """Close what the application returned, and log how it ended."""
+        """Close the iterable that the application returned, and log how the request ended."""
         with with_fields(self._bound):
             try:
                 close: Callable[[], object] | None = getattr(self._body, "close", None)
@@ -100,5 +100,5 @@ class _Response:
 
 def _path(environ: Environ) -> str:
     path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    # The server reads bytes as Latin-1 (PEP 3333).
+    # WSGI servers decode the bytes of the path as Latin-1 (PEP 3333); they are UTF-8.
     return path.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The command as a process of its own, as people start it."""
+"""Fixtures that run the command in a process of its own, as people start it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-#: What the script does that an installation puts on the path.
+#: The code of the script `logcollector` that an installation creates.
 ENTRY = "import sys; from logcollector_handler.cli import main; sys.exit(main())"
 
-#: Arguments of the command; `environment` is added to it, and `before` is code that runs first.
+#: Takes the command's arguments; `environment` is added to its environment, and `before` is code that runs first.
 Start = Callable[..., "subprocess.Popen[str]"]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Where the command runs: empty."""
+    """An empty directory, in which the command runs."""
     directory = tmp_path / "cwd"
     directory.mkdir()
     return directory
@@ -28,7 +28,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(directory: Path) -> Iterator[Start]:
-    """Starts the command; what a test leaves running is killed."""
+    """Starts the command, and kills it at the end of the test if it still runs."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, environment: dict[str, str] | None = None, before: str = "") -> subprocess.Popen[str]:
@@ -39,7 +39,7 @@ def start(directory: Path) -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            # A group of its own, as a terminal gives it: Ctrl-C goes to all of a group.
+            # A process group of its own, as in a terminal, where Ctrl-C signals the whole group.
             start_new_session=True,
         )
         started.append(process)

@@ -1,4 +1,4 @@
-"""`logcollector demo`: what it shows, and that it does not say that all is well when something is missing."""
+"""`logcollector demo`: what it prints, and that it fails if a record is missing or doubled."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def table(out: str) -> dict[str, str]:
 
 
 @pytest.mark.integration
-def test_all_that_is_logged_is_stored_and_shown(run: Run) -> None:
+def test_everything_that_is_logged_is_stored_and_shown(run: Run) -> None:
     ended = run("demo", "--seconds", "1", "--rate", "500")
     assert (ended.returncode, ended.stderr) == (0, "")
     rows = table(ended.stdout)
@@ -65,7 +65,7 @@ def test_all_that_is_logged_is_stored_and_shown(run: Run) -> None:
 
 
 @pytest.mark.integration
-def test_it_shows_the_defaults_whatever_is_set_for_other_applications(run: Run) -> None:
+def test_settings_in_the_environment_do_not_affect_the_demo(run: Run) -> None:
     elsewhere = {
         "LOGCOLLECTOR_SERVER_URL": "http://127.0.0.1:9",
         "LOGCOLLECTOR_BATCH_SIZE": "many",
@@ -78,14 +78,14 @@ def test_it_shows_the_defaults_whatever_is_set_for_other_applications(run: Run) 
 
 
 @pytest.mark.integration
-def test_files_beside_it_are_not_taken_for_modules(run: Run, directory: Path) -> None:
+def test_files_in_the_current_directory_are_not_imported_as_modules(run: Run, directory: Path) -> None:
     (directory / "random.py").write_text("raise SystemExit('the wrong random')")
     ended = run("demo", "--seconds", "0.2", before="import sys; sys.path.remove('')")
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.integration
-def test_a_row_that_vanishes_from_the_database_is_missed(start: Start) -> None:
+def test_a_row_removed_from_the_database_is_reported_as_lost(start: Start) -> None:
     process = start("demo", "--seconds", "2", "--rate", "500")
     assert process.stdout is not None
     found = re.search(r"stores logs in (\S+)\.$", process.stdout.readline())
@@ -103,7 +103,7 @@ def test_a_row_that_vanishes_from_the_database_is_missed(start: Start) -> None:
 
 
 @pytest.mark.integration
-def test_keep_leaves_the_collector_until_it_is_interrupted(start: Start) -> None:
+def test_keep_leaves_the_collector_running_until_it_is_interrupted(start: Start) -> None:
     process = start("demo", "--seconds", "1", "--rate", "500", "--keep")
     assert process.stdout is not None
     out = ""
@@ -124,7 +124,7 @@ def test_keep_leaves_the_collector_until_it_is_interrupted(start: Start) -> None
 
 
 @pytest.mark.integration
-def test_ctrl_c_ends_it_and_its_application_without_a_traceback(start: Start, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_demo_and_its_application_without_a_traceback(start: Start, tmp_path: Path) -> None:
     process = start("demo", "--seconds", "600", environment={"TMPDIR": str(tmp_path)})
     assert process.stdout is not None
     found = re.search(r"listens at (\S+)", process.stdout.readline())
@@ -134,25 +134,25 @@ def test_ctrl_c_ends_it_and_its_application_without_a_traceback(start: Start, tm
     (entry,) = httpx.get(found[1] + "/logs?limit=1").json()["logs"]
     assert os.getpgid(entry["metadata"]["process"]) != process.pid, "Ctrl-C is for the demo, which ends the other"
     os.killpg(process.pid, signal.SIGINT)
-    # The application has the same stderr: that it ends says that both are gone.
+    # The application writes to the same pipe, so its end shows that both processes are gone.
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "")
     assert list(tmp_path.glob("logcollector-demo-*")) == []
 
 
 @pytest.mark.integration
-def test_an_application_that_fails_is_said_to(run: Run) -> None:
+def test_a_failed_application_is_reported(run: Run) -> None:
     before = "from logcollector_handler.cli import demo; from pathlib import Path; demo._SHOP = Path('missing.py')"
     ended = run("demo", before=before)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == (
-        "logcollector demo: the example application failed (exit status 2); what it said is above."
+        "logcollector demo: the example application failed (exit status 2); its output is above."
     )
     assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.integration
-def test_no_place_for_the_database_is_said_plainly(run: Run, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_created_is_reported(run: Run, tmp_path: Path) -> None:
     before = f"import tempfile; tempfile.tempdir = {str(tmp_path / 'missing')!r}"
     ended = run("demo", before=before)
     assert ended.returncode == 1
@@ -161,7 +161,7 @@ def test_no_place_for_the_database_is_said_plainly(run: Run, tmp_path: Path) -> 
 
 
 @pytest.mark.integration
-def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(start: Start) -> None:
+def test_a_closed_output_pipe_causes_no_traceback(start: Start) -> None:
     process = start("demo", "--seconds", "1", "--rate", "500")
     assert process.stdout is not None
     process.stdout.readline()
@@ -172,7 +172,7 @@ def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(start: Start) -> N
 
 
 @pytest.mark.integration
-def test_letters_that_the_output_does_not_have_stop_nobody(run: Run) -> None:
+def test_characters_missing_in_the_output_encoding_are_escaped(run: Run) -> None:
     ended = run("demo", "--seconds", "0.5", environment={"PYTHONIOENCODING": "ascii"})
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "\\xb5s" in ended.stdout
@@ -194,7 +194,7 @@ def put(store: Store, *entries: dict[str, Any]) -> None:
 
 
 def numbered(number: int | None) -> dict[str, Any]:
-    """An entry of the shop's; None: one without a number."""
+    """An entry as the shop logs it; without a number if that is None."""
     return {"message": "m", "metadata": {} if number is None else {"number": number}}
 
 
@@ -225,7 +225,7 @@ TOLD: dict[str, Any] = {
         ((1, 2, 4), "1", "0", "1"),
     ],
 )
-def test_records_are_compared_one_by_one_and_not_by_their_count(
+def test_records_are_compared_by_number_and_not_by_total(
     store: Store,
     capsys: pytest.CaptureFixture[str],
     numbers: tuple[int | None, ...],
@@ -241,7 +241,9 @@ def test_records_are_compared_one_by_one_and_not_by_their_count(
     assert complete == (PROVEN in out) == (BROKEN not in out) == (sorted(map(str, numbers)) == ["1", "2", "3"])
 
 
-def test_what_is_missing_is_named_with_what_the_handler_says(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_records_are_named_with_the_counts_of_the_handler(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     put(store, numbered(2))
     told = {**TOLD, "logged": 14, "dropped": {"queue_full": 12}, "pending": 1}
     assert not demo._report(told, store)
@@ -250,7 +252,7 @@ def test_what_is_missing_is_named_with_what_the_handler_says(store: Store, capsy
     assert "The handler says: 12 given up (queue_full), 0 refused, 1 still waiting." in out
 
 
-def test_an_error_without_a_trace_is_shown_too(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_without_a_stack_trace_is_shown_too(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     put(store, {"message": "plain", "level": "ERROR", "metadata": {"number": 1}})
     assert demo._report({**TOLD, "logged": 1}, store)
     assert "ERROR plain" in capsys.readouterr().out
@@ -270,11 +272,9 @@ def test_an_error_without_a_trace_is_shown_too(store: Store, capsys: pytest.Capt
         (1.0, 0, 50),
     ],
 )
-def test_the_shop_keeps_its_pace_but_never_works_for_long_without_a_look_at_the_clock(
-    passed: float, logged: int, expected: int
-) -> None:
+def test_the_shop_keeps_its_pace_in_bursts_of_limited_length(passed: float, logged: int, expected: int) -> None:
     assert shop.due(passed, seconds=5.0, rate=1000.0, logged=logged) == expected
 
 
-def test_the_shop_reaches_slow_rates_too() -> None:
+def test_the_shop_keeps_slow_rates_too() -> None:
     assert [shop.due(passed, seconds=5.0, rate=0.5, logged=0) for passed in (1.9, 2.0)] == [0, 1]

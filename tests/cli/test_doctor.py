@@ -1,4 +1,4 @@
-"""`logcollector doctor`: each check finds its trouble, and says what to do; nothing that is well is blamed."""
+"""`logcollector doctor`: each check finds its fault and says what to do; no check fails without a fault."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _no_settings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Examined:
-    """What a run of the doctor said."""
+    """Runs the doctor and parses its output."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
         self.code = main(["doctor", *arguments])
@@ -60,7 +60,7 @@ class Examined:
         return self.lines[check][1]
 
     def only(self, check: str, *words: str) -> None:
-        """That check failed, and no other, and says these words; what was not tried is skipped."""
+        """Assert that this check failed with these words, that no other failed, and that the rest was skipped."""
         assert self.code == 1
         assert tuple(self.lines) == CHECKS, "one line a check, in their order"
         assert [name for name in CHECKS if self[name] == "FAILED"] == [check]
@@ -68,7 +68,7 @@ class Examined:
 
 
 @real
-def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_check_succeeds_when_nothing_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with CollectorServer(strict=True) as collector:
         examined = Examined(capsys, "--server-url", collector.url, "--spool-dir", str(tmp_path / "a" / "spool"))
         (entry,) = collector.entries
@@ -78,13 +78,15 @@ def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert examined["TLS"] == "skipped"
     assert "in memory" not in examined.out
     assert list(tmp_path.iterdir()) == [], "it looks, and makes nothing"
-    # The record shows that each column is taken.
+    # The test record fills every column, so that a column missing on the server is found.
     assert set(entry) == set(COLUMNS) - {"service"}
     assert (entry["level"], entry["message"]) == ("DEBUG", "a test record of logcollector doctor")
 
 
 @real
-def test_a_port_on_which_nobody_listens(server: FaultyServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_without_a_listener_fails_the_connection_check(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.refuse()
     examined = Examined(capsys, "--server-url", server.url)
     examined.only("connection", f"127.0.0.1:{server.port}", "Connection refused", "start the server")
@@ -92,14 +94,16 @@ def test_a_port_on_which_nobody_listens(server: FaultyServer, capsys: pytest.Cap
 
 
 @real
-def test_a_name_that_is_not_found(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_host_fails_the_name_check(capsys: pytest.CaptureFixture[str]) -> None:
     examined = Examined(capsys, "--server-url", "http://no-such-host.invalid")
     examined.only("name", "no-such-host.invalid is not found", "Correct server_url")
     assert examined.text("connection") == "until name is well"
 
 
 @real
-def test_a_certificate_of_an_unknown_ca(certificate: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_certificate_of_an_unknown_ca_fails_the_tls_check(
+    certificate: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with FaultyServer(tls=certificate) as server:
         Examined(capsys, "--server-url", server.url).only("TLS", "self-signed certificate", "Set verify to the file")
         assert server.stored == []
@@ -109,7 +113,7 @@ def test_a_certificate_of_an_unknown_ca(certificate: tuple[str, str], capsys: py
 
 
 @real
-def test_a_certificate_for_another_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_certificate_for_another_name_fails_the_tls_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("the openssl command is not installed")
@@ -123,7 +127,7 @@ def test_a_certificate_for_another_name(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @real
-def test_a_server_without_tls(
+def test_a_server_without_tls_fails_the_tls_check(
     server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGCOLLECTOR_TIMEOUT", "0.5")
@@ -150,7 +154,7 @@ def test_a_server_without_tls(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_answer_that_is_not_the_right_one(
+def test_a_wrong_answer_fails_its_check_with_advice(
     server: FaultyServer, capsys: pytest.CaptureFixture[str], behaviour: Any, check: str, words: list[str]
 ) -> None:
     server.default = behaviour
@@ -158,7 +162,7 @@ def test_an_answer_that_is_not_the_right_one(
 
 
 @real
-def test_a_server_that_does_not_answer(
+def test_a_server_that_does_not_answer_fails_the_round_trip(
     server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGCOLLECTOR_TIMEOUT", "0.3")
@@ -167,7 +171,7 @@ def test_a_server_that_does_not_answer(
 
 
 @real
-def test_a_key_is_sent_and_never_shown(
+def test_the_key_is_sent_and_never_shown(
     server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGCOLLECTOR_API_KEY", "s3cr3t")
@@ -184,7 +188,9 @@ def test_a_key_is_sent_and_never_shown(
 
 @real
 @pytest.mark.parametrize(("apart", "words"), [(3600, "behind"), (-3600, "ahead of")])
-def test_clocks_that_differ(server: FaultyServer, capsys: pytest.CaptureFixture[str], apart: float, words: str) -> None:
+def test_clocks_that_differ_fail_the_clock_check(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str], apart: float, words: str
+) -> None:
     server.default = answer(headers={"Date": formatdate(time.time() + apart, usegmt=True)})
     Examined(capsys, "--server-url", server.url).only("clock", f"s {words} the server's", "set its clock")
 
@@ -193,18 +199,20 @@ def test_clocks_that_differ(server: FaultyServer, capsys: pytest.CaptureFixture[
     ("apart", "took", "status"),
     [(0.0, 0.0, "ok"), (4.9, 0.0, "ok"), (-4.9, 0.0, "ok"), (7.0, 0.0, "FAILED"), (-7.0, 0.0, "FAILED"), (7, 4, "ok")],
 )
-def test_what_the_header_and_the_request_leave_open_is_no_difference(apart: float, took: float, status: str) -> None:
+def test_rounding_and_duration_of_the_request_do_not_count_as_a_difference_of_clocks(
+    apart: float, took: float, status: str
+) -> None:
     now = 1_700_000_000.5
     assert clock_finding(formatdate(int(now - apart), usegmt=True), now, took).status == status
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
-def test_a_server_without_a_clock_is_not_blamed(date: str | None) -> None:
+def test_a_missing_or_broken_date_header_skips_the_clock_check(date: str | None) -> None:
     assert clock_finding(date, 0.0, 0.0).status == "skipped"
 
 
 @pytest.mark.parametrize(("code", "words"), [(10, "Renew it"), (20, "Set verify"), (62, "by a name")])
-def test_each_fault_of_a_certificate_has_its_remedy(code: int, words: str) -> None:
+def test_each_fault_of_a_certificate_gets_its_own_advice(code: int, words: str) -> None:
     error = ssl.SSLCertVerificationError("refused")
     error.verify_code = code
     assert words in _remedy(error)
@@ -214,8 +222,10 @@ def test_each_fault_of_a_certificate_has_its_remedy(code: int, words: str) -> No
 
 
 @real
-def test_the_proxy_is_the_one_that_is_checked(server: FaultyServer, capsys: pytest.CaptureFixture[str]) -> None:
-    # A proxy for http gets the request whole; the server takes its part.
+def test_with_a_proxy_name_and_connection_checks_are_of_the_proxy(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A proxy for http receives the complete request, so the test server can play the proxy.
     proxy = f"http://me:s3cr3t@127.0.0.1:{server.port}"
     examined = Examined(capsys, "--server-url", "http://logs.invalid", "--proxy", proxy)
     assert examined.code == 0
@@ -231,7 +241,7 @@ def test_the_proxy_is_the_one_that_is_checked(server: FaultyServer, capsys: pyte
 
 
 @real
-def test_a_proxy_of_the_environment_is_named(
+def test_a_proxy_from_the_environment_is_named(
     server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
@@ -243,7 +253,7 @@ def test_a_proxy_of_the_environment_is_named(
 
 
 @real
-def test_the_spool_and_what_waits_in_it(
+def test_the_spool_check_counts_what_waits_in_the_spool(
     server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     left = Process(tmp_path / "spool", url=server.url)
@@ -263,22 +273,24 @@ def test_the_spool_and_what_waits_in_it(
 
 
 @real
-def test_a_spool_that_cannot_be(server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_spool_directory_that_cannot_exist_fails_the_spool_check(
+    server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "spool"):
         Examined(capsys, "--server-url", server.url, "--spool-dir", str(place)).only("spool", "cannot be written")
 
 
 @real
-@pytest.mark.skipif(sys.platform != "linux", reason="the other user is Linux's")
-def test_a_spool_of_another_user(server: FaultyServer, run: Run) -> None:
-    # Root may write everywhere, so it is another user then.
+@pytest.mark.skipif(sys.platform != "linux", reason="the change of user is written for Linux")
+def test_a_spool_directory_that_cannot_be_written_fails_the_spool_check(server: FaultyServer, run: Run) -> None:
+    # Root may write everywhere, so as root the test runs the command as another user.
     before = """
 import os, logcollector_handler.cli.doctor, logcollector_handler.delivery.spool
 if os.geteuid() == 0:
     os.seteuid(65534)
 """
-    # Not below what pytest keeps for this user alone.
+    # Not in tmp_path, which pytest makes accessible to the current user only.
     with tempfile.TemporaryDirectory() as spool:
         os.chmod(spool, 0o555)
         ended = run("doctor", "--server-url", server.url, "--spool-dir", spool, before=before)
@@ -290,7 +302,7 @@ if os.geteuid() == 0:
 
 
 @real
-def test_each_handler_of_a_file_is_examined(
+def test_every_handler_in_a_file_is_checked(
     server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as one:
@@ -314,7 +326,7 @@ def test_each_handler_of_a_file_is_examined(
     assert "service shop" in first
     assert "FAILED" not in first
     assert "connection     FAILED" in second
-    # An argument wins.
+    # An argument takes precedence over the file.
     assert main(["doctor", "--config", str(file), "--server-url", server.url]) == 0
 
 
@@ -344,7 +356,9 @@ def test_a_file_may_be_json_toml_or_yaml(tmp_path: Path, name: str, text: str) -
         ("missing.json", None, "cannot be read (No such file"),
     ],
 )
-def test_a_file_that_does_not_help_is_named(tmp_path: Path, name: str, text: str | None, words: str) -> None:
+def test_a_useless_configuration_file_is_reported_with_the_reason(
+    tmp_path: Path, name: str, text: str | None, words: str
+) -> None:
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(ConfigurationError) as raised:
@@ -352,9 +366,7 @@ def test_a_file_that_does_not_help_is_named(tmp_path: Path, name: str, text: str
     assert words in str(raised.value)
 
 
-def test_wrong_settings_are_named_with_an_exit_status_of_their_own(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_settings_are_reported_with_exit_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--server-url", "logs"]) == 2
     assert "server_url is 'logs'" in capsys.readouterr().err
     assert main(["doctor", "--config", str(tmp_path / "missing.json")]) == 2

@@ -1,4 +1,4 @@
-"""The command line: what it takes, and what it says when it cannot."""
+"""The command line: its help, its arguments, and its messages for wrong ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from logcollector_handler import __version__
 from logcollector_handler.cli import main
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert ended.value.code == 0
@@ -28,7 +28,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["doctor", "--help"], ["--config", "--server-url", "--verify", "--proxy", "--spool-dir", "Exit status"]),
     ],
 )
-def test_help_names_everything(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_command_and_option(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 0
@@ -51,7 +53,7 @@ def test_help_names_everything(arguments: list[str], words: list[str], capsys: p
         (["serve", "there"], "unrecognized arguments: there"),
     ],
 )
-def test_wrong_arguments_are_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_reported(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -64,7 +66,9 @@ def test_wrong_arguments_are_named(arguments: list[str], message: str, capsys: p
 @pytest.mark.integration
 @pytest.mark.parametrize("command", ["demo", "serve"])
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
-def test_a_missing_extra_is_said_plainly(run: Callable[..., CompletedProcess[str]], command: str, missing: str) -> None:
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(
+    run: Callable[..., CompletedProcess[str]], command: str, missing: str
+) -> None:
     ended = run(command, before=f"import sys; sys.modules['{missing}'] = None")
     assert ended.returncode == 2
     assert ended.stdout == ""

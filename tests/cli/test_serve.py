@@ -1,4 +1,4 @@
-"""`logcollector serve` as a process: it answers, stores, ends on SIGINT, and says plainly why it cannot start."""
+"""`logcollector serve` as a process: it answers, stores, ends on SIGINT, and says why it cannot start."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Run = Callable[..., "CompletedProcess[str]"]
 
 
 def url_of(server: Popen[str]) -> str:
-    """Where it listens: what it prints first."""
+    """The URL in the first line that the server prints."""
     assert server.stdout is not None
     said = server.stdout.readline()
     found = re.fullmatch(r"Collecting logs at (http://127\.0\.0\.1:\d+) into (\S+)\. Ctrl-C ends it\.\n", said)
@@ -32,13 +32,13 @@ def url_of(server: Popen[str]) -> str:
 
 
 def interrupt(server: Popen[str]) -> tuple[int, str]:
-    """Its exit status, and what it said in the end on stderr."""
+    """Send SIGINT and wait for the end; returns the exit status and the rest of stderr."""
     server.send_signal(signal.SIGINT)
     _, err = server.communicate(timeout=20)
     return server.returncode, err
 
 
-def test_it_stores_what_it_is_sent_until_it_is_interrupted(start: Start, directory: Path) -> None:
+def test_it_stores_logs_until_it_is_interrupted(start: Start, directory: Path) -> None:
     server = start("serve", "--port", "0")
     url = url_of(server)
     assert httpx.get(url).json() == {"status": "ok", "service": "log-server"}
@@ -50,7 +50,7 @@ def test_it_stores_what_it_is_sent_until_it_is_interrupted(start: Start, directo
     store.close()
 
 
-def test_the_logs_are_there_after_a_restart(start: Start) -> None:
+def test_logs_survive_a_restart(start: Start) -> None:
     for expected in (1, 2):
         server = start("serve", "--port", "0", "--database", "kept.sqlite")
         url = url_of(server)
@@ -59,18 +59,18 @@ def test_the_logs_are_there_after_a_restart(start: Start) -> None:
         assert interrupt(server) == (0, "")
 
 
-def test_a_taken_port_is_said_plainly(start: Start, run: Run) -> None:
+def test_a_port_in_use_is_reported(start: Start, run: Run) -> None:
     port = url_of(start("serve", "--port", "0")).rpartition(":")[2]
     ended = run("serve", "--port", port, "--database", "other.sqlite")
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr == (
-        f"logcollector serve: port {port} cannot be had (Address already in use). "
+        f"logcollector serve: port {port} cannot be used (Address already in use). "
         "Name another with --port, or 0 for a free one.\n"
     )
 
 
-def test_a_database_that_cannot_be_made_is_said_plainly(run: Run) -> None:
+def test_a_database_that_cannot_be_created_is_reported(run: Run) -> None:
     ended = run("serve", "--port", "0", "--database", "missing/logs.sqlite")
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -78,7 +78,7 @@ def test_a_database_that_cannot_be_made_is_said_plainly(run: Run) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_a_database_of_something_else_is_left_alone(run: Run, directory: Path) -> None:
+def test_a_database_of_another_program_is_refused_and_not_changed(run: Run, directory: Path) -> None:
     other = sqlite3.connect(directory / "other.sqlite")
     other.execute("CREATE TABLE customers (name TEXT)")
     other.close()
@@ -90,7 +90,7 @@ def test_a_database_of_something_else_is_left_alone(run: Run, directory: Path) -
     assert (directory / "other.sqlite").read_bytes() == before
 
 
-def test_a_handler_ships_into_it_with_the_default_settings(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handler_with_default_settings_delivers_to_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     url = url_of(start("serve", "--port", "0"))
     monkeypatch.setenv("LOGCOLLECTOR_SERVER_URL", url)
     handler = LogCollectorHandler(service="shop")
@@ -103,7 +103,7 @@ TOKEN = "correct-horse-battery"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_it_does_not_listen_to_others_without_a_token(run: Run, directory: Path, host: str) -> None:
+def test_without_a_token_it_refuses_to_serve_other_machines(run: Run, directory: Path, host: str) -> None:
     ended = run("serve", "--port", "0", "--host", host)
     assert ended.returncode == 2
     assert ended.stdout == ""
@@ -112,7 +112,7 @@ def test_it_does_not_listen_to_others_without_a_token(run: Run, directory: Path,
 
 
 @pytest.mark.parametrize("token", ["short", "x" * 15, "with a space in it", "\u00fcmlaut-\u00fcmlaut-\u00fcmlaut"])
-def test_a_token_that_is_none_is_refused(run: Run, token: str) -> None:
+def test_a_token_that_is_short_or_not_plain_ascii_is_refused(run: Run, token: str) -> None:
     ended = run("serve", "--port", "0", "--token", token)
     assert ended.returncode == 2
     assert "16 characters" in ended.stderr
@@ -120,7 +120,7 @@ def test_a_token_that_is_none_is_refused(run: Run, token: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["argument", "environment"])
-def test_with_a_token_it_listens_to_all_who_know_it(start: Start, way: str) -> None:
+def test_with_a_token_it_serves_everyone_who_sends_it(start: Start, way: str) -> None:
     arguments = ["--token", TOKEN] if way == "argument" else []
     environment = {"LOGCOLLECTOR_API_KEY": TOKEN} if way == "environment" else {}
     server = start("serve", "--port", "0", "--host", "0.0.0.0", *arguments, environment=environment)
@@ -138,7 +138,7 @@ def test_with_a_token_it_listens_to_all_who_know_it(start: Start, way: str) -> N
     assert (status, TOKEN in err) == (0, False)
 
 
-def test_it_says_where_the_page_is(start: Start) -> None:
+def test_it_prints_the_address_of_the_page(start: Start) -> None:
     server = start("serve", "--port", "0")
     url = url_of(server)
     assert server.stdout is not None
@@ -149,7 +149,7 @@ def test_it_says_where_the_page_is(start: Start) -> None:
     assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 421
 
 
-def test_old_logs_go_when_it_is_told_how_long_they_are_kept(start: Start) -> None:
+def test_keep_days_removes_old_logs(start: Start) -> None:
     url = url_of(start("serve", "--port", "0"))
     httpx.post(url + "/logs", json={"logs": [{"message": "old", "created_at": 1}, {"message": "new"}]})
     url = url_of(start("serve", "--port", "0", "--keep-days", "1", "--max-size", "100"))

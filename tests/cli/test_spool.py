@@ -1,4 +1,4 @@
-"""`logcollector spool`: what lies in a spool directory, and how it gets out of it."""
+"""`logcollector spool`: lists the batches in a spool directory, and sends those of dead processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def left_behind(root: Path, url: str, *messages: str) -> Process:
     return process
 
 
-def test_ls_tells_what_lies_where_and_whose_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ls_lists_batches_by_server_and_by_the_state_of_their_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     process = Process(tmp_path, url="http://logs.test")
     process.put("a")
     process.outbox.bury(process.load(process.put("b")))
@@ -45,14 +47,14 @@ def test_ls_tells_what_lies_where_and_whose_it_is(tmp_path: Path, capsys: pytest
     assert "2 files" in lines[2]
 
 
-def test_ls_of_nothing_and_of_no_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ls_reports_an_empty_and_a_missing_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["spool", "ls", str(tmp_path)]) == 0
     assert "no batches" in capsys.readouterr().out
     assert main(["spool", "ls", str(tmp_path / "missing")]) == 1
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_replay_sends_what_dead_processes_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay_sends_the_batches_of_dead_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer([answer(503)], refuse_records(lambda entry: entry["message"] == "bad", 400)) as server:
         left_behind(tmp_path, server.url, "a", "b", "bad")
         left_behind(tmp_path, server.url, "c")
@@ -64,7 +66,9 @@ def test_replay_sends_what_dead_processes_left(tmp_path: Path, capsys: pytest.Ca
     assert "3 records delivered, 1 refused, 0 damaged; 0 batches left" in out
 
 
-def test_replay_gives_up_in_the_end_and_leaves_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay_without_a_server_gives_up_and_keeps_every_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with FaultyServer(default=answer(503)) as server:
         process = left_behind(tmp_path, server.url, "a")
         arguments = ["spool", "replay", str(tmp_path), "--server-url", server.url, "--seconds", "0.1"]
@@ -73,14 +77,16 @@ def test_replay_gives_up_in_the_end_and_leaves_everything(tmp_path: Path, capsys
     assert "1 batches left" in capsys.readouterr().out
 
 
-def test_replay_of_nothing_and_with_a_wrong_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay_reports_an_empty_directory_and_a_wrong_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["spool", "replay", str(tmp_path / "none"), "--server-url", "http://logs.test"]) == 0
     assert main(["spool", "replay", str(tmp_path), "--server-url", "logs"]) == 2
     assert "server_url" in capsys.readouterr().err
 
 
-def test_replay_beside_a_running_application_takes_nothing_of_it_and_loses_nothing(tmp_path: Path) -> None:
-    """The application logs, its server comes and goes, it rotates files; replays run one after the other meanwhile."""
+def test_replay_beside_a_running_application_takes_none_of_its_batches_and_loses_nothing(tmp_path: Path) -> None:
+    """The application logs and rotates files while its server stops and starts; meanwhile replays run in turn."""
     with FaultyServer(default=answer(503)) as server:
         left_behind(tmp_path, server.url, *(f"left{number}" for number in range(20)))
         program = f"""

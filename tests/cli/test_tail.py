@@ -1,4 +1,4 @@
-"""`logcollector tail` as a process: it follows, filters, folds, and comes back to a server without a gap."""
+"""`logcollector tail` as a process: it follows, filters, folds stack traces, and reconnects without a gap."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRACE = (
 
 
 class Lines:
-    """What comes out of a pipe, line by line, without waiting for ever."""
+    """Reads a pipe line by line, with a timeout."""
 
     def __init__(self, pipe: IO[str]) -> None:
         self._lines: queue.Queue[str] = queue.Queue()
@@ -70,7 +70,7 @@ def server(tmp_path: Path) -> Iterator[BackgroundServer]:
 
 @pytest.fixture
 def follow(start: Start) -> Iterator[Follow]:
-    """Starts tail; gives its output, its errors, and its process."""
+    """Starts tail; returns the lines of stdout, the lines of stderr, and the process."""
     environment = {"LOGCOLLECTOR_API_KEY": "sesame-open-sesame", "TZ": "UTC"}
     processes: list[Popen[str]] = []
 
@@ -93,7 +93,7 @@ def post(url: str, *entries: dict[str, Any]) -> None:
     assert answer.status_code == 200
 
 
-def test_it_shows_the_last_ones_and_then_what_arrives(server: BackgroundServer, follow: Follow) -> None:
+def test_it_shows_the_last_entries_and_then_what_arrives(server: BackgroundServer, follow: Follow) -> None:
     post(server.url, *({"message": f"m{n}", "created_at": 3661.25 + n, "level": "WARN"} for n in range(5)))
     out, _, _ = follow(server.url, "-n", "2")
     assert out.take(2) == ["01:01:04.250 WARN   m3", "01:01:05.250 WARN   m4"]
@@ -102,7 +102,7 @@ def test_it_shows_the_last_ones_and_then_what_arrives(server: BackgroundServer, 
     assert out.take(2) == ["00:00:00.500 INFO  shop shop.pay a", "    b  (12.5 ms)"]
 
 
-def test_filters_choose_what_is_shown(server: BackgroundServer, follow: Follow) -> None:
+def test_only_entries_that_match_the_filters_are_shown(server: BackgroundServer, follow: Follow) -> None:
     out, _, _ = follow(server.url, "-n", "1", "--level", "error", "--service", "shop", "--text", "pay")
     post(server.url, {"message": "pay", "level": "ERROR", "service": "shop"})
     out.until("pay")
@@ -116,7 +116,7 @@ def test_filters_choose_what_is_shown(server: BackgroundServer, follow: Follow) 
     assert "FATAL shop payment" in out.take()[0]
 
 
-def test_stack_traces_are_folded_unless_they_are_asked_for(server: BackgroundServer, follow: Follow) -> None:
+def test_stack_traces_are_folded_unless_traces_is_given(server: BackgroundServer, follow: Follow) -> None:
     post(server.url, {"message": "failed", "level": "ERROR", "stack_trace": TRACE})
     folded, _, _ = follow(server.url)
     assert folded.take(2)[1] == "    DeclinedError: no money (+3 lines)"
@@ -124,14 +124,14 @@ def test_stack_traces_are_folded_unless_they_are_asked_for(server: BackgroundSer
     assert whole.take(5)[1:] == ["    " + line for line in TRACE.splitlines()]
 
 
-def test_json_is_what_is_stored(server: BackgroundServer, follow: Follow) -> None:
+def test_json_prints_entries_as_they_are_stored(server: BackgroundServer, follow: Follow) -> None:
     entry = {"message": "ü\n\x1b[31m", "level": "ERROR", "created_at": 5.0, "log_type": "BACKEND", "stack_trace": TRACE}
     post(server.url, {**entry, "metadata": {"a": [1, {"b": None}]}})
     out, _, _ = follow(server.url, "--json")
     assert json.loads(out.take()[0]) == {"id": 1, **entry, "metadata": {"a": [1, {"b": None}]}}
 
 
-def test_a_log_cannot_play_with_the_terminal(server: BackgroundServer, follow: Follow) -> None:
+def test_control_characters_in_a_log_are_escaped(server: BackgroundServer, follow: Follow) -> None:
     evil = "a\x1b[2J\x1b]0;title\x07\r\x9b31m\u202eb\x08"
     post(
         server.url,
@@ -143,15 +143,15 @@ def test_a_log_cannot_play_with_the_terminal(server: BackgroundServer, follow: F
     assert r"a\x1b[2J\x1b]0;title\x07\x0d\x9b31m\u202eb\x08" in shown[0]
 
 
-def test_it_waits_for_a_server_that_is_not_there_yet_and_says_so_once(follow: Follow, tmp_path: Path) -> None:
+def test_it_waits_for_a_server_that_has_not_started_and_says_so_once(follow: Follow, tmp_path: Path) -> None:
     _, err, process = follow("http://127.0.0.1:9")
-    assert "http://127.0.0.1:9 is away" in err.take()[0]
+    assert "http://127.0.0.1:9 cannot be reached" in err.take()[0]
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     assert err.left() == []
 
 
-def test_a_server_that_refuses_ends_it(server: BackgroundServer, start: Start) -> None:
+def test_a_refusal_by_the_server_ends_it(server: BackgroundServer, start: Start) -> None:
     process = start("tail", "--server-url", server.url, environment={"LOGCOLLECTOR_API_KEY": "wrong"})
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
@@ -160,7 +160,7 @@ def test_a_server_that_refuses_ends_it(server: BackgroundServer, start: Start) -
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://"])
-def test_what_is_no_url_is_said_plainly(start: Start, url: str) -> None:
+def test_a_wrong_url_is_reported(start: Start, url: str) -> None:
     process = start("tail", "--server-url", url)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, "is not a URL" in err, "Traceback" in err) == (2, True, False)
@@ -169,7 +169,7 @@ def test_what_is_no_url_is_said_plainly(start: Start, url: str) -> None:
 @pytest.mark.parametrize(
     ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
 )
-def test_levels_have_colours_on_a_terminal_only(
+def test_levels_are_coloured_only_on_a_terminal(
     server: BackgroundServer, environment: dict[str, str], coloured: bool
 ) -> None:
     post(server.url, {"message": "m", "level": "ERROR"})
@@ -188,7 +188,7 @@ def test_levels_have_colours_on_a_terminal_only(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
-def test_it_comes_back_after_a_restart_without_losing_or_repeating(
+def test_it_reconnects_after_a_restart_without_losing_or_repeating_entries(
     start: Start, follow: Follow, number: signal.Signals
 ) -> None:
     key = {"LOGCOLLECTOR_API_KEY": "sesame-open-sesame"}
@@ -208,11 +208,11 @@ def test_it_comes_back_after_a_restart_without_losing_or_repeating(
     for life in range(3):
         for n in range(20):
             post(url, *({"message": f"{life}.{n}.{m}"} for m in range(10)))
-        # Somewhere in the middle of what it is told.
+        # Stop the server while it is still sending entries.
         shown += out.take(50)
         server.send_signal(number)
         server.wait(20)
-        err.until("is away")
+        err.until("cannot be reached")
         server, url = serve(url.rpartition(":")[2])
         post(url, {"message": f"{life}.back"})
         err.until("connected again")

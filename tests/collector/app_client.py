@@ -1,4 +1,4 @@
-"""A client that asks an ASGI app directly: with its lifespan and without sockets, so any Python runs it."""
+"""A client that calls an ASGI app directly: with its lifespan, and without sockets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class AppClient:
-    """Asks an app in a loop of its own, which stands still between the questions."""
+    """Sends requests to an app in an event loop of its own, which runs only during requests."""
 
     def __init__(self, app: Starlette) -> None:
         self._loop = asyncio.new_event_loop()
@@ -41,23 +41,23 @@ class AppClient:
 
     def get_with(self, url: str, **headers: str) -> httpx.Response:
         """A GET with these headers."""
-        # Bytes, because a header may hold what is no ASCII.
+        # Encoded here, because httpx takes only ASCII in header values of type str.
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         return self._run(self._client.get(url, headers=encoded))
 
     def wait(self, seconds: float) -> None:
-        """Let everything that was begun go on for so long."""
+        """Run the event loop for that many seconds."""
         self._run(asyncio.sleep(seconds))
 
     def begin_get(self, url: str) -> asyncio.Task[httpx.Response]:
-        """A request that goes on while other questions are asked."""
+        """Start a request that continues during other requests; `end` waits for its answer."""
         return self._loop.create_task(self._client.get(url))
 
     def end(self, begun: asyncio.Task[httpx.Response]) -> httpx.Response:
         return self._run(begun)
 
     def until(self, event: threading.Event) -> None:
-        """Let everything that was begun go on until the event is set."""
+        """Run the event loop until the event is set."""
         assert self._run(asyncio.to_thread(event.wait, 10))
 
     def request(self, method: str, url: str) -> httpx.Response:

@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def client_of() -> Iterator[Callable[[Starlette], AppClient]]:
-    """Makes a client of an app, and closes it behind the test."""
+    """Makes clients of apps, and closes them after the test."""
     clients: list[AppClient] = []
 
     def make(app: Starlette) -> AppClient:
@@ -36,11 +36,11 @@ def client_of() -> Iterator[Callable[[Starlette], AppClient]]:
 
 @pytest.fixture
 def client(store: Store, client_of: Callable[[Starlette], AppClient]) -> AppClient:
-    """Asks a lenient collector."""
+    """A client of a lenient collector."""
     return client_of(create_app(store))
 
 
 @pytest.fixture
 def strict_client(store: Store, client_of: Callable[[Starlette], AppClient]) -> AppClient:
-    """Asks a strict collector."""
+    """A client of a strict collector."""
     return client_of(create_app(store, strict=True))

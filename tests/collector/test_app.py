@@ -1,4 +1,4 @@
-"""The endpoints: what is answered to what. Without sockets; those are in `test_server`."""
+"""The endpoints: which request gets which answer. Without sockets; tests with those are in `test_server`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def body(*messages: str) -> bytes:
     return json.dumps({"logs": [{"message": message} for message in messages]}).encode()
 
 
-def test_the_root_says_which_service_it_is(client: AppClient) -> None:
+def test_the_root_answers_the_name_of_the_service(client: AppClient) -> None:
     assert client.get("/").json() == {"status": "ok", "service": "log-server"}
 
 
@@ -43,7 +43,7 @@ def test_a_batch_is_stored_and_counted(client: AppClient, store: Store) -> None:
     assert store.count() == 2
 
 
-def test_an_empty_batch_is_fine(client: AppClient) -> None:
+def test_an_empty_batch_is_accepted(client: AppClient) -> None:
     assert client.post().json() == {"status": "ok", "count": 0}
 
 
@@ -73,7 +73,7 @@ def test_a_strict_collector_answers_500_to_the_whole_batch(strict_client: AppCli
 
 
 def test_a_repeated_key_answers_the_first_count_and_stores_nothing(client: AppClient, store: Store) -> None:
-    """The answer to the first was lost, and the client sends it again."""
+    """A client whose answer was lost sends the batch again."""
     answers = [client.post({"message": "a"}, {"message": "b"}, key="key") for _ in range(3)]
     assert [answer.json() for answer in answers] == [{"status": "ok", "count": 2}] * 3
     assert store.count() == 2
@@ -86,13 +86,13 @@ def test_two_posts_of_one_key_at_the_same_time_are_stored_once(client: AppClient
     assert store.count() == 500
 
 
-def test_an_empty_key_is_no_key(client: AppClient, store: Store) -> None:
+def test_an_empty_key_counts_as_none(client: AppClient, store: Store) -> None:
     for _ in range(2):
         client.post({"message": "a"}, key="")
     assert store.count() == 2
 
 
-def test_a_key_without_end_is_refused(client: AppClient) -> None:
+def test_a_key_that_is_too_long_is_refused(client: AppClient) -> None:
     assert client.post({"message": "a"}, key="k" * MAX_KEY).status_code == 200
     answer = client.post({"message": "a"}, key="k" * (MAX_KEY + 1))
     assert answer.status_code == 400
@@ -111,7 +111,7 @@ def test_a_key_without_end_is_refused(client: AppClient) -> None:
         (415, body("a"), "br"),
     ],
 )
-def test_a_body_that_cannot_be_taken_has_its_status_and_a_reason(
+def test_a_body_that_is_not_accepted_is_answered_with_a_status_and_a_reason(
     store: Store, client_of: ClientOf, status: int, content: bytes, encoding: str
 ) -> None:
     limits = Limits(body_bytes=100, decompressed_bytes=500, batch_length=2)
@@ -123,7 +123,7 @@ def test_a_body_that_cannot_be_taken_has_its_status_and_a_reason(
     assert client.post({"message": "fine"}).status_code == 200
 
 
-def test_bodies_that_are_too_much_together_are_asked_to_come_again(store: Store, client_of: ClientOf) -> None:
+def test_a_body_that_exceeds_the_memory_for_all_bodies_is_answered_503(store: Store, client_of: ClientOf) -> None:
     client = client_of(create_app(store, limits=Limits(held_bytes=1000)))
     for _ in range(3):
         assert client.post_bytes(body("x" * 500)).status_code == 200, "each is forgotten again"
@@ -132,7 +132,7 @@ def test_bodies_that_are_too_much_together_are_asked_to_come_again(store: Store,
 
 
 @pytest.mark.parametrize("part", ["{},", "[],", "0.1,", '"",'])
-def test_a_small_body_that_unpacks_into_millions_of_values_is_refused_unread(client: AppClient, part: str) -> None:
+def test_a_small_body_with_millions_of_values_is_refused_before_it_is_parsed(client: AppClient, part: str) -> None:
     bomb = gzip.compress(b'{"logs": [' + part.encode() * 5_000_000 + b"0]}")
     assert len(bomb) < 100_000
     answer = client.post_bytes(bomb, content_encoding="gzip")
@@ -140,7 +140,7 @@ def test_a_small_body_that_unpacks_into_millions_of_values_is_refused_unread(cli
     assert "values" in answer.json()["error"]
 
 
-def test_a_body_as_large_as_the_limit_is_taken(store: Store, client_of: ClientOf) -> None:
+def test_a_body_as_large_as_the_limit_is_accepted(store: Store, client_of: ClientOf) -> None:
     content = body("x" * 100)
     client = client_of(create_app(store, limits=Limits(body_bytes=len(content))))
     assert client.post_bytes(content).status_code == 200
@@ -161,13 +161,13 @@ def test_a_body_as_large_as_the_limit_is_taken(store: Store, client_of: ClientOf
         "/page/page",
     ],
 )
-def test_no_other_file_is_served(client: AppClient, path: str) -> None:
+def test_only_the_files_of_the_page_are_served(client: AppClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
     assert answer.json()["status"] == "error"
 
 
-def test_a_browser_gets_the_page_and_every_other_client_what_it_always_got(client: AppClient) -> None:
+def test_a_browser_gets_the_page_and_any_other_client_gets_json(client: AppClient) -> None:
     browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     page = client.get_with("/", accept=browser)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -179,8 +179,8 @@ def test_a_browser_gets_the_page_and_every_other_client_what_it_always_got(clien
         assert client.get_with("/", accept=accept).json() == {"status": "ok", "service": "log-server"}
 
 
-def test_the_page_names_no_file_that_is_not_served(client: AppClient) -> None:
-    """And none from elsewhere: it works without a network."""
+def test_every_file_that_the_page_names_is_served(client: AppClient) -> None:
+    """And it names no file of another server: the page works without the internet."""
     texts = {name: client.get(f"/page/{name}").text for name in NAMES}
     assert all(texts.values())
     named = set(re.findall(r'(?:href|src)="page/([^"]+)"', texts["index.html"]))
@@ -211,12 +211,12 @@ def test_every_error_is_json(client: AppClient, method: str, path: str, status: 
     assert answer.json()["status"] == "error"
 
 
-def test_a_wrong_method_names_the_right_ones(client: AppClient) -> None:
+def test_a_wrong_method_is_answered_with_the_allowed_ones(client: AppClient) -> None:
     allowed = client.request("PUT", "/logs").headers["allow"]
     assert {"GET", "POST"} <= set(allowed.split(", "))
 
 
-def test_statistics_have_the_names_of_the_real_server(client: AppClient) -> None:
+def test_statistics_have_the_field_names_of_the_real_server(client: AppClient) -> None:
     client.post({"message": "a", "level": "ERROR", "service": "web"})
     assert client.get("/stats").json() == {
         "total_logs": 1,
@@ -226,7 +226,7 @@ def test_statistics_have_the_names_of_the_real_server(client: AppClient) -> None
     }
 
 
-def test_logs_are_queried_with_filters(client: AppClient) -> None:
+def test_a_query_returns_only_the_logs_that_match_its_filters(client: AppClient) -> None:
     client.post(
         {"message": "one", "created_at": 1, "service": "web", "metadata": {"a": [1]}},
         {"message": "two", "created_at": 2, "service": "db"},
@@ -248,7 +248,7 @@ def test_logs_are_queried_with_filters(client: AppClient) -> None:
     assert client.get("/logs", service="web%").json() == {"logs": [], "next": None}
 
 
-def test_pages_are_joined_by_the_cursor_in_the_answer(client: AppClient) -> None:
+def test_the_cursor_in_an_answer_leads_to_the_next_page(client: AppClient) -> None:
     client.post(*({"message": f"{number}", "created_at": number / 3} for number in range(25)))
     seen: list[str] = []
     page = client.get("/logs", limit=10).json()
@@ -266,7 +266,7 @@ def test_a_bad_parameter_is_answered_400_and_named(client: AppClient, query: str
     assert query.partition("=")[0] in answer.json()["error"]
 
 
-def test_the_observer_sees_every_post_and_what_came_of_it(store: Store, client_of: ClientOf) -> None:
+def test_the_observer_is_called_with_every_post_and_its_outcome(store: Store, client_of: ClientOf) -> None:
     seen: list[ReceivedRequest] = []
     client = client_of(create_app(store, strict=True, observer=seen.append))
     content = gzip.compress(b'{"logs": [{"message": "a", "order": 1}]}')
@@ -284,13 +284,13 @@ def test_the_observer_sees_every_post_and_what_came_of_it(store: Store, client_o
 
 
 class FullDisk(Store):
-    """Cannot write any more."""
+    """A store on a disk that is full."""
 
     def add(self, rows: Sequence[Row], key: str | None = None) -> Added:
         raise sqlite3.OperationalError("database or disk is full")
 
 
-def test_a_full_disk_asks_the_client_to_keep_its_batch(tmp_path: Path, client_of: ClientOf) -> None:
+def test_a_full_disk_is_answered_503_so_that_the_client_keeps_its_batch(tmp_path: Path, client_of: ClientOf) -> None:
     store = FullDisk(tmp_path / "logs.sqlite")
     answer = client_of(create_app(store)).post({"message": "a"})
     assert answer.status_code == 503
@@ -299,7 +299,7 @@ def test_a_full_disk_asks_the_client_to_keep_its_batch(tmp_path: Path, client_of
 
 
 class SlowToRead(Store):
-    """Answers a query when it is told to."""
+    """A store whose queries wait until the test lets them continue."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -319,7 +319,7 @@ def slow_store(path: Path) -> Iterator[SlowToRead]:
     store.close()
 
 
-def test_a_slow_query_does_not_hold_up_other_questions(tmp_path: Path, client_of: ClientOf) -> None:
+def test_a_slow_query_does_not_delay_other_requests(tmp_path: Path, client_of: ClientOf) -> None:
     with slow_store(tmp_path / "logs.sqlite") as store:
         client = client_of(create_app(store))
         slow = client.begin_get("/logs")
@@ -332,7 +332,7 @@ def test_a_slow_query_does_not_hold_up_other_questions(tmp_path: Path, client_of
         client.close()
 
 
-def test_any_number_of_slow_queries_does_not_hold_up_a_batch(tmp_path: Path, client_of: ClientOf) -> None:
+def test_a_batch_is_stored_while_every_reader_runs_a_slow_query(tmp_path: Path, client_of: ClientOf) -> None:
     with slow_store(tmp_path / "logs.sqlite") as store:
         client = client_of(create_app(store))
         slow = [client.begin_get("/logs") for _ in range(100)]

@@ -1,4 +1,4 @@
-"""Reading a body: gzip, JSON, and the bounds of both."""
+"""Reading a body: gzip, JSON, and the limits of both."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def status_of(body: bytes, encoding: str = "", limits: Limits | None = None) -> 
     ],
     ids=["plain", "identity", "gzip", "other case", "two members", "padded"],
 )
-def test_reads_plain_and_gzip_bodies(body: bytes, encoding: str) -> None:
+def test_plain_and_gzip_bodies_are_read(body: bytes, encoding: str) -> None:
     assert read_body(body, encoding, Limits()).entries == ENTRIES
 
 
-def test_reads_a_body_of_several_pieces() -> None:
+def test_a_body_of_several_gzip_streams_is_read() -> None:
     entries = [{"message": f"{number:0100}"} for number in range(40_000)]
     body = gzip.compress(json.dumps({"logs": entries}).encode())
     assert read_body(body, "gzip", Limits(batch_length=len(entries))).entries == entries
@@ -65,7 +65,7 @@ def test_another_encoding_is_answered_415(encoding: str) -> None:
         "not gzip",
         "cut in the trailer",
         "cut in the header",
-        "garbage behind",
+        "garbage after it",
         "zlib",
         "checksum",
     ],
@@ -132,7 +132,7 @@ def test_a_gzip_bomb_is_stopped_before_it_is_unpacked() -> None:
     assert peak < 10 * 1024 * 1024
 
 
-def test_a_bomb_of_many_small_members_is_bounded_too() -> None:
+def test_a_gzip_bomb_of_many_small_streams_is_stopped_too() -> None:
     bomb = gzip.compress(bytes(100_000)) * 100
     assert status_of(bomb, "gzip", Limits(decompressed_bytes=1_000_000)) == 413
 
@@ -154,8 +154,8 @@ def test_a_batch_that_is_too_long_is_answered_413() -> None:
         (b'"\\ud83d\\ude00"', False),
     ],
 )
-def test_what_a_column_may_refuse_is_read_and_marked(text: bytes, suspicious: bool) -> None:
-    """Other servers parse it, and so it is one entry that is wrong, not the whole body."""
+def test_json_with_values_that_no_column_holds_is_read_and_marked_suspicious(text: bytes, suspicious: bool) -> None:
+    """Other servers parse such JSON, too; so only the entry is wrong, not the whole body."""
     batch = read_body(b'{"logs": [' + text + b"]}", "", Limits())
     assert len(batch.entries) == 1
     assert batch.suspicious == suspicious

@@ -1,4 +1,4 @@
-"""The check of entries: what fits the table, what does not, and what is said about it."""
+"""The check of entries: which values the columns take, which they refuse, and with what reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOW = 1_700_000_000.0
 
 
 def checked(*entries: Any, strict: bool = True) -> Batch:
-    """Over JSON, as entries come."""
+    """Encode the entries as JSON, parse and check them, as happens to a posted body."""
     body = json.dumps({"logs": entries}).encode()
     return check(read_body(body, "", Limits()), strict=strict, now=NOW)
 
@@ -55,7 +55,7 @@ FULL = {
 }
 
 
-def test_an_entry_with_every_column_full_is_taken_as_it_is() -> None:
+def test_an_entry_with_every_column_at_its_limit_is_stored_unchanged() -> None:
     assert set(FULL) == set(COLUMNS)
     stored = row(FULL)
     assert json.loads(stored.pop("metadata")) == FULL["metadata"]
@@ -70,14 +70,14 @@ def test_limits_count_characters_and_not_bytes() -> None:
     assert row({"message": "m", "trace_id": "😀" * 32})["trace_id"] == "😀" * 32
 
 
-def test_what_is_left_out_gets_a_default_or_stays_empty() -> None:
+def test_a_missing_column_gets_its_default_or_stays_empty() -> None:
     stored = row({"message": "m"})
     given = {name: value for name, value in stored.items() if value is not None}
     assert given == {"level": "INFO", "message": "m", "created_at": NOW, "log_type": "BACKEND"}
 
 
 @pytest.mark.parametrize("name", sorted(set(COLUMNS) - {"message", "level", "created_at", "log_type", "service"}))
-def test_null_is_an_empty_column(name: str) -> None:
+def test_null_leaves_a_column_empty(name: str) -> None:
     assert row({"message": "m", name: None})[name] is None
 
 
@@ -85,7 +85,7 @@ def test_null_is_an_empty_column(name: str) -> None:
     ("name", "values"),
     [("level", LEVELS), ("log_type", LOG_TYPES), ("environment", ENVIRONMENTS), ("method", METHODS)],
 )
-def test_every_value_of_an_enum_is_taken(name: str, values: tuple[str, ...]) -> None:
+def test_every_value_of_an_enum_is_accepted(name: str, values: tuple[str, ...]) -> None:
     assert [row({"message": "m", name: value})[name] for value in values] == list(values)
 
 
@@ -107,7 +107,7 @@ REFUSED = {
     "null time": {"message": "m", "created_at": None},
     "time in microseconds": {"message": "m", "created_at": 1.7e15},
     "infinite time": {"message": "m", "created_at": float("inf")},
-    "time that is no number": {"message": "m", "created_at": float("nan")},
+    "time that is not a number": {"message": "m", "created_at": float("nan")},
     "time before the year 1": {"message": "m", "created_at": -1e11},
     "duration as text": {"message": "m", "duration_ms": "12"},
     "duration as bool": {"message": "m", "duration_ms": True},
@@ -115,7 +115,7 @@ REFUSED = {
     "duration that rounds up": {"message": "m", "duration_ms": 9_999_999.9996},
     "duration too negative": {"message": "m", "duration_ms": -10_000_000},
     "infinite duration": {"message": "m", "duration_ms": float("inf")},
-    "duration that is no number": {"message": "m", "duration_ms": float("nan")},
+    "duration that is not a number": {"message": "m", "duration_ms": float("nan")},
     "metadata as text": {"message": "m", "metadata": "{}"},
     "metadata as a list": {"message": "m", "metadata": [1]},
     "U+0000 in a text": {"message": "a\0b"},
@@ -130,8 +130,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("entry", REFUSED.values(), ids=REFUSED.keys())
-def test_a_value_that_a_column_refuses_costs_the_batch(entry: Any) -> None:
-    """500 from the real server; from the lenient one 422 and the place of the entry."""
+def test_one_value_that_a_column_refuses_makes_the_whole_batch_refused(entry: Any) -> None:
+    """The real server answers 500; a lenient collector answers 422 with the index of the entry."""
     good = {"message": "good"}
     assert refusal(good, entry, good, strict=True).status == 500
     lenient = refusal(good, entry, good, strict=False)
@@ -169,11 +169,11 @@ def test_unknown_keys_are_dropped_and_named() -> None:
     assert "x" not in batch.rows[0]
 
 
-def test_an_escaped_backslash_before_u0000_is_plain_text() -> None:
+def test_an_escaped_backslash_before_u0000_is_ordinary_text() -> None:
     assert row({"message": "\\u0000"})["message"] == "\\u0000"
 
 
-def test_a_logger_that_is_no_text_is_not_searchable() -> None:
+def test_a_logger_name_that_is_not_a_string_is_not_searchable() -> None:
     assert row({"message": "m", "metadata": {"logger": 5}})["logger"] is None
     assert row({"message": "m", "metadata": {}})["logger"] is None
 
@@ -185,19 +185,19 @@ def nested(levels: int) -> dict[str, Any]:
     return value
 
 
-def test_metadata_is_bounded_in_depth() -> None:
-    """Whatever was taken can be read again by whoever asks, however deep in a stack."""
+def test_metadata_nested_too_deep_is_refused() -> None:
+    """So that what is stored can always be read again, also by a parser called deep in a stack."""
     assert row({"message": "m", "metadata": nested(MAX_DEPTH)})["metadata"]
     refused = refusal({"message": "m", "metadata": nested(MAX_DEPTH + 1)}, strict=False)
     assert (refused.status, refused.index) == (422, 0)
     assert "nested" in refused.reason
 
 
-def test_many_brackets_are_not_depth() -> None:
+def test_many_brackets_without_nesting_are_accepted() -> None:
     assert row({"message": "m", "metadata": {"a": [[]] * 1000, "b": "{[" * 1000}})["metadata"]
 
 
-def test_metadata_deeper_than_the_stack_is_refused() -> None:
+def test_metadata_nested_deeper_than_the_stack_is_refused() -> None:
     raw: dict[str, Any] = nested(100_000)
     for suspicious in (False, True):
         with pytest.raises(RefusedError) as caught:
@@ -231,7 +231,7 @@ def outcome(entries: list[Any], strict: bool) -> Batch | RefusedError:
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_key_that_is_no_column_may_be_text_that_no_column_takes(strict: bool) -> None:
+def test_an_ignored_key_may_contain_text_that_no_column_holds(strict: bool) -> None:
     batch = checked({"message": "x", "\ud800": 1}, strict=strict)
     assert len(batch.rows) == 1
     assert batch.ignored_keys == {"\ud800"}
@@ -239,8 +239,8 @@ def test_a_key_that_is_no_column_may_be_text_that_no_column_takes(strict: bool) 
 
 @given(st.lists(posted_entries | json_values, max_size=3), st.booleans())
 @example([{"\ud800": None}], False)
-def test_any_json_is_either_taken_or_refused(entries: list[Any], strict: bool) -> None:
-    """And what is taken can be stored: text that has an UTF-8 form, finite numbers, metadata that is JSON."""
+def test_any_json_is_either_accepted_or_refused(entries: list[Any], strict: bool) -> None:
+    """And what is accepted can be stored: text that can be encoded as UTF-8, finite numbers, metadata that is JSON."""
     found = outcome(entries, strict)
     if isinstance(found, RefusedError):
         assert found.status == (500 if strict else 422)

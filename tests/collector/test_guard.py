@@ -1,4 +1,4 @@
-"""Who may ask: the token, and without one only what comes from this machine and its own page."""
+"""The guard: with a token only requests that send it, without one only those from this machine or the own page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def local(store: Store, client_of: ClientOf) -> AppClient:
 @pytest.mark.parametrize(
     "given", ["", "Bearer", "Bearer wrong", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "é"]
 )
-def test_without_the_token_nothing_is_told(guarded: AppClient, path: str, given: str) -> None:
+def test_without_the_token_nothing_can_be_read(guarded: AppClient, path: str, given: str) -> None:
     answer = guarded.get_with(path, authorization=given)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -47,14 +47,14 @@ def test_without_the_token_nothing_is_stored(guarded: AppClient, store: Store) -
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer"])
-def test_with_the_token_all_is_open(guarded: AppClient, kind: str) -> None:
+def test_with_the_token_logs_can_be_stored_and_read(guarded: AppClient, kind: str) -> None:
     given = f"{kind} {TOKEN}"
     assert guarded.post_bytes(BODY, authorization=given).status_code == 200
     assert len(guarded.get_with("/logs", authorization=given).json()["logs"]) == 1
 
 
-def test_that_it_is_there_and_its_page_are_no_secret(guarded: AppClient) -> None:
-    """The page asks for the token, so it has to be had before."""
+def test_status_and_page_need_no_token(guarded: AppClient) -> None:
+    """The page asks for the token, so a browser must get it without one."""
     assert guarded.get("/").json()["status"] == "ok"
     assert guarded.get_with("/", accept="text/html").status_code == 200
     for name in NAMES:
@@ -77,7 +77,7 @@ def test_the_token_is_compared_in_constant_time(guarded: AppClient, monkeypatch:
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:8000", "127.0.0.1:1", "127.0.0.2", "[::1]:8000", "LOCALHOST", "a.localhost"]
 )
-def test_a_name_of_this_machine_is_answered(local: AppClient, host: str) -> None:
+def test_a_request_to_a_local_host_name_is_answered(local: AppClient, host: str) -> None:
     assert local.get_with("/logs", host=host).status_code == 200
 
 
@@ -85,8 +85,8 @@ def test_a_name_of_this_machine_is_answered(local: AppClient, host: str) -> None
     "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "", "[", "evil@x"]
 )
 @pytest.mark.parametrize("path", ["/", "/logs", "/page/index.html"])
-def test_a_name_that_was_made_to_mean_this_machine_is_not(local: AppClient, host: str, path: str) -> None:
-    """A page of evil.example whose name now resolves to 127.0.0.1 (DNS rebinding)."""
+def test_a_request_to_a_foreign_host_name_is_refused(local: AppClient, host: str, path: str) -> None:
+    """DNS rebinding: a page of evil.example, whose name now resolves to 127.0.0.1, sends its own name as the host."""
     answer = local.get_with(path, host=host)
     assert answer.status_code == 421
     assert "localhost" in answer.json()["error"]
@@ -104,5 +104,5 @@ def test_a_page_of_another_site_can_neither_write_nor_read(local: AppClient, sto
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_its_own_page_may_ask(local: AppClient) -> None:
+def test_the_collectors_own_page_is_answered(local: AppClient) -> None:
     assert local.get_with("/logs", host="localhost:8000", origin="http://localhost:8000").status_code == 200

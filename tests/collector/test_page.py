@@ -1,4 +1,4 @@
-"""The page in a real browser: it shows what is stored and what arrives, and runs nothing of it."""
+"""The page in a real browser: it shows stored and arriving logs, and never runs anything in them as a script."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ try:
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.remote.webelement import WebElement
 except ImportError:
-    # The check sets this where these tests have to run, so that they are never left out unseen.
+    # The project's check sets this where these tests must run, so that they are not skipped without notice.
     if "REQUIRE_BROWSER" in os.environ:
         raise
     pytest.skip("needs selenium", allow_module_level=True)
@@ -39,7 +39,7 @@ TRACE = 'Traceback (most recent call last):\n  File "/srv/shop/pay.py", line 7, 
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """One browser for all tests of this file; each has an origin, and so a storage, of its own."""
+    """One browser for all tests of this file. Each test has a collector on another port, so its storage is empty."""
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if binary is None or driver is None:
         assert "REQUIRE_BROWSER" not in os.environ, "chromium or chromedriver is not installed"
@@ -55,7 +55,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
 
 
 class Page:
-    """The page of one collector, as a person uses it."""
+    """The page of one collector, used as a person would."""
 
     def __init__(self, browser: webdriver.Chrome, url: str, token: str | None = None) -> None:
         self.browser = browser
@@ -90,7 +90,7 @@ class Page:
         return self.texts("#state")[0]
 
     def until(self, condition: Callable[[], object], what: str = "") -> None:
-        """Wait until it holds."""
+        """Wait until the condition is true."""
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -106,7 +106,7 @@ class Page:
         self.until(lambda: self.messages == list(messages), what)
 
     def click(self, selector: str) -> None:
-        """Click the first of these; one that is drawn anew just then, again."""
+        """Click the first element that matches; try again if the page replaces it at that moment."""
 
         def done() -> bool:
             found = self.all(selector)
@@ -126,11 +126,11 @@ class Page:
             self.until(lambda: bool(self.all(option)), option)
             self.all(option)[0].click()
         else:
-            # As a person empties it: `clear` makes no event that says so.
+            # Selected and deleted as a person would: WebDriver's `clear` sends no `input` event.
             field.send_keys(Keys.CONTROL + "a" + Keys.NULL, Keys.DELETE, value)
 
     def complaints(self) -> list[str]:
-        """What the browser said of scripts, policies and errors since the last time."""
+        """The messages on the browser's console (errors, violations of the policy) since the last call."""
         return [entry["message"] for entry in self.browser.get_log("browser")]  # type: ignore[no-untyped-call]
 
 
@@ -144,7 +144,7 @@ def page(store: Store, chromium: webdriver.Chrome) -> Iterator[Page]:
     server.stop()
 
 
-def test_without_any_logs_it_tells_how_to_send_the_first_and_then_shows_it(page: Page) -> None:
+def test_without_logs_it_says_how_to_send_the_first_and_then_shows_that(page: Page) -> None:
     page.open()
     page.until(lambda: "No logs yet" in page.texts("#empty")[0])
     assert f'server_url="{page.url}"' in page.texts("#empty")[0]
@@ -171,7 +171,7 @@ def test_it_shows_what_is_stored_and_follows_what_arrives(page: Page) -> None:
     assert page.complaints() == []
 
 
-def test_it_pauses_and_goes_on(page: Page) -> None:
+def test_it_pauses_and_continues(page: Page) -> None:
     page.post({"message": "a"})
     page.open()
     page.until(lambda: page.state == "live")
@@ -184,7 +184,7 @@ def test_it_pauses_and_goes_on(page: Page) -> None:
     page.until(lambda: page.messages == ["c", "b", "a"] and page.state == "live")
 
 
-def test_an_entry_that_is_read_does_not_move_away(page: Page) -> None:
+def test_an_open_entry_stays_in_place_while_others_arrive(page: Page) -> None:
     page.post({"message": "a"})
     page.open()
     page.until(lambda: page.messages == ["a"])
@@ -197,7 +197,7 @@ def test_an_entry_that_is_read_does_not_move_away(page: Page) -> None:
     page.until(lambda: page.messages == ["b", "a"])
 
 
-def test_filters_narrow_the_list_and_what_arrives(page: Page) -> None:
+def test_filters_apply_to_stored_and_to_arriving_entries(page: Page) -> None:
     page.post(
         {"message": "one", "service": "web", "level": "ERROR", "environment": "test", "metadata": {"logger": "app"}}
     )
@@ -237,7 +237,7 @@ def test_a_bar_of_the_histogram_narrows_the_time(page: Page) -> None:
     page.until(lambda: len(page.messages) == 6 and page.state == "live")
 
 
-def test_an_entry_opens_whole(page: Page) -> None:
+def test_an_opened_entry_shows_all_its_fields(page: Page) -> None:
     entry = {"message": "failed", "level": "ERROR", "stack_trace": TRACE, "error_type": "DeclinedError"}
     page.post({**entry, "metadata": {"order": 4711, "items": ["book", {"a": 1}]}, "user_id": "u-1"})
     page.open()
@@ -283,7 +283,7 @@ def test_a_request_is_shown_in_order_with_bars(page: Page, name: str) -> None:
 EVIL = """<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>"'>{{7*7}}</pre></textarea><b>bold</b>"""
 
 
-def test_what_a_log_contains_stays_text(page: Page) -> None:
+def test_html_in_a_log_is_shown_as_text(page: Page) -> None:
     texts = ["message", "service", "service_version", "user_id", "session_id", "error_type", "function_name"]
     texts += ["file_path", "path", "action_type", "stack_trace"]
     short = {"service": EVIL[:100], "service_version": EVIL[:50], "session_id": EVIL[:100], "action_type": EVIL[:50]}
@@ -307,7 +307,7 @@ def test_what_a_log_contains_stays_text(page: Page) -> None:
     page.browser.execute_script("document.querySelector('[data-id=trace_id]').click()")
     page.until(lambda: page.texts("#request-title") == ['trace <b id="x">&amp;'])
     page.press(Keys.ESCAPE)
-    # As values of filters, too: in the lists, the address, and the chips.
+    # The same as values of filters: in the lists, the address, and the chips.
     page.browser.execute_script("document.querySelectorAll('.details .link').forEach((one) => one.click())")
     page.until(lambda: page.browser.current_url.count("onerror") >= 2)
     page.browser.refresh()
@@ -317,8 +317,8 @@ def test_what_a_log_contains_stays_text(page: Page) -> None:
     assert page.complaints() == []
 
 
-def test_no_script_runs_but_the_files_of_the_page(page: Page) -> None:
-    """Should text ever become HTML by mistake, the browser still refuses to run it."""
+def test_the_browser_runs_no_script_except_the_files_of_the_page(page: Page) -> None:
+    """If the page ever made HTML of text by mistake, the browser would still refuse to run it."""
     page.open()
     page.until(lambda: page.state == "live")
     make = "const s = document.createElement('script'); s.textContent = 'window.hacked = 1'; document.body.append(s)"
@@ -354,7 +354,7 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     assert page.browser.execute_script("return getComputedStyle(document.body).backgroundColor") != before
 
 
-def test_it_is_dark_where_the_system_is(page: Page) -> None:
+def test_it_is_dark_if_the_system_is(page: Page) -> None:
     colours = []
     for theme in ("light", "dark"):
         emulated = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
@@ -365,7 +365,7 @@ def test_it_is_dark_where_the_system_is(page: Page) -> None:
     assert colours == ["rgb(252, 252, 251)", "rgb(20, 23, 26)"]
 
 
-def test_it_comes_back_when_the_server_does_and_misses_nothing(
+def test_it_reconnects_after_a_restart_of_the_server_and_misses_nothing(
     tmp_path: Path, chromium: webdriver.Chrome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path / "own.sqlite")
@@ -389,7 +389,7 @@ def test_it_comes_back_when_the_server_does_and_misses_nothing(
     store.close()
 
 
-def test_with_a_token_it_asks_for_it_and_keeps_it_in_the_tab(store: Store, chromium: webdriver.Chrome) -> None:
+def test_it_asks_for_the_token_and_keeps_it_in_the_tab(store: Store, chromium: webdriver.Chrome) -> None:
     server = BackgroundServer(create_app(store, token="sesame-open-sesame"))
     server.start()
     with closing(Page(chromium, server.url, token="sesame-open-sesame")) as page:
@@ -408,7 +408,7 @@ def test_with_a_token_it_asks_for_it_and_keeps_it_in_the_tab(store: Store, chrom
     server.stop()
 
 
-def test_older_entries_come_as_one_scrolls(page: Page) -> None:
+def test_scrolling_down_loads_older_entries(page: Page) -> None:
     now = time.time()
     page.post(*({"message": f"m{n}", "created_at": now - n} for n in range(500)))
     page.open()
@@ -420,7 +420,7 @@ def test_older_entries_come_as_one_scrolls(page: Page) -> None:
 
 
 def test_a_flood_leaves_no_gap(page: Page) -> None:
-    """Only the newest of what comes at once are sent; the others are there when one scrolls to them."""
+    """If many logs arrive at once only the newest are sent; scrolling down loads the others."""
     now = time.time()
     page.post(*({"message": f"m{n}", "created_at": now - 50 + n / 100} for n in range(10)))
     page.open()

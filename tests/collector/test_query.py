@@ -1,4 +1,4 @@
-"""Queries as URLs say them."""
+"""Parsing queries from the parameters of a URL."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from logcollector_handler.collector.body import RefusedError
 from logcollector_handler.collector.query import Cursor, Query, parse_query
 
 
-def test_without_parameters_it_is_the_newest_hundred() -> None:
+def test_without_parameters_a_query_wants_the_newest_hundred() -> None:
     assert parse_query([]) == Query(exact={}, limit=100)
 
 
-def test_every_parameter_has_its_place() -> None:
+def test_every_parameter_becomes_part_of_the_query() -> None:
     query = parse_query(
         [
             ("service", "s"),
@@ -47,8 +47,8 @@ def test_every_parameter_has_its_place() -> None:
     )
 
 
-def test_an_empty_value_is_no_filter() -> None:
-    """A form in a web page sends every field."""
+def test_a_parameter_with_an_empty_value_is_ignored() -> None:
+    """A form in a web page sends every field, also empty ones."""
     empty = [(name, "") for name in ("service", "text", "since", "cursor", "limit")]
     assert parse_query(empty) == Query()
 
@@ -80,7 +80,7 @@ def test_an_empty_value_is_no_filter() -> None:
         ("service", "\0"),
     ],
 )
-def test_a_parameter_that_cannot_be_is_refused_by_name(name: str, value: str) -> None:
+def test_a_wrong_parameter_is_refused_and_named(name: str, value: str) -> None:
     with pytest.raises(RefusedError, match=name) as caught:
         parse_query([(name, value)])
     assert caught.value.status == 400
@@ -91,6 +91,6 @@ def test_a_parameter_given_twice_is_refused() -> None:
         parse_query([("level", "INFO"), ("level", "WARN")])
 
 
-def test_a_cursor_comes_back_as_it_was() -> None:
+def test_a_cursor_written_as_text_is_parsed_to_the_same_cursor() -> None:
     cursor = Cursor(1_700_000_000.1234567, 10**17)
     assert Cursor.parse(str(cursor)) == cursor

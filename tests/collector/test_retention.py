@@ -1,4 +1,4 @@
-"""What is removed again, by age and by size, and that the disk gets its place back."""
+"""Which logs are removed, by age and by size, and that their space is returned to the disk."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def messages(store: Store) -> list[str]:
 def assert_whole(path: Path) -> None:
     database = sqlite3.connect(path)
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    # Fails when a text index does not fit the logs.
+    # Raises if a full-text index does not match the logs.
     for index in INDEXED:
         database.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
     database.close()
 
 
-def test_logs_that_are_too_old_go(store: Store, tmp_path: Path) -> None:
+def test_logs_older_than_the_limit_are_removed(store: Store, tmp_path: Path) -> None:
     add(store, *({"message": f"day {n}", "created_at": n * DAY} for n in (3, 1, 4, 0, 2)))
     assert retain(store, Keep(days=2), now=4 * DAY) == 2
     assert messages(store) == ["day 3", "day 4", "day 2"]
@@ -50,13 +50,13 @@ def test_logs_that_are_too_old_go(store: Store, tmp_path: Path) -> None:
     assert_whole(tmp_path / "logs.sqlite")
 
 
-def test_without_limits_all_is_kept(store: Store) -> None:
+def test_without_limits_nothing_is_removed(store: Store) -> None:
     add(store, {"message": "a", "created_at": 0})
     assert retain(store, Keep(), now=1e9) == 0
     assert store.count() == 1
 
 
-def test_what_is_too_much_goes_first_come_first_go_and_the_file_becomes_smaller(
+def test_logs_beyond_the_size_are_removed_oldest_arrival_first_and_the_file_shrinks(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "STEP", 100)
@@ -68,25 +68,25 @@ def test_what_is_too_much_goes_first_come_first_go_and_the_file_becomes_smaller(
     retain(store, Keep(max_bytes=limit), now=0.0)
     left = messages(store)
     assert 1000 < len(left) < 2500
-    assert left == [f"message {n}" for n in range(4000 - len(left), 4000)], "the oldest went"
+    assert left == [f"message {n}" for n in range(4000 - len(left), 4000)], "wrong logs were removed"
     assert limit * 0.8 < store.used_bytes() <= limit
     store.close()
-    assert path.stat().st_size <= limit, "and the disk has it back"
+    assert path.stat().st_size <= limit, "the freed space was not returned to the disk"
     assert_whole(path)
 
 
-def test_a_store_that_is_within_its_size_is_left_alone(store: Store) -> None:
+def test_a_store_within_its_size_keeps_everything(store: Store) -> None:
     add(store, {"message": "a"})
     assert retain(store, Keep(max_bytes=10_000_000), now=0.0) == 0
 
 
-def test_a_size_that_nothing_fits_into_ends_with_an_empty_store(store: Store) -> None:
+def test_a_size_too_small_for_any_log_empties_the_store(store: Store) -> None:
     add(store, *({"message": "a"} for _ in range(500)))
     assert retain(store, Keep(max_bytes=1), now=0.0) == 500
 
 
-def test_numbers_of_logs_that_are_gone_are_not_given_again(store: Store) -> None:
-    """A stream that goes on behind such a number would miss what has it."""
+def test_ids_of_removed_logs_are_not_used_again(store: Store) -> None:
+    """A stream that continues after such an id would miss the log that had it again."""
     add(store, {"message": "a", "created_at": 1}, {"message": "b", "created_at": 1})
     retain(store, Keep(days=1), now=9 * DAY)
     add(store, {"message": "c"})
@@ -101,14 +101,14 @@ def test_a_key_outlives_its_logs(store: Store) -> None:
     assert store.count() == 0
 
 
-def test_it_ends_when_the_server_does(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removal_ends_early_when_the_server_stops(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "STEP", 1)
     add(store, *({"message": str(n), "created_at": 1} for n in range(10)))
     answers = iter([False, False, False, True])
     assert retain(store, Keep(days=1), 9 * DAY, stopping=lambda: next(answers)) == 3
 
 
-def test_the_server_removes_by_itself(
+def test_a_running_server_removes_logs_by_itself(
     store: Store, client_of: Callable[[Starlette], AppClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "INTERVAL", 0.01)
@@ -123,7 +123,7 @@ def test_the_server_removes_by_itself(
     client.close()
 
 
-def test_a_file_that_cannot_become_smaller_is_left_as_large_as_it_is(tmp_path: Path) -> None:
+def test_a_file_made_without_auto_vacuum_keeps_its_size(tmp_path: Path) -> None:
     path = tmp_path / "logs.sqlite"
     Store(path).close()
     other = sqlite3.connect(path)

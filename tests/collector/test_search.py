@@ -1,4 +1,4 @@
-"""How logs are found: by words, by filters over time, and along indexes, so that a million rows stay quick."""
+"""Searching logs by words and filters, and that SQLite uses the right indexes, so that a million rows stay fast."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def found(store: Store, **filters: Any) -> list[str]:
 
 @pytest.fixture
 def database(store: Store, tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """The file of `store`, asked directly."""
+    """A connection to the file of `store`."""
     connection = sqlite3.connect(tmp_path / "logs.sqlite")
     yield connection
     connection.close()
@@ -53,14 +53,14 @@ def plan(database: sqlite3.Connection, sql: search.Sql) -> list[str]:
         ),
     ],
 )
-def test_the_newest_rows_come_in_their_order_out_of_an_index(
+def test_the_newest_rows_are_read_in_order_from_an_index(
     database: sqlite3.Connection, filters: dict[str, Any], index: str
 ) -> None:
-    """Nothing is sorted: a page costs what it shows, however many rows there are."""
+    """Nothing is sorted, so the cost of a page depends on its length and not on the number of rows."""
     assert plan(database, search.page_sql(Query(**filters), common=False)) == [index]
 
 
-#: Filters that have an index of their own, which few rows are not to be looked for in.
+#: Filters whose column has an index. With an id SQLite should not use it, but fetch the few rows of the id.
 NARROWER: list[dict[str, Any]] = [
     {},
     {"since": 1.0, "until": 2.0},
@@ -71,7 +71,7 @@ NARROWER: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("column", IDS)
 @pytest.mark.parametrize("more", NARROWER)
-def test_the_rows_of_one_request_are_fetched_by_its_id(
+def test_rows_with_an_id_are_fetched_by_the_index_of_ids(
     database: sqlite3.Connection, column: str, more: dict[str, Any]
 ) -> None:
     query = Query(**{**more, "exact": {column: "a", **more.get("exact", {})}})
@@ -100,7 +100,7 @@ def test_the_rows_of_one_request_are_fetched_by_its_id(
         "😀",
     ],
 )
-def test_an_id_is_found_as_it_is(store: Store, column: str, value: str) -> None:
+def test_any_id_is_found_by_its_exact_value(store: Store, column: str, value: str) -> None:
     others = [other[:32] for other in (f"7{value}", f"x {value}", f"{value[1:]}7", f"{value[1:]} {value}")]
     add(store, {"message": "it", column: value}, *({"message": "other", column: other} for other in others))
     add(store, *({"message": "elsewhere", other: value} for other in IDS if other != column), {"message": value})
@@ -109,7 +109,9 @@ def test_an_id_is_found_as_it_is(store: Store, column: str, value: str) -> None:
     assert counts == {"INFO": [1]}
 
 
-def test_a_rare_text_is_fetched_and_a_common_one_looked_up_on_the_way(database: sqlite3.Connection) -> None:
+def test_rows_with_a_rare_text_are_fetched_and_with_a_common_text_looked_up_in_order(
+    database: sqlite3.Connection,
+) -> None:
     for more in NARROWER:
         rare = plan(database, search.page_sql(Query(text="a", **more), common=False))
         assert rare[0] == "SEARCH logs USING INTEGER PRIMARY KEY (rowid=?)"
@@ -121,14 +123,14 @@ def test_a_rare_text_is_fetched_and_a_common_one_looked_up_on_the_way(database: 
 @pytest.mark.parametrize(
     "filters", [{}, {"exact": {"level": "WARN", "service": "a", "user_id": "u"}}, {"since": 1.0}, {"text": "a"}]
 )
-def test_what_arrives_is_read_from_its_place_on(database: sqlite3.Connection, filters: dict[str, Any]) -> None:
+def test_arrivals_are_read_by_id_from_the_position_on(database: sqlite3.Connection, filters: dict[str, Any]) -> None:
     for newest in (False, True):
         steps = plan(database, search.arrivals_sql(Query(**filters), 5, newest=newest))
         assert steps[0] == "SEARCH logs USING INTEGER PRIMARY KEY (rowid>?)"
         assert not any("ORDER BY" in step for step in steps)
 
 
-def test_levels_over_time_are_counted_from_an_index_alone(database: sqlite3.Connection) -> None:
+def test_a_histogram_is_counted_from_an_index_alone(database: sqlite3.Connection) -> None:
     assert plan(database, (search.COUNT_LEVEL, ["INFO", 1.0, 2.0])) == [
         "SEARCH logs USING COVERING INDEX logs_by_level (level=? AND created_at>? AND created_at<?)"
     ]
@@ -143,7 +145,7 @@ def test_levels_over_time_are_counted_from_an_index_alone(database: sqlite3.Conn
         assert steps[0] == f"SEARCH logs USING COVERING INDEX {expected}"
 
 
-def test_the_values_of_a_column_are_found_step_by_step(database: sqlite3.Connection) -> None:
+def test_listing_the_values_of_a_column_takes_one_index_step_for_each(database: sqlite3.Connection) -> None:
     for name in ("service", "logger"):
         steps = plan(database, (search.NEXT_VALUE.format(column=name), ["a"]))
         assert steps == [f"SEARCH logs USING COVERING INDEX logs_by_{name} ({name}>?)"]
@@ -171,7 +173,7 @@ def test_the_values_of_a_column_are_found_step_by_step(database: sqlite3.Connect
         ("   ", True),
     ],
 )
-def test_every_word_of_a_text_begins_one_of_the_entry(store: Store, text: str, expected: bool) -> None:
+def test_an_entry_matches_if_each_word_of_the_text_begins_a_word_of_it(store: Store, text: str, expected: bool) -> None:
     add(store, {"message": "Payment of user-7 failed in Zürich", "stack_trace": "in pay()\nDeclinedError: declined"})
     assert found(store, text=text) == (["Payment of user-7 failed in Zürich"] if expected else [])
 
@@ -199,12 +201,12 @@ def test_every_word_of_a_text_begins_one_of_the_entry(store: Store, text: str, e
         "\x01\U0001f600",
     ],
 )
-def test_the_syntax_of_the_text_index_is_plain_text(store: Store, text: str) -> None:
+def test_full_text_syntax_in_a_text_has_no_special_meaning(store: Store, text: str) -> None:
     add(store, {"message": "unlike all of it"}, {"message": f"it is here: {text}"})
     assert found(store, text=text) == [f"it is here: {text}"]
 
 
-def test_a_common_text_is_found_as_a_rare_one_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_common_text_finds_the_same_as_a_rare_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     add(store, *({"message": f"order {n}", "created_at": n, "level": "WARN"} for n in range(50)))
     add(store, *({"message": f"parcel {n}", "created_at": n} for n in range(50)))
     queries = [Query(text="ord", limit=7), Query(text="ord", min_level="ERROR"), Query(text="order 4", since=30.0)]
@@ -214,7 +216,7 @@ def test_a_common_text_is_found_as_a_rare_one_is(store: Store, monkeypatch: pyte
     assert [(store.page(query), store.histogram(query, 5)) for query in queries] == rare
 
 
-def test_a_level_and_all_above_it(store: Store) -> None:
+def test_min_level_finds_that_level_and_all_above(store: Store) -> None:
     add(store, *({"message": level, "level": level, "created_at": n} for n, level in enumerate(LEVELS)))
     assert found(store, min_level="WARN") == ["FATAL", "ERROR", "WARN"]
     assert len(found(store, min_level="TRACE")) == 6
@@ -231,7 +233,9 @@ def test_a_level_and_all_above_it(store: Store) -> None:
         ({"text": "none of it"}, {}),
     ],
 )
-def test_levels_over_time(store: Store, filters: dict[str, Any], counts: dict[str, list[int]]) -> None:
+def test_a_histogram_counts_the_levels_of_each_interval(
+    store: Store, filters: dict[str, Any], counts: dict[str, list[int]]
+) -> None:
     add(
         store,
         {"message": "before", "created_at": 9.9, "service": "a"},
@@ -246,7 +250,7 @@ def test_levels_over_time(store: Store, filters: dict[str, Any], counts: dict[st
     assert (histogram.since, histogram.width, histogram.counts) == (10.0, 1.0, counts)
 
 
-def test_levels_over_all_time_leave_out_none(store: Store) -> None:
+def test_a_histogram_without_bounds_counts_every_log(store: Store) -> None:
     assert store.histogram(Query(), 10).counts == {}
     add(store, {"message": "a", "created_at": 5.0})
     assert sum(store.histogram(Query(), 10).counts["INFO"]) == 1
@@ -261,19 +265,19 @@ def test_services_and_loggers_are_listed_once(store: Store) -> None:
     assert store.values() == {"service": ["a", "b", "c"], "logger": ["x.y"]}
 
 
-def test_more_words_than_the_index_understands_are_refused() -> None:
+def test_a_text_with_too_many_words_is_refused() -> None:
     assert parse_query([("text", "a " * MAX_WORDS)]).text is not None
     with pytest.raises(RefusedError, match="text"):
         parse_query([("text", "a " * (MAX_WORDS + 1))])
 
 
-def test_as_many_words_as_may_be_are_understood(store: Store) -> None:
+def test_a_text_with_the_maximum_of_words_is_searched(store: Store) -> None:
     add(store, {"message": "a"})
     assert found(store, text="a! " * MAX_WORDS) == []
     assert found(store, text="a " * MAX_WORDS) == ["a"]
 
 
-def test_a_histogram_has_a_bounded_number_of_bars() -> None:
+def test_a_histogram_with_too_many_buckets_is_refused() -> None:
     assert parse_histogram([("buckets", "7"), ("level", "INFO")]) == (Query(exact={"level": "INFO"}, limit=1), 7)
     for wrong in ("0", "501", "x"):
         with pytest.raises(RefusedError, match="buckets"):

@@ -1,4 +1,4 @@
-"""Serving over real sockets: start, stop, hostile clients, and what a killed process leaves behind."""
+"""Serving over real sockets: start, stop, slow and hostile clients, and the store after the process was killed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def open_descriptors() -> set[str]:
     return set(os.listdir("/proc/self/fd"))
 
 
-def test_it_answers_on_loopback_and_is_gone_after_stop(store: Store) -> None:
+def test_it_answers_on_loopback_until_it_is_stopped(store: Store) -> None:
     server = BackgroundServer(create_app(store))
     server.start()
     assert server.url.startswith("http://127.0.0.1:")
@@ -73,7 +73,7 @@ def test_many_servers_leave_no_thread_no_socket_and_no_signal_handler(store: Sto
         server.start()
         with httpx.Client() as client:
             client.post(server.url + "/logs", json={"logs": [{"message": "a"}]})
-            # The connection is kept alive here, and the server stops first.
+            # The client keeps its connection open, so the server has to close it.
             server.stop()
     assert store.count() == 20
     assert set(threading.enumerate()) == threads
@@ -89,7 +89,7 @@ def test_stop_may_be_called_twice_and_without_start(store: Store) -> None:
     server.stop()
 
 
-def test_two_servers_run_side_by_side(tmp_path: Path) -> None:
+def test_two_servers_can_run_at_the_same_time(tmp_path: Path) -> None:
     stores = [Store(tmp_path / name) for name in ("a.sqlite", "b.sqlite")]
     servers = [BackgroundServer(create_app(store)) for store in stores]
     for server in servers:
@@ -106,14 +106,14 @@ def test_two_servers_run_side_by_side(tmp_path: Path) -> None:
 def test_nothing_that_the_server_logs_reaches_the_application(
     store: Store, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Or the handler under test would be fed by the collector that it ships to."""
+    """Otherwise the collector's own logs would reach the handler under test, which ships to that collector."""
     caplog.set_level(0)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):
         caplog.set_level(0, name)
     before = {name: _logger_state(name) for name in ("uvicorn.error", "uvicorn.access", "asyncio")}
     server = BackgroundServer(create_app(store))
     server.start()
-    # Without a client library that logs itself.
+    # A bare socket, because httpx would log the request.
     with connect(server) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert b"log-server" in sock.makefile("rb").read()
@@ -137,7 +137,7 @@ async def fail(_request: Request) -> Response:
     raise RuntimeError("a bug")
 
 
-def test_an_error_of_the_app_is_answered_and_told_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_the_app_is_answered_500_and_printed_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     server = BackgroundServer(Starlette(routes=[Route("/", fail)]))
     server.start()
     assert httpx.get(server.url).status_code == 500
@@ -145,7 +145,7 @@ def test_an_error_of_the_app_is_answered_and_told_on_stderr(capfd: pytest.Captur
     assert "RuntimeError: a bug" in capfd.readouterr().err
 
 
-def test_an_app_that_cannot_start_is_an_error_of_start(capfd: pytest.CaptureFixture[str]) -> None:
+def test_start_raises_if_the_app_cannot_start(capfd: pytest.CaptureFixture[str]) -> None:
     async def broken(scope: object, receive: object, send: object) -> None:
         raise RuntimeError("cannot start")
 
@@ -158,7 +158,7 @@ def test_an_app_that_cannot_start_is_an_error_of_start(capfd: pytest.CaptureFixt
     server.stop()
 
 
-def test_a_client_that_is_cut_off_in_its_body_is_no_trouble(
+def test_a_client_that_disconnects_in_the_middle_of_a_body_causes_no_error(
     server: BackgroundServer, store: Store, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with connect(server) as sock:
@@ -169,20 +169,18 @@ def test_a_client_that_is_cut_off_in_its_body_is_no_trouble(
     assert capfd.readouterr().err == ""
 
 
-def test_a_connection_that_is_kept_alive_is_not_waited_for(
-    server: BackgroundServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_does_not_wait_for_idle_connections(server: BackgroundServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("logcollector_handler.collector.server.GRACE", 60)
     with httpx.Client() as client:
         client.get(server.url)
         stopping = threading.Thread(target=server.stop, daemon=True)
         stopping.start()
-        # Less than the 5 s after which the server would end it anyway.
+        # Less than the 5 s after which the server would close the idle connection anyway.
         stopping.join(3)
         assert not stopping.is_alive()
 
 
-def test_clients_that_say_nothing_do_not_hold_up_stop(server: BackgroundServer) -> None:
+def test_stop_does_not_wait_for_clients_that_send_nothing(server: BackgroundServer) -> None:
     silent, half = connect(server), connect(server)
     half.sendall(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     assert httpx.get(server.url).status_code == 200
@@ -203,12 +201,12 @@ def listens(server: BackgroundServer) -> bool:
     try:
         connect(server).close()
     except ConnectionError:
-        # Refused, or reset when the listener is closed just then.
+        # Refused, or reset if the listener is closed during the attempt.
         return False
     return True
 
 
-def test_a_request_under_way_is_answered_before_stop_returns() -> None:
+def test_a_request_in_progress_is_answered_before_stop_returns() -> None:
     asked, go_on = threading.Event(), threading.Event()
 
     def slow(_request: Request) -> Response:
@@ -230,9 +228,9 @@ def test_a_request_under_way_is_answered_before_stop_returns() -> None:
 
 
 @pytest.mark.parametrize("size", [1_000_001, 20_000_000])
-def test_a_body_beyond_the_limit_gets_its_answer(server: BackgroundServer, size: int) -> None:
-    """A client that is cut off before it reads 413 would send the same again and again."""
-    # This one sends everything before it reads, and takes a cut connection for an error.
+def test_a_client_that_sends_a_body_beyond_the_limit_can_read_the_answer(server: BackgroundServer, size: int) -> None:
+    """A client that is disconnected before it can read the 413 would send the same body again and again."""
+    # HTTPConnection sends the whole body before it reads, and raises if the connection is closed meanwhile.
     connection = HTTPConnection(server.url.removeprefix("http://"), timeout=10)
     with closing(connection):
         connection.request("POST", "/logs", bytes(size))
@@ -241,17 +239,17 @@ def test_a_body_beyond_the_limit_gets_its_answer(server: BackgroundServer, size:
         assert "1000000 bytes" in json.load(answer)["error"]
 
 
-def test_a_body_without_a_length_is_bounded_too(server: BackgroundServer) -> None:
+def test_a_body_without_a_length_is_limited_too(server: BackgroundServer) -> None:
     pieces = (bytes(65536) for _ in range(100))
     assert httpx.post(server.url + "/logs", content=pieces).status_code == 413
 
 
 def drip(sock: socket.socket, piece: bytes) -> None:
-    """Send a byte now and then until the other end has enough."""
+    """Send a byte from time to time until the server closes the connection."""
     sock.settimeout(0.02)
     deadline = time.monotonic() + 20
     while True:
-        assert time.monotonic() < deadline, "it is still being waited for"
+        assert time.monotonic() < deadline, "the server still waits for the client"
         try:
             sock.sendall(piece)
             if sock.recv(100) == b"":
@@ -268,7 +266,7 @@ def drip(sock: socket.socket, piece: bytes) -> None:
     [b"", b"GET / HTTP/1.1\r\nX-Slow: ", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /"],
     ids=["none", "half", "2nd"],
 )
-def test_headers_that_do_not_come_are_not_waited_for(
+def test_a_client_that_does_not_send_its_headers_is_disconnected(
     server: BackgroundServer, monkeypatch: pytest.MonkeyPatch, begin: bytes, piece: bytes
 ) -> None:
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.3)
@@ -277,7 +275,7 @@ def test_headers_that_do_not_come_are_not_waited_for(
         drip(sock, piece)
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(
+def test_a_client_that_does_not_send_its_body_is_disconnected(
     server: BackgroundServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
@@ -287,8 +285,8 @@ def test_a_body_that_does_not_come_is_not_waited_for(
     assert store.count() == 0
 
 
-def test_a_slow_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the client is hurried."""
+def test_a_slow_answer_does_not_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadlines are for clients, not for the application."""
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.1)
     monkeypatch.setattr(protocol, "BODY_SECONDS", 0.1)
 
@@ -300,13 +298,13 @@ def test_a_slow_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     server = BackgroundServer(Starlette(routes=[Route("/", slow, methods=["POST"])]))
     server.start()
     with connect(server) as sock:
-        # In one piece, so that nothing of it is waited for.
+        # Sent in one piece, so that no deadline for the body starts.
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody")
         assert sock.makefile("rb").read().endswith(b"done")
     server.stop()
 
 
-def test_there_are_only_so_many_connections(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_beyond_the_maximum_are_answered_503(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("logcollector_handler.collector.server.CONNECTIONS", 3)
     server = BackgroundServer(create_app(store))
     server.start()
@@ -328,12 +326,12 @@ def test_posts_of_one_key_over_many_connections_are_stored_once(server: Backgrou
     assert store.count() == 300
 
 
-def test_an_address_that_is_taken_is_an_error() -> None:
+def test_an_address_in_use_raises() -> None:
     with bind("127.0.0.1", 0) as taken, pytest.raises(OSError, match="in use"):
         bind("127.0.0.1", taken.getsockname()[1])
 
 
-def test_no_answer_waits_for_the_client_to_acknowledge_a_part_of_it() -> None:
+def test_no_answer_is_delayed_by_nagles_algorithm() -> None:
     """An answer is written in two parts; with Nagle's algorithm the second one is 40 ms late."""
     with bind("127.0.0.1", 0) as sock, socket.create_connection(sock.getsockname()):
         accepted, _ = sock.accept()
@@ -403,7 +401,7 @@ BATCH = 200
 
 
 def post(url: str, key: str) -> bool:
-    """Whether the batch of that key was answered."""
+    """Post a batch with that key; whether it was answered."""
     batch = [{"message": key, "stack_trace": "x" * 1000, "trace_id": f"{n}"} for n in range(BATCH)]
     try:
         answer = httpx.post(url + "/logs", json={"logs": batch}, headers={"Idempotency-Key": key})
@@ -413,10 +411,10 @@ def post(url: str, key: str) -> bool:
     return True
 
 
-def test_kill_9_in_the_middle_of_writes_leaves_each_batch_whole_or_not_there(
+def test_after_kill_9_during_writes_each_batch_is_stored_whole_or_not_at_all(
     tmp_path: Path, process_on: Callable[[Path], Process]
 ) -> None:
-    """And what was answered is there; what was not is sent again under its key, and is then there once."""
+    """Every batch that was answered is stored; one that was not is stored once after it is sent again."""
     path = tmp_path / "logs.sqlite"
     answered: set[str] = set()
     posted: set[str] = set()

@@ -1,4 +1,4 @@
-"""The store: what goes in once, what comes out in which order, and what a crash leaves."""
+"""The store: batches stored once, queries and their order, and files that it cannot use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def found(store: Store, **filters: Any) -> list[str]:
     return messages(store.page(Query(**filters)).entries)
 
 
-def test_an_entry_comes_back_as_it_went_in(store: Store) -> None:
+def test_an_entry_is_returned_as_it_was_stored(store: Store) -> None:
     entry = {
         "level": "WARN",
         "message": "m\n€ 😀",
@@ -43,7 +43,7 @@ def test_an_entry_comes_back_as_it_went_in(store: Store) -> None:
     assert store.in_order_of_arrival() == [{"id": 1, **entry}]
 
 
-def test_a_key_is_applied_once(store: Store) -> None:
+def test_a_batch_with_a_known_key_is_not_stored_again(store: Store) -> None:
     first = store.add(rows({"message": "a"}, {"message": "b"}), "key")
     again = store.add(rows({"message": "c"}), "key")
     other = store.add(rows({"message": "d"}), "another key")
@@ -59,7 +59,7 @@ def test_batches_without_a_key_are_all_stored(store: Store) -> None:
     assert store.count() == 2
 
 
-def test_a_key_is_remembered_by_the_next_process(tmp_path: Path) -> None:
+def test_keys_are_known_after_a_restart(tmp_path: Path) -> None:
     for _ in range(2):
         store = Store(tmp_path / "logs.sqlite")
         store.add(rows({"message": "a"}), "key")
@@ -67,7 +67,7 @@ def test_a_key_is_remembered_by_the_next_process(tmp_path: Path) -> None:
         store.close()
 
 
-def test_a_batch_that_fails_half_way_leaves_nothing_and_its_key_free(store: Store) -> None:
+def test_a_batch_that_fails_halfway_stores_neither_rows_nor_key(store: Store) -> None:
     good, bad = rows({"message": "good"})[0], (object(),) * len(rows({"message": "m"})[0])
     with pytest.raises(sqlite3.Error):
         store.add([good, bad], "key")  # type: ignore[list-item]  # what no row may hold, on purpose
@@ -76,7 +76,7 @@ def test_a_batch_that_fails_half_way_leaves_nothing_and_its_key_free(store: Stor
     assert store.count() == 1
 
 
-def test_keys_go_after_seven_days_a_few_at_a_time(tmp_path: Path) -> None:
+def test_keys_are_removed_after_seven_days_a_few_at_a_time(tmp_path: Path) -> None:
     now = 1_700_000_000.0
     store = Store(tmp_path / "logs.sqlite", clock=lambda: now)
     row = rows({"message": "m"})
@@ -86,8 +86,8 @@ def test_keys_go_after_seven_days_a_few_at_a_time(tmp_path: Path) -> None:
     now += KEEP_KEYS
     for number in range(SWEEP_EVERY):
         store.add(row, f"middle {number}")
-    assert store.add(row, f"old {old - 1}").repeated, "seven days are not over"
-    assert store.add(row, "old 0").repeated, "seven days are not over"
+    assert store.add(row, f"old {old - 1}").repeated, "a key was removed before seven days were over"
+    assert store.add(row, "old 0").repeated, "a key was removed before seven days were over"
     now += 1
     kept: list[int] = []
     reader = sqlite3.connect(tmp_path / "logs.sqlite")
@@ -118,7 +118,7 @@ def test_keys_go_after_seven_days_a_few_at_a_time(tmp_path: Path) -> None:
         ({"text": "a", "since": 0.0}, ["a"]),
     ],
 )
-def test_filters_are_joined_and_the_newest_comes_first(
+def test_filters_are_combined_with_and_and_the_newest_comes_first(
     store: Store, filters: dict[str, Any], expected: list[str]
 ) -> None:
     store.add(
@@ -150,13 +150,13 @@ def test_text_is_found_in_messages_and_stack_traces_in_any_case(store: Store) ->
     "text",
     ["100%", "a_b", "a\\b", "%", "_", "\\", "\\%", "it's", 'a"b', "a;b", "[x]", "*?"],
 )
-def test_what_is_special_to_sql_is_literal_in_text(store: Store, text: str) -> None:
+def test_sql_wildcards_and_quotes_in_a_text_are_literal(store: Store, text: str) -> None:
     store.add(rows({"message": f"<{text}>"}, {"message": "100 axb ab it s x"}))
     assert found(store, text=text) == [f"<{text}>"]
 
 
 @pytest.mark.parametrize("value", ["%", "_", "w_b", "web%", "' OR 1=1 --", "WEB"])
-def test_what_is_special_to_sql_is_literal_in_filters(store: Store, value: str) -> None:
+def test_sql_wildcards_and_quotes_in_a_filter_are_literal(store: Store, value: str) -> None:
     store.add(rows({"message": "m", "service": "web", "metadata": {"logger": "web"}}))
     assert found(store, exact={"service": value}) == []
     assert found(store, exact={"logger": value}) == []
@@ -183,7 +183,7 @@ def test_paging_ends_with_the_last_row(store: Store, count: int) -> None:
 
 
 def test_paging_visits_each_row_once_while_rows_are_added(store: Store) -> None:
-    """Also where many have the same time, and when late ones arrive on both sides of the cursor."""
+    """Also if many rows have the same time, and rows are added before and after the cursor."""
     store.add(rows(*({"message": f"row {n}", "created_at": n // 7} for n in range(100))))
     seen: list[str] = []
     for number, page in enumerate(walk(store, limit=5)):
@@ -228,7 +228,7 @@ def test_statistics_count_levels_services_and_recent_errors(tmp_path: Path) -> N
     store.close()
 
 
-def test_a_reader_in_the_middle_of_a_query_does_not_hold_up_a_write(store: Store, tmp_path: Path) -> None:
+def test_a_running_query_does_not_delay_a_write(store: Store, tmp_path: Path) -> None:
     store.add(rows(*({"message": str(number)} for number in range(1000))))
     reader = sqlite3.connect(tmp_path / "logs.sqlite")
     results = reader.execute("SELECT message FROM logs")
@@ -239,7 +239,7 @@ def test_a_reader_in_the_middle_of_a_query_does_not_hold_up_a_write(store: Store
     reader.close()
 
 
-def test_threads_may_write_and_read_at_the_same_time(store: Store) -> None:
+def test_threads_can_write_and_read_at_the_same_time(store: Store) -> None:
     def work(thread: int) -> None:
         for number in range(20):
             store.add(rows({"message": "a"}, {"message": "b"}), f"{number}")
@@ -262,7 +262,7 @@ def test_clear_forgets_logs_and_keys(store: Store) -> None:
     assert not store.add(rows({"message": "a"}), "key").repeated
 
 
-def test_a_file_of_another_kind_is_refused_in_plain_words(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused_with_an_explanation(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a database " * 1000)
     with pytest.raises(StoreError, match=r"notes\.txt cannot be opened"):
@@ -270,7 +270,7 @@ def test_a_file_of_another_kind_is_refused_in_plain_words(tmp_path: Path) -> Non
     assert path.read_text().startswith("not a database")
 
 
-def test_a_database_of_someone_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "other.sqlite"
     other = sqlite3.connect(path)
     other.execute("CREATE TABLE theirs (a)")
@@ -284,7 +284,7 @@ def test_a_database_of_someone_else_is_left_alone(tmp_path: Path) -> None:
     other.close()
 
 
-def test_a_directory_that_is_missing_is_said_plainly(tmp_path: Path) -> None:
+def test_a_missing_directory_is_refused_with_an_explanation(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be opened"):
         Store(tmp_path / "nowhere" / "logs.sqlite")
 

@@ -1,4 +1,4 @@
-"""The stream: what arrives comes once and in order, from wherever the client left off. Over real sockets."""
+"""The stream: sends what arrives once and in order, also to clients that reconnect. Over real sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 class Event(NamedTuple):
-    """One event of a stream, as it came."""
+    """One event of a stream."""
 
     kind: str
     id: int | None
@@ -37,7 +37,7 @@ class Listener:
         self._lines = response.iter_lines()
 
     def next(self) -> Event:
-        """The next event with data; fails when none comes in the client's time-out."""
+        """The next event with data; raises if none arrives within the client's timeout."""
         fields: dict[str, str] = {}
         for line in self._lines:
             name, _, value = line.partition(": ")
@@ -53,7 +53,7 @@ class Listener:
         return Event(fields.get("event", "message"), number, json.loads(fields["data"]))
 
     def messages(self, count: int) -> list[str]:
-        """The messages of the next so many entries."""
+        """The messages of the next `count` entries."""
         events = (self.next() for _ in range(1_000_000))
         entries = (event.data["message"] for event in events if event.kind == "message")
         return [next(entries) for _ in range(count)]
@@ -92,7 +92,7 @@ def post(server: BackgroundServer, *messages: str, **fields: Any) -> None:
     assert httpx.post(server.url + "/logs", json={"logs": logs}).status_code == 200
 
 
-def test_it_begins_now_and_brings_what_arrives(server: BackgroundServer, listen: Listen) -> None:
+def test_a_stream_begins_now_and_sends_what_arrives(server: BackgroundServer, listen: Listen) -> None:
     post(server, "before")
     listener = listen()
     assert listener.next() == Event("open", 1, {})
@@ -111,7 +111,7 @@ def test_an_entry_is_the_same_as_in_a_query(server: BackgroundServer, listen: Li
     assert listener.next().data == httpx.get(server.url + "/logs").json()["logs"][0]
 
 
-def test_it_goes_on_where_the_client_left_off(server: BackgroundServer, listen: Listen) -> None:
+def test_a_stream_continues_after_the_clients_position(server: BackgroundServer, listen: Listen) -> None:
     post(server, *"abcdef")
     listener = listen(position=2)
     assert listener.next().kind == "open"
@@ -120,7 +120,7 @@ def test_it_goes_on_where_the_client_left_off(server: BackgroundServer, listen: 
     assert listener.messages(1) == ["g"]
 
 
-def test_a_long_way_to_catch_up_is_made_in_steps_without_a_gap(
+def test_a_client_far_behind_is_sent_everything_in_steps_without_a_gap(
     server: BackgroundServer, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "PACE", 0)
@@ -129,13 +129,13 @@ def test_a_long_way_to_catch_up_is_made_in_steps_without_a_gap(
     assert listen(position=0).messages(1300) == [str(n) for n in range(1300)]
 
 
-def test_the_place_of_another_file_is_the_beginning(server: BackgroundServer, listen: Listen) -> None:
-    """The database was moved away: what is in the new one is news."""
+def test_a_position_beyond_the_end_means_the_beginning(server: BackgroundServer, listen: Listen) -> None:
+    """If the database was replaced by another file, all of that is new to the client."""
     post(server, "a")
     assert listen(position=5000).messages(1) == ["a"]
 
 
-def test_the_last_ones_come_first_when_they_are_asked_for(server: BackgroundServer, listen: Listen) -> None:
+def test_the_last_stored_entries_come_first_if_asked_for(server: BackgroundServer, listen: Listen) -> None:
     post(server, *"abcdef")
     post(server, "other", service="other")
     assert listen(last=3).messages(3) == ["e", "f", "other"]
@@ -147,7 +147,7 @@ def test_the_last_ones_come_first_when_they_are_asked_for(server: BackgroundServ
 @pytest.mark.parametrize(
     "filters", [{"level": "ERROR"}, {"min_level": "ERROR"}, {"service": "shop"}, {"text": "hit"}, {"trace_id": "t"}]
 )
-def test_it_brings_what_the_filters_let_through(
+def test_a_stream_sends_only_what_matches_its_filters(
     server: BackgroundServer, listen: Listen, filters: dict[str, str]
 ) -> None:
     listener = listen(**filters)
@@ -159,7 +159,7 @@ def test_it_brings_what_the_filters_let_through(
     assert listener.messages(2) == ["hit 1", "hit 2"]
 
 
-def test_of_a_flood_the_newest_come_and_the_others_are_counted(server: BackgroundServer, listen: Listen) -> None:
+def test_of_a_flood_the_newest_are_sent_and_the_others_counted(server: BackgroundServer, listen: Listen) -> None:
     listener = listen(at_most=3)
     listener.next()
     post(server, *(str(n) for n in range(1000)))
@@ -169,25 +169,25 @@ def test_of_a_flood_the_newest_come_and_the_others_are_counted(server: Backgroun
     assert listener.messages(1) == ["next"]
 
 
-def test_a_client_that_hears_nothing_hears_that(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_without_news_sends_heartbeats(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT", 0.05)
     listener = listen()
     assert [listener.next().kind for _ in range(3)] == ["open", "heartbeat", "heartbeat"]
 
 
-def test_a_wrong_parameter_is_answered_before_there_is_a_stream(server: BackgroundServer) -> None:
+def test_a_wrong_parameter_is_answered_400_instead_of_a_stream(server: BackgroundServer) -> None:
     url = server.url + "/logs/stream"
     for query in ("?at_most=0", "?limit=5", "?level=LOUD"):
         assert httpx.get(url + query).status_code == 400
     assert httpx.get(url, headers={"Last-Event-ID": "x"}).status_code == 400
 
 
-def test_a_client_that_does_not_read_takes_no_memory_and_is_let_go(
+def test_a_client_that_does_not_read_uses_no_memory_and_is_disconnected(
     server: BackgroundServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(20):
         post(server, *["x" * 100_000] * 10)
-    # From here on nothing is posted, for which it holds as well.
+    # Nothing is posted after this, so the connection must be ended although nothing new is sent.
     monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
     monkeypatch.setattr(stream, "PACE", 0)
     gone = threading.Event()
@@ -204,14 +204,14 @@ def test_a_client_that_does_not_read_takes_no_memory_and_is_let_go(
         sock.sendall(b"GET /logs/stream HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 0\r\n\r\n")
         assert sock.recv(10)
         assert gone.wait(20)
-        # What was on its way still comes, and then the end.
+        # The client still receives what was in the buffers, and then the end.
         with suppress(ConnectionError):
             while sock.recv(1_000_000):
                 pass
     assert store.count() == 200
 
 
-def test_a_client_that_reads_slowly_gets_it_all(
+def test_a_client_that_reads_slowly_gets_everything(
     server: BackgroundServer, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "PACE", 0)
@@ -222,7 +222,7 @@ def test_a_client_that_reads_slowly_gets_it_all(
     assert [message.split()[0] for message in listener.messages(100)] == [str(n) for n in range(100)]
 
 
-def test_there_are_only_so_many_streams(
+def test_streams_beyond_the_maximum_are_answered_503(
     server: BackgroundServer, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "STREAMS", 2)
@@ -241,7 +241,7 @@ def test_there_are_only_so_many_streams(
         assert time.monotonic() < deadline
 
 
-def test_a_stream_does_not_hold_up_the_end_of_the_server(
+def test_stopping_the_server_ends_its_streams(
     server: BackgroundServer, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("logcollector_handler.collector.server.GRACE", 60)

@@ -1,4 +1,4 @@
-"""What the tests of the integrations share: the entries of everything that is logged."""
+"""A fixture with the entries of everything that is logged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.capturing import capturing
 
 @pytest.fixture
 def captured() -> Iterator[CapturingHandler]:
-    """On the root logger; nothing is bound around the test, nor is anything left behind it."""
+    """A handler on the root logger. Bound fields are removed before and after the test."""
     clear_context()
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     with capturing() as handler:

@@ -1,4 +1,4 @@
-"""ASGI: the context of a request, and the one record of how it ended, whatever the application does."""
+"""ASGI: the fields bound in a request, and the one record of how it ended, whatever the application does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def scope(**changes: Any) -> dict[str, Any]:
 
 
 def run(app: App, scope: dict[str, Any], incoming: list[Message] | None = None, fail_at: int = -1) -> list[Message]:
-    """Serve one request; what the server was sent. Its `fail_at`th message meets a client that is gone."""
+    """Serve one request; returns the messages sent to the server. Sending message number `fail_at` raises OSError."""
     messages = list(incoming or [])
     sent: list[Message] = []
 
@@ -69,7 +69,7 @@ def responding(status: int = 200, *pieces: bytes, then: Callable[[], Awaitable[N
     return app
 
 
-def test_what_is_logged_in_a_request_carries_what_the_request_is(captured: CapturingHandler) -> None:
+def test_records_logged_in_a_request_carry_its_fields(captured: CapturingHandler) -> None:
     run(responding(), scope())
     for entry in captured.entries:
         assert (entry["path"], entry["method"], entry["trace_id"]) == ("/orders/7", "GET", TRACE)
@@ -77,7 +77,7 @@ def test_what_is_logged_in_a_request_carries_what_the_request_is(captured: Captu
     assert len(captured.entries) == 2
 
 
-def test_one_record_tells_how_it_ended(captured: CapturingHandler) -> None:
+def test_one_record_says_how_the_request_ended(captured: CapturingHandler) -> None:
     sent = run(responding(200, b"a", b"b"), scope())
     assert len(sent) == 4
     _, access = captured.entries
@@ -91,12 +91,12 @@ def test_one_record_tells_how_it_ended(captured: CapturingHandler) -> None:
 @pytest.mark.parametrize(
     ("status", "level"), [(101, "INFO"), (302, "INFO"), (404, "WARN"), (499, "WARN"), (503, "ERROR")]
 )
-def test_the_level_is_that_of_the_status(captured: CapturingHandler, status: int, level: str) -> None:
+def test_the_level_follows_from_the_status(captured: CapturingHandler, status: int, level: str) -> None:
     run(responding(status), scope())
     assert (captured.entries[1]["level"], fields(captured.entries[1])["status"]) == (level, status)
 
 
-def test_an_exception_goes_on_and_its_trace_is_logged(captured: CapturingHandler) -> None:
+def test_an_exception_is_logged_with_its_trace_and_raised_further(captured: CapturingHandler) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise ValueError("bad")
 
@@ -108,8 +108,8 @@ def test_an_exception_goes_on_and_its_trace_is_logged(captured: CapturingHandler
     assert fields(access)["status"] == 500
 
 
-def test_an_exception_that_was_answered_with_500_before_it_goes_on_is_one_record(captured: CapturingHandler) -> None:
-    """As Starlette does it, when the middleware stands around the whole application."""
+def test_an_exception_raised_after_its_500_response_gives_one_record(captured: CapturingHandler) -> None:
+    """Starlette does so if the middleware wraps the whole application."""
 
     async def fail() -> None:
         raise ValueError("bad")
@@ -121,7 +121,7 @@ def test_an_exception_that_was_answered_with_500_before_it_goes_on_is_one_record
     assert "incomplete" not in fields(access)
 
 
-def test_the_record_does_not_wait_for_work_in_the_background_which_has_the_context(captured: CapturingHandler) -> None:
+def test_the_record_does_not_wait_for_background_work_which_still_has_the_fields(captured: CapturingHandler) -> None:
     async def work() -> None:
         log.info("behind the response")
 
@@ -130,7 +130,7 @@ def test_the_record_does_not_wait_for_work_in_the_background_which_has_the_conte
     assert captured.entries[2]["trace_id"] == TRACE
 
 
-def test_an_exception_behind_the_response_is_a_record_of_its_own(captured: CapturingHandler) -> None:
+def test_an_exception_after_the_response_gets_a_record_of_its_own(captured: CapturingHandler) -> None:
     async def fail() -> None:
         raise ValueError("bad")
 
@@ -142,7 +142,7 @@ def test_an_exception_behind_the_response_is_a_record_of_its_own(captured: Captu
     assert failure["error_type"] == "ValueError"
 
 
-def test_an_exception_in_the_midst_of_a_response_is_an_error_and_incomplete(captured: CapturingHandler) -> None:
+def test_an_exception_during_the_response_is_an_error_and_marked_incomplete(captured: CapturingHandler) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"a", "more_body": True})
@@ -155,7 +155,7 @@ def test_an_exception_in_the_midst_of_a_response_is_an_error_and_incomplete(capt
     assert (fields(access)["status"], fields(access)["incomplete"]) == (200, True)
 
 
-def test_a_client_that_goes_away_is_a_warning(captured: CapturingHandler) -> None:
+def test_a_client_that_goes_away_early_is_logged_as_a_warning(captured: CapturingHandler) -> None:
     async def polite(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         assert (await receive())["type"] == "http.disconnect"
@@ -169,7 +169,7 @@ def test_a_client_that_goes_away_is_a_warning(captured: CapturingHandler) -> Non
         assert fields(access)["incomplete"] is True
 
 
-def test_a_disconnect_behind_the_response_is_how_every_request_ends(captured: CapturingHandler) -> None:
+def test_a_disconnect_after_the_response_is_not_a_client_that_went_away(captured: CapturingHandler) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 500, "headers": []})
         await send({"type": "http.response.body"})
@@ -180,7 +180,7 @@ def test_a_disconnect_behind_the_response_is_how_every_request_ends(captured: Ca
     assert "went away" not in captured.entries[0]["message"]
 
 
-def test_a_request_that_is_cancelled_is_a_warning_without_a_status(captured: CapturingHandler) -> None:
+def test_a_cancelled_request_is_logged_as_a_warning_without_a_status(captured: CapturingHandler) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(3600)
 
@@ -199,7 +199,7 @@ def test_a_request_that_is_cancelled_is_a_warning_without_a_status(captured: Cap
     assert "status" not in fields(access)
 
 
-def test_a_file_that_the_server_sends_itself_ends_the_response(captured: CapturingHandler) -> None:
+def test_a_pathsend_message_completes_the_response(captured: CapturingHandler) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.pathsend", "path": "/file"})
@@ -208,7 +208,7 @@ def test_a_file_that_the_server_sends_itself_ends_the_response(captured: Capturi
     assert captured.entries[0]["level"] == "INFO"
 
 
-def test_what_the_application_binds_is_on_the_record_too_and_on_that_of_no_other_request(
+def test_fields_bound_by_the_application_are_on_the_record_of_that_request_only(
     captured: CapturingHandler,
 ) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -226,7 +226,7 @@ def test_what_the_application_binds_is_on_the_record_too_and_on_that_of_no_other
     assert [entry.get("user_id") for entry in captured.entries] == ["7", "7", None, None]
 
 
-def test_requests_at_the_same_time_keep_their_contexts_apart(captured: CapturingHandler) -> None:
+def test_concurrent_requests_do_not_share_their_fields(captured: CapturingHandler) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for _ in range(5):
             log.info("%s", scope["path"])
@@ -244,7 +244,7 @@ def test_requests_at_the_same_time_keep_their_contexts_apart(captured: Capturing
     assert all(entry["message"] == entry["path"] for entry in steps)
 
 
-def test_the_strangest_request_spoils_nothing(captured: CapturingHandler) -> None:
+def test_a_request_with_strange_values_is_served_and_logged(captured: CapturingHandler) -> None:
     strange = scope(method="PROPFIND", path="/\0" + "é" * 2000, headers=[(b"traceparent", b"\xff")] * 2, client=None)
     run(responding(), strange)
     access = captured.entries[1]
@@ -254,7 +254,7 @@ def test_the_strangest_request_spoils_nothing(captured: CapturingHandler) -> Non
     assert "trace_id" not in access
 
 
-def test_lifespan_passes_untouched_but_what_was_logged_is_sent_before_its_end(
+def test_lifespan_messages_pass_unchanged_and_records_are_sent_before_the_end_is_confirmed(
     captured: CapturingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[Any] = []
@@ -273,7 +273,7 @@ def test_lifespan_passes_untouched_but_what_was_logged_is_sent_before_its_end(
 
 
 @pytest.mark.parametrize("takes", [0, 1], ids=["at once", "after it was told of the start"])
-def test_for_an_application_that_knows_no_lifespan_the_middleware_answers(
+def test_the_middleware_answers_lifespan_messages_for_an_application_without_lifespan(
     captured: CapturingHandler, monkeypatch: pytest.MonkeyPatch, takes: int
 ) -> None:
     flushed: list[None] = []
@@ -288,7 +288,7 @@ def test_for_an_application_that_knows_no_lifespan_the_middleware_answers(
     sent: list[str] = []
 
     async def receive() -> Message:
-        return steps.pop(0)  # There is no third; a server is silent then.
+        return steps.pop(0)  # A third call would raise: a server sends no more messages then.
 
     async def send(message: Message) -> None:
         sent.append(message["type"])
@@ -298,7 +298,7 @@ def test_for_an_application_that_knows_no_lifespan_the_middleware_answers(
     assert len(flushed) == 1
 
 
-def test_an_application_that_fails_at_its_start_is_heard(captured: CapturingHandler) -> None:
+def test_an_application_that_fails_at_its_start_raises_further(captured: CapturingHandler) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "no database"})
@@ -321,7 +321,7 @@ def socket_scope() -> dict[str, Any]:
 
 
 class WebSocketDisconnect(Exception):  # noqa: N818 - Starlette's name
-    """As Starlette has it."""
+    """Named like Starlette's exception."""
 
 
 def talking(*, close: bool = False, error: Exception | None = None) -> App:
@@ -340,7 +340,7 @@ def talking(*, close: bool = False, error: Exception | None = None) -> App:
     return app
 
 
-def test_a_websocket_is_one_record_when_it_is_closed(captured: CapturingHandler) -> None:
+def test_a_websocket_gets_one_record_when_it_is_closed(captured: CapturingHandler) -> None:
     texts: list[Message] = [{"type": "websocket.receive", "text": "x"}] * 50
     run(talking(), socket_scope(), [CONNECT, *texts, {"type": "websocket.disconnect", "code": 1001}])
     run(talking(close=True), socket_scope(), [CONNECT])
@@ -352,14 +352,14 @@ def test_a_websocket_is_one_record_when_it_is_closed(captured: CapturingHandler)
     assert inside["trace_id"] == TRACE
 
 
-def test_a_websocket_whose_application_fails_is_an_error(captured: CapturingHandler) -> None:
+def test_a_websocket_whose_application_raises_is_logged_as_an_error(captured: CapturingHandler) -> None:
     with pytest.raises(ValueError, match="bad"):
         run(talking(close=True, error=ValueError("bad")), socket_scope(), [CONNECT])
     access = captured.entries[1]
     assert (access["level"], access["error_type"]) == ("ERROR", "ValueError")
 
 
-def test_a_client_that_closes_a_websocket_is_no_error(captured: CapturingHandler) -> None:
+def test_a_websocket_closed_by_the_client_is_not_logged_as_an_error(captured: CapturingHandler) -> None:
     leaving: list[Message] = [CONNECT, {"type": "websocket.disconnect", "code": 1000}]
     with pytest.raises(WebSocketDisconnect):
         run(talking(error=WebSocketDisconnect()), socket_scope(), leaving)
@@ -367,7 +367,7 @@ def test_a_client_that_closes_a_websocket_is_no_error(captured: CapturingHandler
     assert "stack_trace" not in captured.entries[1]
 
 
-def test_a_websocket_that_is_refused_is_a_warning(captured: CapturingHandler) -> None:
+def test_a_refused_websocket_is_logged_as_a_warning(captured: CapturingHandler) -> None:
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close"})
 

@@ -1,4 +1,4 @@
-"""structlog, both ways: its processor, and events that come through the standard library. All on what is sent."""
+"""structlog, through the processor and through the standard library. Every test looks at the entries that are sent."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def _fresh_structlog() -> Iterator[None]:
 
 @pytest.fixture
 def handler() -> Iterator[CapturingHandler]:
-    """On no logger that anybody uses."""
+    """A handler for the processor, on a logger that no test logs to."""
     with capturing("nobody", service="shop") as made:
         yield made
 
 
 @pytest.fixture
 def root(handler: CapturingHandler) -> CapturingHandler:
-    """The same on the root logger, which lets everything pass."""
+    """The same handler on the root logger, which lets every level pass."""
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)
     return handler
@@ -60,7 +60,7 @@ def only(handler: CapturingHandler) -> dict[str, Any]:
 
 
 def chain(handler: CapturingHandler, *before: Any, last: Any = None, **options: Any) -> Any:
-    """A native logger with the processor behind some others."""
+    """A native structlog logger with the processor after the processors `before`."""
     options.setdefault("wrapper_class", structlog.make_filtering_bound_logger(logging.NOTSET))
     return structlog.wrap_logger(
         structlog.ReturnLogger(),
@@ -73,7 +73,7 @@ def fail() -> None:
     raise ValueError("why")
 
 
-# Setups of structlog's documentation, with the processor put in before the renderer
+# Setups from structlog's documentation, with the processor added before the renderer
 
 
 def setup_defaults(processor: Any) -> None:
@@ -187,9 +187,9 @@ def test_each_documented_setup_ships_events_with_their_fields_once(
         assert found.pop("func_name") == entry["function_name"]
         assert found.pop("lineno") == entry["metadata"]["line"]
     assert found == {}
-    # Of the native loggers that of bytes knows its name, since structlog 24.2.
+    # Of the native loggers only BytesLogger has a name, since structlog 24.2.
     assert entry["metadata"]["logger"] in {"shop.events"} | ({__name__} if setup in NATIVE else set())
-    # The others got it too.
+    # The processors after it got the event, too.
     assert "hello" in capsys.readouterr().out or setup in STDLIB
 
 
@@ -222,7 +222,7 @@ def test_each_documented_setup_ships_exceptions_as_exceptions(
     assert fields(entry).keys() - {"filename", "func_name", "lineno"} == rest
 
 
-# Setups of the documentation that hand the event to logging, without the processor
+# Setups from the documentation that pass the event to logging, without the processor
 
 
 def setup_rendering_in_logging(last: Any) -> None:
@@ -253,7 +253,7 @@ def setup_log_args_and_kwargs() -> None:
 
 
 def setup_processor_formatter() -> None:
-    """With a formatter on another handler, and records of the standard library through it."""
+    """A ProcessorFormatter on another handler, which also formats records of the standard library."""
     stamper = structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S")
     before = [structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder(), stamper]
 
@@ -350,7 +350,7 @@ def test_exceptions_through_the_standard_library_arrive_as_exceptions(
 
 
 @pytest.mark.parametrize("setup", THROUGH)
-def test_records_of_the_standard_library_come_beside_them_as_ever(
+def test_records_of_the_standard_library_are_shipped_as_usual(
     setup: Callable[[], None], root: CapturingHandler
 ) -> None:
     setup()
@@ -379,7 +379,7 @@ def test_a_processor_in_a_formatter_ships_foreign_records_with_their_own_call_si
 # The processor
 
 
-def test_the_event_goes_on_unchanged_and_the_same(handler: CapturingHandler) -> None:
+def test_the_processor_returns_the_same_event_unchanged(handler: CapturingHandler) -> None:
     processor = LogCollectorProcessor(handler)
     event = {
         "event": "e %s",
@@ -399,7 +399,7 @@ def test_the_event_goes_on_unchanged_and_the_same(handler: CapturingHandler) -> 
     assert all(one is other for (_, one), (_, other) in zip(before, event.items(), strict=True))
 
 
-def test_what_a_later_processor_changes_or_drops_is_shipped_as_it_was(handler: CapturingHandler) -> None:
+def test_an_event_is_shipped_as_it_was_before_later_processors_changed_or_dropped_it(handler: CapturingHandler) -> None:
     def drop(_: Any, __: str, event: Any) -> Any:
         event["cart"].append("b")
         raise structlog.DropEvent
@@ -416,13 +416,13 @@ def test_what_a_later_processor_changes_or_drops_is_shipped_as_it_was(handler: C
     ],
 )
 @pytest.mark.parametrize("before", [[], [structlog.processors.add_log_level]])
-def test_the_level_is_that_of_the_method(method: str, level: str, before: Chain, handler: CapturingHandler) -> None:
+def test_the_level_follows_from_the_method(method: str, level: str, before: Chain, handler: CapturingHandler) -> None:
     getattr(chain(handler, *before), method)("hello", exc_info=False)
     entry = only(handler)
     assert (entry["level"], fields(entry)) == (level, {})
 
 
-def test_the_level_is_what_the_chain_made_of_it_and_other_values_of_that_name_are_fields(
+def test_a_level_set_by_the_chain_is_used_and_any_other_value_of_that_name_is_a_field(
     handler: CapturingHandler,
 ) -> None:
     def calm(_: Any, __: str, event: Any) -> Any:
@@ -440,13 +440,13 @@ def test_the_level_is_what_the_chain_made_of_it_and_other_values_of_that_name_ar
 
 
 class Semantic(structlog.BoundLoggerBase):
-    """A wrapper as the recipes have it."""
+    """A custom wrapper class, as in structlog's recipes."""
 
     def user_error(self, event: str, **kw: Any) -> Any:
         return self._proxy_to_logger("user_error", event, status="user_error", **kw)
 
 
-def test_methods_of_a_wrapper_of_ones_own_are_info(handler: CapturingHandler) -> None:
+def test_methods_of_a_custom_wrapper_log_at_info(handler: CapturingHandler) -> None:
     log = structlog.wrap_logger(
         type("Sink", (), {"user_error": lambda self, **kw: None})(),
         processors=[LogCollectorProcessor(handler)],
@@ -474,7 +474,7 @@ def test_methods_of_a_wrapper_of_ones_own_are_info(handler: CapturingHandler) ->
     ],
 )
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/New_York"])
-def test_the_time_is_that_of_the_event_whatever_its_form(
+def test_the_time_of_the_event_is_read_in_every_format(
     stamper: Any, zone: str, handler: CapturingHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", zone)
@@ -488,7 +488,7 @@ def test_the_time_is_that_of_the_event_whatever_its_form(
         time.tzset()
     entry = only(handler)
     assert before <= entry["created_at"] <= after
-    # Python 3.10 does not read an offset without a colon.
+    # fromisoformat of Python 3.10 does not read an offset without a colon.
     assert fields(entry) == {} or (sys.version_info < (3, 11) and fields(entry)["timestamp"][-5] in "+-")
 
 
@@ -503,7 +503,7 @@ def test_the_time_is_that_of_the_event_whatever_its_form(
         (datetime.datetime(1970, 1, 1, 0, 0, 4, 500, datetime.timezone.utc), 4.0005),
     ],
 )
-def test_the_time_of_an_event_from_elsewhere_is_kept(stamp: Any, created: float, handler: CapturingHandler) -> None:
+def test_a_timestamp_far_from_now_is_kept(stamp: Any, created: float, handler: CapturingHandler) -> None:
     if sys.version_info < (3, 11) and ".25" in str(stamp):
         stamp = stamp.replace(".25", ".250")
     chain(handler, structlog.processors.MaybeTimeStamper()).info("hello", timestamp=stamp)
@@ -511,7 +511,7 @@ def test_the_time_of_an_event_from_elsewhere_is_kept(stamp: Any, created: float,
 
 
 @pytest.mark.parametrize("stamp", ["soon", True, None, [1], -1, float("nan"), 1.7e12, "99999-01-01", "10:00:00"])
-def test_a_timestamp_that_is_none_is_a_field(stamp: Any, handler: CapturingHandler) -> None:
+def test_a_timestamp_that_is_not_a_time_is_a_field(stamp: Any, handler: CapturingHandler) -> None:
     before = time.time()
     chain(handler).info("hello", timestamp=stamp)
     assert before <= only(handler)["created_at"] <= time.time()
@@ -534,7 +534,7 @@ def of_exception(form: str) -> Any:
 
 @pytest.mark.parametrize("form", ["true", "one", "exception", "tuple"])
 @pytest.mark.parametrize("before", [[], [structlog.processors.format_exc_info], [structlog.processors.dict_tracebacks]])
-def test_exc_info_in_all_its_forms_is_a_stack_trace(form: str, before: Chain, handler: CapturingHandler) -> None:
+def test_exc_info_in_every_form_becomes_a_stack_trace(form: str, before: Chain, handler: CapturingHandler) -> None:
     try:
         fail()
     except ValueError:
@@ -548,13 +548,13 @@ def test_exc_info_in_all_its_forms_is_a_stack_trace(form: str, before: Chain, ha
 
 
 @pytest.mark.parametrize("exc_info", [False, None, 0, (None, None, None), True])
-def test_exc_info_without_an_exception_is_nothing(exc_info: Any, handler: CapturingHandler) -> None:
+def test_exc_info_without_an_exception_adds_nothing(exc_info: Any, handler: CapturingHandler) -> None:
     chain(handler).info("hello", exc_info=exc_info)
     assert "stack_trace" not in only(handler)
     assert fields(only(handler)) == {}
 
 
-def test_a_text_or_list_of_the_users_under_the_names_of_renderers_is_a_field(handler: CapturingHandler) -> None:
+def test_a_users_text_or_list_named_like_the_output_of_a_renderer_is_a_field(handler: CapturingHandler) -> None:
     given = {"exception": "out of stock", "stack": "web"}
     chain(handler).info("hello", **given)
     chain(handler).info("hello", exception=[1], stack=["a"])
@@ -580,13 +580,15 @@ def test_stack_info_is_the_stack_of_the_caller(before: Chain, handler: Capturing
         ([structlog.stdlib.PositionalArgumentsFormatter(False)], {"positional_args": ["world"]}),
     ],
 )
-def test_positional_arguments_are_put_in(before: Chain, left: Any, handler: CapturingHandler) -> None:
+def test_positional_arguments_are_formatted_into_the_message(
+    before: Chain, left: Any, handler: CapturingHandler
+) -> None:
     log = chain(handler, *before, wrapper_class=structlog.stdlib.BoundLogger)
     log.info("hello %s", "world")
     assert (only(handler)["message"], fields(only(handler))) == ("hello world", left)
 
 
-def test_positional_arguments_that_do_not_fit_stay_a_field(handler: CapturingHandler) -> None:
+def test_positional_arguments_that_do_not_fit_the_message_are_kept_as_a_field(handler: CapturingHandler) -> None:
     chain(handler, wrapper_class=structlog.stdlib.BoundLogger).info("hello", "world")
     chain(handler, wrapper_class=structlog.stdlib.BoundLogger).info("%(a)s", {"a": 1})
     odd, mapped = handler.entries
@@ -594,7 +596,7 @@ def test_positional_arguments_that_do_not_fit_stay_a_field(handler: CapturingHan
     assert (mapped["message"], fields(mapped)) == ("1", {})
 
 
-def test_call_site_parameters_of_the_chain_are_the_call_site(handler: CapturingHandler) -> None:
+def test_call_site_parameters_of_the_chain_become_the_call_site(handler: CapturingHandler) -> None:
     adder = structlog.processors.CallsiteParameterAdder(
         [
             structlog.processors.CallsiteParameter.PATHNAME,
@@ -652,7 +654,7 @@ def test_asynchronous_methods_ship_the_callers_context_and_call_site(kind: str, 
             assert (entry["error_type"], entry["function_name"]) == ("ValueError", "fail")
 
 
-# Not twice
+# No event is shipped twice
 
 
 def through(handler: CapturingHandler, *renderers: Any) -> Any:
@@ -664,7 +666,7 @@ def through(handler: CapturingHandler, *renderers: Any) -> Any:
 
 
 def emit(log: Any, message: str) -> None:
-    """One call for all: its frame and instruction are the same whoever logs."""
+    """Every logger logs in this line, so frame and instruction are the same for all."""
     log.info(message)
 
 
@@ -678,12 +680,14 @@ RENDERERS = [
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
-def test_an_event_that_went_through_the_processor_is_not_shipped_again(renderer: Any, root: CapturingHandler) -> None:
+def test_an_event_that_the_processor_shipped_is_not_shipped_again_by_the_standard_library(
+    renderer: Any, root: CapturingHandler
+) -> None:
     others: list[logging.LogRecord] = []
     other = logging.Handler()
     other.emit = others.append  # type: ignore[assignment]  # a list is handler enough
     logging.getLogger().addHandler(other)
-    logging.getLogger("shop").addHandler(root)  # And once more on the way up.
+    logging.getLogger("shop").addHandler(root)  # So that the record reaches the handler twice.
     log = through(root, renderer)
     for number in range(3):
         log.info("hello", number=number)
@@ -691,7 +695,7 @@ def test_an_event_that_went_through_the_processor_is_not_shipped_again(renderer:
     assert len(others) == 3
 
 
-def test_a_record_of_the_standard_library_beside_such_an_event_is_shipped(root: CapturingHandler) -> None:
+def test_a_record_of_the_same_logger_that_is_not_the_shipped_event_is_shipped(root: CapturingHandler) -> None:
     log = through(root, structlog.processors.JSONRenderer())
     plain = logging.getLogger("shop")
     chain_without = structlog.wrap_logger(
@@ -702,7 +706,7 @@ def test_a_record_of_the_standard_library_beside_such_an_event_is_shipped(root: 
     assert [entry["message"] for entry in root.entries] == ["hello"] * 3 + ["event='hello'", "hello"]
 
 
-def test_a_dropped_event_takes_no_later_record_with_it(root: CapturingHandler) -> None:
+def test_after_a_dropped_event_later_records_are_shipped(root: CapturingHandler) -> None:
     def drop(_: Any, __: str, event: Any) -> Any:
         raise structlog.DropEvent
 
@@ -713,7 +717,7 @@ def test_a_dropped_event_takes_no_later_record_with_it(root: CapturingHandler) -
     assert len(root.entries) == 3
 
 
-def test_what_a_later_processor_logs_itself_is_shipped(root: CapturingHandler) -> None:
+def test_a_record_logged_by_a_later_processor_is_shipped(root: CapturingHandler) -> None:
     def talk(_: Any, __: str, event: Any) -> Any:
         logging.getLogger("shop").warning("seen")
         return event
@@ -722,7 +726,7 @@ def test_what_a_later_processor_logs_itself_is_shipped(root: CapturingHandler) -
     assert [entry["message"] for entry in root.entries] == ["hello", "seen"]
 
 
-# Filters and trouble
+# Filters and errors
 
 
 def test_level_and_filters_of_the_handler_apply(root: CapturingHandler) -> None:
@@ -744,7 +748,9 @@ def test_filters_see_the_event_as_a_record_with_an_extra(root: CapturingHandler)
     assert len(root.entries) == 1
 
 
-def test_trouble_is_counted_and_said_and_not_raised(root: CapturingHandler, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_filter_is_counted_and_reported_and_not_raised(
+    root: CapturingHandler, capsys: pytest.CaptureFixture[str]
+) -> None:
     def broken(record: logging.LogRecord) -> bool:
         raise ZeroDivisionError
 
@@ -757,7 +763,7 @@ def test_trouble_is_counted_and_said_and_not_raised(root: CapturingHandler, caps
     )
 
 
-def test_without_structlog_the_import_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_structlog_the_import_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [each for each in sys.modules if each.split(".")[0] == "structlog"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "structlog", None)
@@ -774,7 +780,7 @@ special = st.sampled_from(
 @settings(big, max_examples=60)
 @example({"event": Hostile(), "positional_args": (1,)}, "info")
 @given(st.dictionaries(names | special, values, max_size=8), st.sampled_from(["info", "exception", "trace", "odd"]))
-def test_an_event_of_any_shape_ships_and_never_raises(event: dict[str, Any], method: str) -> None:
+def test_an_event_of_any_shape_is_shipped_without_raising(event: dict[str, Any], method: str) -> None:
     handler = CapturingHandler()
     processor = LogCollectorProcessor(handler)
     with Switch():
@@ -804,6 +810,6 @@ def test_no_frame_is_kept_alive(handler: CapturingHandler) -> None:
         gc.enable()
 
 
-def test_it_is_a_processor_to_a_type_checker(handler: CapturingHandler, tmp_path: Path) -> None:
+def test_a_type_checker_accepts_it_as_a_processor(handler: CapturingHandler, tmp_path: Path) -> None:
     processors: list[structlog.typing.Processor] = [LogCollectorProcessor(handler)]
     assert callable(processors[0])

@@ -1,4 +1,4 @@
-"""WSGI: the context of a request on all of its way, and the one record of how it ended."""
+"""WSGI: the fields bound in every step of a request, and the one record of how it ended."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def start_response(*_: Any) -> Any:
 
 
 def serve(app: App, made: Environ | None = None, take: int = 100) -> list[bytes]:
-    """As a server does, which takes so many pieces at most. Between two of them nothing is bound."""
+    """Serve one request like a server that reads at most `take` pieces. Between pieces nothing may be bound."""
     response = RequestLogMiddleware(app)(made or environ(), start_response)
     pieces = []
     try:
@@ -66,7 +66,7 @@ def responding(status: str = "200 OK", body: Iterable[bytes] = (b"a", b"b")) -> 
 
 
 class Closing:
-    """A body that logs where the application's code runs."""
+    """A response body that logs wherever its code runs."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -86,7 +86,7 @@ class Closing:
             raise self.error
 
 
-def test_it_keeps_to_the_protocol(captured: CapturingHandler) -> None:
+def test_it_follows_the_wsgi_protocol(captured: CapturingHandler) -> None:
     serve(validator(responding(body=[b"a"])))
     wrapped = validator(RequestLogMiddleware(responding(body=[b"a"])))
     answer = wrapped(environ(QUERY_STRING=""), start_response)
@@ -94,7 +94,7 @@ def test_it_keeps_to_the_protocol(captured: CapturingHandler) -> None:
     answer.close()  # type: ignore[attr-defined]  # the protocol's, of those that have one
 
 
-def test_one_record_tells_how_it_ended_when_the_server_closed_it(captured: CapturingHandler) -> None:
+def test_one_record_says_how_the_request_ended_once_the_server_closed_the_response(captured: CapturingHandler) -> None:
     assert serve(responding()) == [b"a", b"b"]
     inside, access = captured.entries
     for entry in (inside, access):
@@ -105,7 +105,7 @@ def test_one_record_tells_how_it_ended_when_the_server_closed_it(captured: Captu
     assert "secret" not in str(captured.entries)
 
 
-def test_the_context_is_there_at_every_step_and_what_a_step_binds_stays_for_the_next(
+def test_the_fields_are_bound_at_every_step_and_those_bound_in_a_step_stay_for_the_next(
     captured: CapturingHandler,
 ) -> None:
     body = Closing()
@@ -116,7 +116,7 @@ def test_the_context_is_there_at_every_step_and_what_a_step_binds_stays_for_the_
     assert body.closed == 1
 
 
-def test_nothing_stays_for_the_next_request_of_the_thread(captured: CapturingHandler) -> None:
+def test_the_next_request_in_the_same_thread_starts_without_the_fields_of_the_last(captured: CapturingHandler) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/login":
             bind_context(user_id=7)
@@ -129,12 +129,12 @@ def test_nothing_stays_for_the_next_request_of_the_thread(captured: CapturingHan
 
 
 @pytest.mark.parametrize(("status", "level"), [("302 Found", "INFO"), ("404 Not Found", "WARN"), ("503 Busy", "ERROR")])
-def test_the_level_is_that_of_the_status(captured: CapturingHandler, status: str, level: str) -> None:
+def test_the_level_follows_from_the_status(captured: CapturingHandler, status: str, level: str) -> None:
     serve(responding(status))
     assert captured.entries[1]["level"] == level
 
 
-def test_an_exception_goes_on_and_its_trace_is_logged(captured: CapturingHandler) -> None:
+def test_an_exception_is_logged_with_its_trace_and_raised_further(captured: CapturingHandler) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         raise ValueError("bad")
 
@@ -146,7 +146,7 @@ def test_an_exception_goes_on_and_its_trace_is_logged(captured: CapturingHandler
     assert current_fields() is None
 
 
-def test_an_exception_in_the_midst_of_a_response_is_one_record(captured: CapturingHandler) -> None:
+def test_an_exception_during_the_response_gives_one_record(captured: CapturingHandler) -> None:
     def body() -> Iterator[bytes]:
         yield b"a"
         raise ValueError("bad")
@@ -158,7 +158,7 @@ def test_an_exception_in_the_midst_of_a_response_is_one_record(captured: Capturi
     assert (fields(access)["status"], fields(access)["incomplete"]) == (200, True)
 
 
-def test_an_exception_in_close_goes_on_and_is_logged(captured: CapturingHandler) -> None:
+def test_an_exception_in_close_is_logged_and_raised_further(captured: CapturingHandler) -> None:
     with pytest.raises(ValueError, match="bad"):
         serve(responding(body=Closing(ValueError("bad"))))
     assert captured.entries[-1]["error_type"] == "ValueError"
@@ -175,7 +175,7 @@ def test_of_two_exceptions_the_first_is_logged(captured: CapturingHandler) -> No
     assert captured.entries[-1]["error_type"] == "LookupError"
 
 
-def test_a_response_that_is_not_taken_to_its_end_is_a_warning(captured: CapturingHandler) -> None:
+def test_a_response_that_is_not_read_to_its_end_is_logged_as_a_warning(captured: CapturingHandler) -> None:
     serve(responding(), take=1)
     access = captured.entries[1]
     assert (access["level"], fields(access)["incomplete"]) == ("WARN", True)
@@ -191,7 +191,7 @@ def test_start_response_with_an_exception_replaces_the_status(captured: Capturin
     assert (captured.entries[0]["level"], fields(captured.entries[0])["status"]) == ("ERROR", 500)
 
 
-def test_the_path_is_text_whatever_bytes_it_was(captured: CapturingHandler) -> None:
+def test_a_path_of_any_bytes_becomes_text(captured: CapturingHandler) -> None:
     path = "/größe".encode().decode("latin-1")
     serve(responding(), environ(SCRIPT_NAME="/shop", PATH_INFO=path))
     serve(responding(), environ(REQUEST_METHOD="PROPFIND", PATH_INFO="/\xff" + "x" * 2000))

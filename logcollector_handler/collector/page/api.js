@@ -1,4 +1,4 @@
-// Asking the collector: questions that have an answer, and the stream that has no end.
+// Requests to the collector: single queries, and the stream of arriving entries.
 
 export class Unauthorized extends Error {}
 
@@ -26,7 +26,7 @@ async function check(response) {
   try {
     reason = (await response.json()).error;
   } catch {
-    // No JSON: the status has to do.
+    // The answer is not JSON: show its status instead.
   }
   throw new Error(reason);
 }
@@ -36,11 +36,12 @@ export async function get(path, parameters = {}, signal = undefined) {
 }
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-// The collector says something at least every ten seconds; after that long without a word it is gone.
+// Milliseconds without data after which the connection counts as dead. The collector sends a heartbeat every 10 s.
 const SILENCE = 25_000;
 
-// Follow the stream, and come back to it where it broke off. `on` has entries(list), skipped(count), open(), lost(error)
-// and refused(error), after which nothing more comes. Returns a function that ends it.
+// Follows the stream, and reconnects where it broke off. Calls `on.entries(list)`, `on.skipped(count)`, `on.open()`,
+// `on.lost(error)` before it reconnects, and `on.refused(error)` as the last call, if the token is wrong. Returns a
+// function that ends it.
 export function follow(parameters, on) {
   let position = null;
   let ended = false;

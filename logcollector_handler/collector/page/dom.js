@@ -1,8 +1,9 @@
-// Making elements and text. What a log says only ever becomes text: nothing in the page is made from HTML.
+// Makes elements and formats values. The content of logs only ever becomes text: nothing is made from HTML.
 
 export const $ = (selector) => document.querySelector(selector);
 
-// An element of a tag and classes ("span.level"), with attributes, and children that are elements or text.
+// Makes an element: `name` is a tag with classes ("span.level"), an attribute "on…" adds a listener, children are
+// elements or text.
 export function el(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split(".");
   const element = document.createElement(tag);
@@ -24,7 +25,7 @@ export function svg(tag, attributes, ...children) {
 
 const pad = (number, width = 2) => String(number).padStart(width, "0");
 
-// A date that a browser cannot hold is shown as the number that it is.
+// The Date of Unix seconds; null if it is outside the range of Date. The callers then show the number itself.
 function parts(seconds) {
   const date = new Date(seconds * 1000);
   return Number.isNaN(date.getTime()) ? null : date;

@@ -1,4 +1,4 @@
-// What stands where no entries are: why, and what to do about it.
+// The text shown instead of an empty list: why there are no entries, and what to do about it.
 
 import { count, el } from "./dom.js";
 
@@ -14,7 +14,7 @@ const curl = (url) => `curl ${url}/logs -H 'Content-Type: application/json' \\
   -d '{"logs": [{"message": "it works", "level": "INFO", "service": "hello"}]}'
 `;
 
-// `clear` and `widen` remove the filters and the bounds in time; false where there are none.
+// `clear` removes the filters, `widen` the bounds in time; each is false if there is nothing to remove.
 export function emptyState(total, clear, widen) {
   if (!total) {
     return [
@@ -30,7 +30,7 @@ export function emptyState(total, clear, widen) {
   if (widen) buttons.append(el("button", { type: "button", onclick: widen }, "Look at all time"));
   return [
     el("h2", {}, "Nothing here"),
-    el("p", {}, `None of the ${count(total)} entries that are stored is within ${clear ? "these filters" : "this time"}.`),
+    el("p", {}, `None of the ${count(total)} stored entries ${clear ? "matches these filters" : "is from this time"}.`),
     buttons,
   ];
 }

@@ -1,4 +1,4 @@
-// One entry: its line in a list, and all that there is to it when it is opened.
+// One entry: its line in a list, and the details shown when the line is opened.
 
 import { clock, count, duration, el, moment } from "./dom.js";
 import { IDS } from "./model.js";
@@ -18,13 +18,13 @@ export function line(entry) {
     el("span.level", {}, entry.level),
     el("span.service", { title: entry.service ?? "" }, entry.service ?? "–"),
     el("span.logger", { title: entry.metadata?.logger ?? "" }, String(entry.metadata?.logger ?? "")),
-    // Of a very long message a line shows the beginning. Opened, it is whole.
+    // The line shows the beginning of a long message; the details show all of it.
     el("span.message", {}, entry.message.slice(0, 600)),
     el("span.took", {}, took),
   );
 }
 
-// `on.request(name, id)` shows what has the same id; `on.filter(name, value)` narrows the list.
+// `on.request(name, id)` shows all entries with the same id; `on.filter(name, value)` adds a filter to the list.
 export function details(entry, on) {
   const box = el("div.details");
   if (entry.message.length > 120 || entry.message.includes("\n")) box.append(el("pre.text", {}, entry.message));
@@ -42,7 +42,7 @@ export function details(entry, on) {
       await navigator.clipboard.writeText(JSON.stringify(entry, null, 2));
       copy.textContent = "Copied";
     } catch {
-      copy.textContent = "The browser does not allow it";
+      copy.textContent = "The browser did not allow it";
     }
   });
   box.append(copy);
@@ -85,7 +85,7 @@ function json(item) {
 const FRAME = /^(\s*)File "(.*)", line (\d+)(?:, in (.*))?$/;
 const LIBRARY = /[\\/](site-packages|dist-packages|lib[\\/]python3[^\\/]*)[\\/]|^<frozen /;
 
-// As Python prints it, with what one looks for standing out: where it was, in which function, and what was raised.
+// A Python stack trace that emphasizes file, line, function and exception, and dims the frames of libraries.
 function trace(text) {
   const box = el("pre.trace");
   let library = false;

@@ -1,4 +1,4 @@
-// What is asked for: the form, the ids and the stretch of time beside it, and the address of the page that holds it all.
+// The filters: those in the form, and ids and a time interval, shown as chips. The page's address contains them all.
 
 import { $, clock, el, moment } from "./dom.js";
 import { named } from "./entry.js";
@@ -8,14 +8,14 @@ const NAMES = ["text", "min_level", "service", "environment", "logger"];
 const DEFAULT_RANGE = "3600";
 
 export class Filters {
-  // `changed()` is called when something else is asked for.
+  // Calls `changed()` after any filter has changed.
   constructor(changed) {
     this.form = $("#filters");
     this.fields = this.form.elements;
     this.changed = changed;
-    // What is not in the form: ids, and a stretch of time that stands for the range.
+    // The filters that are not in the form: ids, and a time interval that replaces the range of the form.
     this.extra = Object.fromEntries([...IDS, "since", "until"].map((name) => [name, ""]));
-    // Everything is at the lowest level or above it, so that one is no filter.
+    // Every entry has at least the lowest level, so the lowest is not offered as a filter.
     const above = LEVELS.slice(1);
     this.fields.min_level.append(...above.map((level) => new Option(`${level} ${level === above.at(-1) ? "only" : "and up"}`, level)));
     this.fields.environment.append(...ENVIRONMENTS.map((name) => new Option(name, name)));
@@ -43,7 +43,7 @@ export class Filters {
     this.changed();
   }
 
-  // All but the time.
+  // All filters except those by time.
   get asked() {
     const asked = Object.fromEntries(NAMES.map((name) => [name, this.fields[name].value]));
     for (const name of IDS) asked[name] = this.extra[name];
@@ -54,7 +54,7 @@ export class Filters {
     return Object.values(this.asked).some((value) => value !== "");
   }
 
-  // A stretch of time that is over: nothing in it is followed.
+  // Whether a time interval is chosen. It is in the past, so its entries are not followed.
   get isNarrow() {
     return this.extra.since !== "";
   }
@@ -68,7 +68,7 @@ export class Filters {
     return this.isAllTime ? {} : { since: Date.now() / 1000 - Number(this.fields.range.value) };
   }
 
-  // On whole multiples of a bar's width, so that bars stay what they are from one look to the next.
+  // Rounded to multiples of a bar's width, so that a bar stands for the same time in each update.
   histogramBounds(buckets) {
     if (this.isNarrow || this.isAllTime) return this.bounds;
     const width = Number(this.fields.range.value) / buckets;
@@ -99,13 +99,13 @@ export class Filters {
     field.value = value;
   }
 
-  // The services and loggers that there are.
+  // Offers the services and loggers in the collector for choice.
   offer(values) {
     for (const name of ["service", "logger"]) {
       const field = this.fields[name];
       const chosen = field.value;
       const all = [...new Set([...values[name], ...(chosen ? [chosen] : [])])];
-      // A list that somebody has open just now is left alone when nothing is new in it.
+      // Without a change keep the options: replacing them would disturb somebody who has the list open.
       if (all.join("\n") === [...field.options].slice(1).map((option) => option.value).join("\n")) continue;
       field.replaceChildren(field.options[0], ...all.map((value) => new Option(value, value)));
       field.value = chosen;
@@ -118,7 +118,7 @@ export class Filters {
       if (name in this.extra) this.extra[name] = value;
       else if (name === "range" || NAMES.includes(name)) this.choose(this.fields[name], value);
     }
-    // An address may have been typed by hand.
+    // Somebody may have typed an address with an unknown range.
     if (!this.fields.range.value) this.fields.range.value = DEFAULT_RANGE;
     this.apply();
   }

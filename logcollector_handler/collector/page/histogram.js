@@ -1,4 +1,4 @@
-// Levels over time, as stacked bars. A click on one narrows the time to it.
+// The histogram: levels over time as stacked bars. A click on a bar chooses its time interval.
 
 import { $, clock, count, moment, svg } from "./dom.js";
 import { LEVELS } from "./model.js";
@@ -6,7 +6,7 @@ import { LEVELS } from "./model.js";
 const HEIGHT = 100;
 
 export class Histogram {
-  // `narrow(since, until)` is called with Unix seconds.
+  // Calls `narrow(since, until)`, in Unix seconds, when a bar is chosen.
   constructor(narrow) {
     this.svg = $("#histogram svg");
     this.axis = $("#histogram .axis").children;
@@ -24,7 +24,7 @@ export class Histogram {
     });
   }
 
-  // `data` is what `GET /logs/histogram` answers.
+  // Takes the answer to `GET /logs/histogram`.
   show({ since, width, counts }, buckets) {
     const totals = Array.from({ length: buckets }, (_, n) => LEVELS.reduce((sum, level) => sum + (counts[level]?.[n] ?? 0), 0));
     const most = Math.max(1, ...totals);
@@ -32,7 +32,7 @@ export class Histogram {
     this.svg.replaceChildren(...totals.map((total, n) => this.bar(n, total, most, since + n * width, width, counts)));
     const sum = totals.reduce((one, other) => one + other, 0);
     const until = since + buckets * width;
-    // Without any logs the times mean nothing.
+    // Without logs the collector answers with meaningless times.
     this.axis[0].textContent = sum ? moment(since, false) : "";
     this.axis[1].textContent = `${count(sum)} ${sum === 1 ? "entry" : "entries"}`;
     this.axis[2].textContent = sum ? moment(until, false) : "";
@@ -45,7 +45,7 @@ export class Histogram {
     for (const level of LEVELS) {
       const number = counts[level]?.[n] ?? 0;
       if (!number) continue;
-      // One error among a million is to be seen: nothing is lower than this.
+      // At least 2, so that one error among a million entries can be seen.
       const height = Math.max((number / most) * (HEIGHT - 12), 2);
       top -= height;
       parts.push(svg("rect", { class: `part ${level}`, x: n + 0.08, y: Math.max(top, 0), width: 0.84, height }));

@@ -1,10 +1,11 @@
-// A list of entries in which one is chosen, and each can be opened. By mouse and by keyboard.
+// A list of entries: one is chosen, each can be opened, by mouse and by keyboard.
 
 import { el } from "./dom.js";
 import { details, line } from "./entry.js";
 
 export class List {
-  // `element` is the <ol>; `on` has request and filter (see entry.js), and opened().
+  // `element` is the <ol>; `on` has `request` and `filter` (see entry.js), and `opened()`, called after an entry was
+  // opened or closed.
   constructor(element, on) {
     this.element = element;
     this.on = on;
@@ -61,7 +62,7 @@ export class List {
     this.on.opened();
   }
 
-  // Closes what is open; false when nothing was.
+  // Closes all open entries; returns whether there were any.
   close() {
     const open = this.element.querySelectorAll(":scope > li.open");
     for (const item of open) this.toggle(item);

@@ -1,47 +1,51 @@
-// The page: its filters, what is loaded when they change, what arrives meanwhile, and the keyboard.
+// The page: loads the entries that match the filters, adds those that arrive, and connects all parts.
 
-import { Unauthorized, follow, get, useToken } from "./api.js";
+import { Unauthorized, follow, get } from "./api.js";
 import { $, count } from "./dom.js";
 import { emptyState } from "./empty.js";
 import { Filters } from "./filters.js";
 import { Histogram } from "./histogram.js";
+import { listenToKeys } from "./keyboard.js";
 import { List } from "./list.js";
+import { Login } from "./login.js";
 import { RequestView } from "./request.js";
+import { switchTheme } from "./theme.js";
 
 const PAGE = 200;
 const BUCKETS = 90;
-// Lines in the page: what is further down is loaded again when it is wanted.
+// Maximum of lines in the list. Scrolling beyond loads nothing more; lines cut off by new ones are loaded again.
 const MOST = 2000;
-// Milliseconds between two looks at the histogram while logs arrive.
+// Milliseconds between two updates of the histogram while entries arrive.
 const HISTOGRAM_PACE = 3000;
 
 let paused = false;
 let connected = false;
-let waiting = []; // Arrived, and not shown yet: the newest last.
-let waitingCount = 0;
-let next = null; // The cursor of the page below.
-let loading = null; // The request for the list, if one is under way.
-let older = null; // The request for the page below, if one is.
+let waiting = []; // Entries that have arrived and are not shown yet, the newest last; at most MOST.
+let waitingCount = 0; // How many have arrived and are not shown, including those that were not kept.
+let next = null; // The cursor of the page of older entries; null if there are none.
+let loading = null; // The AbortController of the last request for the list.
+let older = null; // The AbortController of the request for older entries; null if there is none.
 let endStream = () => {};
-let isGap = false; // Something is missing between what is shown and what waits.
-let stale = false; // The histogram is behind.
+let isGap = false; // Whether entries are missing between those shown and those waiting.
+let stale = false; // Whether entries have arrived since the histogram was loaded.
 
 const filters = new Filters(restart);
 const setFilter = (name, value) => filters.set(name, value);
 const list = new List($("#rows"), { request: (name, id) => request.show(name, id), filter: setFilter, opened: flow });
 const request = new RequestView({ filter: setFilter, failed });
 const histogram = new Histogram((since, until) => filters.narrow(since, until));
+const login = new Login(restart);
 
 // -- Loading and following
 
-// The stream first, then what is there already: so nothing that arrives in between is missed.
+// Opens the stream, and loads the stored entries once it is open, so that none that arrives in between is missed.
 function restart() {
   endStream();
   waiting = [];
   waitingCount = 0;
   isGap = false;
   if (filters.isNarrow) {
-    // What is over does not change: there is nothing to follow.
+    // A time interval in the past gets no new entries: there is nothing to follow.
     endStream = () => {};
     load();
     return;
@@ -49,7 +53,8 @@ function restart() {
   let isFirst = true;
   endStream = follow({ ...filters.asked, at_most: PAGE }, {
     entries: arrived,
-    // So much has come at once that it was not sent. What is shown above it would leave a gap: the list begins anew.
+    // So many entries arrived at once that the collector left some out. Those after them do not join the list without a
+    // gap, so the list will start again with them.
     skipped: (number) => {
       waitingCount += number;
       waiting = [];
@@ -65,7 +70,7 @@ function restart() {
     },
     lost: () => {
       connected = false;
-      trouble(`The collector at ${location.origin} does not answer. This page comes back to it by itself.`);
+      trouble(`The collector at ${location.origin} does not answer. This page will reconnect by itself.`);
       showState();
     },
     refused: failed,
@@ -114,7 +119,7 @@ async function loadOlder() {
   }
 }
 
-// Older lines that are on their way would stand below others than those that they were asked for.
+// Cancels a request for older entries, because the end of the list that they belong to changes.
 function dropOlder() {
   older?.abort();
   older = null;
@@ -128,12 +133,12 @@ function arrived(entries) {
   flow();
 }
 
-// Somebody who reads is not to have the lines move away.
+// While somebody reads, with an entry open or scrolled down, new entries wait, so that the lines do not move.
 const isReading = () => list.open !== null || window.scrollY > 40;
 
 let frame = 0;
 function flow() {
-  // A tab in the background gets no frames, and has time.
+  // A tab in the background gets no animation frames.
   if (!frame) frame = document.hidden ? setTimeout(pour, 500) : requestAnimationFrame(pour);
 }
 
@@ -160,14 +165,15 @@ function pour() {
   showState();
 }
 
-// In its place by time: what was late on its way stands where it belongs.
+// Inserts an entry at its place by time, because entries may arrive late. One that is older than all lines is left out
+// if there are older pages: it will be on one of those.
 function insert(entry) {
   let before = list.element.firstElementChild;
   while (before && before.entry.created_at > entry.created_at) before = before.nextElementSibling;
   if (before || next === null) list.element.insertBefore(list.item(entry), before);
 }
 
-// Keeps so many lines that fill a few pages; the next page begins behind the last one.
+// Shortens the list to `keep` lines, at least a page; the older ones are loaded again when somebody scrolls down.
 function cut(keep) {
   const lines = list.element.children;
   if (!lines.length || lines.length <= keep) return;
@@ -181,7 +187,7 @@ function toNewest() {
   list.close();
   setPaused(false);
   window.scrollTo(0, 0);
-  // More than is kept has come: it is loaded afresh.
+  // Some of the new entries were not sent or not kept, or the list shows the past: load it again.
   if (isGap || waitingCount > waiting.length || filters.isNarrow) restart();
   else flow();
 }
@@ -191,7 +197,7 @@ function setPaused(value) {
   flow();
 }
 
-// -- What is said
+// -- State and messages
 
 function showState() {
   const state = filters.isNarrow ? "past" : !connected ? "offline" : paused ? "paused" : isReading() ? "reading" : "live";
@@ -207,7 +213,7 @@ function trouble(text) {
 }
 
 function failed(error) {
-  if (error instanceof Unauthorized) askToken();
+  if (error instanceof Unauthorized) login.ask();
   else trouble(error instanceof TypeError ? `The collector at ${location.origin} does not answer.` : error.message);
 }
 
@@ -224,36 +230,13 @@ async function showEmpty() {
   box.hidden = list.element.childElementCount > 0;
 }
 
-function askToken() {
-  const dialog = $("#login");
-  if (dialog.open) return;
-  $("#login-wrong").hidden = !sessionStorage.getItem("token");
-  dialog.showModal();
-}
-
-$("#login form").addEventListener("submit", () => {
-  useToken($("#token").value);
-  $("#token").value = "";
-  restart();
-});
-
-// -- The person
-
-function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  localStorage.setItem("theme", theme);
-}
-
-function switchTheme() {
-  const current = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-  setTheme(current === "dark" ? "light" : "dark");
-}
+// -- Buttons, scrolling and keys
 
 $("#pause").addEventListener("click", () => (paused || isReading() || filters.isNarrow ? leaveAndFollow() : setPaused(true)));
 $("#theme").addEventListener("click", switchTheme);
 $("#news").addEventListener("click", toNewest);
-// The end may come into view, be pushed out by older lines and come back between two looks of the observer, which then
-// has seen no change: so every scroll looks as well.
+// Older entries are loaded when the end of the list comes near. Between two checks of the observer the end may be
+// pushed away by older lines and come back, which the observer does not report: so every scroll checks, too.
 const REACH = 600;
 const isEndNear = () => $("#end").getBoundingClientRect().top < innerHeight + REACH;
 window.addEventListener("scroll", () => (flow(), isEndNear() && loadOlder()), { passive: true });
@@ -264,7 +247,9 @@ function leaveAndFollow() {
   toNewest();
 }
 
-const KEYS = {
+const active = () => (request.dialog.open ? request.list : list);
+
+listenToKeys({
   j: () => active().move(1),
   k: () => active().move(-1),
   ArrowDown: () => active().move(1),
@@ -276,33 +261,11 @@ const KEYS = {
   g: toNewest,
   t: switchTheme,
   Escape: () => list.close() || toNewest(),
-};
-
-const active = () => (request.dialog.open ? request.list : list);
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || $("#login").open) return;
-  const field = event.target.closest("input, select, textarea");
-  if (field) {
-    // Out of the field; what was typed stays.
-    if (event.key === "Escape") {
-      event.preventDefault();
-      field.blur();
-    }
-    return;
-  }
-  const isButton = event.target.closest("button");
-  if (event.key === "Escape" && request.dialog.open) return;
-  const act = KEYS[event.key];
-  if (!act || (isButton && event.key === "Enter")) return;
-  event.preventDefault();
-  act();
 });
 
 new ResizeObserver(([header]) => {
   document.documentElement.style.setProperty("--header", `${header.target.offsetHeight}px`);
 }).observe($("header"));
-if (localStorage.getItem("theme")) setTheme(localStorage.getItem("theme"));
 setInterval(() => {
   if (stale && !paused && !document.hidden) showHistogram().catch(() => (stale = true));
 }, HISTOGRAM_PACE);

@@ -1,4 +1,4 @@
-// All entries of one trace, user or session, in order, each with a bar for when it happened and how long it took.
+// The dialog with all entries of one trace, user or session, in order, each with a bar for its start and duration.
 
 import { get } from "./api.js";
 import { $, count, duration, el } from "./dom.js";
@@ -8,7 +8,7 @@ import { List } from "./list.js";
 const LIMIT = 1000;
 
 export class RequestView {
-  // `on.filter(name, value)` narrows the list behind; `on.failed(error)` says what went wrong.
+  // `on.filter(name, value)` adds a filter to the list of the page; `on.failed(error)` shows an error.
   constructor(on) {
     this.dialog = $("#request");
     this.on = on;
@@ -28,7 +28,7 @@ export class RequestView {
 
   async show(name, id) {
     try {
-      // Its time is not that of the list: a request is shown whole.
+      // Without the time bounds of the list, so that the whole request is shown.
       const { logs, next } = await get("logs", { [name]: id, limit: LIMIT });
       this.name = name;
       this.id = id;
@@ -41,7 +41,8 @@ export class RequestView {
   }
 
   fill(name, id, logs, isCut) {
-    // An entry is written when what it tells of is over. What began first stands first, and around what is within it.
+    // An entry with a duration is logged at the end of what it measures, so its start is computed. Entries are sorted by
+    // start; of those with the same start, the one that ends last contains the others and comes first.
     const start = (entry) => entry.created_at - Math.max(entry.duration_ms ?? 0, 0) / 1000;
     logs.sort((one, other) => start(one) - start(other) || other.created_at - one.created_at);
     const spans = logs.map((entry) => [start(entry), entry.created_at]);
