@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from . import timing
 from .call_site import calling_frame, calling_site, log, printed_stack
 from .handler import LogCollectorHandler
+from .settings.signature import with_settings
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
-    from .arguments import Arguments
+    from typing_extensions import Self
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,16 +51,20 @@ class LogClient:
     Every method returns at once, as logging calls do, and none raises for what is logged. What was logged is sent
     before the process ends, also without `close()`. What is bound with `bind_context` is on these records too.
 
-    Args:
-        level: what is below it is not logged: a name or a number. Default `TRACE`, that is, everything.
-        settings: those of LogCollectorHandler.
+    Its keywords are the settings of LogCollectorHandler.
 
     Raises:
         SettingError: (a ValueError) a setting has a value that it cannot have.
         ValueError: there is no such level.
     """
 
-    def __init__(self, level: int | str = TRACE, **settings: Unpack[Arguments]) -> None:
+    @with_settings
+    def __init__(self, level: int | str = TRACE, **settings: Any) -> None:
+        """Make the handler behind it.
+
+        Args:
+            level: what is below it is not logged: a name or a number. Default `TRACE`, that is, everything.
+        """
         #: For its `stats()`, and for filters.
         self.handler = LogCollectorHandler(**settings)
         self._logger = _Logger("LogClient", _number(level))
