@@ -74,7 +74,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """All checks. What cannot be tried after a failure is skipped."""
     shown = {"server_url": settings.server_url, **settings.changed()}
     yield Finding(
-        "settings", OK, f"{', '.join(f'{name} {value}' for name, value in shown.items())}; others as they come"
+        "settings", OK, f"{', '.join(f'{name} {value}' for name, value in shown.items())}; all else by default"
     )
     seen = []
     for finding in _reach(settings):
