@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from . import timing
 from .call_site import calling_frame, calling_site, log, printed_stack
 from .handler import LogCollectorHandler
+from .settings.signature import with_settings
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
-    from .arguments import Arguments
+    from typing_extensions import Self
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,16 +51,20 @@ class LogClient:
     The logging methods return without waiting for the network, and no value that is logged makes them raise. Records
     are sent before the process ends, also without `close()`. They carry the fields bound with `bind_context`.
 
-    Args:
-        level: records below it are discarded; a name or a number. Default `TRACE`, which keeps everything.
-        settings: the settings of LogCollectorHandler.
+    Its keywords are the settings of LogCollectorHandler.
 
     Raises:
         SettingError: (a ValueError) a setting has a value that is not allowed.
         ValueError: `level` is not the name of a level.
     """
 
-    def __init__(self, level: int | str = TRACE, **settings: Unpack[Arguments]) -> None:
+    @with_settings
+    def __init__(self, level: int | str = TRACE, **settings: Any) -> None:
+        """Make the handler that sends what is logged.
+
+        Args:
+            level: records below it are discarded; a name or a number. Default `TRACE`, which keeps everything.
+        """
         #: Public, so that users can call its `stats()` and add filters.
         self.handler = LogCollectorHandler(**settings)
         self._logger = _Logger("LogClient", _number(level))

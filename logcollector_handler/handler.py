@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from threading import get_ident
+from typing import Any
 
-from . import settings as _settings
 from .context import current_fields, current_span
 from .delivery import exit as lifecycle
 from .delivery.clock import SystemClock
 from .delivery.pipeline import Pipeline, connect, entry_builder
 from .delivery.process import forget_own_threads, holds_logging_lock, own_threads
+from .settings import load
+from .settings.signature import with_settings
 from .stats import Stats
 
 #: Loggers of the HTTP client; what they log while the package does its own work would never come to an end.
@@ -24,77 +26,21 @@ _handlers: weakref.WeakSet[LogCollectorHandler] = weakref.WeakSet()
 class LogCollectorHandler(logging.Handler):
     """Ships records to a log collection server: in batches, in the background, in the server's schema.
 
-    Every argument may also come from the environment as `LOGCOLLECTOR_<NAME>`; an argument wins, and None
-    means that it was not given.
-
-    Args:
-        level: records below it are not handled.
-        server_url: where the server is; a path in it is kept as a prefix. Default `http://localhost:8000`.
-        service: name of the application, at most 100 characters. Default none.
-        environment: `production`, `staging`, `development` (default), `test` or `local`.
-        service_version: at most 50 characters. Default `v0.0.0-dev`.
-        log_type: `BACKEND` (default), `FRONTEND`, `MOBILE`, `IOT` or `WORKER`.
-        batch_size: records in a batch. Default 1000.
-        flush_interval: seconds that a record waits at most before its batch is closed. Default 1.0.
-        flush_level: a record at or above this level closes its batch at once. Default `ERROR`.
-        max_queue_size: records between the logging calls and the background. Default 10,000.
-        overflow: what a full queue does: `drop_oldest` (default), `drop_newest` or `block`. With `block` a
-            logging call waits for room.
-        enable_compression: gzip for batches of 100 records and more. Default true.
-        max_retries: how often a batch is tried again on a 500 before others go first. Default 3.
-        timeout: seconds for one request from start to end. Default 5.0.
-        max_batch_bytes: size of a batch before compression, in bytes. Default 4 MiB.
-        max_record_bytes: a longer record is cut, in bytes. Default 256 KiB.
-        max_buffer_bytes: encoded batches in memory, in bytes. Default 64 MiB.
-        shutdown_timeout: seconds that `close()` and the exit of the process may take at most. Default 5.0.
-        api_key: sent as `Authorization: Bearer`. Never shown. Default none.
-        headers: sent with every request. Values are never shown. Default none.
-        verify: verify TLS certificates (default true), or the path of a CA file or directory.
-        proxy: URL of a proxy. Default: that of the environment (`HTTPS_PROXY`, `NO_PROXY` …).
-        spool_dir: a directory in which batches wait as files, so that they survive the process. Default none.
-        durability: with `spool_dir`: `batch` (default), or `record`: every record is in a file when the
-            logging call returns.
-        fsync: with `spool_dir`: what is written has reached the disk itself, against loss of power. Default false.
-        max_spool_bytes: of the files for one server, in bytes. Default 1 GiB.
-        redact: names of fields whose values are masked, at any depth of `metadata`. Default: common names of secrets.
+    The settings are keywords. Each may also come from the environment as `LOGCOLLECTOR_<NAME>`; a keyword wins, and
+    None means that it was not given.
 
     Raises:
         SettingError: (a ValueError) a setting has a value that it cannot have.
     """
 
-    def __init__(
-        self,
-        level: int | str = logging.NOTSET,
-        *,
-        server_url: str | None = None,
-        service: str | None = None,
-        environment: str | None = None,
-        service_version: str | None = None,
-        log_type: str | None = None,
-        batch_size: int | None = None,
-        flush_interval: float | None = None,
-        flush_level: int | str | None = None,
-        max_queue_size: int | None = None,
-        overflow: str | None = None,
-        enable_compression: bool | None = None,
-        max_retries: int | None = None,
-        timeout: float | None = None,
-        max_batch_bytes: int | None = None,
-        max_record_bytes: int | None = None,
-        max_buffer_bytes: int | None = None,
-        shutdown_timeout: float | None = None,
-        api_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        verify: bool | str | None = None,
-        proxy: str | None = None,
-        spool_dir: str | None = None,
-        durability: str | None = None,
-        fsync: bool | None = None,
-        max_spool_bytes: int | None = None,
-        redact: Sequence[str] | None = None,
-    ) -> None:
-        given = dict(locals())
-        self._settings = _settings.load({name: given[name] for name in _settings.NAMES})
+    @with_settings
+    def __init__(self, level: int | str = logging.NOTSET, **settings: Any) -> None:
+        """Check the settings. Threads start with the first record.
+
+        Args:
+            level: records below it are not handled.
+        """
+        self._settings = load(settings)
         self._builder = entry_builder(self._settings, bound=current_fields, span=current_span)
         self._flush_level = self._settings.flush_level
         self._open()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from collections.abc import Iterator
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 
 from logcollector_handler import LogClient, LogCollectorHandler, SettingError, client, log_context, timing
-from logcollector_handler.arguments import Arguments
-from logcollector_handler.settings import NAMES
+from logcollector_handler.client import TRACE
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import fields
 from tests.delivery.fakes import FakeClock
@@ -158,9 +156,7 @@ def test_a_wrong_setting_fails_as_it_does_for_the_handler_and_secrets_never_show
         assert "s3cret" not in repr(made)
 
 
-def test_its_settings_are_typed_like_those_of_the_handler() -> None:
-    arguments = inspect.signature(LogCollectorHandler.__init__).parameters
-    names = vars(sys.modules[LogCollectorHandler.__module__])
-    hints = get_type_hints(LogCollectorHandler.__init__, names)
-    assert tuple(Arguments.__annotations__) == NAMES == tuple(arguments)[2:]
-    assert get_type_hints(Arguments) == {name: hints[name] for name in NAMES}
+def test_it_takes_the_settings_of_the_handler_and_a_level_of_its_own() -> None:
+    level, *settings = inspect.signature(LogClient).parameters.values()
+    assert (level.name, level.default) == ("level", TRACE)
+    assert settings == list(inspect.signature(LogCollectorHandler).parameters.values())[1:]

@@ -17,7 +17,9 @@ import pytest
 from logcollector_handler import RateLimitFilter
 from logcollector_handler.cli import main
 from logcollector_handler.entry.redact import DEFAULT_REDACT
-from logcollector_handler.settings import MIB, NAMES, PREFIX, Settings
+from logcollector_handler.settings import SETTINGS
+from logcollector_handler.settings.setting import PREFIX
+from logcollector_handler.settings.table import with_table
 from logcollector_handler.stats import DROP_REASONS
 from logcollector_handler.testing import CollectorServer
 
@@ -263,35 +265,21 @@ def test_the_test_of_the_readme_passes_in_a_project_of_its_own(tmp_path: Path) -
 # What it says about the code
 
 
-def table(heading: str) -> list[list[str]]:
-    """The cells of the first table under a heading."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    rows = [line.strip().strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row] for row in rows[2:]]
-
-
-def shown(name: str, value: Any) -> str:
-    """A default as the table has it."""
-    if name == "flush_level":
-        return "`ERROR`" if value == 40 else "wrong"
-    if name == "redact":
-        return "names of secrets" if value == DEFAULT_REDACT else "wrong"
-    if value is None or value == {}:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if name.endswith("_bytes"):
-        return f"{value // MIB} MiB" if value % MIB == 0 else f"{value // 1024} KiB"
-    return f"`{value}`" if isinstance(value, str) else str(value)
-
-
-def test_the_table_of_settings_is_that_of_the_code() -> None:
-    defaults = Settings()
-    rows = table("Settings")
-    assert [row[0] for row in rows] == [f"`{name}`" for name in NAMES]
-    assert {row[0]: row[1] for row in rows} == {f"`{name}`": shown(name, getattr(defaults, name)) for name in NAMES}
-    assert [row[0] for row in rows if len(row) != 4 or not row[3]] == []
+def test_the_table_of_settings_is_that_of_the_declarations() -> None:
+    assert README.count("| setting |") == 1
+    assert with_table(README) == README, "python -m logcollector_handler.settings.table README.md writes it"
     assert f"`{PREFIX}`" in README
+
+
+def test_a_row_that_is_missing_wrong_or_of_no_setting_is_put_right() -> None:
+    row = next(line for line in README.splitlines(keepends=True) if line.startswith("| `batch_size` |"))
+    assert "| 1000 | records |" in row
+    for other in ("", row.replace("1000", "999"), row + row.replace("batch_size", "batchsize")):
+        assert with_table(README.replace(row, other)) == README
+
+
+def test_no_help_of_a_setting_breaks_the_table() -> None:
+    assert [name for name, each in SETTINGS.items() if not each.help.endswith(".") or set(each.help) & set("|\n")] == []
 
 
 def test_the_masked_names_that_are_named_are_masked() -> None:

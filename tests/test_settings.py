@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import logging.config
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from logcollector_handler import LogCollectorHandler, SettingError
-from logcollector_handler.settings import NAMES, Settings, load
+from logcollector_handler.settings import NAMES, SETTINGS, Settings, UnknownSettingError, load
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
@@ -93,6 +95,8 @@ def test_an_empty_variable_is_no_value() -> None:
         ("server_url", f"http://{'a' * 64}.test"),
         ("service", "x" * 101),
         ("service", 5),
+        ("service", "nul\0"),
+        ("spool_dir", ""),
         ("service_version", "v" * 51),
         ("environment", "prodd"),
         ("log_type", "DESKTOP"),
@@ -176,6 +180,13 @@ def test_dictconfig_refuses_a_name_that_is_no_setting() -> None:
     assert "batchsize" in f"{caught.value} {caught.value.__cause__}"
 
 
+def test_a_keyword_that_is_no_setting_is_refused_with_the_nearest_name_or_all_of_them() -> None:
+    with pytest.raises(UnknownSettingError, match=r"batchsize is not a setting .* did you mean batch_size\?"):
+        LogCollectorHandler(batchsize=5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="there are server_url, service, "):
+        LogCollectorHandler(xyz=5)  # type: ignore[call-arg]
+
+
 SECRETS = {
     "server_url": "http://localhost:1",
     "api_key": "hunter2-key",
@@ -209,8 +220,13 @@ def test_no_secret_shows_in_a_repr(other: dict[str, Any]) -> None:
         ("server_url", "http://me:hunter2#@host/"),
         ("server_url", "http://me:hunter2/x@host:port"),
         ("api_key", "hunter2\n"),
+        ("api_key", b"hunter2"),
+        ("api_key", ""),
         ("headers", {"X-Token": "hunter2\n"}),
+        ("headers", {"X-Token": b"hunter2"}),
         ("headers", "hunter2"),
+        ("server_url", b"http://user:hunter2@host"),
+        ("proxy", ["http://user:hunter2@host"]),
     ],
 )
 def test_no_secret_shows_in_an_error(name: str, value: object) -> None:
@@ -225,10 +241,63 @@ def test_a_ca_file_is_accepted_as_verify(tmp_path: Path) -> None:
     assert load({"verify": bundle}, {}).verify == str(bundle)
 
 
-def test_the_handler_takes_every_setting_by_name() -> None:
-    arguments = LogCollectorHandler.__init__.__kwdefaults__ or {}
-    assert tuple(arguments) == NAMES
-    assert set(arguments.values()) == {None}
+def test_of_headers_the_one_that_is_wrong_is_named() -> None:
+    for value in (1, "two\nlines"):
+        with pytest.raises(SettingError, match=r"headers\['X-B'\] is '\*\*\*'"):
+            load({"headers": {"X-A": "a", "X-B": value}}, {})
+
+
+def test_a_path_may_be_given_as_a_path_object_or_as_text(tmp_path: Path) -> None:
+    for path in (tmp_path, str(tmp_path)):
+        settings = load({"spool_dir": path, "verify": path}, {})
+        assert (settings.spool_dir, settings.verify) == (str(tmp_path), str(tmp_path))
+
+
+def test_each_default_is_allowed_and_stays_as_it_is() -> None:
+    for setting in SETTINGS.values():
+        if setting.default is not None:
+            assert setting.from_argument(setting.default) == setting.default
+
+
+def test_a_value_is_checked_however_settings_are_made_and_cannot_be_changed_after() -> None:
+    with pytest.raises(SettingError, match="batch_size is 0"):
+        Settings(batch_size=0)
+    with pytest.raises(SettingError, match="batch_size is 0"):
+        replace(Settings(), batch_size=0)
+    settings = Settings(batch_size=7, service=None)
+    with pytest.raises(FrozenInstanceError):
+        settings.batch_size = 8  # type: ignore[misc]
+    assert (settings.batch_size, settings.service, Settings().batch_size) == (7, None, 1000)
+
+
+def test_the_settings_that_were_changed_are_told_without_their_secrets() -> None:
+    assert Settings().changed() == {}
+    assert load(SECRETS | {"batch_size": 7}, {}).changed() == {
+        "server_url": "http://localhost:1",
+        "batch_size": 7,
+        "api_key": "***",
+        "headers": {"X-Token": "***"},
+        "proxy": "http://me:***@proxy:1",
+    }
+
+
+def test_the_signature_of_the_handler_has_every_setting_as_a_keyword_that_need_not_be_given() -> None:
+    level, *settings = inspect.signature(LogCollectorHandler).parameters.values()
+    assert (level.name, level.default) == ("level", logging.NOTSET)
+    assert tuple(each.name for each in settings) == NAMES
+    assert {(each.kind, each.default) for each in settings} == {(inspect.Parameter.KEYWORD_ONLY, None)}
+    annotations = {each.name: each.annotation for each in settings}
+    assert annotations["batch_size"] == "int | None"
+    assert annotations["flush_level"] == "int | str | None"
+    assert annotations["headers"] == "Mapping[str, str] | None"
+
+
+def test_the_help_of_the_handler_describes_level_and_every_setting() -> None:
+    _, _, arguments = (inspect.getdoc(LogCollectorHandler.__init__) or "").partition("\nArgs:\n")
+    lines = arguments.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"    {name}" for name in ("level", *NAMES)]
+    assert "    batch_size: A batch with this many records is sent at once. Default 1000 records." in lines
+    assert lines[NAMES.index("max_batch_bytes") + 1].endswith("Default 4 MiB.")
 
 
 def test_a_level_is_a_level_and_not_a_setting() -> None:

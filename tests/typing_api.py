@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from logcollector_handler import LogClient, LogCollectorHandler, end_timer, get_handler, measure, start_timer, timer
+from logcollector_handler.settings import Settings
 
 
 @measure("Process payment", logger=logging.getLogger("payments"), currency="EUR")
@@ -71,6 +73,20 @@ with LogClient(service="shop", flush_level="ERROR", headers={"X-Team": "a"}, lev
     flushed: bool = client.flush(2.0)
 LogClient(servce="shop")  # type: ignore[call-arg]
 LogClient(batch_size="many")  # type: ignore[arg-type]
+LogClient([])  # type: ignore[arg-type]
+
+LogCollectorHandler("INFO", batch_size=5, flush_level="ERROR", verify=Path("ca.pem"), redact=["pin"])
+LogCollectorHandler(level=20, batch_size=None, service=None, headers=None)
+LogCollectorHandler(batchsize=5)  # type: ignore[call-arg]
+LogCollectorHandler("INFO", "shop")  # type: ignore[call-arg]
+LogCollectorHandler(batch_size="5")  # type: ignore[arg-type]
+LogCollectorHandler(enable_compression=1)  # type: ignore[arg-type]
+LogCollectorHandler(headers={"X-Team": 1})  # type: ignore[dict-item]
+
+size: int = Settings().batch_size
+level: int = Settings(flush_level="ERROR").flush_level
+service: str = Settings().service  # type: ignore[assignment]
+Settings().batch_size = 5  # type: ignore[misc]
 client.info(7)  # type: ignore[arg-type]
 
 

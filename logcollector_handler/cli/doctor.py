@@ -23,7 +23,7 @@ from logcollector_handler.delivery.batch import BatchIds
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import entry_builder, format_of
 from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
-from logcollector_handler.settings import SettingError, Settings, load
+from logcollector_handler.settings import NAMES, SettingError, Settings, load
 
 from .configured import ConfigurationError, handlers_in
 
@@ -45,8 +45,7 @@ class Finding:
 
 def run(options: argparse.Namespace) -> int:
     """Run the checks for each handler; 0 if none failed, 1 if one failed, 2 if the settings are wrong."""
-    given = {name: getattr(options, name) for name in ("server_url", "verify", "proxy", "spool_dir")}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in vars(options).items() if name in NAMES and value is not None}
     try:
         handlers = {"": given} if options.config is None else handlers_in(options.config)
         loaded = {name: load({**arguments, **given}) for name, arguments in handlers.items()}
@@ -72,8 +71,10 @@ def _report(settings: Settings) -> bool:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Run all checks, skipping those that a failed one makes impossible."""
-    service = "no service" if settings.service is None else f"service {settings.service}"
-    yield Finding("settings", OK, f"{settings.server_url}, {service}, environment {settings.environment}")
+    shown = {"server_url": settings.server_url, **settings.changed()}
+    yield Finding(
+        "settings", OK, f"{', '.join(f'{name} {value}' for name, value in shown.items())}; all else by default"
+    )
     seen = []
     for finding in _reach(settings):
         seen.append(finding)

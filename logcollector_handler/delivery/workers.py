@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import _thread
 import threading
-from collections.abc import Callable
 from enum import Enum
 from typing import Final
 

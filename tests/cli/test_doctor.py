@@ -21,8 +21,9 @@ import pytest
 
 from logcollector_handler.cli import main
 from logcollector_handler.cli.configured import ConfigurationError, handlers_in
-from logcollector_handler.cli.doctor import CHECKS, _remedy, clock_finding
+from logcollector_handler.cli.doctor import CHECKS, _remedy, clock_finding, examine
 from logcollector_handler.entry.model import COLUMNS
+from logcollector_handler.settings import Settings
 from logcollector_handler.testing import CollectorServer
 from tests.cli.conftest import Run
 from tests.delivery.spool.processes import Process
@@ -299,6 +300,14 @@ if os.geteuid() == 0:
 
 
 # Where the settings come from
+
+
+def test_it_shows_the_server_and_each_setting_that_is_not_the_default_without_secrets() -> None:
+    finding = next(examine(Settings(service="shop", batch_size=7, headers={"X-Token": "hunter2"})))
+    shown = (
+        "server_url http://localhost:8000, service shop, batch_size 7, headers {'X-Token': '***'}; all else by default"
+    )
+    assert (finding.check, finding.text) == ("settings", shown)
 
 
 @real

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
 from logcollector_handler.delivery.answer import Transport
+
 from logcollector_handler.delivery.clock import Clock
 from logcollector_handler.delivery.listener import BatchListener
 from logcollector_handler.delivery.pipeline import Pipeline
