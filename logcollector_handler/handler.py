@@ -9,10 +9,10 @@ from threading import get_ident
 from typing import Any
 
 from .context import current_fields, current_span
-from .delivery import exit as lifecycle
+from .delivery import exit as ending
 from .delivery.clock import SystemClock
 from .delivery.pipeline import Pipeline, connect, entry_builder
-from .delivery.process import forget_own_threads, holds_logging_lock, own_threads
+from .delivery.process import at_fork, holds_logging_lock, own_threads
 from .settings import load
 from .settings.signature import with_settings
 from .stats import Stats
@@ -74,7 +74,7 @@ class LogCollectorHandler(logging.Handler):
         except Exception:  # noqa: BLE001 - a record made by hand can have any level, or none
             return
         if urgent:
-            self._pipeline.urge()
+            self._pipeline.workers.urge()
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the stdlib's name
         """A formatter renders the `message` of entries. Without one it is the record's own message."""
@@ -97,7 +97,7 @@ class LogCollectorHandler(logging.Handler):
         """
         if timeout is None:
             timeout = 0.0 if holds_logging_lock() else self._settings.shutdown_timeout
-        return self._pipeline.flush(timeout)
+        return self._pipeline.workers.flush(timeout)
 
     def close(self) -> None:
         """Send everything and let the threads end, within `shutdown_timeout` seconds.
@@ -106,7 +106,12 @@ class LogCollectorHandler(logging.Handler):
         all. A record after `close()` opens the handler again.
         """
         super().close()
-        self._pipeline.close(0.0 if holds_logging_lock() else self._settings.shutdown_timeout)
+        self._pipeline.workers.close(0.0 if holds_logging_lock() else self._settings.shutdown_timeout)
+
+    def __del__(self) -> None:
+        # Nobody can log with it any more: its threads send what they have, and end. A constructor that failed made none.
+        if hasattr(self, "_pipeline"):
+            self._pipeline.workers.close(0.0)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings!r} ({logging.getLevelName(self.level)})>"
@@ -136,11 +141,10 @@ def get_handler(name: str | None = None) -> LogCollectorHandler:
 
 
 def _after_fork_in_child() -> None:
-    forget_own_threads()
-    lifecycle.forget()
+    ending.forget()
     for handler in list(_handlers):
-        handler._pipeline.abandon()
+        handler._pipeline.workers.abandon()
         handler._open()
 
 
-lifecycle.at_fork(_after_fork_in_child)
+at_fork(_after_fork_in_child)

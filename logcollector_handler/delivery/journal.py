@@ -52,14 +52,12 @@ class JournalFile:
 
     Args:
         batch_id: the id that the batch will have.
-        path: where the file is.
         descriptor: of the open file; -1 where the disk takes nothing, so that the lines wait in memory only.
     """
 
-    def __init__(self, batch_id: str, path: Path, descriptor: int) -> None:
+    def __init__(self, batch_id: str, descriptor: int) -> None:
         self.id = batch_id
         self.lines: list[bytes] = []
-        self._path = path
         self._descriptor = descriptor
         # Up to where `write` has got: lines, and bytes of the file. One value, so that the two never differ.
         self._written = (0, 0)
@@ -96,12 +94,6 @@ class JournalFile:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
-    def remove(self) -> None:
-        """Close and remove the file, because its batch is kept in another."""
-        self.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
-
 
 class Journal(Intake):
     """The queue of lines that are in files. The listener takes the lines of one file at a time, all of them.
@@ -135,8 +127,8 @@ class Journal(Intake):
         self._max_batch_bytes = max_batch_bytes
         self._fsync = fsync
         self._reporter = reporter
-        #: Lines that callers have handed in; whoever has the lock next writes them.
-        self.entries: deque[bytes] = deque()
+        # Lines that callers have handed in; whoever has the lock next writes them.
+        self._handed_in: deque[bytes] = deque()
         # Guards the files. Re-entrant, so that a signal handler that logs can ask whether its own thread has it.
         self._lock = threading.RLock()
         self._files: deque[JournalFile] = deque()
@@ -147,12 +139,16 @@ class Journal(Intake):
     def is_durable(self) -> bool:
         return True
 
+    @property
+    def entries(self) -> deque[bytes]:
+        return self._handed_in
+
     def __len__(self) -> int:
-        return len(self.entries) + sum([len(file.lines) for file in list(self._files)])
+        return len(self._handed_in) + sum([len(file.lines) for file in list(self._files)])
 
     def is_full(self) -> bool:
         # The files are not asked while all of them together could not hold that many.
-        return len(self._files) * self._batch_size + len(self.entries) >= self.max_size <= len(self)
+        return len(self._files) * self._batch_size + len(self._handed_in) >= self.max_size <= len(self)
 
     def has_batch(self, count: int) -> bool:
         files = list(self._files)
@@ -163,14 +159,14 @@ class Journal(Intake):
         if self.threshold > self.max_size:
             return False
         files = list(self._files)
-        waiting = len(files[-1].lines) if files else len(self.entries)
+        waiting = len(files[-1].lines) if files else len(self._handed_in)
         return len(files) > 1 or waiting >= self.threshold
 
     def write(self) -> None:
         """Write what was handed in, this caller's line among it, unless another call has written that already."""
-        # A finalizer that logs in a thread of the package does not wait for the lock: the caller that has it may wait for
-        # something that this thread has. The listener writes the line before it takes the file.
-        while self.entries and not is_own_thread():
+        # A finalizer that logs in a thread of the package does not wait for the lock: the caller that has it may wait
+        # for something that this thread has. The listener writes the line before it takes the file.
+        while self._handed_in and not is_own_thread():
             if self.is_held():
                 # This call came in the middle of another of the same thread, which writes the line before it returns.
                 return
@@ -190,13 +186,9 @@ class Journal(Intake):
                 ledger.take(len(file.lines))
         return Taken(file.lines, ordinal, file.id)
 
-    def kept(self, batch_id: str, *, on_disk: bool) -> None:
-        file = self._taken.pop(batch_id)
-        if on_disk:
-            file.remove()
-        else:
-            # It is all that would survive the process.
-            file.close()
+    def kept(self, batch_id: str) -> None:
+        # The outbox removes the file, once the batch has a file of its own or is settled.
+        self._taken.pop(batch_id).close()
 
     def is_held(self) -> bool:
         return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # there, but not in the stubs
@@ -208,10 +200,10 @@ class Journal(Intake):
     # With the lock held
 
     def _write(self) -> None:
-        while self.entries:
-            file = self._current(len(self.entries[0]) + 1)
-            # In one step: a line that was taken out and put nowhere would be lost, and one that is in both written twice.
-            file.lines.extend(map(deque.popleft, repeat(self.entries, 1)))
+        while self._handed_in:
+            file = self._current(len(self._handed_in[0]) + 1)
+            # In one step: a line taken out and put nowhere would be lost, a line that is in both would be written twice.
+            file.lines.extend(map(deque.popleft, repeat(self._handed_in, 1)))
             try:
                 file.write(fsync=self._fsync)
             except OSError as error:
@@ -223,11 +215,11 @@ class Journal(Intake):
         if file is None or len(file.lines) >= self._batch_size or file.size + size > self._max_batch_bytes:
             batch_id = self._new_id()
             try:
-                path, descriptor = self._maker.open_file(batch_id)
+                _, descriptor = self._maker.open_file(batch_id)
             except OSError as error:
                 self._say(error)
-                path, descriptor = Path(), -1
-            file = JournalFile(batch_id, path, descriptor)
+                descriptor = -1
+            file = JournalFile(batch_id, descriptor)
             self._files.append(file)
         return file
 
@@ -260,7 +252,7 @@ class JournalQueueHandler(RecordQueueHandler):
         journal = self._journal
         if journal.is_full() and not self._find_room():
             return
-        self.queue.append(self._encode(entry, self._max_record_bytes))  # type: ignore[arg-type]  # lines, here
+        self.queue.append(self._encode(entry, self._max_record_bytes))
         journal.write()
         if journal.wants_attention():
             self._wake_once()

@@ -203,11 +203,11 @@ class BatchListener(QueueListener):
                     ordinal=taken.ordinal,
                     losses=losses,
                 )
-                on_disk = self._outbox.put(batch)
+                self._outbox.put(batch)
                 losses = {}
                 left -= batch.count
                 if taken.batch_id:
-                    self.queue.kept(taken.batch_id, on_disk=on_disk)
+                    self.queue.kept(taken.batch_id)
                 self._sender.wake()
         except Exception as error:  # noqa: BLE001 - whatever it is, the records behind these must go on
             self._ledger.drop("internal_error", left)

@@ -37,12 +37,8 @@ class Outbox(Protocol):
     def durable(self) -> bool:
         """A batch in it survives the process. Age and level then close a batch also while the sender is busy."""
 
-    def put(self, batch: Batch) -> bool:
-        """Keep a batch behind the others. Those that must go to make room for it are dropped.
-
-        Returns:
-            Whether the batch survives the process.
-        """
+    def put(self, batch: Batch) -> None:
+        """Keep a batch behind the others. Those that must go to make room for it are dropped."""
 
     def next(self) -> Batch | None:
         """The oldest batch that is not set aside. Its body may be in a file."""
@@ -113,14 +109,13 @@ class MemoryOutbox:
     def durable(self) -> bool:
         return False
 
-    def put(self, batch: Batch) -> bool:
+    def put(self, batch: Batch) -> None:
         with self._lock:
             self._batches[batch.id] = batch
             self._memory_bytes += batch.size
             evicted = self._evicted(spared=batch)
         for old in evicted:
             self._drop(old, "buffer_full")
-        return False
 
     def _evicted(self, spared: Batch) -> list[Batch]:
         """Take out the oldest batches, as many as are too many. Called with the lock held."""

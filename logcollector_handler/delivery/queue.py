@@ -3,13 +3,13 @@
 Everything here runs inside the application's logging calls. So there is no I/O and no lock that is held while
 anything is called, and one comparison, `len(queue) >= threshold`, tells the usual call from all others.
 
-An exception out of a signal handler can end a call at any of its calls and jumps. The order of the steps sees to it that
-then at most this record is missing, none counts twice, and the next call finds everything as it should be:
+An exception out of a signal handler can end a logging call at any of the calls and jumps in it. The order of the steps
+sees to it that then at most one record is missing, none counts twice, and the next logging call repairs the rest:
 
 | interrupted | the record | what the next call finds |
 |---|---|---|
 | before `append` | missing, not counted | nothing changed |
-| after `append`, before the listener is woken | in the queue | a length at or above the threshold: it wakes the listener |
+| after `append`, before the listener is woken | in the queue | a length from the threshold on: it wakes the listener |
 | while the listener is woken | in the queue | the threshold at 1: it wakes the listener once more |
 | after the oldest entry was taken out for room | in the queue, that one missing | one entry fewer |
 """
@@ -59,8 +59,8 @@ class Intake:
 
     def __init__(self, max_size: int, clock: Clock) -> None:
         self.max_size = max_size
-        #: Appending the entry that brings the queue to this length also wakes the listener: 1 when the listener is idle,
-        #: `batch_size` while a batch fills.
+        #: Appending the entry that brings the queue to this length also wakes the listener: 1 when the listener is
+        #: idle, `batch_size` while a batch fills.
         self.threshold = 1
         # Callers that wait for room.
         self._waiters = Waiters(clock)
@@ -75,6 +75,11 @@ class Intake:
     def is_durable(self) -> bool:
         """Its entries survive the process."""
         return False
+
+    @property
+    def entries(self) -> deque[Any]:
+        """Where callers append."""
+        raise NotImplementedError
 
     def __len__(self) -> int:
         """Entries that the listener has not taken."""
@@ -92,8 +97,8 @@ class Intake:
         """Whether a batch is complete, which holds `count` entries at most."""
         return len(self) >= count
 
-    def kept(self, batch_id: str, *, on_disk: bool) -> None:
-        """The batch that had its id already is in the outbox; `on_disk` when it survives the process there."""
+    def kept(self, batch_id: str) -> None:
+        """The batch that had its id already is in the outbox."""
 
     def is_held(self) -> bool:
         """Whether the calling thread holds a lock that the listener needs to take entries."""
@@ -144,19 +149,23 @@ class EntryQueue(Intake):
 
     def __init__(self, max_size: int, clock: Clock) -> None:
         super().__init__(max_size, clock)
-        #: Callers append, the listener takes from the left.
-        self.entries: deque[Entry] = deque()
+        # Callers append, the listener takes from the left.
+        self._entries: deque[Entry] = deque()
+
+    @property
+    def entries(self) -> deque[Entry]:
+        return self._entries
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self._entries)
 
     def take(self, count: int, ledger: Ledger) -> Taken:
         taken: list[Entry] = []
         with ledger.lock:
             ordinal = ledger.passed
-            # Until there are no more: their number is not asked before, because a caller that makes room takes some too.
+            # Until there are no more. Their number is not asked before: a caller that makes room takes some too.
             with contextlib.suppress(IndexError):
-                taken.extend(map(deque.popleft, repeat(self.entries, count)))
+                taken.extend(map(deque.popleft, repeat(self._entries, count)))
             ledger.take(len(taken))
         return Taken(taken, ordinal)
 
@@ -177,7 +186,7 @@ class RecordQueueHandler(QueueHandler):
         self,
         *,
         build: Build,
-        intake: EntryQueue,
+        intake: Intake,
         overflow: str,
         ledger: Ledger,
         reporter: Reporter,

@@ -7,15 +7,15 @@
 | SENDING | | lives | the listener is started: RUNNING | the sender ends: IDLE |
 | LISTENING | lives | | the listener is woken, the sender started: RUNNING | the listener ends: IDLE |
 
-The state is not kept anywhere: the threads are asked whether they live. LISTENING is rare: the system had no thread left
-for the sender. The listener's work is done when the queue is empty, the sender's when the outbox is empty too.
+The state is not kept anywhere: the threads are asked whether they live. LISTENING is rare: the system had no thread
+left for the sender. The listener's work is done when the queue is empty, the sender's when the outbox is empty too.
 
-A logging call takes no lock here and starts neither thread itself: an exception out of a signal handler may end it at any
-of its steps. It makes one call into the interpreter, for a thread in which no signal handler runs, and that thread starts
-the others. One starter too many finds both alive and does nothing.
+A logging call takes no lock here and starts neither thread itself, because an exception out of a signal handler may end
+it between any two of its steps. It makes one call into the interpreter, for a thread in which no signal handler runs,
+and that thread starts the others. A starter that finds both alive does nothing, so one too many does no harm.
 
-While the process goes down no thread is started. What is left is then sent by the thread that asks for it, within what is
-left of the time; what cannot be sent is dropped and counted.
+While the process goes down no thread is started. What is left is then sent by the thread that asks for it, until the
+time is over; what cannot be sent is dropped and counted.
 """
 
 from __future__ import annotations
@@ -296,11 +296,11 @@ class Workers:
             return
         while True:
             try:
-                # A claim that an exception out of a signal handler cannot leave behind: an item of a dict is set without
-                # a call, and taken back by one call.
+                # A claim that an exception out of a signal handler cannot leave behind: an item of a dict is set
+                # without a call, and taken back by one call.
                 self._pumping[me] = True
                 own_threads.add(me)
-                if [*self._pumping][0] == me:
+                if [*self._pumping][:1] == [me]:
                     self._pump_once()
             finally:
                 try:
