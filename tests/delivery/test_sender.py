@@ -12,7 +12,17 @@ from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.outbox import MemoryOutbox
 from logcollector_handler.delivery.process import is_own_thread
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import Bench, Request, ScriptedTransport, answer_lost, no_connection, ok, status
+from tests.delivery.fakes import (
+    Bench,
+    Request,
+    ScriptedTransport,
+    answer_lost,
+    batch_of,
+    no_connection,
+    ok,
+    refusing,
+    status,
+)
 
 RETRIED = [408, 409, 425, 429, 502, 503, 504]
 
@@ -220,3 +230,23 @@ def test_what_the_http_client_logs_during_a_request_is_known_to_be_the_packages_
     bench.run()
     assert own == [True]
     assert not is_own_thread()
+
+
+class AdoptingOutbox(MemoryOutbox):
+    """An outbox that does not know what is in a batch before it reads its file."""
+
+    def next(self) -> Batch | None:
+        batch = super().next()
+        return batch and replace(batch, body=None, compressed=False, count=0, entries=0, losses={})
+
+
+@pytest.mark.parametrize("code", [400, 500])
+def test_what_is_in_a_batch_is_taken_from_its_file_and_not_from_the_offer(code: int) -> None:
+    bench = Bench(make_outbox=AdoptingOutbox)
+    bench.transport.rule = refusing(code, "bad")
+    for number in range(30):
+        bench.put_batch(batch_of(f"a{number:02}", *(["bad"] if number == 3 else []), "x", "y", compressed=True))
+        bench.run(5)
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.dead_lettered, stats.pending) == (60, 1, 0)
+    assert bench.transport.requests[0].compressed

@@ -1,4 +1,4 @@
-"""The evidence in a world of batches, requests and time that hypothesis draws: what never happens, and what always does."""
+"""The evidence in a world that hypothesis draws: what never happens, and what always does."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 from logcollector_handler.delivery.answers import Verdict
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.suspects import Suspects
-
-
-def batch(batch_id: str, entries: int) -> Batch:
-    return Batch(batch_id, b"body", False, 4, 4, entries, entries, {}, 0)
+from tests.delivery.stories import batch
 
 
 @dataclass
