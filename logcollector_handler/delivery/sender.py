@@ -166,16 +166,17 @@ class Sender:
 
     # Post
 
-    def _attempt(self, batch: Batch, now: float) -> None:
-        loaded = self._outbox.begin(batch)
-        if loaded is None or loaded.body is None:
-            self._suspects.forget(batch)
+    def _attempt(self, chosen: Batch, now: float) -> None:
+        # What is in the batch of another process is known only now that its file is read.
+        batch = self._outbox.begin(chosen)
+        if batch is None or batch.body is None:
+            self._suspects.forget(chosen)
             return
         self._ledger.request()
         if self._transport is None:
             self._transport = self._connect()
         seconds = self._settings.timeout if self._exit_at is None else min(self._settings.timeout, self._exit_at - now)
-        answer = self._transport.post(batch.id, loaded.body, batch.compressed, seconds)
+        answer = self._transport.post(batch.id, batch.body, batch.compressed, seconds)
         if self._abandoned:
             return
         self._settle(batch, answer)

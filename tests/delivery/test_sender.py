@@ -12,7 +12,17 @@ from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.outbox import MemoryOutbox
 from logcollector_handler.delivery.process import is_own_thread
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import Bench, Request, ScriptedTransport, answer_lost, no_connection, ok, status
+from tests.delivery.fakes import (
+    Bench,
+    Request,
+    ScriptedTransport,
+    answer_lost,
+    batch_of,
+    no_connection,
+    ok,
+    refusing,
+    status,
+)
 
 RETRIED = [408, 409, 425, 429, 502, 503, 504]
 
@@ -169,19 +179,15 @@ class SharedOutbox(MemoryOutbox):
         return 7.0
 
 
-def test_a_batch_that_somebody_else_settled_is_not_counted_but_those_who_wait_for_it_look_again() -> None:
+def test_a_batch_that_somebody_else_settled_is_not_counted_but_those_who_wait_for_it_look_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     bench = Bench(make_outbox=SharedOutbox)
-    looks = []
-
-    def sends() -> bool:
-        looks.append(len(bench.outbox))
-        if len(looks) == 2:
-            bench.step()
-        return not len(bench.outbox) and len(looks) > 2
-
+    seen: list[int] = []
+    monkeypatch.setattr(bench.ledger.settled, "notify", lambda: seen.append(len(bench.outbox)))
     bench.put("a", "one")
-    assert bench.ledger.settled.wait(sends, 30.0)
-    assert looks == [1, 1, 0]
+    bench.step()
+    assert seen == [0]
     assert bench.ledger.snapshot().delivered == 0
 
 
@@ -224,3 +230,23 @@ def test_what_the_http_client_logs_during_a_request_is_known_to_be_the_packages_
     bench.run()
     assert own == [True]
     assert not is_own_thread()
+
+
+class AdoptingOutbox(MemoryOutbox):
+    """An outbox that does not know what is in a batch before it reads its file."""
+
+    def next(self) -> Batch | None:
+        batch = super().next()
+        return batch and replace(batch, body=None, compressed=False, count=0, entries=0, losses={})
+
+
+@pytest.mark.parametrize("code", [400, 500])
+def test_what_is_in_a_batch_is_taken_from_its_file_and_not_from_the_offer(code: int) -> None:
+    bench = Bench(make_outbox=AdoptingOutbox)
+    bench.transport.rule = refusing(code, "bad")
+    for number in range(30):
+        bench.put_batch(batch_of(f"a{number:02}", *(["bad"] if number == 3 else []), "x", "y", compressed=True))
+        bench.run(5)
+    stats = bench.ledger.snapshot()
+    assert (stats.delivered, stats.dead_lettered, stats.pending) == (60, 1, 0)
+    assert bench.transport.requests[0].compressed
