@@ -109,7 +109,7 @@ class LogCollectorHandler(logging.Handler):
         self._pipeline.workers.close(0.0 if holds_logging_lock() else self._settings.shutdown_timeout)
 
     def __del__(self) -> None:
-        # Nobody can log with it any more: its threads send what they have, and end. A constructor that failed made none.
+        # Nobody can log with it any more: its threads send what they have and end. A constructor that failed made none.
         if hasattr(self, "_pipeline"):
             self._pipeline.workers.close(0.0)
 

@@ -15,7 +15,7 @@ import weakref
 from threading import Timer
 from typing import Any, Final
 
-from .delivery import exit as lifecycle
+from .delivery import exit as ending
 from .delivery.clock import Clock, SystemClock
 from .delivery.process import is_interruption
 from .settings import SettingError
@@ -71,7 +71,7 @@ class RateLimitFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record may pass. Once the process is exiting every record may: no later report could be made."""
-        if isinstance(record, _Report) or lifecycle.is_exiting():
+        if isinstance(record, _Report) or ending.is_exiting():
             return True
         seen: weakref.ref[logging.LogRecord] | None = getattr(self._last, "record", None)
         if seen is not None and seen() is record:
@@ -133,7 +133,7 @@ class RateLimitFilter(logging.Filter):
         """Start the timer that reports held back records at the end of their window if nothing else is logged."""
         if self._timer is not None:
             return
-        lifecycle.watch(self._exit)
+        ending.watch(self._exit)
         # Starting a thread takes locks that the interrupted code may hold. The next record tries again.
         if is_interruption():
             return

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-from .delivery import exit as lifecycle
+from .delivery import exit as ending
 from .delivery.clock import Wakeup
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -67,9 +67,9 @@ def _draining(earlier: _Handler | int) -> _Handler:
     again = 0
 
     def drain_and_send(number: int) -> None:
-        took = lifecycle.flush()
+        took = ending.flush()
         if not callable(earlier):
-            lifecycle.spend(max(0.0, took - _LAST_MOMENT))
+            ending.spend(max(0.0, took - _LAST_MOMENT))
         if os.getpid() in under_way:
             done.add(os.getpid())
             _send(number)
@@ -83,10 +83,10 @@ def _draining(earlier: _Handler | int) -> _Handler:
                 return
             if callable(earlier):
                 # The interrupted code may hold a lock that this needs; then it gives up after shutdown_timeout.
-                lifecycle.flush()
+                ending.flush()
             done.add(process)
         impatient = process not in done
-        if not impatient and not callable(earlier) and again < _AGAIN and lifecycle.holds_up():
+        if not impatient and not callable(earlier) and again < _AGAIN and ending.holds_up():
             # Let the interrupted logging call finish before the process dies.
             again += 1
             if _start_thread(lambda: _send_soon(number)):
@@ -100,14 +100,14 @@ def _draining(earlier: _Handler | int) -> _Handler:
             signal.signal(number, signal.SIG_DFL)
             if not impatient:
                 # Sends what this thread has logged since the first drain, and reports what cannot be sent as lost.
-                lifecycle.drain()
+                ending.drain()
             _send(number)
 
     return handle
 
 
 def _start_thread(target: Callable[[], object]) -> bool:
-    if lifecycle.is_exiting():
+    if ending.is_exiting():
         return False
     try:
         threading.Thread(target=target, name="logcollector-signal", daemon=True).start()

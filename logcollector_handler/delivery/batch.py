@@ -21,7 +21,7 @@ class Batch:
     """Encoded entries under one idempotency key."""
 
     id: str
-    #: As it is posted: gzip if `compressed`. None where only a file holds it; `Outbox.begin` and `Outbox.load` read that.
+    #: As it is posted: gzip if `compressed`. None where only a file holds it, which `Outbox.begin` and `load` read.
     body: bytes | None
     compressed: bool
     #: Size of the body as it is posted, in bytes.

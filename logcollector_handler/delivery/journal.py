@@ -202,7 +202,7 @@ class Journal(Intake):
     def _write(self) -> None:
         while self._handed_in:
             file = self._current(len(self._handed_in[0]) + 1)
-            # In one step: a line taken out and put nowhere would be lost, a line that is in both would be written twice.
+            # In one step: a line that is taken out and put nowhere is lost, one that is in both is written twice.
             file.lines.extend(map(deque.popleft, repeat(self._handed_in, 1)))
             try:
                 file.write(fsync=self._fsync)
@@ -252,7 +252,7 @@ class JournalQueueHandler(RecordQueueHandler):
         journal = self._journal
         if journal.is_full() and not self._find_room():
             return
-        self.queue.append(self._encode(entry, self._max_record_bytes))
+        journal.entries.append(self._encode(entry, self._max_record_bytes))
         journal.write()
         if journal.wants_attention():
             self._wake_once()

@@ -143,8 +143,8 @@ class Ledger:
             self._told.update(losses)
         return dict(losses)
 
-    def snapshot(self, queue_length: Callable[[], int]) -> Stats:
-        """The counts as they are now. `queue_length` tells how many records are in the queue."""
+    def snapshot(self, queue_length: Callable[[], int] = lambda: 0) -> Stats:
+        """The counts as they are now. `queue_length` tells how many records are in the queue, if there is one."""
         with self.lock:
             queued = queue_length()
             dropped = self._dropped()

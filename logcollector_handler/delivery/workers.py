@@ -53,14 +53,14 @@ class Role(Enum):
 
 
 #: The threads that are started when a record comes.
-STARTED: Final = {
+STARTED: Final[Mapping[State, tuple[Role, ...]]] = {
     State.IDLE: (Role.LISTENER, Role.SENDER),
     State.RUNNING: (),
     State.SENDING: (Role.LISTENER,),
     State.LISTENING: (Role.SENDER,),
 }
 #: The thread that may end when its work is done.
-ENDING: Final = {
+ENDING: Final[Mapping[State, Role | None]] = {
     State.IDLE: None,
     State.RUNNING: Role.LISTENER,
     State.SENDING: Role.SENDER,
@@ -170,7 +170,7 @@ class Workers:
             return False
         if role is Role.LISTENER:
             return not self._queue
-        return self._exiting or not len(self._outbox)
+        return self._exiting or len(self._outbox) == 0
 
     def _listen(self) -> None:
         with own_work():

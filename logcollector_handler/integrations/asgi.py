@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from logcollector_handler.context import log_context
-from logcollector_handler.delivery import exit as lifecycle
+from logcollector_handler.delivery import exit as ending
 
 from .access import Exchange, log, monotonic, request_fields
 
@@ -90,7 +90,7 @@ class _Lifespan:
     async def send(self, message: Message) -> None:
         self._answered = True
         if message["type"].startswith("lifespan.shutdown."):
-            lifecycle.flush()
+            ending.flush()
         await self._send(message)
 
 

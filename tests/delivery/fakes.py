@@ -162,7 +162,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.reporter = Reporter(self.clock.monotonic)
-        self.ledger = Ledger(lambda: 0, self.clock)
+        self.ledger = Ledger(self.clock)
         self.outbox = self.make_outbox(self.settings.max_buffer_bytes, self.ledger)
         self.idle = CountingWakeup()
         self.sender = Sender(

@@ -109,7 +109,7 @@ class PipelineMachine(RuleBasedStateMachine):
         self.transport = StoringTransport()
         self.pipeline = Threadless(settings, entry_builder(settings), self.clock, lambda *_: self.transport)
         # Nobody waits 20 ms for a listener that is this same thread.
-        self.pipeline.handler.waited = True
+        self.pipeline.queue.is_stuck = True
         self.accepted: list[str] = []
 
     @rule(
@@ -124,10 +124,10 @@ class PipelineMachine(RuleBasedStateMachine):
             record = logging.LogRecord("shop", level, __file__, 1, message, None, None)
             # The real time has more digits or fewer, which would move the cuts from one run to the next.
             record.created = self.clock.time()
-            self.pipeline.handler.waited = True
+            self.pipeline.queue.is_stuck = True
             self.pipeline.handler.emit(record)
             if level >= self.settings.flush_level:
-                self.pipeline.urge()
+                self.pipeline.workers.urge()
             self.accepted.append(str(self.number))
 
     @rule(steps=st.integers(1, 5))
@@ -160,7 +160,7 @@ class PipelineMachine(RuleBasedStateMachine):
     @rule()
     def flush(self) -> None:
         dropped = self.pipeline.stats().dropped
-        if self.pipeline.flush(0.0):
+        if self.pipeline.workers.flush(0.0):
             # True is a promise: all that was accepted is out, and nothing was dropped meanwhile.
             assert not self.in_queue()
             assert not self.in_outbox()
@@ -170,7 +170,7 @@ class PipelineMachine(RuleBasedStateMachine):
     @rule()
     def fork(self) -> None:
         """In the child: an empty pipeline, counts at zero, and nothing of the parent's in it."""
-        self.pipeline.abandon()
+        self.pipeline.workers.abandon()
         self.open()
         assert self.pipeline.stats().accepted == 0
 
@@ -178,8 +178,8 @@ class PipelineMachine(RuleBasedStateMachine):
     @rule()
     def exit(self) -> None:
         self.exiting = True
-        self.pipeline.begin_exit()
-        self.pipeline.finish_exit()
+        self.pipeline.workers.begin_exit()
+        self.pipeline.workers.finish_exit()
         assert self.pipeline.stats().pending == 0
 
     def in_queue(self) -> list[str]:

@@ -126,8 +126,8 @@ class Program:
         self.rule = ok
         self.send()
         self.log("c0")
-        self.pipeline.begin_exit()
-        self.pipeline.finish_exit()
+        self.pipeline.workers.begin_exit()
+        self.pipeline.workers.finish_exit()
 
 
 def in_a_process(settings: Settings, world: World, kill_after: int | None, act: Callable[[Program], None]) -> bool:

@@ -40,4 +40,4 @@ def test_a_finalizer_in_a_thread_of_ours_waits_for_no_caller_and_its_entry_is_wr
     (path,) = tmp_path.rglob("*.open")
     assert [line.count(b'"message":') for line in path.read_bytes().splitlines()] == [1, 1]
     assert len(handler.queue) == 2
-    pipeline.abandon()
+    pipeline.workers.abandon()

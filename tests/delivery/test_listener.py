@@ -43,7 +43,7 @@ class Bench:
         for message in messages:
             self.pipeline.handler.emit(logging.LogRecord("shop", level, __file__, 1, message, None, None))
             if level >= self.settings.flush_level:
-                self.pipeline.urge()
+                self.pipeline.workers.urge()
 
     def listen(self) -> float | None:
         entries, delay = self.pipeline.listener.collect()
@@ -167,7 +167,7 @@ def test_an_error_while_encoding_is_counted_and_the_next_batch_goes(
 
 def test_a_notice_of_losses_comes_first_in_the_next_batch_and_only_once() -> None:
     bench = Bench(max_queue_size=2, overflow="drop_newest", batch_size=2)
-    bench.pipeline.handler.waited = True
+    bench.pipeline.queue.is_stuck = True
     bench.log("a", "b", "c", "d")
     bench.listen()
     bench.log("e", "f")
@@ -182,12 +182,12 @@ def test_a_flush_is_over_when_the_last_record_before_it_is_out_and_not_before() 
     bench = Bench(batch_size=2)
     bench.log("a", "b", "c", "d", "e")
     for _ in range(2):
-        assert not bench.pipeline.flush(0.0)
+        assert not bench.pipeline.workers.flush(0.0)
         bench.listen()
         bench.send()
-    assert not bench.pipeline.flush(0.0)
+    assert not bench.pipeline.workers.flush(0.0)
     bench.listen()
-    assert not bench.pipeline.flush(0.0), "it is in the outbox"
+    assert not bench.pipeline.workers.flush(0.0), "it is in the outbox"
     bench.send()
     bench.log("f")
     assert bench.pipeline._settled(5)
@@ -219,9 +219,9 @@ def test_a_flush_does_not_sit_out_a_backoff() -> None:
     bench.log("a", level=logging.ERROR)
     bench.listen()
     bench.send()
-    assert not bench.pipeline.flush(0.0)
+    assert not bench.pipeline.workers.flush(0.0)
     assert bench.batches == [["a"], ["a"]]
-    assert bench.pipeline.flush(0.0)
+    assert bench.pipeline.workers.flush(0.0)
 
 
 def test_what_waited_for_a_busy_sender_is_looked_at_when_it_has_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +244,7 @@ def test_an_urgent_record_wakes_the_listener_and_the_next_ones_need_not(monkeypa
     woken: list[str] = []
     monkeypatch.setattr(bench.pipeline, "wake", lambda: woken.append("woken"))
     for _ in range(3):
-        bench.pipeline.urge()
+        bench.pipeline.workers.urge()
     assert woken == ["woken"]
     assert bench.pipeline.listener.urgent
 
@@ -308,13 +308,13 @@ def test_a_flush_during_which_something_was_dropped_is_no_success(monkeypatch: p
     bench.log("a")
 
     def wait(holds: Callable[[], bool], seconds: float) -> bool:
-        bench.pipeline._ledger.overflow("queue_full", from_front=False)
+        bench.pipeline._ledger.turn_away("queue_full")
         bench.listen()
         bench.send()
         return holds()
 
     monkeypatch.setattr(bench.pipeline.sender.settled, "wait", wait)
-    assert not bench.pipeline.flush(1.0)
+    assert not bench.pipeline.workers.flush(1.0)
     assert bench.pipeline.stats().pending == 0
 
 

@@ -29,7 +29,7 @@ class Filled:
     """An outbox in memory, and what its ledger says."""
 
     def __init__(self, max_bytes: int, *batches: Batch) -> None:
-        self.ledger = Ledger(lambda: 0, FakeClock())
+        self.ledger = Ledger(FakeClock())
         self.outbox: Outbox = MemoryOutbox(max_bytes, self.ledger)
         for each in batches:
             self.put(each)

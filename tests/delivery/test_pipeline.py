@@ -27,7 +27,7 @@ def test_a_record_that_comes_while_the_listener_ends_starts_it_again(monkeypatch
         return True
 
     monkeypatch.setattr(pipeline, "_start", start)
-    relax = pipeline.handler.relax
+    relax = pipeline.queue.relax
 
     def caller_is_faster(wanted: int) -> None:
         # After the listener looked for the last time; this caller still sees the old threshold and wakes nobody.
@@ -76,8 +76,8 @@ def test_what_is_logged_after_the_deadline_of_the_exit_is_counted_though_the_lis
     monkeypatch.setattr(lifecycle, "_spent", 0.0)
     # It waits for a full batch, so callers do not wake it.
     bench.pipeline._listening = True
-    bench.pipeline.handler.relax(1000)
-    bench.pipeline.begin_exit()
+    bench.pipeline.queue.relax(1000)
+    bench.pipeline.workers.begin_exit()
     lifecycle.spend(bench.settings.shutdown_timeout)
     bench.log("late")
     stats = bench.pipeline.stats()
@@ -97,7 +97,7 @@ def send_and_close(pipeline: Pipeline, message: str) -> None:
     running = threads()
     assert len(running) == 2
     assert not pipeline.listener.stopping, "a record waits for others again"
-    pipeline.close(30)
+    pipeline.workers.close(30)
     for thread in running:
         thread.join(30)
 

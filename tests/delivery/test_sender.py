@@ -131,7 +131,7 @@ def test_an_outage_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_notice_of_losses_is_not_counted_and_comes_back_when_its_batch_is_lost() -> None:
     bench = Bench(settings=replace(Settings(), max_buffer_bytes=2048, max_batch_bytes=1024, max_record_bytes=1024))
-    bench.ledger.overflow("queue_full", from_front=True)
+    bench.ledger.push_out("queue_full")
     losses = bench.ledger.take_losses()
     bench.put("a", "one", "two", losses=losses)
     assert bench.ledger.take_losses() == {}

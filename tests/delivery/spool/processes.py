@@ -40,7 +40,7 @@ class Process:
     ) -> None:
         self.clock = FakeClock()
         self.ids = BatchIds(1_700_000_000.0)
-        self.ledger = Ledger(lambda: 0, self.clock)
+        self.ledger = Ledger(self.clock)
         self.outbox = SpoolOutbox(
             root=str(root),
             server_url=url,
