@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import _thread
 import threading
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
