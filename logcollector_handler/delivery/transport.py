@@ -21,15 +21,13 @@ import httpcore
 import httpx
 
 from logcollector_handler import __version__
-from logcollector_handler.entry.model import IDEMPOTENCY_HEADER
 from logcollector_handler.settings import Settings
-from logcollector_handler.wire.format import Format
+from logcollector_handler.wire.format import IDEMPOTENCY_HEADER, Format
 
-from . import exit as lifecycle
 from .answers import Answer
 from .clock import Clock
 from .network import DeadlineBackend
-from .process import is_own_thread
+from .process import is_own_thread, setting_up
 
 #: Bytes of an answer that are read. The server's own are about forty bytes long.
 _ANSWER_LIMIT = 64 * 1024
@@ -108,7 +106,7 @@ class HttpTransport:
             headers["Authorization"] = f"Bearer {settings.api_key}"
         # Only for https: reading all the certificates takes longer than sending a batch.
         tls = self._url.scheme == "https"
-        with lifecycle.setting_up:
+        with setting_up:
             context = ssl_context(settings.verify) if tls else None
         transport = _PooledTransport(
             httpcore.ConnectionPool(
