@@ -20,6 +20,7 @@ from logcollector_handler.delivery.outbox import MemoryOutbox, Outbox
 from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.delivery.sender import Sender
 from logcollector_handler.settings import Settings
+from logcollector_handler.stats import Stats
 from logcollector_handler.wire import FORMATS
 from logcollector_handler.wire.compression import decompress
 from logcollector_handler.wire.format import Format
@@ -186,6 +187,9 @@ class Bench:
         """As the listener does."""
         self.ledger.take(batch.count)
         self.outbox.put(batch)
+
+    def stats(self) -> Stats:
+        return self.ledger.snapshot(lambda: 0)
 
     def step(self) -> float | None:
         return self.sender.step()

@@ -32,7 +32,7 @@ def test_a_batch_that_is_accepted_is_delivered_and_gone() -> None:
     bench.put("a", "one", "two")
     assert bench.step() == 0.0
     assert bench.step() is None
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.delivered, stats.pending, stats.batches, stats.requests) == (2, 0, 1, 1)
     assert len(bench.outbox) == 0
 
@@ -76,7 +76,7 @@ def test_a_broken_connection_is_retried_for_as_long_as_it_takes(failure: object)
     bench.transport.rule = ok
     bench.run(31)
     assert bench.transport.stored == ["one"]
-    assert bench.ledger.snapshot().dropped == {}
+    assert bench.stats().dropped == {}
 
 
 def test_retry_after_is_kept_to_the_second() -> None:
@@ -117,7 +117,7 @@ def test_a_differing_count_is_said_once_and_not_retried(capsys: pytest.CaptureFi
     bench.put("c", "three")
     bench.run(100)
     assert bench.keys == ["a", "b", "c"]
-    assert bench.ledger.snapshot().delivered == 3
+    assert bench.stats().delivered == 3
     assert capsys.readouterr().err.count("7 entries") == 1
 
 
@@ -188,7 +188,7 @@ def test_a_batch_that_somebody_else_settled_is_not_counted_but_those_who_wait_fo
     bench.put("a", "one")
     bench.step()
     assert seen == [0]
-    assert bench.ledger.snapshot().delivered == 0
+    assert bench.stats().delivered == 0
 
 
 def test_with_nothing_to_send_the_sender_waits_until_the_outbox_looks_again() -> None:
@@ -247,6 +247,6 @@ def test_what_is_in_a_batch_is_taken_from_its_file_and_not_from_the_offer(code: 
     for number in range(30):
         bench.put_batch(batch_of(f"a{number:02}", *(["bad"] if number == 3 else []), "x", "y", compressed=True))
         bench.run(5)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.delivered, stats.dead_lettered, stats.pending) == (60, 1, 0)
     assert bench.transport.requests[0].compressed

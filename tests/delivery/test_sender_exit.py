@@ -11,7 +11,7 @@ def test_twenty_refusals_at_exit_are_a_configuration_error_as_well() -> None:
     bench.put("a", *(f"m{number}" for number in range(40)))
     bench.sender.exit(bench.clock.now + 5)
     bench.run()
-    assert bench.ledger.snapshot().dead_lettered == 0
+    assert bench.stats().dead_lettered == 0
 
 
 def test_at_exit_each_batch_has_one_attempt_without_waiting() -> None:
@@ -50,4 +50,4 @@ def test_at_exit_a_refused_batch_is_still_split() -> None:
     bench.sender.exit(bench.clock.now + 5)
     bench.run()
     assert bench.transport.stored == ["one", "two"]
-    assert bench.ledger.snapshot().dead_lettered == 1
+    assert bench.stats().dead_lettered == 1

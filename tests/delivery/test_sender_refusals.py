@@ -33,7 +33,7 @@ def test_a_refused_batch_is_split_until_the_offender_stands_alone(
     bench.put("a", *(f"m{number}" for number in range(9)))
     bench.put("b", "after")
     bench.run()
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert bench.transport.stored == [f"m{number}" for number in range(9) if number != 5] + ["after"]
     assert (stats.delivered, stats.dead_lettered, stats.pending) == (9, 1, 0)
     said = capsys.readouterr().err
@@ -65,7 +65,7 @@ def test_a_lone_record_that_is_refused_is_dead_lettered_also_when_nothing_else_c
     bench.transport.rule = status(422)
     bench.put("a", "one")
     bench.run()
-    assert bench.ledger.snapshot().dead_lettered == 1
+    assert bench.stats().dead_lettered == 1
 
 
 def test_twenty_lone_refusals_in_a_row_are_a_configuration_error_and_bury_nobody(
@@ -75,7 +75,7 @@ def test_twenty_lone_refusals_in_a_row_are_a_configuration_error_and_bury_nobody
     bench.transport.rule = status(400)
     bench.put("a", *(f"m{number}" for number in range(64)))
     bench.run(300)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.dead_lettered, stats.pending) == (0, 64)
     assert "the logs are kept" in capsys.readouterr().err
     tried = len(bench.keys)
@@ -93,7 +93,7 @@ def test_twenty_bad_records_in_a_row_do_not_lock_out_the_good_ones_for_ever() ->
     bench.put("a", *bad)
     bench.put("b", "good")
     bench.run(3600)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert bench.transport.stored == ["good"]
     assert stats.dead_lettered + stats.pending == 30
 
@@ -104,7 +104,7 @@ def test_nineteen_lone_refusals_and_an_acceptance_are_nineteen_dead_letters() ->
     bench.transport.rule = refusing(400, *bad)
     bench.put("a", *bad, "good")
     bench.run()
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.delivered, stats.dead_lettered, stats.pending) == (1, 19, 0)
 
 
@@ -117,7 +117,7 @@ def test_refusals_that_an_acceptance_came_between_are_not_in_a_row() -> None:
     bench.run()
     bench.put("b", *late, "good too")
     bench.run()
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.delivered, stats.dead_lettered, stats.pending) == (2, 38, 0)
 
 
@@ -131,7 +131,7 @@ def test_415_sends_the_batch_again_plain_under_a_new_id_and_stays_plain() -> Non
     assert bench.keys == ["z", "z.0"]
     assert bench.transport.stored == messages
     assert bench.sender.compressing is False
-    assert bench.ledger.snapshot().pending == 0
+    assert bench.stats().pending == 0
 
 
 def test_415_to_a_plain_body_is_a_configuration_error() -> None:
@@ -140,7 +140,7 @@ def test_415_to_a_plain_body_is_a_configuration_error() -> None:
     bench.put("a", "one")
     bench.run(61)
     assert len(bench.keys) == 3
-    assert bench.ledger.snapshot().pending == 1
+    assert bench.stats().pending == 1
 
 
 @pytest.mark.parametrize("code", CONFIGURATION)
@@ -167,7 +167,7 @@ def test_an_html_page_is_no_delivery() -> None:
     bench.transport.rule = lambda request: Answer(status=200, arrived=True, foreign=True, detail="an HTML page")
     bench.put("a", "one")
     bench.run(61)
-    assert bench.ledger.snapshot().delivered == 0
+    assert bench.stats().delivered == 0
     assert len(bench.keys) == 3
 
 
@@ -177,7 +177,7 @@ def test_a_client_that_cannot_be_set_up_is_a_configuration_error(capsys: pytest.
     bench.put("a", "one")
     bench.run(31)
     assert "ca.pem" in capsys.readouterr().err
-    assert bench.ledger.snapshot().pending == 1
+    assert bench.stats().pending == 1
 
 
 class CrampedOutbox(MemoryOutbox):
@@ -208,13 +208,13 @@ def test_a_batch_whose_halves_find_no_room_stays_whole_while_the_others_go_on(
     assert {key for key in bench.keys if key.startswith("a")} == {"a"}
     assert bench.keys.count("a") < 20, "it waits longer each time"
     assert bench.transport.stored == [f"m{number}" for number in range(60)]
-    assert bench.ledger.snapshot().pending == 3
+    assert bench.stats().pending == 3
     assert capsys.readouterr().err.count("there is no room") == 1
     outbox.cramped = False
     for number in range(60, 120):
         bench.put(f"c{number}", f"m{number}")
         bench.run(5)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.delivered, stats.dead_lettered, stats.pending) == (122, 1, 0)
 
 
@@ -254,7 +254,7 @@ def test_a_dead_letter_whose_body_is_gone_is_offered_again() -> None:
     busy = [bench.sender.busy]
     bench.step()
     assert [*busy, bench.sender.busy] == [False, True]
-    assert bench.ledger.snapshot().dead_lettered == 0
+    assert bench.stats().dead_lettered == 0
 
 
 def test_a_second_lack_of_room_is_told_of_again(capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,6 +274,6 @@ def test_a_notice_of_losses_that_is_refused_alone_goes_without_a_word(capsys: py
     bench.transport.rule = refusing(400, "notice")
     bench.put("a", "one", losses={"queue_full": 3})
     bench.run()
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (bench.transport.stored, stats.dead_lettered, stats.pending) == (["one"], 0, 0)
     assert capsys.readouterr().err == ""

@@ -21,7 +21,7 @@ def test_a_minute_of_500_loses_and_buries_nothing() -> None:
     assert bench.transport.stored == []
     bench.transport.rule = ok
     bench.run(31)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert sorted(bench.transport.stored) == sorted(f"m{number}" for number in range(30))
     assert (stats.delivered, stats.dead_lettered, dict(stats.dropped)) == (30, 0, {})
     assert all("." not in key for key in bench.keys), "nothing was split"
@@ -39,7 +39,7 @@ def test_a_server_that_comes_and_goes_buries_nothing(good: int) -> None:
         bench.run(45)
     bench.transport.rule = ok
     bench.run(60)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.delivered, stats.dead_lettered) == (200, 0)
     assert sorted(bench.transport.stored) == sorted(f"m{number}" for number in range(200))
 
@@ -81,7 +81,7 @@ def test_a_poison_record_is_isolated_while_the_server_serves_others() -> None:
     for number in range(100, 140):
         bench.put(f"b{number}", f"m{number}")
         bench.run(5)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.delivered, stats.dead_lettered, stats.pending) == (139, 1, 0)
     assert "m37" not in bench.transport.stored
 
@@ -98,7 +98,7 @@ def test_poison_is_isolated_however_little_traffic_there_is(poisoned: int, gap: 
     for number in range(200):
         bench.put(f"z{number}", f"z{number}")
         bench.run(gap)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.delivered, stats.dead_lettered, stats.pending) == (201 + 9 * poisoned, poisoned, 0)
 
 
@@ -122,7 +122,7 @@ def test_a_poison_record_in_the_only_batch_holds_up_nobody_but_itself() -> None:
     bench.put("b", "before")
     bench.put("c", "witness")
     bench.run(600)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert stats.delivered == 9
     assert stats.pending + stats.dead_lettered == 1
 
@@ -135,7 +135,7 @@ def test_a_lone_poison_record_gets_all_its_attempts_before_it_is_buried() -> Non
         bench.put(f"b{number}", f"m{number}")
         bench.run(2)
     assert bench.keys.count("a") >= 4
-    assert bench.ledger.snapshot().dead_lettered == 1
+    assert bench.stats().dead_lettered == 1
 
 
 def test_nothing_is_buried_for_500_without_a_success_around_it() -> None:
@@ -143,7 +143,7 @@ def test_nothing_is_buried_for_500_without_a_success_around_it() -> None:
     bench.transport.rule = status(500)
     bench.put("a", "bad")
     bench.run(3600)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.dead_lettered, stats.pending) == (0, 1)
 
 
@@ -158,7 +158,7 @@ def test_a_batch_whose_answer_was_lost_is_not_split_on_a_500(lost: Callable[[Req
         bench.put(f"b{number}", f"m{number}")
         bench.run(10)
     assert not [key for key in bench.keys if key.startswith("a.")]
-    assert bench.ledger.snapshot().pending == 2
+    assert bench.stats().pending == 2
     assert bench.keys.count("a") < 60, "it does not ride on every success of others"
 
 
@@ -175,7 +175,7 @@ def test_a_batch_that_was_turned_away_before_is_split_on_a_500(turned_away: Call
     for number in range(40):
         bench.put(f"b{number}", f"m{number}")
         bench.run(10)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.delivered, stats.dead_lettered, stats.pending) == (41, 1, 0)
 
 
@@ -209,7 +209,7 @@ def test_a_batch_that_is_evicted_while_it_is_set_aside_is_forgotten() -> None:
         bench.put(f"b{number}", "x" * 100)
     bench.transport.rule = ok
     bench.run(60)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert stats.pending == 0
     assert stats.delivered + stats.dropped["buffer_full"] == 31
     assert "one" not in bench.transport.stored
@@ -233,7 +233,7 @@ def test_many_poison_records_do_not_spoil_the_evidence_against_each_other() -> N
     for number in range(500):
         bench.put(f"w{number}", f"w{number}")
         bench.run(3)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.dead_lettered, stats.pending) == (12, 0)
     assert len(bench.keys) < 750
 
@@ -250,7 +250,7 @@ def test_poison_is_isolated_also_where_little_is_logged(seconds: int, poison: in
     for number in range(60):
         bench.put(f"w{number}", f"w{number}")
         bench.run(seconds)
-    stats = bench.ledger.snapshot()
+    stats = bench.stats()
     assert (stats.dead_lettered, stats.pending) == (poison, 0)
     assert len(bench.keys) < 200
 
