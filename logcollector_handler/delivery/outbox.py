@@ -44,23 +44,20 @@ class Outbox(Protocol):
         """The oldest batch that is not set aside. Its body may be in a file."""
 
     def set_aside(self, batch: Batch) -> None:
-        """Pass this batch over in `next`, until it is settled or taken back."""
-
-    def take_back(self, batch: Batch) -> None:
-        """Offer a batch that was set aside in its old place again."""
+        """Pass this batch over in `next` from now on."""
 
     def __len__(self) -> int:
         """Batches in it, set aside or not."""
 
     def begin(self, batch: Batch) -> Batch | None:
-        """The sender is about to post a batch; until `end` it cannot be dropped for room.
+        """The sender is about to post or settle a batch: until `end` it cannot be dropped for room.
 
         Returns:
             The batch with its body; None when it is not here any more, or was found damaged and was dropped.
         """
 
     def end(self, batch: Batch) -> None:
-        """The attempt is over."""
+        """The batch was settled and counted, or stays."""
 
     def load(self, batch: Batch) -> Batch | None:
         """The batch with its body, if both are here."""
@@ -75,7 +72,7 @@ class Outbox(Protocol):
         """Put others, with their bodies, in a batch's place. All of them are kept before it is given up."""
 
     def holds_before(self, ordinal: int) -> bool:
-        """Whether a batch is here that was cut from the queue before that many records had left it."""
+        """Whether a batch is here, or between `begin` and `end`, that was cut before that many records left the queue."""
 
     def drop_memory(self, reason: str) -> None:
         """Drop everything that the end of the process loses."""
@@ -101,9 +98,10 @@ class MemoryOutbox:
         # In the order in which they go out.
         self._batches: dict[str, Batch] = {}
         self._memory_bytes = 0
-        # Ids of batches that `next` passes over, and of those that are being posted.
+        # Ids of batches that `next` passes over.
         self._aside: set[str] = set()
-        self._in_flight: set[str] = set()
+        # Batches between `begin` and `end`: their ordinals by their ids.
+        self._in_flight: dict[str, int] = {}
 
     @property
     def durable(self) -> bool:
@@ -138,10 +136,6 @@ class MemoryOutbox:
             if batch.id in self._batches:
                 self._aside.add(batch.id)
 
-    def take_back(self, batch: Batch) -> None:
-        with self._lock:
-            self._aside.discard(batch.id)
-
     def __len__(self) -> int:
         return len(self._batches)
 
@@ -149,12 +143,12 @@ class MemoryOutbox:
         with self._lock:
             here = self._batches.get(batch.id)
             if here is not None:
-                self._in_flight.add(batch.id)
+                self._in_flight[batch.id] = here.ordinal
             return here
 
     def end(self, batch: Batch) -> None:
         with self._lock:
-            self._in_flight.discard(batch.id)
+            self._in_flight.pop(batch.id, None)
 
     def load(self, batch: Batch) -> Batch | None:
         with self._lock:
@@ -183,7 +177,8 @@ class MemoryOutbox:
 
     def holds_before(self, ordinal: int) -> bool:
         with self._lock:
-            return any(batch.ordinal < ordinal for batch in self._batches.values())
+            ordinals = [batch.ordinal for batch in self._batches.values()]
+            return min([*ordinals, *self._in_flight.values()], default=ordinal) < ordinal
 
     def drop_memory(self, reason: str) -> None:
         with self._lock:

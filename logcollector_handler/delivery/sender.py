@@ -258,18 +258,20 @@ class Sender:
             )
 
     def _bury(self, batch: Batch, reason: str) -> None:
-        loaded = self._outbox.load(batch)
+        loaded = self._outbox.begin(batch)
         if loaded is None:
-            # Its file is gone. Offered again, it is found to be damaged, and counted.
-            self._outbox.take_back(batch)
+            # It is not there any more, or was found damaged and counted as dropped.
+            self._suspects.forget(batch)
             return
         if self._outbox.bury(loaded):
             # A notice of losses is no record, and nobody misses it.
-            self._ledger.bury(batch.count, adopted=batch.adopted)
-            if batch.count:
+            self._ledger.bury(loaded.count, adopted=loaded.adopted)
+            if loaded.count:
                 name = self._wire.describe(loaded.runs(self._wire)[0].encoded)
                 refused = f"a record was given up, because {self._server} refused it ({reason}): {name}"
                 self._reporter.say("refused", refused)
+        self._outbox.end(batch)
+        self._ledger.settled.notify()
 
     # Tell people
 

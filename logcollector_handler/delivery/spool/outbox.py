@@ -103,16 +103,12 @@ class SpoolOutbox:
         with self._lock:
             self._shelf.set_aside(batch)
 
-    def take_back(self, batch: Batch) -> None:
-        with self._lock:
-            self._shelf.take_back(batch)
-
     def __len__(self) -> int:
         return len(self._shelf)
 
     def holds_before(self, ordinal: int) -> bool:
         with self._lock:
-            return any(kept.batch.ordinal < ordinal for kept in self._shelf.own)
+            return self._shelf.first_ordinal(default=ordinal) < ordinal
 
     # Sending
 
@@ -126,6 +122,7 @@ class SpoolOutbox:
         loaded = self._read(here)
         if loaded is None:
             self._drop_damaged(here)
+            self.end(batch)
         return loaded
 
     def end(self, batch: Batch) -> None:

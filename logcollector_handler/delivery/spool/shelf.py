@@ -38,9 +38,10 @@ class Shelf:
     def __init__(self) -> None:
         self._own: dict[str, Kept] = {}
         self._adopted: dict[str, Kept] = {}
-        # Ids of batches that `next` passes over, and of those that must not be taken out for room.
+        # Ids of batches that `next` passes over.
         self._aside: set[str] = set()
-        self._in_use: set[str] = set()
+        # Batches that must not be taken out for room: their ordinals by their ids.
+        self._in_use: dict[str, int] = {}
         #: Bytes of the bodies here that are in files, and of those in memory.
         self.file_bytes = 0
         self.memory_bytes = 0
@@ -97,20 +98,20 @@ class Shelf:
         if self.get(batch) is not None:
             self._aside.add(batch.id)
 
-    def take_back(self, batch: Batch) -> None:
-        """Let `next` find a batch again."""
-        self._aside.discard(batch.id)
-
     def use(self, batch: Batch) -> bool:
         """Keep a batch from being taken out for room. False: that was so already."""
         if batch.id in self._in_use:
             return False
-        self._in_use.add(batch.id)
+        self._in_use[batch.id] = batch.ordinal
         return True
 
     def end_use(self, batch: Batch) -> None:
         """The batch may be taken out for room again."""
-        self._in_use.discard(batch.id)
+        self._in_use.pop(batch.id, None)
+
+    def first_ordinal(self, default: int) -> int:
+        """The lowest ordinal of the batches that are here or in use."""
+        return min([*(kept.batch.ordinal for kept in self._own.values()), *self._in_use.values()], default=default)
 
     def evict_files(self, excess: int) -> list[Kept]:
         """Take out the oldest batches whose files have that many bytes together; none where all are not enough."""
@@ -147,7 +148,6 @@ class Shelf:
 
     def _forget(self, kept: Kept) -> None:
         self._aside.discard(kept.batch.id)
-        self._in_use.discard(kept.batch.id)
         self._count(kept, -1)
 
     def _count(self, kept: Kept, sign: int) -> None:

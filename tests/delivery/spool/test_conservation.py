@@ -91,12 +91,6 @@ class Spool(RuleBasedStateMachine):
             self.process.outbox.set_aside(batch)
 
     @rule()
-    def take_all_back(self) -> None:
-        shelf = self.process.outbox._shelf
-        for kept in shelf.own + shelf.adopted:
-            self.process.outbox.take_back(kept.batch)
-
-    @rule()
     def split(self) -> None:
         batch = self._oldest()
         if batch is not None and (loaded := self.process.load(batch)).entries > 1:
@@ -173,7 +167,7 @@ class Spool(RuleBasedStateMachine):
         assert shelf.file_bytes == sum(mine.values())
         assert shelf.memory_bytes == sum(each.batch.size for each in kept if not each.in_file)
         assert outbox._room.reserved == 0
-        assert shelf._aside | shelf._in_use <= {each.batch.id for each in kept}
+        assert shelf._aside <= {each.batch.id for each in kept}
         # What is not ours was left by a dead process, and not looked at yet.
         assert not [name for name in on_disk.keys() - mine.keys() if name.startswith(self.process.ids.owner)]
 

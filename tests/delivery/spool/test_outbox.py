@@ -39,15 +39,13 @@ def test_bodies_do_not_stay_in_memory(root: Path) -> None:
     assert [kept.batch.body for kept in process.outbox._shelf.own] == [None]
 
 
-def test_what_is_set_aside_is_passed_over_and_comes_back_in_its_place(root: Path) -> None:
+def test_what_is_set_aside_is_passed_over(root: Path) -> None:
     process = Process(root)
     first, second = process.put("one"), process.put("two")
     process.outbox.set_aside(first)
     assert process.outbox.next() == second
     process.outbox.set_aside(second)
     assert process.outbox.next() is None
-    process.outbox.take_back(first)
-    assert process.outbox.next() == first
 
 
 def test_a_flush_waits_for_our_own_batches_only(root: Path) -> None:

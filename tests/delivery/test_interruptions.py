@@ -1,0 +1,156 @@
+"""An exception out of a signal handler, at every point of a logging call, of `flush` and of `close` where one can come.
+
+After each: no lock is held, the handler lives, at most the one record is missing, and it is counted at most once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.delivery.journal import Journal
+from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
+from logcollector_handler.settings import Settings
+from tests.delivery.fakes import ScriptedTransport
+from tests.delivery.interrupting import Alarm, Interrupt, Points
+
+#: Seconds after which something that hangs is taken to hang for ever.
+_FOR_EVER = 60.0
+
+
+class Process:
+    """A handler with its threads, a network that takes everything, and what was logged."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.transport = ScriptedTransport()
+        self.pipeline = Pipeline(settings, entry_builder(settings), SystemClock(), lambda *_: self.transport)
+        self.logged: list[str] = []
+
+    def log(self, message: str, level: int = logging.INFO) -> None:
+        record = logging.LogRecord("shop", level, __file__, 1, message, None, None)
+        self.pipeline.handler.emit(record)
+        if level >= logging.ERROR:
+            self.pipeline.workers.urge()
+
+    def log_whole(self, message: str) -> None:
+        self.logged.append(message)
+        self.log(message)
+
+    def end(self) -> None:
+        self.pipeline.workers.close(_FOR_EVER)
+
+
+def locks_of(pipeline: Pipeline) -> dict[str, Any]:
+    locks = {"ledger": pipeline.ledger.lock, "workers": pipeline.workers._lock}
+    if isinstance(pipeline.queue, Journal):
+        locks["journal"] = pipeline.queue._lock
+    locks["outbox"] = pipeline.outbox._lock  # type: ignore[attr-defined]  # both outboxes have one
+    return locks
+
+
+def free(lock: Any) -> bool:
+    """Whether another thread gets the lock."""
+    got: list[bool] = []
+
+    def take() -> None:
+        got.append(lock.acquire(timeout=_FOR_EVER))
+        if got[0]:
+            lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return got[0]
+
+
+DURABILITIES = ["memory", "batch", "record"]
+
+
+@pytest.fixture
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Process]]:
+    made: list[Process] = []
+
+    def process(durability: str) -> Process:
+        settings = replace(Settings(), service="shop", batch_size=3, max_queue_size=6)
+        if durability != "memory":
+            settings = replace(settings, spool_dir=str(tmp_path / f"spool{len(made)}"), durability=durability)
+        made.append(Process(settings))
+        return made[-1]
+
+    yield process
+    for each in made:
+        each.end()
+
+
+def check(process: Process, interrupted: str | None, place: str) -> None:
+    """The handler lives, and nothing but the interrupted record may be missing or uncounted."""
+    held = [name for name, lock in locks_of(process.pipeline).items() if not free(lock)]
+    assert held == [], f"held after an exception at {place}"
+    for number in range(4):
+        process.log_whole(f"after {number}")
+    assert process.pipeline.workers.flush(_FOR_EVER), f"the handler is dead after an exception at {place}"
+    # A notice of losses is no record.
+    stored = Counter(message for message in process.transport.stored if "log records were lost" not in message)
+    assert [message for message, count in stored.items() if count > 1] == [], f"twice, after an exception at {place}"
+    missing = set(process.logged) - set(stored)
+    assert missing == set(), f"missing after an exception at {place}"
+    assert set(stored) - set(process.logged) <= {interrupted}, f"invented after an exception at {place}"
+    stats = process.pipeline.stats()
+    assert (stats.delivered, stats.pending) == (len(stored), 0), place
+    assert stats.accepted == stats.delivered + sum(stats.dropped.values()), place
+    assert stats.accepted <= len(process.logged) + 1, f"counted twice after an exception at {place}"
+
+
+def at_every_point(
+    make: Callable[[str], Process],
+    durability: str,
+    error: type[BaseException],
+    prepare: Callable[[Process], None],
+    call: Callable[[Process], None],
+    interrupted: str | None,
+) -> int:
+    """Make the call again and again, each time in a new process, with an exception at the next of its points."""
+    number = 0
+    while True:
+        process = make(durability)
+        prepare(process)
+        points = Points(number, error)
+        points.run(lambda process=process: call(process))  # type: ignore[misc]  # the loop's own
+        if not points.place:
+            return number
+        check(process, interrupted, points.place)
+        process.end()
+        number += 1
+
+
+def nothing(process: Process) -> None:
+    """The call under test is the first."""
+
+
+def some(process: Process) -> None:
+    for number in range(4):
+        process.log_whole(f"before {number}")
+    assert process.pipeline.workers.flush(_FOR_EVER)
+
+
+@pytest.mark.parametrize("error", [Alarm, Interrupt])
+@pytest.mark.parametrize("prepare", [nothing, some], ids=["first call", "later call"])
+@pytest.mark.parametrize("level", [logging.INFO, logging.ERROR], ids=["plain", "urgent"])
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_a_logging_call_may_be_interrupted_anywhere(
+    make: Callable[[str], Process],
+    durability: str,
+    level: int,
+    prepare: Callable[[Process], None],
+    error: type[BaseException],
+) -> None:
+    count = at_every_point(make, durability, error, prepare, lambda process: process.log("this one", level), "this one")
+    assert count > 10
