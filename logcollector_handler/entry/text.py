@@ -132,8 +132,9 @@ def guarded(render: Callable[[T], str], value: T) -> str:
     before = _reentries.get()
     if before >= _MAX_REENTRY:
         raise RecursionError("it logs itself")
-    token = _reentries.set(before + 1)
     try:
+        # In here, because an exception out of a signal handler may come as soon as it is set.
+        _reentries.set(before + 1)
         return render(value)
     finally:
-        _reentries.reset(token)
+        _reentries.set(before)

@@ -1,17 +1,16 @@
 """Raises an exception at a chosen point of a call, as an exception out of a signal handler comes.
 
 The interpreter runs signal handlers at three kinds of points: at the entry of a function, when a call returns, and when
-a loop jumps back. A trace function finds these points in the frames of the package and raises at the one that was chosen.
+a loop jumps back. A trace and a profile function find these points in the frames of the package, and raise at the one
+that was chosen. The interpreter then unwinds as if the call itself, or the jump, had raised.
 """
 
 from __future__ import annotations
 
-import dis
-import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 import logcollector_handler
@@ -24,11 +23,11 @@ class Alarm(Exception):
 
 
 class Interrupt(BaseException):
-    """What Ctrl-C raises is no Exception either."""
+    """As Ctrl-C raises: no Exception."""
 
 
 class Points:
-    """Runs a call and raises at its point of that number, from 0; counts the points when there is none of it.
+    """Makes a call and raises at its point of that number, from 0. Without such a point the call ends as it would.
 
     Args:
         chosen: the number of the point.
@@ -36,56 +35,52 @@ class Points:
     """
 
     def __init__(self, chosen: int, error: type[BaseException]) -> None:
-        self._chosen = chosen
+        self._left = chosen
         self._error = error
-        #: How many points were passed.
-        self.count = 0
-        #: Where the exception was raised: file, line, kind.
+        #: Where the exception was raised, for people; empty when it was not.
         self.place = ""
         # Of each frame under way: the offset of the instruction that ran last.
         self._last: dict[int, int] = {}
 
     def run(self, call: Callable[[], object]) -> None:
-        """Make the call, with tracing on; what was raised is swallowed here, other exceptions are not."""
-        before = sys.gettrace()
+        """Make the call. The chosen exception ends here, all others are raised."""
+        before = sys.gettrace(), sys.getprofile()
+        sys.setprofile(self._profile)
         sys.settrace(self._trace)
         try:
             call()
         except self._error:
             pass
         finally:
-            sys.settrace(before)
+            sys.settrace(before[0])
+            sys.setprofile(before[1])
 
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(_PACKAGE):
+        if not _is_of_the_package(frame):
             return None
-        frame.f_trace_opcodes = True
         if event == "call":
+            frame.f_trace_lines, frame.f_trace_opcodes = False, True
             self._last[id(frame)] = -1
             self._point(frame, "entry")
         elif event == "opcode":
             last, here = self._last.get(id(frame), -1), frame.f_lasti
             self._last[id(frame)] = here
-            if here in _behind_calls(frame.f_code):
-                self._point(frame, "return of a call")
-            elif here < last:
+            if here < last:
                 self._point(frame, "jump back")
         return self._trace
 
+    def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
+        # A function in C has no frame of its own: the event comes with the caller's.
+        caller = frame if event == "c_return" else frame.f_back if event == "return" else None
+        if caller is not None and _is_of_the_package(caller):
+            self._point(caller, "return of a call")
+
     def _point(self, frame: FrameType, kind: str) -> None:
-        number = self.count
-        self.count += 1
-        if number == self._chosen:
+        if self._left == 0 and not self.place:
             self.place = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} ({kind})"
             raise self._error(self.place)
+        self._left -= 1
 
 
-@functools.cache
-def _behind_calls(code: CodeType) -> frozenset[int]:
-    """The offsets of the instructions that follow a call."""
-    instructions = [each for each in dis.get_instructions(code) if each.opname != "CACHE"]
-    return frozenset(
-        after.offset
-        for before, after in zip(instructions, instructions[1:], strict=False)
-        if before.opname.startswith("CALL") and before.opname != "CALL_INTRINSIC_1"
-    )
+def _is_of_the_package(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_PACKAGE)

@@ -43,8 +43,8 @@ class Owners:
 
     @property
     def held(self) -> set[str]:
-        """The owners that are locked here."""
-        return set(self._held)
+        """The owners whose files are sent by this outbox: its own, and those of dead processes that it locked."""
+        return {self._own, *self._held}
 
     def ensure_own(self) -> None:
         """Make the directory and lock our owner, unless that is done; and again when somebody removed them.
@@ -82,7 +82,8 @@ class Owners:
             OSError: the directory cannot be read.
         """
         found = self._files.scan()
-        taken = [owner for owner in found if owner not in self._held and self._take(owner)]
+        # Not our own, though its lock may not be ours yet: another thread may be making it right now.
+        taken = [owner for owner in found if owner not in self.held and self._take(owner)]
         # What was found is out of date if an owner went on after that and died before it was locked.
         return (self._files.scan() if taken else found), taken
 

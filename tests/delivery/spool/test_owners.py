@@ -208,3 +208,24 @@ def test_an_exception_while_the_lock_is_made_leaves_it_free(root: Path, monkeypa
             process.write_lines("a")
     process.write_lines("b")
     assert other_process(root, "print(other.messages())") == "[]"
+
+
+def test_a_look_while_our_own_lock_is_made_does_not_take_ourselves_for_dead(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The listener makes the lock when it keeps the first batch; the sender looks around in its own thread."""
+    process = Process(root)
+    process.put("first")
+    process.outbox.close()
+    rename = os.rename
+
+    def renamed(old: Path, new: Path) -> None:
+        rename(old, new)
+        if Path(new).suffix == ".lock":
+            process.look()
+
+    monkeypatch.setattr(os, "rename", renamed)
+    process.outbox._owners._held.clear()
+    process.put("second")
+    assert process.messages() == [["first"], ["second"]]
+    assert process.dropped == {}
