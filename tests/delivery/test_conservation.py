@@ -17,11 +17,11 @@ from typing import Any
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
 from logcollector_handler.delivery.answer import Answer
+
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import (
+from tests.delivery.harness import (
     FakeClock,
     Request,
     ScriptedTransport,

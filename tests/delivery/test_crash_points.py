@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from logcollector_handler.delivery.answer import Answer
 
 from logcollector_handler.delivery import batch as batch_module
 from logcollector_handler.delivery import listener as listener_module
 from logcollector_handler.delivery import spool as spool_module
-from logcollector_handler.delivery.answer import Answer
 from logcollector_handler.delivery.pipeline import entry_builder
 from logcollector_handler.delivery.spool import LOOK_EVERY
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import FakeClock, Request, no_connection, ok, status
+from tests.delivery.harness import FakeClock, Request, no_connection, ok, status
 from tests.delivery.test_conservation import Threadless
 
 pytestmark = pytest.mark.integration

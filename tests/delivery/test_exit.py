@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from logcollector_handler.delivery import exit as lifecycle
-from tests.delivery.fakes import Request, answer_lost
+from tests.delivery.harness import Request, answer_lost
 from tests.delivery.test_listener import Bench
 
 
