@@ -13,7 +13,7 @@ from logcollector_handler import LogClient, LogCollectorHandler, SettingError, c
 from logcollector_handler.client import TRACE
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import fields
-from tests.delivery.fakes import FakeClock
+from tests.delivery.harness import FakeClock
 from tests.entry.making import accepted
 
 

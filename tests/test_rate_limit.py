@@ -15,7 +15,7 @@ import pytest
 from logcollector_handler import RateLimitFilter, SettingError
 from logcollector_handler import rate_limit as filters
 from logcollector_handler.delivery import exit as lifecycle
-from tests.delivery.fakes import FakeClock
+from tests.delivery.harness import FakeClock
 
 log = logging.getLogger("storms")
 

@@ -17,7 +17,7 @@ import pytest
 from logcollector_handler import end_timer, measure, start_timer, timer, timing
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import capturing, fields
-from tests.delivery.fakes import FakeClock
+from tests.delivery.harness import FakeClock
 
 
 @pytest.fixture

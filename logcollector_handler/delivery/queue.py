@@ -243,15 +243,15 @@ class RecordQueueHandler(QueueHandler):
                 self._make_room()
 
     def _make_room(self) -> None:
-        """Give up one record: the newest, or the oldest."""
+        """Give up one record: the oldest or the newest. The newest also where `block` asks to wait and nobody may."""
         # The listener may be faster: then there is room.
         with contextlib.suppress(IndexError):
-            if self._overflow == "drop_newest":
-                self.queue.pop()
-                self._ledger.turn_away("queue_full")
-            else:
+            if self._overflow == "drop_oldest":
                 self.queue.popleft()
                 self._ledger.push_out("queue_full")
+            else:
+                self.queue.pop()
+                self._ledger.turn_away("queue_full")
 
     def _wake_once(self) -> None:
         """Wake the listener, and see to it that callers who come before it runs do not wake it again."""

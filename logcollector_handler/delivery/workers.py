@@ -97,7 +97,11 @@ class Workers:
         self._threads: dict[Role, threading.Thread] = {}
         # Threads that wait for the two to end.
         self._ended = Waiters(clock)
+        # The process goes down; threads are being started. A starter sets `_starting` and then looks at `_exiting`; the
+        # thread that ends the process sets `_exiting` and then looks at `_starting`. So at least one of them sees the
+        # other, and the work is never done by threads and by the end at the same time.
         self._exiting = False
+        self._starting = False
         # The threads that want to do the work themselves, at exit; the first of them does it.
         self._pumping: dict[int, bool] = {}
 
@@ -152,18 +156,33 @@ class Workers:
     def _start_threads(self) -> None:
         """Start those that do not live. Runs in a thread of its own."""
         with own_work(), self._lock:
-            # Once more, in here: the sender of before may have unregistered since `_start`, when it ended.
-            ending.watch(self)
-            for role in STARTED[self.state]:
-                work = self._listen if role is Role.LISTENER else self._send
-                thread = threading.Thread(target=work, name=role.value, daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as error:
-                    # A sender without a listener ends by itself.
-                    self._could_not_start(error)
-                    return
-                self._threads[role] = thread
+            self._starting = True
+            try:
+                if not self._exiting and not self._is_done():
+                    self._start_missing()
+            finally:
+                self._starting = False
+        self._ended.notify()
+
+    def _is_done(self) -> bool:
+        """Whether there is nothing to start threads for: an earlier starter's have done the work, and `close` ended them."""
+        idle = self._listener.is_stopping and self.state is State.IDLE
+        return idle and not self._queue and len(self._outbox) == 0
+
+    def _start_missing(self) -> None:
+        """Called with the lock held."""
+        # Once more, in here: the sender of before may have unregistered since `_start`, when it ended.
+        ending.watch(self)
+        for role in STARTED[self.state]:
+            work = self._listen if role is Role.LISTENER else self._send
+            thread = threading.Thread(target=work, name=role.value, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # A sender without a listener ends by itself.
+                self._could_not_start(error)
+                return
+            self._threads[role] = thread
 
     def _may_end(self, role: Role) -> bool:
         """Called with the lock held by the thread that is to end."""
@@ -278,7 +297,7 @@ class Workers:
     def finish_exit(self) -> None:
         """Wait for the threads, do what they left, and count what could not be sent as dropped."""
         start = self._clock.monotonic()
-        self._ended.wait(lambda: self.state is State.IDLE, self._exit_left())
+        self._ended.wait(lambda: self.state is State.IDLE and not self._starting, self._exit_left())
         ending.spend(self._clock.monotonic() - start)
         # Another thread that logs may be sending, and is not to be cut short by the end of the process.
         self._ended.wait(lambda: not self._pumping, self._exit_left())
@@ -314,6 +333,7 @@ class Workers:
                 return
 
     def _pump_once(self) -> None:
+        self._ended.wait(lambda: not self._starting, self._exit_left())
         if self._lives(Role.LISTENER):
             self._listener.wake()
         elif not self._lives(Role.SENDER):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.delivery.fakes import WIRE, batch_of
+from tests.delivery.harness import WIRE, batch_of
 
 
 def test_halves_and_a_plain_copy_stand_where_the_batch_stood_in_the_queue() -> None:

@@ -8,20 +8,17 @@ place where the counts say.
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from logcollector_handler.delivery.answer import Answer
-from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
-from logcollector_handler.settings import Settings
-from tests.delivery.fakes import (
+from logcollector_handler.delivery.answers import Answer
+from tests.delivery.harness import (
+    WIRE,
     FakeClock,
     Request,
     ScriptedTransport,
@@ -30,6 +27,7 @@ from tests.delivery.fakes import (
     ok,
     status,
 )
+from tests.delivery.pipelines import PipelineBench, records_add_up
 
 ANSWERS: dict[str, Callable[[Request], Answer]] = {
     "ok": ok,
@@ -40,18 +38,6 @@ ANSWERS: dict[str, Callable[[Request], Answer]] = {
     "retry after": status(429, retry_after="90"),
     **{str(code): status(code) for code in (302, 400, 401, 404, 413, 415, 422, 429, 500, 502, 503, 504)},
 }
-
-
-class Threadless(Pipeline):
-    """The pipeline without its threads: the test does their work, one step at a time."""
-
-    def _start(self) -> bool:
-        return True
-
-    def listen(self) -> None:
-        entries, _ = self.listener.collect()
-        if entries:
-            self.listener.handle(entries)
 
 
 class StoringTransport(ScriptedTransport):
@@ -86,28 +72,26 @@ class PipelineMachine(RuleBasedStateMachine):
         compression=st.booleans(),
     )
     def configure(self, queue: int, batch: int, overflow: str, room: int, retries: int, compression: bool) -> None:
-        self.settings = replace(
-            Settings(),
-            service="shop",
-            max_queue_size=queue,
-            batch_size=batch,
-            overflow=overflow,
-            max_record_bytes=1024,
-            max_batch_bytes=2048,
-            max_buffer_bytes=room,
-            max_retries=retries,
-            enable_compression=compression,
-            redact=(),
-        )
+        self.settings = {
+            "max_queue_size": queue,
+            "batch_size": batch,
+            "overflow": overflow,
+            "max_record_bytes": 1024,
+            "max_batch_bytes": 2048,
+            "max_buffer_bytes": room,
+            "max_retries": retries,
+            "enable_compression": compression,
+            "redact": (),
+        }
         self.clock = FakeClock()
         self.number = 0
         self.exiting = False
         self.open()
 
     def open(self) -> None:
-        settings = self.settings
         self.transport = StoringTransport()
-        self.pipeline = Threadless(settings, entry_builder(settings), self.clock, lambda *_: self.transport)
+        self.bench = PipelineBench(self.clock, self.transport, **self.settings)
+        self.pipeline = self.bench.pipeline
         # Nobody waits 20 ms for a listener that is this same thread.
         self.pipeline.queue.is_stuck = True
         self.accepted: list[str] = []
@@ -120,20 +104,14 @@ class PipelineMachine(RuleBasedStateMachine):
     def log(self, count: int, size: int, level: int) -> None:
         for _ in range(count):
             self.number += 1
-            message = f"{self.number}-{'x' * size}"
-            record = logging.LogRecord("shop", level, __file__, 1, message, None, None)
-            # The real time has more digits or fewer, which would move the cuts from one run to the next.
-            record.created = self.clock.time()
             self.pipeline.queue.is_stuck = True
-            self.pipeline.handler.emit(record)
-            if level >= self.settings.flush_level:
-                self.pipeline.workers.urge()
+            self.bench.log(f"{self.number}-{'x' * size}", level=level)
             self.accepted.append(str(self.number))
 
     @rule(steps=st.integers(1, 5))
     def listen(self, steps: int) -> None:
         for _ in range(steps):
-            self.pipeline.listen()
+            self.bench.listen()
 
     @rule(steps=st.integers(1, 20))
     def send(self, steps: int) -> None:
@@ -183,12 +161,12 @@ class PipelineMachine(RuleBasedStateMachine):
         assert self.pipeline.stats().pending == 0
 
     def in_queue(self) -> list[str]:
-        return [entry.message for entry in self.pipeline.handler.queue]
+        return self.bench.queued
 
     def in_outbox(self) -> list[dict[str, Any]]:
         batches = list(self.pipeline.outbox._batches.values())  # type: ignore[attr-defined]  # the one in memory
         # The first entry of a batch with losses tells of them and is no record.
-        return [json.loads(line) for batch in batches for line in batch.lines(batch.body or b"")[bool(batch.losses) :]]
+        return [json.loads(run.encoded) for batch in batches for run in batch.runs(WIRE)[bool(batch.losses) :]]
 
     @invariant()
     def counts_add_up(self) -> None:
@@ -196,8 +174,7 @@ class PipelineMachine(RuleBasedStateMachine):
             return
         stats = self.pipeline.stats()
         assert stats.accepted == len(self.accepted)
-        assert stats.accepted == (stats.delivered + sum(stats.dropped.values()) + stats.dead_lettered + stats.pending)
-        assert min(stats.delivered, stats.dead_lettered, stats.pending, *stats.dropped.values(), 0) == 0
+        assert records_add_up(stats), stats
 
     @invariant()
     def records_lie_where_the_counts_say(self) -> None:
@@ -218,7 +195,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def memory_is_bounded(self) -> None:
         if not hasattr(self, "pipeline"):
             return
-        assert len(self.pipeline.handler.queue) <= self.settings.max_queue_size
+        assert len(self.pipeline.queue) <= self.pipeline.queue.max_size
 
 
 def number(message: str) -> str:

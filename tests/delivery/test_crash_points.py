@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import os
 import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,16 @@ import pytest
 
 from logcollector_handler.delivery import batch as batch_module
 from logcollector_handler.delivery import listener as listener_module
-from logcollector_handler.delivery import spool as spool_module
-from logcollector_handler.delivery.answer import Answer
-from logcollector_handler.delivery.pipeline import entry_builder
-from logcollector_handler.delivery.spool import LOOK_EVERY
-from logcollector_handler.settings import Settings
-from tests.delivery.fakes import FakeClock, Request, no_connection, ok, status
-from tests.delivery.test_conservation import Threadless
+from logcollector_handler.delivery.answers import Answer
+from logcollector_handler.delivery.spool import LOOK_EVERY, SpoolOutbox
+from logcollector_handler.delivery.spool import bodies as bodies_module
+from tests.delivery.harness import WIRE, Request, no_connection, ok, status
+from tests.delivery.pipelines import PipelineBench
 
 pytestmark = pytest.mark.integration
 
 _real_write = os.write
+_real_pwrite = os.pwrite
 
 
 @dataclass
@@ -62,12 +60,13 @@ class World:
 class Program:
     """One process with a pipeline; whatever matters to the world is told at once."""
 
-    def __init__(self, settings: Settings, tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, settings: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
         self.tell = tell
-        self.clock = FakeClock()
         self.rule: Callable[[Request], Answer] = ok
-        self.by_record = settings.durability == "record"
-        self.pipeline = Threadless(settings, entry_builder(settings), self.clock, lambda *_: self)
+        self.by_record = settings["durability"] == "record"
+        self.bench = PipelineBench(transport=self, **settings)
+        self.clock = self.bench.clock
+        self.pipeline = self.bench.pipeline
 
     # As the transport
 
@@ -91,15 +90,14 @@ class Program:
     def log(self, *messages: str) -> None:
         for message in messages:
             self.tell({"what": "logged", "message": message})
-            self.pipeline.handler.emit(logging.makeLogRecord({"msg": message, "levelno": 20}))
+            self.bench.log(message)
             if self.by_record:
                 self.tell({"what": "accepted", "messages": [message]})
         self.clock.advance(100.0)
-        self.pipeline.listen()
-        while self.pipeline.handler.queue:
-            self.pipeline.listener.wake()
+        self.bench.listen()
+        while self.pipeline.queue:
             self.clock.advance(100.0)
-            self.pipeline.listen()
+            self.bench.listen()
         if not self.by_record:
             self.tell({"what": "accepted", "messages": list(messages)})
 
@@ -130,7 +128,9 @@ class Program:
         self.pipeline.workers.finish_exit()
 
 
-def in_a_process(settings: Settings, world: World, kill_after: int | None, act: Callable[[Program], None]) -> bool:
+def in_a_process(
+    settings: dict[str, Any], world: World, kill_after: int | None, act: Callable[[Program], None]
+) -> bool:
     """Whether it came to its end before it was killed after so many file operations."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -181,6 +181,14 @@ def kill_after_operations(count: int) -> None:
         done()
         return written
 
+    def pwrite(descriptor: int, data: bytes, offset: int) -> int:
+        half = len(data) // 2
+        written = _real_pwrite(descriptor, memoryview(data)[:half], offset)
+        done()
+        written += _real_pwrite(descriptor, memoryview(data)[written:], offset + written)
+        done()
+        return written
+
     def open_file(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
         descriptor = real_open(path, flags, *arguments, **options)
         if flags & os.O_CREAT:
@@ -192,6 +200,7 @@ def kill_after_operations(count: int) -> None:
     for name in ("mkdir", "rename", "unlink", "ftruncate"):
         setattr(os, name, deadly(getattr(os, name)))
     os.write = write  # type: ignore[assignment]  # as far as it is used
+    os.pwrite = pwrite  # type: ignore[assignment]  # as above
 
 
 def log_and_stop(program: Program) -> None:
@@ -203,12 +212,12 @@ def log_and_stop(program: Program) -> None:
     pipeline = program.pipeline
     batch = pipeline.outbox.next()
     assert batch is not None
-    body = pipeline.outbox.read(batch)
-    assert body is not None
-    assert isinstance(pipeline.outbox, spool_module.SpoolOutbox)
-    pipeline.outbox._keep(batch.children(body)[0])
+    batch = pipeline.outbox.load(batch)
+    assert batch is not None
+    assert isinstance(pipeline.outbox, SpoolOutbox)
+    pipeline.outbox._bodies.write(batch.halves(WIRE)[:1])
     if program.by_record:
-        pipeline.handler.emit(logging.makeLogRecord({"msg": "old3", "levelno": 20}))
+        program.bench.log("old3")
         program.tell({"what": "accepted", "messages": ["old3"]})
         program.tell({"what": "logged", "message": "old3"})
     os.kill(os.getpid(), signal.SIGKILL)
@@ -224,7 +233,7 @@ def inherit(program: Program) -> None:
 @pytest.fixture(autouse=True)
 def small_batches_are_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few records make every kind of file."""
-    for module in (spool_module, batch_module, listener_module):
+    for module in (bodies_module, batch_module, listener_module):
         monkeypatch.setattr(module, "COMPRESS_FROM", 2)
 
 
@@ -232,9 +241,7 @@ def small_batches_are_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_killed_after_any_file_operation_nothing_is_missing_and_nothing_comes_twice(
     tmp_path: Path, durability: str
 ) -> None:
-    settings = replace(
-        Settings(), service="shop", spool_dir=str(tmp_path / "spool"), durability=durability, batch_size=4, redact=()
-    )
+    settings = {"spool_dir": str(tmp_path / "spool"), "durability": durability, "batch_size": 4, "redact": ()}
     before = World()
     assert not in_a_process(settings, before, None, log_and_stop)
     (tmp_path / "spool").rename(tmp_path / "before")

@@ -9,7 +9,7 @@ from pathlib import Path
 from logcollector_handler.delivery.journal import JournalQueueHandler
 from logcollector_handler.delivery.process import own_work
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import FakeClock, ScriptedTransport
+from tests.delivery.harness import FakeClock, ScriptedTransport
 from tests.delivery.test_conservation import Threadless
 from tests.entry.making import builder, record
 

@@ -3,66 +3,18 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import pytest
-from logcollector_handler.delivery.answer import Transport
 
-from logcollector_handler.delivery.clock import Clock
 from logcollector_handler.delivery.listener import BatchListener
-from logcollector_handler.delivery.pipeline import Pipeline
-from logcollector_handler.entry.builder import EntryBuilder
-from logcollector_handler.settings import Settings
-from tests.delivery.fakes import FakeClock, ScriptedTransport, no_connection, status
-
-
-def make_pipeline(settings: Settings, clock: Clock, transport: Transport) -> Pipeline:
-    builder = EntryBuilder(
-        service="shop",
-        environment="test",
-        service_version="1",
-        log_type="BACKEND",
-        redact=(),
-        max_record_bytes=settings.max_record_bytes,
-    )
-    return Pipeline(settings, builder, clock, lambda *_: transport)
-
-
-class Bench:
-    def __init__(self, **changes: Any) -> None:
-        self.settings = replace(Settings(), **changes)
-        self.clock = FakeClock()
-        self.transport = ScriptedTransport()
-        self.pipeline = make_pipeline(self.settings, self.clock, self.transport)
-        self.pipeline._start = lambda: True  # type: ignore[method-assign]  # the test does the threads' work
-
-    def log(self, *messages: str, level: int = logging.INFO) -> None:
-        for message in messages:
-            self.pipeline.handler.emit(logging.LogRecord("shop", level, __file__, 1, message, None, None))
-            if level >= self.settings.flush_level:
-                self.pipeline.workers.urge()
-
-    def listen(self) -> float | None:
-        entries, delay = self.pipeline.listener.collect()
-        if entries:
-            self.pipeline.listener.handle(entries)
-        return delay
-
-    def send(self) -> None:
-        while self.pipeline.sender.step() == 0.0:
-            pass
-
-    @property
-    def batches(self) -> list[list[str]]:
-        self.send()
-        return [request.messages for request in self.transport.requests]
+from logcollector_handler.wire.collector import CollectorFormat
+from tests.delivery.harness import no_connection, status
+from tests.delivery.pipelines import PipelineBench
 
 
 def test_a_full_batch_goes_at_once() -> None:
-    bench = Bench(batch_size=3)
+    bench = PipelineBench(batch_size=3)
     bench.log("a", "b", "c", "d")
     assert bench.listen() == 0.0
     assert bench.batches == [["a", "b", "c"]]
@@ -70,7 +22,7 @@ def test_a_full_batch_goes_at_once() -> None:
 
 
 def test_a_record_waits_for_its_batch_no_longer_than_flush_interval() -> None:
-    bench = Bench(flush_interval=2.0)
+    bench = PipelineBench(flush_interval=2.0)
     bench.log("a")
     assert bench.listen() == 2.0
     bench.clock.advance(1.5)
@@ -82,7 +34,7 @@ def test_a_record_waits_for_its_batch_no_longer_than_flush_interval() -> None:
 
 
 def test_an_urgent_record_takes_those_before_it_along() -> None:
-    bench = Bench()
+    bench = PipelineBench()
     bench.log("a")
     bench.listen()
     bench.log("b", level=logging.ERROR)
@@ -91,12 +43,12 @@ def test_an_urgent_record_takes_those_before_it_along() -> None:
 
 
 def test_an_empty_queue_waits_until_it_is_woken() -> None:
-    assert Bench().listen() is None
+    assert PipelineBench().listen() is None
 
 
 def test_while_the_sender_is_busy_age_and_urgency_do_not_make_small_batches() -> None:
-    bench = Bench(batch_size=5)
-    bench.transport.rule = no_connection
+    bench = PipelineBench(batch_size=5)
+    bench.scripted.rule = no_connection
     bench.log("first", level=logging.ERROR)
     bench.listen()
     for message in "abc":
@@ -110,28 +62,25 @@ def test_while_the_sender_is_busy_age_and_urgency_do_not_make_small_batches() ->
 
 
 def test_a_batch_that_is_too_large_becomes_several() -> None:
-    bench = Bench(max_batch_bytes=2048, max_record_bytes=1024)
+    bench = PipelineBench(max_batch_bytes=2048, max_record_bytes=1024)
     bench.log(*(str(number) + "x" * 500 for number in range(6)))
     bench.listen()
     bench.clock.advance(2)
     bench.listen()
     batches = bench.batches
     assert [len(batch) for batch in batches] == [2, 2, 2]
-    assert all(len(request.body) <= 2048 for request in bench.transport.requests)
+    assert all(len(request.body) <= 2048 for request in bench.scripted.requests)
 
 
 def test_a_batch_may_be_as_large_as_max_batch_bytes_and_not_one_byte_larger() -> None:
     def sizes(limit: int) -> list[int]:
-        bench = Bench(max_batch_bytes=limit, max_record_bytes=1024)
-        for _ in range(3):
-            made = logging.LogRecord("shop", logging.INFO, __file__, 1, "x" * 500, None, None)
-            made.created = 1.5
-            bench.pipeline.handler.emit(made)
+        bench = PipelineBench(max_batch_bytes=limit, max_record_bytes=1024)
+        bench.log(*["x" * 500] * 3)
         bench.listen()
         bench.clock.advance(2)
         bench.listen()
         bench.send()
-        return [len(request.body) for request in bench.transport.requests]
+        return [len(request.body) for request in bench.scripted.requests]
 
     [whole] = sizes(4096)
     assert sizes(whole) == [whole]
@@ -139,34 +88,33 @@ def test_a_batch_may_be_as_large_as_max_batch_bytes_and_not_one_byte_larger() ->
 
 
 def test_a_queue_that_is_shorter_than_a_batch_still_makes_batches() -> None:
-    bench = Bench(batch_size=1000, max_queue_size=10)
+    bench = PipelineBench(batch_size=1000, max_queue_size=10)
     for number in range(50):
         bench.log(str(number))
-        if len(bench.pipeline.handler.queue) >= 10:
+        if len(bench.pipeline.queue) >= 10:
             bench.listen()
-    assert bench.pipeline.stats().dropped == {}
+    assert bench.stats().dropped == {}
 
 
 def test_an_error_while_encoding_is_counted_and_the_next_batch_goes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bench = Bench(batch_size=2)
+    bench = PipelineBench(batch_size=2)
     bench.log("a", "b", "c", "d")
-    module = sys.modules["logcollector_handler.delivery.listener"]
     with monkeypatch.context() as patched:
-        patched.setattr(module, "encode_runs", lambda *_: 1 / 0)
+        patched.setattr(CollectorFormat, "encode", lambda *_: 1 / 0)
         bench.listen()
     bench.listen()
     notice, *rest = bench.batches[0]
     assert "2 log records were lost" in notice
     assert rest == ["c", "d"]
-    stats = bench.pipeline.stats()
+    stats = bench.stats()
     assert (stats.accepted, stats.delivered, stats.dropped["internal_error"]) == (4, 2, 2)
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_a_notice_of_losses_comes_first_in_the_next_batch_and_only_once() -> None:
-    bench = Bench(max_queue_size=2, overflow="drop_newest", batch_size=2)
+    bench = PipelineBench(max_queue_size=2, overflow="drop_newest", batch_size=2)
     bench.pipeline.queue.is_stuck = True
     bench.log("a", "b", "c", "d")
     bench.listen()
@@ -175,11 +123,11 @@ def test_a_notice_of_losses_comes_first_in_the_next_batch_and_only_once() -> Non
     first, second = bench.batches
     assert first == ["2 log records were lost: 2 because the queue was full", "a", "b"]
     assert second == ["e", "f"]
-    assert bench.pipeline.stats().delivered == 4
+    assert bench.stats().delivered == 4
 
 
 def test_a_flush_is_over_when_the_last_record_before_it_is_out_and_not_before() -> None:
-    bench = Bench(batch_size=2)
+    bench = PipelineBench(batch_size=2)
     bench.log("a", "b", "c", "d", "e")
     for _ in range(2):
         assert not bench.pipeline.workers.flush(0.0)
@@ -190,32 +138,32 @@ def test_a_flush_is_over_when_the_last_record_before_it_is_out_and_not_before() 
     assert not bench.pipeline.workers.flush(0.0), "it is in the outbox"
     bench.send()
     bench.log("f")
-    assert bench.pipeline._settled(5)
+    assert bench.pipeline.workers._is_settled(5)
 
 
 def test_a_flush_waits_for_no_batch_that_was_cut_after_it() -> None:
-    bench = Bench(batch_size=2)
-    bench.transport.script = [status(400)]
+    bench = PipelineBench(batch_size=2)
+    bench.scripted.script = [status(400)]
     bench.log("a", "b")
     bench.listen()
     bench.log("c", "d")
     bench.listen()
-    assert [bench.pipeline._settled(mark) for mark in (1, 2, 3)] == [False, False, False]
+    assert [bench.pipeline.workers._is_settled(mark) for mark in (1, 2, 3)] == [False, False, False]
     bench.pipeline.sender.step()
     assert len(bench.pipeline.outbox) == 3, "the first was split"
-    assert not bench.pipeline._settled(2)
+    assert not bench.pipeline.workers._is_settled(2)
     for _ in range(2):
         bench.pipeline.sender.step()
-    assert [bench.pipeline._settled(mark) for mark in (1, 2, 3)] == [True, True, False]
-    bench.transport.script = [status(400)]
+    assert [bench.pipeline.workers._is_settled(mark) for mark in (1, 2, 3)] == [True, True, False]
+    bench.scripted.script = [status(400)]
     bench.pipeline.sender.step()
     assert len(bench.pipeline.outbox) == 2, "the second was split"
-    assert [bench.pipeline._settled(mark) for mark in (2, 3)] == [True, False]
+    assert [bench.pipeline.workers._is_settled(mark) for mark in (2, 3)] == [True, False]
 
 
 def test_a_flush_does_not_sit_out_a_backoff() -> None:
-    bench = Bench()
-    bench.transport.script = [no_connection]
+    bench = PipelineBench()
+    bench.scripted.script = [no_connection]
     bench.log("a", level=logging.ERROR)
     bench.listen()
     bench.send()
@@ -225,45 +173,45 @@ def test_a_flush_does_not_sit_out_a_backoff() -> None:
 
 
 def test_what_waited_for_a_busy_sender_is_looked_at_when_it_has_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
-    bench.transport.script = [no_connection]
+    bench = PipelineBench()
+    bench.scripted.script = [no_connection]
     bench.log("a", level=logging.ERROR)
     bench.listen()
     bench.log("b", level=logging.ERROR)
     bench.send()
     assert bench.listen() is None
     woken: list[int] = []
-    monkeypatch.setattr(bench.pipeline.listener, "wake", lambda: woken.append(len(bench.pipeline.outbox)))
+    monkeypatch.setattr(bench.pipeline.listener._wakeup, "set", lambda: woken.append(len(bench.pipeline.outbox)))
     bench.clock.advance(2)
     bench.send()
     assert woken == [0]
 
 
 def test_an_urgent_record_wakes_the_listener_and_the_next_ones_need_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
+    bench = PipelineBench()
     woken: list[str] = []
-    monkeypatch.setattr(bench.pipeline, "wake", lambda: woken.append("woken"))
+    monkeypatch.setattr(bench.pipeline.workers, "wake", lambda: woken.append("woken"))
     for _ in range(3):
         bench.pipeline.workers.urge()
     assert woken == ["woken"]
-    assert bench.pipeline.listener.urgent
+    assert bench.pipeline.listener._is_urgent
 
 
 def test_a_record_that_is_urgent_just_when_earlier_ones_are_done_with_stays_urgent() -> None:
-    bench = Bench()
+    bench = PipelineBench()
     late = ["late"]
 
     class Racing(BatchListener):
         @property
-        def urgent(self) -> bool:
-            return bool(self.__dict__["urgent"])
+        def _is_urgent(self) -> bool:
+            return bool(self.__dict__["_is_urgent"])
 
-        @urgent.setter
-        def urgent(self, value: bool) -> None:
+        @_is_urgent.setter
+        def _is_urgent(self, value: bool) -> None:
             # The queue was seen empty. The caller sees that urgency is said already.
             if not value and late:
                 bench.log(late.pop(), level=logging.ERROR)
-            self.__dict__["urgent"] = value
+            self.__dict__["_is_urgent"] = value
 
     bench.log("early", level=logging.ERROR)
     bench.pipeline.listener.__class__ = Racing
@@ -277,17 +225,17 @@ def test_a_record_that_is_urgent_just_when_earlier_ones_are_done_with_stays_urge
 def test_a_record_that_comes_while_the_listener_lies_down_is_seen(
     monkeypatch: pytest.MonkeyPatch, before: int, waits: list[float]
 ) -> None:
-    bench = Bench(batch_size=3)
-    listener, handler = bench.pipeline.listener, bench.pipeline.handler
+    bench = PipelineBench(batch_size=3)
+    listener, queue = bench.pipeline.listener, bench.pipeline.queue
     bench.log(*"ab"[:before])
-    relax = handler.relax
+    relax = queue.relax
     late = ["late"]
     waited: list[float | None] = []
 
     def caller_is_faster(wanted: int) -> None:
         if late:
             # It still sees the earlier threshold, so it wakes nobody.
-            handler.threshold = 1000
+            queue.threshold = 1000
             bench.log(late.pop())
         relax(wanted)
 
@@ -296,31 +244,32 @@ def test_a_record_that_comes_while_the_listener_lies_down_is_seen(
         assert seconds is not None, "nobody would wake it"
         bench.clock.advance(seconds)
 
-    monkeypatch.setattr(handler, "relax", caller_is_faster)
+    monkeypatch.setattr(queue, "relax", caller_is_faster)
     monkeypatch.setattr(listener._wakeup, "wait", wait)
-    entries = listener.dequeue(True)
-    assert [entry.message for entry in entries] == [*"ab"[:before], "late"]
+    taken = listener.dequeue(True)
+    assert [entry.message for entry in taken.entries] == [*"ab"[:before], "late"]
     assert waited == waits
 
 
 def test_a_flush_during_which_something_was_dropped_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
+    bench = PipelineBench()
     bench.log("a")
 
     def wait(holds: Callable[[], bool], seconds: float) -> bool:
-        bench.pipeline._ledger.turn_away("queue_full")
+        bench.pipeline.ledger.turn_away("queue_full")
         bench.listen()
         bench.send()
         return holds()
 
-    monkeypatch.setattr(bench.pipeline.sender.settled, "wait", wait)
+    monkeypatch.setattr(bench.pipeline.ledger.settled, "wait", wait)
     assert not bench.pipeline.workers.flush(1.0)
-    assert bench.pipeline.stats().pending == 0
+    assert bench.stats().pending == 0
 
 
 def test_entries_are_let_go_when_their_batch_is_made() -> None:
-    bench = Bench(batch_size=1)
+    bench = PipelineBench(batch_size=1)
     bench.log("a")
-    entries, _ = bench.pipeline.listener.collect()
-    bench.pipeline.listener.handle(entries)
-    assert entries == []
+    taken, _ = bench.pipeline.listener.collect()
+    assert taken is not None
+    bench.pipeline.listener.handle(taken)
+    assert taken.entries == []

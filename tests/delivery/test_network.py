@@ -13,7 +13,7 @@ import pytest
 from logcollector_handler.delivery import network
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.network import DeadlineBackend
-from tests.delivery.fakes import FakeClock
+from tests.delivery.harness import FakeClock
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from logcollector_handler.delivery.batch import Batch, BatchIds
 from logcollector_handler.delivery.ledger import Ledger
 from logcollector_handler.delivery.outbox import MemoryOutbox, Outbox, Replaced
-from tests.delivery.fakes import FakeClock
+from tests.delivery.harness import FakeClock
 
 
 def batch(name: str, size: int = 100, ordinal: int = 0, losses: int = 0) -> Batch:

@@ -12,7 +12,7 @@ from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.outbox import MemoryOutbox
 from logcollector_handler.delivery.process import is_own_thread
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import (
+from tests.delivery.harness import (
     Bench,
     Request,
     ScriptedTransport,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.delivery.fakes import Bench, refusing, status
+from tests.delivery.harness import Bench, refusing, status
 
 
 def test_twenty_refusals_at_exit_are_a_configuration_error_as_well() -> None:

@@ -9,7 +9,7 @@ import pytest
 from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.outbox import MemoryOutbox, Replaced
-from tests.delivery.fakes import Bench, batch_of, ok, refusing, status
+from tests.delivery.harness import Bench, batch_of, ok, refusing, status
 
 CONFIGURATION = [300, 301, 302, 307, 308, 401, 403, 404, 405, 407, 410, 418, 451]
 

@@ -9,7 +9,7 @@ import pytest
 
 from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import Bench, Request, answer_lost, no_connection, ok, refusing, status
+from tests.delivery.harness import Bench, Request, answer_lost, no_connection, ok, refusing, status
 
 
 def test_a_minute_of_500_loses_and_buries_nothing() -> None:

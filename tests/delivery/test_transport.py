@@ -18,7 +18,7 @@ from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.process import own_work
 from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import WIRE, FakeClock
+from tests.delivery.harness import WIRE, FakeClock
 
 SETTINGS = replace(Settings(), server_url="http://logs.test/prefix", api_key="s3cret-key")
 

@@ -20,7 +20,7 @@ import pytest
 from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
-from tests.delivery.fakes import WIRE, Bench, FakeClock, batch_of
+from tests.delivery.harness import WIRE, Bench, FakeClock, batch_of
 from tests.integration import behaviours
 from tests.integration.behaviours import Behaviour, answer
 from tests.integration.faulty import FaultyServer, Request, refuse_records

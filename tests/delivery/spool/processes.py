@@ -7,25 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from logcollector_handler.delivery.batch import Batch, BatchIds, make_batch
+from logcollector_handler.delivery.batch import Batch, BatchIds
 from logcollector_handler.delivery.ledger import Ledger
 from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.delivery.spool import LOOK_EVERY, SpoolOutbox
-from logcollector_handler.wire.collector import CollectorFormat
-from logcollector_handler.wire.format import Run
-from tests.delivery.fakes import FakeClock
+from tests.delivery.harness import WIRE, FakeClock, batch_of, line
 
 URL = "http://logs.test:8000/prefix"
-WIRE = CollectorFormat()
-
-
-def line(message: str) -> bytes:
-    return json.dumps({"level": "INFO", "message": message, "created_at": 1.5, "log_type": "BACKEND"}).encode()
-
-
-def batch_of(batch_id: str, *messages: str, compressed: bool = False, ordinal: int = 0) -> Batch:
-    plain = WIRE.join([Run(1, line(message)) for message in messages])
-    return make_batch(batch_id, plain, len(messages), compressed=compressed, ordinal=ordinal)
 
 
 def messages_of(batch: Batch) -> list[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from logcollector_handler.delivery.spool.adoption import superseded
-from tests.delivery.spool.processes import Process, batch_of, other_process
+from tests.delivery.harness import batch_of
+from tests.delivery.spool.processes import Process, other_process
 
 
 def test_what_a_dead_process_left_is_taken_over_in_order_under_its_keys(root: Path) -> None:

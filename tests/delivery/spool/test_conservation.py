@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.outbox import Replaced
-from tests.delivery.spool.processes import WIRE, Process, fill_the_disk, messages_of
+from tests.delivery.harness import WIRE
+from tests.delivery.spool.processes import Process, fill_the_disk, messages_of
 
 _MANY = st.integers(1, 5)
 

@@ -12,7 +12,8 @@ import pytest
 
 from logcollector_handler.delivery.spool import destination, files, survey
 from logcollector_handler.delivery.spool.files import BodyFile, SpoolFiles
-from tests.delivery.spool.processes import URL, WIRE, Process, line
+from tests.delivery.harness import WIRE, line
+from tests.delivery.spool.processes import URL, Process
 
 OWNER = f"{'0' * 11}1-{'a' * 16}"
 ID = f"{OWNER}-00000001"

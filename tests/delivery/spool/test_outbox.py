@@ -12,7 +12,8 @@ import pytest
 
 from logcollector_handler.delivery.outbox import Replaced
 from logcollector_handler.delivery.spool import LOOK_EVERY
-from tests.delivery.spool.processes import Process, batch_of, fill_the_disk, messages_of
+from tests.delivery.harness import batch_of
+from tests.delivery.spool.processes import Process, fill_the_disk, messages_of
 
 
 def test_a_batch_leaves_when_it_is_settled(root: Path) -> None:

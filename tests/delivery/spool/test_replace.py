@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from logcollector_handler.delivery.outbox import Replaced
-from tests.delivery.spool.processes import WIRE, Process, fill_the_disk
+from tests.delivery.harness import WIRE
+from tests.delivery.spool.processes import Process, fill_the_disk
 
 
 def sent_by_an_heir(process: Process, root: Path) -> list[list[str]]:

@@ -13,7 +13,7 @@ from logcollector_handler.delivery import exit as lifecycle
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import Pipeline
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import ScriptedTransport
+from tests.delivery.harness import ScriptedTransport
 from tests.delivery.test_listener import Bench, make_pipeline
 
 

@@ -1,4 +1,4 @@
-"""The process's life: who is drained at its end, in how much time, and what a forked child forgets."""
+"""The end of the process: who is drained, in how much time, and what a forked child forgets."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler.delivery import exit as lifecycle
-from tests.delivery.fakes import Request, answer_lost
-from tests.delivery.test_listener import Bench
+from logcollector_handler.delivery import exit as ending
+from logcollector_handler.delivery.workers import Role
+from tests.delivery.harness import Request, answer_lost
+from tests.delivery.pipelines import PipelineBench, alive
 
 
 @pytest.fixture(autouse=True)
 def _young_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is watched yet, and the end is not in sight; after the test it is as before."""
-    monkeypatch.setattr(lifecycle, "_live", set())
-    monkeypatch.setattr(lifecycle, "_exiting", False)
-    monkeypatch.setattr(lifecycle, "_spent", 0.0)
-    monkeypatch.setattr(lifecycle, "_finalizing_in", None)
+    monkeypatch.setattr(ending, "_live", set())
+    monkeypatch.setattr(ending, "_exiting", False)
+    monkeypatch.setattr(ending, "_spent", 0.0)
+    monkeypatch.setattr(ending, "_finalizing_in", None)
 
 
 class Watched:
@@ -51,24 +52,24 @@ class Watched:
 
 def test_who_is_watched_is_drained_until_it_is_not_watched_any_more() -> None:
     watched, unwatched = Watched(), Watched()
-    lifecycle.watch(watched)
-    lifecycle.watch(unwatched)
-    lifecycle.unwatch(unwatched)
-    lifecycle.drain()
+    ending.watch(watched)
+    ending.watch(unwatched)
+    ending.unwatch(unwatched)
+    ending.drain()
     assert (watched.told, unwatched.told) == (["begin", "finish"], [])
 
 
 def test_a_forked_child_lets_go_of_its_parents_and_has_its_own_end_before_it() -> None:
     parents = Watched()
-    lifecycle.watch(parents)
-    lifecycle.drain()
-    lifecycle.spend(3.0)
-    lifecycle.forget()
-    assert not lifecycle.is_exiting()
-    assert lifecycle.spent() == 0.0
+    ending.watch(parents)
+    ending.drain()
+    ending.spend(3.0)
+    ending.forget()
+    assert not ending.is_exiting()
+    assert ending.spent() == 0.0
     childs = Watched()
-    lifecycle.watch(childs)
-    lifecycle.drain()
+    ending.watch(childs)
+    ending.drain()
     assert parents.told == ["begin", "finish", "abandon"]
     assert childs.told == ["begin", "finish"]
 
@@ -78,35 +79,35 @@ def test_the_end_waits_for_the_threads_of_all_handlers_no_longer_than_for_those_
 ) -> None:
     waits: list[float] = []
     for _ in range(3):
-        bench = Bench()
+        bench = PipelineBench()
 
-        def hangs(holds: Callable[[], bool], seconds: float, bench: Bench = bench) -> bool:
+        def hangs(holds: Callable[[], bool], seconds: float, bench: PipelineBench = bench) -> bool:
             waits.append(seconds)
             bench.clock.advance(seconds)
             return holds()
 
-        bench.pipeline._listening = True
-        monkeypatch.setattr(bench.pipeline._ended, "wait", hangs)
-        lifecycle.watch(bench.pipeline)
-    lifecycle.drain()
-    assert waits == [5.0, 0.0, 0.0]
+        alive(bench, Role.LISTENER)
+        monkeypatch.setattr(bench.pipeline.workers._ended, "wait", hangs)
+        ending.watch(bench.pipeline.workers)
+    ending.drain()
+    assert (waits[0], set(waits[1:])) == (5.0, {0.0})
 
 
 def test_what_exit_handlers_log_is_sent_in_what_is_left_of_the_same_time() -> None:
-    benches = [Bench(), Bench(), Bench()]
+    benches = [PipelineBench(), PipelineBench(), PipelineBench()]
     for bench in benches:
 
-        def takes_three_seconds(request: Request, bench: Bench = bench) -> Any:
+        def takes_three_seconds(request: Request, bench: PipelineBench = bench) -> Any:
             bench.clock.advance(min(3.0, request.seconds))
             return answer_lost(request)
 
-        bench.transport.rule = takes_three_seconds
-        lifecycle.watch(bench.pipeline)
-    lifecycle.drain()
+        bench.scripted.rule = takes_three_seconds
+        ending.watch(bench.pipeline.workers)
+    ending.drain()
     for bench in benches:
         bench.log("late")
-    assert [[each.seconds for each in bench.transport.requests] for bench in benches] == [[5.0], [2.0], []]
-    assert [bench.pipeline.stats().dropped for bench in benches] == [{"shutdown": 1}] * 3
+    assert [[each.seconds for each in bench.scripted.requests] for bench in benches] == [[5.0], [2.0], []]
+    assert [bench.stats().dropped for bench in benches] == [{"shutdown": 1}] * 3
 
 
 def test_a_child_of_multiprocessing_registers_one_finalizer_and_so_does_its_child(
@@ -119,12 +120,12 @@ def test_a_child_of_multiprocessing_registers_one_finalizer_and_so_does_its_chil
         registered.append((callback, exitpriority < 0))
 
     monkeypatch.setattr(multiprocessing.util, "Finalize", finalize)
-    lifecycle.watch(Watched())
+    ending.watch(Watched())
     assert registered == [], "this process ends like others"
     monkeypatch.setattr(multiprocessing.process, "parent_process", lambda: object())
     for _ in range(2):
-        lifecycle.watch(Watched())
-    assert registered == [(lifecycle.drain, True)]
+        ending.watch(Watched())
+    assert registered == [(ending.drain, True)]
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    lifecycle.watch(Watched())
-    assert registered == [(lifecycle.drain, True)] * 2
+    ending.watch(Watched())
+    assert registered == [(ending.drain, True)] * 2
