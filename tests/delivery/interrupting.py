@@ -18,7 +18,7 @@ import logcollector_handler
 _PACKAGE = str(Path(logcollector_handler.__file__).parent)
 
 
-class Alarm(Exception):
+class Alarm(Exception):  # noqa: N818 - as the signal that it comes from
     """What a time limit raises, for instance."""
 
 

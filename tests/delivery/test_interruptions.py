@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.delivery.harness import WIRE, ScriptedTransport
 
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.journal import Journal
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.settings import Settings
-from tests.delivery.fakes import ScriptedTransport
 from tests.delivery.interrupting import Alarm, Interrupt, Points
 
 #: Seconds after which something that hangs is taken to hang for ever.
@@ -97,6 +97,9 @@ def check(process: Process, interrupted: str | None, place: str) -> None:
     assert held == [], f"held after an exception at {place}"
     for number in range(4):
         process.log_whole(f"after {number}")
+    # Without a flush, which would wake whoever sleeps.
+    arrived = process.pipeline.ledger.settled.wait(lambda: "after 0" in process.transport.stored, _FOR_EVER)
+    assert arrived, f"nobody sends any more after an exception at {place}"
     assert process.pipeline.workers.flush(_FOR_EVER), f"the handler is dead after an exception at {place}"
     # A notice of losses is no record.
     stored = Counter(message for message in process.transport.stored if "log records were lost" not in message)
@@ -168,6 +171,18 @@ def test_a_logging_call_may_be_interrupted_anywhere(
 ) -> None:
     count = at_every_point(make, durability, error, prepare, lambda process: process.log("this one", level), "this one")
     assert count > 10
+
+
+@pytest.mark.parametrize("error", [Alarm, Interrupt])
+def test_a_call_that_writes_what_others_handed_in_may_be_interrupted_anywhere(
+    make: Callable[[str], Process], error: type[BaseException]
+) -> None:
+    def hand_in(process: Process) -> None:
+        entry = process.pipeline.handler.prepare(logging.makeLogRecord({"msg": "another's"}))
+        process.logged.append("another's")
+        process.pipeline.queue.entries.append(WIRE.encode_line(entry, 10_000))
+
+    assert at_every_point(make, "record", error, hand_in, lambda process: process.log("this one"), "this one") > 10
 
 
 @pytest.mark.parametrize("error", [Alarm, Interrupt])
