@@ -7,6 +7,7 @@ that was chosen. The interpreter then unwinds as if the call itself, or the jump
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,8 @@ class Points:
     def run(self, call: Callable[[], object]) -> None:
         """Make the call. The chosen exception ends here, all others are raised."""
         before = sys.gettrace(), sys.getprofile()
+        # What is raised in a callback of the garbage collector goes nowhere.
+        gc.disable()
         sys.setprofile(self._profile)
         sys.settrace(self._trace)
         try:
@@ -54,6 +57,7 @@ class Points:
         finally:
             sys.settrace(before[0])
             sys.setprofile(before[1])
+            gc.enable()
 
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
         if not _is_of_the_package(frame):
