@@ -95,12 +95,15 @@ class RateLimitFilter(logging.Filter):
                     ended += self._take_first()
                 window = self._windows.setdefault(site, _Window(site, record.msg, now, now + self._per))
             window.count += 1
-            passed = window.count <= self._rate
-        for each in ended:
-            self._report(each, now)
-        if not passed:
+            held_back = window.count - self._rate
+        self._report_ended(ended, now)
+        if held_back == 1:
+            ending.watch(self._exit)
+            # Another thread may have reported it since.
+            self._unwatch_if_idle()
+        if held_back > 0:
             self._ensure_timer(now)
-        return passed
+        return held_back <= 0
 
     def _take(self, now: float) -> list[_Window]:
         """Remove and return the windows that have ended."""
@@ -115,6 +118,18 @@ class RateLimitFilter(logging.Filter):
         return []
 
     # The report
+
+    def _report_ended(self, ended: list[_Window], now: float) -> None:
+        for each in ended:
+            self._report(each, now)
+        if any(each.count > self._rate for each in ended):
+            self._unwatch_if_idle()
+
+    def _unwatch_if_idle(self) -> None:
+        """End the registration for exit, which keeps the filter alive, unless there is something to report."""
+        with self._lock:
+            if not any(each.count > self._rate for each in self._windows.values()):
+                ending.unwatch(self._exit)
 
     def _report(self, window: _Window, now: float) -> None:
         held_back = window.count - self._rate
@@ -133,7 +148,6 @@ class RateLimitFilter(logging.Filter):
         """Start the timer that reports held back records at the end of their window if nothing else is logged."""
         if self._timer is not None:
             return
-        ending.watch(self._exit)
         # Starting a thread takes locks that the interrupted code may hold. The next record tries again.
         if is_interruption():
             return
@@ -153,16 +167,14 @@ class RateLimitFilter(logging.Filter):
         now = self._clock.monotonic()
         with self._lock:
             ended = self._take(now)
-        for each in ended:
-            self._report(each, now)
+        self._report_ended(ended, now)
         self._ensure_timer(now)
 
     def _report_all(self) -> None:
         with self._lock:
             windows = list(self._windows.values())
             self._windows.clear()
-        for each in windows:
-            self._report(each, self._clock.monotonic())
+        self._report_ended(windows, self._clock.monotonic())
 
     def _forget(self) -> None:
         """Reset in a forked child: the parent reports what it held back, and its timer thread was not copied."""

@@ -16,9 +16,9 @@ from logcollector_handler import LogCollectorHandler
 def handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[LogCollectorHandler]:
     """One whose records stay in the queue."""
     made = LogCollectorHandler(shutdown_timeout=3.0)
-    monkeypatch.setattr(made._pipeline, "_start", lambda: True)
+    monkeypatch.setattr(made._pipeline.workers, "_start", lambda: True)
     yield made
-    made._pipeline.handler.queue.clear()
+    made._pipeline.queue.entries.clear()
     monkeypatch.undo()
     made.close()
 
@@ -59,14 +59,14 @@ def test_a_record_that_a_filter_turns_away_is_not_accepted(handler: LogCollector
 def test_a_record_from_flush_level_on_is_urgent(monkeypatch: pytest.MonkeyPatch, level: int, urged: int) -> None:
     handler = LogCollectorHandler(flush_level="WARNING")
     calls: list[str] = []
-    monkeypatch.setattr(handler._pipeline, "_start", lambda: True)
-    monkeypatch.setattr(handler._pipeline, "urge", lambda: calls.append("urged"))
+    monkeypatch.setattr(handler._pipeline.workers, "_start", lambda: True)
+    monkeypatch.setattr(handler._pipeline.workers, "urge", lambda: calls.append("urged"))
     made = record("x")
     made.levelno = level
     handler.handle(made)
     assert len(calls) == urged
     assert queued(handler) == ["x"]
-    handler._pipeline.handler.queue.clear()
+    handler._pipeline.queue.entries.clear()
     handler.close()
 
 
@@ -80,8 +80,8 @@ def test_under_the_lock_of_logging_neither_flush_nor_close_waits(
         waited.append(seconds)
         return True
 
-    monkeypatch.setattr(handler._pipeline, "flush", wait)
-    monkeypatch.setattr(handler._pipeline, "close", wait)
+    monkeypatch.setattr(handler._pipeline.workers, "flush", wait)
+    monkeypatch.setattr(handler._pipeline.workers, "close", wait)
     with logging._lock:  # type: ignore[attr-defined]  # as dictConfig
         handler.flush()
         handler.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import logging.config
 import random
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -156,6 +158,40 @@ def test_held_back_records_are_reported_before_the_process_ends(kept: Kept) -> N
     lifecycle.flush()
     lifecycle.flush()
     assert kept.messages[3:] == ["held back 2 records in 0 s: disk %d is full"]
+
+
+@pytest.mark.parametrize("how", ["the timer", "another record", "the end of the process", "a full table"])
+def test_a_filter_is_registered_for_exit_only_while_it_holds_something_back(
+    clock: FakeClock, timers: list[FakeTimer], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    limit = RateLimitFilter(rate=3, per=60, clock=clock)
+    log.setLevel(logging.INFO)
+    log.addFilter(limit)
+    log.addHandler(Kept())
+    storm(3)
+    assert limit._exit not in lifecycle._live
+    # The second time the timer of the first is pending, where something else reported.
+    for _ in range(2):
+        storm(5)
+        assert limit._exit in lifecycle._live
+        if how == "the end of the process":
+            lifecycle.flush()
+        elif how == "a full table":
+            with monkeypatch.context() as patched:
+                patched.setattr(filters, "_MAX_SITES", 1)
+                log.info("calm")
+            log.info("calm")
+        else:
+            clock.advance(60)
+            timers[-1].call() if how == "the timer" else log.info("calm")
+        assert limit._exit not in lifecycle._live
+        clock.advance(60)
+    log.removeFilter(limit)
+    timers.clear()
+    gone = weakref.ref(limit)
+    del limit
+    gc.collect()
+    assert gone() is None
 
 
 def test_each_line_logger_and_level_has_a_window_of_its_own(kept: Kept) -> None:

@@ -165,7 +165,7 @@ class Workers:
         self._ended.notify()
 
     def _is_done(self) -> bool:
-        """Whether there is nothing to start threads for: an earlier starter's have done the work, and `close` ended them."""
+        """Whether there is no work left: threads that another starter started have done it and ended after `close`."""
         idle = self._listener.is_stopping and self.state is State.IDLE
         return idle and not self._queue and len(self._outbox) == 0
 
@@ -176,13 +176,14 @@ class Workers:
         for role in STARTED[self.state]:
             work = self._listen if role is Role.LISTENER else self._send
             thread = threading.Thread(target=work, name=role.value, daemon=True)
+            # First, so that it is seen to live before it takes anything from the queue.
+            self._threads[role] = thread
             try:
                 thread.start()
             except RuntimeError as error:
                 # A sender without a listener ends by itself.
                 self._could_not_start(error)
                 return
-            self._threads[role] = thread
 
     def _may_end(self, role: Role) -> bool:
         """Called with the lock held by the thread that is to end."""
@@ -269,12 +270,19 @@ class Workers:
         if self._exiting:
             self._pump()
             return
-        if self._queue and not self._lives(Role.LISTENER):
+        if self._lacks_a_thread():
             self._start()
         self._listener.stop()
         self._sender.hurry()
         if not is_own_thread():
             self._ended.wait(self._is_over, seconds)
+
+    def _lacks_a_thread(self) -> bool:
+        """Whether there is work for a thread that does not live."""
+        sending = self._lives(Role.SENDER)
+        if self._queue:
+            return not (sending and self._lives(Role.LISTENER))
+        return len(self._outbox) > 0 and not sending
 
     def _is_over(self) -> bool:
         return self.state is State.IDLE and not self._queue
@@ -336,10 +344,17 @@ class Workers:
         self._ended.wait(lambda: not self._starting, self._exit_left())
         if self._lives(Role.LISTENER):
             self._listener.wake()
-        elif not self._lives(Role.SENDER):
+        elif self._lives(Role.SENDER):
+            self._hand_over()
+        else:
             self._drain()
         if self._exit_left() <= 0 or not self._lives(Role.SENDER):
             self._drop_rest()
+
+    def _hand_over(self) -> None:
+        """Do the listener's work: put everything in the queue into the outbox."""
+        while (taken := self._listener.collect()[0]) is not None:
+            self._listener.handle(taken)
 
     def _drain(self) -> None:
         start = self._clock.monotonic()
@@ -357,8 +372,7 @@ class Workers:
     def _drop_rest(self) -> None:
         if self._outbox.durable and not self._lives(Role.LISTENER):
             # The disk takes what the network has no time for.
-            while (taken := self._listener.collect()[0]) is not None:
-                self._listener.handle(taken)
+            self._hand_over()
         self._outbox.drop_memory("shutdown")
         if not self._queue.is_durable:
             self._listener.give_up("shutdown")

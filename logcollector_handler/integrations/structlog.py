@@ -96,7 +96,7 @@ class LogCollectorProcessor:
         self._handler = handler
         self._timestamp_key = timestamp_key
         self._thread = _Thread()
-        handler.addFilter(self._is_new)
+        _add_filter(handler, weakref.ref(self))
 
     def __call__(self, logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
         """Ship the event and return it."""
@@ -116,7 +116,7 @@ class LogCollectorProcessor:
         return event_dict
 
     def _is_new(self, record: logging.LogRecord) -> bool:
-        """Added to the handler as a filter: false for the record of an event that the processor has shipped already."""
+        """What the handler's filter asks: false for the record of an event that the processor has shipped already."""
         thread = self._thread
         if thread.left_out is not None and thread.left_out() is record:
             # The handler is on several loggers, and gets the same record from each.
@@ -162,6 +162,21 @@ class LogCollectorProcessor:
         if issubclass(type(foreign), logging.LogRecord) and not fields.get("_from_structlog"):
             record.__dict__.update({each: value for each, value in foreign.__dict__.items() if each in _OF_RECORD})
         return record
+
+
+def _add_filter(handler: LogCollectorHandler, of: weakref.ref[LogCollectorProcessor]) -> None:
+    """Have the handler ask the processor about each record, as long as somebody uses the processor."""
+
+    def is_new(record: logging.LogRecord) -> bool:
+        processor = of()
+        return processor is None or processor._is_new(record)
+
+    def remove() -> None:
+        # A new list: the handler may be going through the old one, and would pass over the filter behind.
+        handler.filters = [each for each in handler.filters if each is not is_new]
+
+    handler.addFilter(is_new)
+    weakref.finalize(of(), remove).atexit = False
 
 
 #: Attributes copied from the LogRecord of an event that came from the standard library.

@@ -92,8 +92,8 @@ def measure(kind: str, log: logging.Logger) -> float:
 def main() -> None:
     handler = LogCollectorHandler(max_queue_size=10_000_000)
     # The threads stay out of it: a queue that claims to be attended is left alone.
-    handler._pipeline._start = lambda: True  # type: ignore[method-assign]  # only here
-    handler._pipeline.urge = lambda: None  # type: ignore[method-assign]  # as above
+    handler._pipeline.workers._start = lambda: True  # type: ignore[method-assign]  # only here
+    handler._pipeline.workers.urge = lambda: None  # type: ignore[method-assign]  # as above
     ours, floor = logger("ours", handler), logger("floor", Floor())
     result: dict[str, dict[str, float]] = {}
     for kind in KINDS:

@@ -1,24 +1,39 @@
 """The harness of the pipeline: all its parts put together, and a test that plays its threads.
 
 `PipelineBench` is what the tests of the queue, the journal, the listener, the threads and the process's end have in
-common. `alive` stands for a thread that lives, `records_add_up` is the law that holds after every step.
+common. `alive` has threads live in some roles, `FakeThreads` notes which are started, and `records_add_up` is the law
+that holds after every step.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from threading import get_ident
+from types import SimpleNamespace
+from typing import Any, Final
 
+import pytest
+
+from logcollector_handler.delivery import workers
 from logcollector_handler.delivery.journal import Journal, JournalFile
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.delivery.sender import Transport
-from logcollector_handler.delivery.workers import Role
+from logcollector_handler.delivery.workers import Role, State
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
 from tests.delivery.harness import FakeClock, ScriptedTransport
+
+#: Which threads live in which state.
+LIVING: Final[Mapping[State, tuple[Role, ...]]] = {
+    State.IDLE: (),
+    State.RUNNING: (Role.LISTENER, Role.SENDER),
+    State.SENDING: (Role.SENDER,),
+    State.LISTENING: (Role.LISTENER,),
+}
 
 
 class RunningClock(FakeClock):
@@ -128,3 +143,56 @@ def records_add_up(stats: Stats) -> bool:
     """Whether each accepted record is in one place, and no count is negative."""
     places = [stats.delivered, *stats.dropped.values(), stats.dead_lettered, stats.pending]
     return stats.accepted == sum(places) and min(places) >= 0
+
+
+class FakeThreads:
+    """Stands for `threading` and `_thread` in the workers: notes which threads are started, and runs none of them.
+
+    The thread that starts the others is run at once, in the caller, or by `run_starters` if `hold_starters` is set.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, bench: PipelineBench) -> None:
+        self.started: list[Role] = []
+        #: Attempts to start a thread fail that often, from now on: the starter's, and those of each role.
+        self.starter_fails = 0
+        self.fails: Counter[Role] = Counter()
+        self.hold_starters = False
+        self._held: list[Callable[[], None]] = []
+        fake: Any = SimpleNamespace(Thread=self._make, start_new_thread=self._start_new_thread, get_ident=get_ident)
+        monkeypatch.setattr(workers, "threading", fake)
+        monkeypatch.setattr(workers, "_thread", fake)
+        real = workers.Workers._start
+        monkeypatch.setattr(bench.pipeline.workers, "_start", lambda: real(bench.pipeline.workers))
+
+    def _start_new_thread(self, function: Callable[[], None], _: tuple[()]) -> None:
+        if self.starter_fails:
+            self.starter_fails -= 1
+            raise RuntimeError("can't start new thread")
+        self._held.append(function)
+        if not self.hold_starters:
+            self.run_starters()
+
+    def run_starters(self) -> None:
+        while self._held:
+            self._held.pop(0)()
+
+    def _make(self, *, target: Callable[[], None], name: str, daemon: bool) -> Any:
+        assert daemon, "the interpreter would wait for it for ever"
+        return _FakeThread(self, Role(name))
+
+
+class _FakeThread:
+    def __init__(self, threads: FakeThreads, role: Role) -> None:
+        self._threads = threads
+        self._role = role
+        self._lives = False
+
+    def start(self) -> None:
+        if self._threads.fails[self._role]:
+            self._threads.fails[self._role] -= 1
+            raise RuntimeError("can't start new thread")
+        self._threads.started.append(self._role)
+        self._lives = True
+
+    def is_alive(self) -> bool:
+        return self._lives

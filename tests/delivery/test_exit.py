@@ -16,15 +16,6 @@ from tests.delivery.harness import Request, answer_lost
 from tests.delivery.pipelines import PipelineBench, alive
 
 
-@pytest.fixture(autouse=True)
-def _young_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is watched yet, and the end is not in sight; after the test it is as before."""
-    monkeypatch.setattr(ending, "_live", set())
-    monkeypatch.setattr(ending, "_exiting", False)
-    monkeypatch.setattr(ending, "_spent", 0.0)
-    monkeypatch.setattr(ending, "_finalizing_in", None)
-
-
 class Watched:
     """Remembers what it was told."""
 

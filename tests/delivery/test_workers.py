@@ -1,120 +1,233 @@
-"""The pipeline's own life: what happens in the moments between a thread's end and the next record."""
+"""The table of the two threads: which are started and which end, in every state, at every event. None runs."""
 
 from __future__ import annotations
 
-import gc
 import logging
-import threading
-import weakref
 
 import pytest
 
-from logcollector_handler.delivery import exit as lifecycle
-from logcollector_handler.delivery.clock import SystemClock
-from logcollector_handler.delivery.pipeline import Pipeline
-from logcollector_handler.settings import Settings
-from tests.delivery.harness import ScriptedTransport
-from tests.delivery.test_listener import Bench, make_pipeline
+from logcollector_handler.delivery import exit as ending
+from logcollector_handler.delivery.workers import Role, State
+from tests.delivery.harness import no_connection
+from tests.delivery.pipelines import LIVING, FakeThreads, PipelineBench, alive
+
+LISTENER, SENDER = Role.LISTENER, Role.SENDER
 
 
-def test_a_record_that_comes_while_the_listener_ends_starts_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
-    pipeline = bench.pipeline
-    started: list[int] = []
+@pytest.fixture
+def woken(bench: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Who was woken."""
+    names: list[str] = []
+    monkeypatch.setattr(bench.pipeline.listener, "wake", lambda: names.append("listener"))
+    return names
 
-    def start() -> bool:
-        started.append(len(pipeline.handler.queue))
-        return True
 
-    monkeypatch.setattr(pipeline, "_start", start)
-    relax = pipeline.queue.relax
+@pytest.mark.parametrize("state", State)
+def test_the_state_is_read_off_the_threads_themselves(bench: PipelineBench, state: State) -> None:
+    alive(bench, *LIVING[state])
+    assert bench.pipeline.workers.state is state
+    for thread in bench.pipeline.workers._threads.values():
+        thread.lives = False  # type: ignore[attr-defined]  # one that the test made
+    assert bench.pipeline.workers.state is State.IDLE, "a thread that died is none, whatever was noted of it"
+
+
+# A record comes
+
+
+@pytest.mark.parametrize(
+    ("state", "started", "wakes"),
+    [
+        (State.IDLE, [LISTENER, SENDER], []),
+        (State.RUNNING, [], ["listener"]),
+        (State.SENDING, [LISTENER], []),
+        (State.LISTENING, [SENDER], ["listener"]),
+    ],
+)
+def test_a_record_starts_the_threads_that_do_not_live_and_wakes_the_listener_that_does(
+    bench: PipelineBench, threads: FakeThreads, woken: list[str], state: State, started: list[Role], wakes: list[str]
+) -> None:
+    alive(bench, *LIVING[state])
+    bench.pipeline.listener._is_stopping = True
+    bench.log("a")
+    assert threads.started == started
+    assert woken == wakes
+    assert bench.pipeline.workers.state is State.RUNNING
+    assert bench.pipeline.listener.is_stopping is (not started), "after `close` a record has entries wait again"
+    assert (bench.pipeline.workers in ending._live) is bool(started)
+
+
+def test_a_starter_that_comes_second_starts_nothing(bench: PipelineBench, threads: FakeThreads) -> None:
+    threads.hold_starters = True
+    bench.log("a")
+    bench.pipeline.workers.wake()
+    bench.pipeline.workers.urge()
+    threads.run_starters()
+    assert threads.started == [LISTENER, SENDER]
+
+
+# No thread could be started
+
+
+def test_a_record_for_which_no_thread_starts_waits_and_the_next_one_tries_again(
+    bench: PipelineBench, threads: FakeThreads, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads.starter_fails = 1
+    bench.log("a")
+    assert threads.started == []
+    assert "can't start new thread" in capsys.readouterr().err
+    assert bench.pipeline.workers in ending._live, "the end of the process sends it"
+    bench.log("b")
+    assert threads.started == [LISTENER, SENDER]
+    assert bench.queued == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "state", "then"),
+    [(LISTENER, State.IDLE, [LISTENER, SENDER]), (SENDER, State.LISTENING, [LISTENER, SENDER])],
+)
+def test_one_thread_that_could_not_be_started_is_started_by_the_next_record(
+    bench: PipelineBench, threads: FakeThreads, failing: Role, state: State, then: list[Role]
+) -> None:
+    threads.fails[failing] = 1
+    bench.log("a")
+    assert bench.pipeline.workers.state is state
+    bench.log("b")
+    assert threads.started == then
+    assert bench.pipeline.workers.state is State.RUNNING
+
+
+# The work of a thread is done
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("role", Role)
+def test_one_thread_may_end_after_close_the_listener_before_the_sender(
+    bench: PipelineBench, state: State, role: Role
+) -> None:
+    alive(bench, *LIVING[state])
+    assert not bench.pipeline.workers._may_end(role), "nobody closed"
+    bench.pipeline.listener.stop()
+    ends = {State.RUNNING: LISTENER, State.SENDING: SENDER, State.LISTENING: LISTENER}
+    assert bench.pipeline.workers._may_end(role) is (ends.get(state) is role)
+    bench.pipeline.listener.resume()
+    assert not bench.pipeline.workers._may_end(role), "a record came"
+
+
+@pytest.mark.parametrize("exiting", [False, True])
+def test_no_thread_ends_before_its_work_is_done_but_at_exit_the_sender_leaves_what_it_could_not_send(
+    bench: PipelineBench, exiting: bool
+) -> None:
+    workers = bench.pipeline.workers
+    bench.scripted.rule = no_connection
+    bench.log("a", level=logging.ERROR)
+    workers._exiting = exiting
+    bench.pipeline.listener.stop()
+    alive(bench, LISTENER, SENDER)
+    assert not workers._may_end(LISTENER), "there is a record"
+    bench.listen()
+    assert workers._may_end(LISTENER)
+    alive(bench, SENDER)
+    assert workers._may_end(SENDER) is exiting, "there is a batch"
+
+
+@pytest.mark.parametrize(
+    ("state", "runs", "left"),
+    [
+        (State.RUNNING, "_listen", State.SENDING),
+        (State.LISTENING, "_listen", State.IDLE),
+        (State.SENDING, "_send", State.IDLE),
+    ],
+)
+def test_a_thread_whose_work_is_done_ends_and_says_so(
+    bench: PipelineBench, threads: FakeThreads, state: State, runs: str, left: State
+) -> None:
+    workers = bench.pipeline.workers
+    ending.watch(workers)
+    alive(bench, *LIVING[state])
+    bench.pipeline.listener.stop()
+    getattr(workers, runs)()
+    assert workers.state is left
+    assert threads.started == []
+    assert bench.pipeline.queue.threshold == 1
+    assert (workers in ending._live) is (runs == "_listen"), "the sender is the last"
+
+
+def test_a_record_that_comes_while_the_listener_ends_starts_it_again(
+    bench: PipelineBench, threads: FakeThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = bench.pipeline.queue
+    relax = queue.relax
 
     def caller_is_faster(wanted: int) -> None:
-        # After the listener looked for the last time; this caller still sees the old threshold and wakes nobody.
-        pipeline.handler.queue.append(bench.pipeline.handler.prepare(logging.makeLogRecord({"msg": "late"})))
+        if not bench.pipeline.workers._lives(LISTENER):
+            # After the listener looked for the last time; this caller still sees the old threshold and wakes nobody.
+            queue.threshold = 1000
+            monkeypatch.setattr(queue, "relax", relax)
+            bench.log("late")
+            assert threads.started == []
         relax(wanted)
 
-    monkeypatch.setattr(pipeline.handler, "relax", caller_is_faster)
-    pipeline.listener.stopping = True
-    pipeline._listening = True
-    assert pipeline._listener_may_end()
-    assert started == [1]
+    monkeypatch.setattr(queue, "relax", caller_is_faster)
+    alive(bench, LISTENER, SENDER)
+    bench.pipeline.listener.stop()
+    bench.pipeline.workers._listen()
+    assert threads.started == [LISTENER]
 
 
-def test_the_listener_does_not_end_while_there_are_records() -> None:
-    bench = Bench()
-    bench.log("a")
-    bench.pipeline.listener.stopping = True
-    assert not bench.pipeline._listener_may_end()
-
-
-def test_a_record_that_comes_while_the_sender_ends_starts_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
-    pipeline = bench.pipeline
-    started: list[int] = []
-
-    def start() -> bool:
-        if pipeline._life.locked():
-            return False
-        started.append(len(pipeline.handler.queue))
-        return True
-
-    monkeypatch.setattr(lifecycle, "_live", {pipeline})
-    monkeypatch.setattr(pipeline, "_start", start)
-    monkeypatch.setattr(pipeline.outbox, "close", lambda: bench.log("late"))
-    pipeline.listener.stopping = True
-    pipeline._sending = True
-    assert pipeline._sender_may_end()
-    assert started == [1]
-    assert pipeline in lifecycle._live, "what is in the queue is drained at the end in any case"
-
-
-def test_what_is_logged_after_the_deadline_of_the_exit_is_counted_though_the_listener_hangs(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_record_that_comes_while_the_sender_ends_starts_both(
+    bench: PipelineBench, threads: FakeThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = Bench()
-    monkeypatch.setattr(lifecycle, "_spent", 0.0)
-    # It waits for a full batch, so callers do not wake it.
-    bench.pipeline._listening = True
-    bench.pipeline.queue.relax(1000)
-    bench.pipeline.workers.begin_exit()
-    lifecycle.spend(bench.settings.shutdown_timeout)
-    bench.log("late")
-    stats = bench.pipeline.stats()
-    assert (stats.pending, stats.dropped) == (0, {"shutdown": 1})
+    threads.hold_starters = True
+    workers = bench.pipeline.workers
+    monkeypatch.setattr(bench.pipeline.outbox, "close", lambda: bench.log("late"))
+    ending.watch(workers)
+    alive(bench, SENDER)
+    bench.pipeline.listener._is_stopping = True
+    monkeypatch.setattr(bench.pipeline.listener, "resume", lambda: None)
+    workers._send()
+    assert workers in ending._live, "what is in the queue is drained at the end in any case"
+    threads.run_starters()
+    assert threads.started == [LISTENER, SENDER]
 
 
-# With its threads
+# close
 
 
-def threads() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name in ("logcollector-listener", "logcollector-sender")]
+@pytest.mark.parametrize(
+    ("state", "records", "batches", "started"),
+    [
+        (State.IDLE, 0, 0, []),
+        (State.IDLE, 1, 0, [LISTENER, SENDER]),
+        (State.RUNNING, 1, 1, []),
+        (State.SENDING, 1, 1, [LISTENER]),
+        (State.SENDING, 0, 1, []),
+        (State.LISTENING, 0, 0, []),
+        (State.LISTENING, 1, 0, [SENDER]),
+        (State.LISTENING, 0, 1, [SENDER]),
+    ],
+)
+def test_close_starts_the_threads_that_there_is_work_for_and_has_all_end(
+    bench: PipelineBench, threads: FakeThreads, state: State, records: int, batches: int, started: list[Role]
+) -> None:
+    alive(bench, LISTENER, SENDER)
+    if batches:
+        bench.log("a", level=logging.ERROR)
+        bench.listen()
+    bench.log(*["b"] * records)
+    alive(bench, *LIVING[state])
+    bench.pipeline.workers.close(0.0)
+    assert threads.started == started
+    assert bench.pipeline.listener.is_stopping
 
 
-def send_and_close(pipeline: Pipeline, message: str) -> None:
-    """Log, close, and see the threads out."""
-    pipeline.handler.emit(logging.makeLogRecord({"msg": message}))
-    running = threads()
-    assert len(running) == 2
-    assert not pipeline.listener.stopping, "a record waits for others again"
-    pipeline.workers.close(30)
-    for thread in running:
-        thread.join(30)
-
-
-def test_after_close_the_next_record_starts_the_threads_again() -> None:
-    transport = ScriptedTransport()
-    pipeline = make_pipeline(Settings(), SystemClock(), transport)
-    for message in ("one", "two", "three"):
-        send_and_close(pipeline, message)
-        assert threads() == []
-    assert transport.stored == ["one", "two", "three"]
-
-
-def test_a_pipeline_that_was_closed_is_let_go() -> None:
-    pipeline = make_pipeline(Settings(), SystemClock(), ScriptedTransport())
-    send_and_close(pipeline, "one")
-    gone = weakref.ref(pipeline)
-    del pipeline
-    gc.collect()
-    assert gone() is None
+def test_a_starter_that_comes_after_close_has_seen_all_out_starts_nothing(
+    bench: PipelineBench, threads: FakeThreads
+) -> None:
+    threads.hold_starters = True
+    bench.log("a")
+    bench.pipeline.workers.close(0.0)
+    # Another starter was faster, and its threads have done the work and ended.
+    bench.listen()
+    bench.send()
+    threads.run_starters()
+    assert threads.started == []

@@ -172,7 +172,7 @@ class Worker:
             self._returned.setdefault(_local.seen, []).append(identity)
 
     def _dropped(self) -> int:
-        return sum(handler._pipeline._ledger.dropped for handler in list(self._handlers.values()))
+        return sum(handler._pipeline.ledger.dropped for handler in list(self._handlers.values()))
 
     def run(self) -> None:
         """A thread that logs, at a rate that changes."""
@@ -193,8 +193,8 @@ class Worker:
             if seen not in handlers:
                 continue
             pipeline = handlers[seen]._pipeline
-            with pipeline._ledger.lock:
-                mark = pipeline._ledger.passed + len(pipeline._queue)
+            with pipeline.ledger.lock:
+                mark = pipeline.ledger.passed + len(pipeline.queue)
             deadline = time.monotonic() + 5
             while pipeline.listener.put_to < mark and time.monotonic() < deadline:
                 time.sleep(0.002)
@@ -232,11 +232,11 @@ class Worker:
 
 def hurry(patience: dict[str, float]) -> None:
     """Make the waits shorter that would make the run long: it is their order that is tested, not their length."""
-    from logcollector_handler.delivery import retry, sender
+    from logcollector_handler.delivery import answers, suspects
     from logcollector_handler.delivery.spool import outbox as spool
 
-    retry.BACKOFF_LIMIT = patience["backoff"]  # type: ignore[misc]  # a constant everywhere else
-    sender.CONFIGURATION_RETRY = patience["configuration"]  # type: ignore[attr-defined]  # imported there
+    answers.BACKOFF_LIMIT = patience["backoff"]  # type: ignore[misc]  # a constant everywhere else
+    suspects.CONFIGURATION_RETRY = patience["configuration"]  # type: ignore[misc,attr-defined]  # imported there
     spool.LOOK_EVERY = patience["look"]  # type: ignore[misc]  # a constant everywhere else
 
 

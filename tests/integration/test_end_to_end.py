@@ -166,8 +166,8 @@ def test_batches_of_a_hundred_and_more_are_compressed(collector: CollectorServer
 
 def test_lost_records_are_told_to_the_server_once(collector: CollectorServer) -> None:
     handler = LogCollectorHandler(server_url=collector.url, service="shop")
-    handler._pipeline._ledger.push_out("queue_full")
-    handler._pipeline._ledger.push_out("queue_full")
+    handler._pipeline.ledger.push_out("queue_full")
+    handler._pipeline.ledger.push_out("queue_full")
     for message in ("first", "second"):
         handler.handle(logging.LogRecord("shop", 20, __file__, 1, message, None, None))
         assert handler.flush()

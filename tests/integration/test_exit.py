@@ -197,16 +197,16 @@ def test_records_that_are_still_in_the_queue_at_the_deadline_are_told_of(server:
     ended = run(
         server,
         """
-        import logcollector_handler.delivery.listener as listener
+        from logcollector_handler.delivery import exit as ending
+        from logcollector_handler.wire.collector import CollectorFormat
         handler = configure(shutdown_timeout=0.3, batch_size=10)
-        encode = listener.encode_runs
+        encode = CollectorFormat.encode
         def slowly(*arguments):
             time.sleep(0.2)
             return encode(*arguments)
-        listener.encode_runs = slowly
+        CollectorFormat.encode = slowly
         for n in range(1000): log.info("m%d", n)
-        from logcollector_handler.delivery import lifecycle
-        lifecycle.drain()
+        ending.drain()
         stats = handler.stats()
         print(sum(stats.dropped.values()), stats.pending)
         """,

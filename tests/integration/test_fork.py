@@ -157,8 +157,8 @@ def test_a_child_that_is_forked_while_its_parent_exits_has_a_whole_life(server: 
             pid = os.fork()
             if not pid:
                 log.info("child")
-                names = sorted(each.name for each in threading.enumerate() if "logcollector" in each.name)
                 sent = handler.flush(30)
+                names = sorted(each.name for each in threading.enumerate() if "logcollector" in each.name)
                 print(names, sent, handler.stats().delivered, flush=True)
                 os._exit(0)
             os.waitpid(pid, 0)

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.integration
 
 #: Waits between attempts are in the way here: it is their order that counts.
 IMPATIENT = """
-from logcollector_handler.delivery import retry
-retry.BACKOFF_LIMIT = 0.02
+from logcollector_handler.delivery import answers
+answers.BACKOFF_LIMIT = 0.02
 """
 
 

@@ -134,7 +134,7 @@ def test_a_signal_that_interrupts_our_own_code_drains_all_the_same(server: Fault
         + """
 drain_on_signals()
 log.info("x")
-with handler._pipeline._ledger.lock:
+with handler._pipeline.ledger.lock:
     kill(signal.SIGTERM)
 time.sleep(60)
 """,
@@ -154,8 +154,8 @@ def test_a_signal_while_the_exit_drains_loses_nothing(server: FaultyServer) -> N
 drain_on_signals()
 for n in range(2500): log.info("m%d", n)
 def watch():
-    from logcollector_handler.delivery import lifecycle
-    while not lifecycle.is_exiting(): time.sleep(0.001)
+    from logcollector_handler.delivery import exit as ending
+    while not ending.is_exiting(): time.sleep(0.001)
     time.sleep(0.1)
     print(handler.stats().pending > 0, flush=True)
     kill(signal.SIGTERM)
@@ -247,11 +247,11 @@ def test_a_last_signal_in_the_middle_of_a_write_lets_it_end_first(server: Faulty
         server,
         f"""
         from logcollector_handler import drain_on_signals, signals
-        from logcollector_handler.delivery.journal import JournalQueueHandler
+        from logcollector_handler.delivery.journal import Journal
         configure(shutdown_timeout=20, spool_dir={str(tmp_path)!r}, durability="record")
         drain_on_signals()
         due = []
-        send, write = signals._send, JournalQueueHandler._write
+        send, write = signals._send, Journal._write
 
         def sent_by_the_drain(number):
             if threading.current_thread() is threading.main_thread():
@@ -259,13 +259,13 @@ def test_a_last_signal_in_the_middle_of_a_write_lets_it_end_first(server: Faulty
             else:
                 due.append(number)
 
-        def in_the_middle(self, entry):
-            write(self, entry)
+        def in_the_middle(self):
+            write(self)
             if due:
                 signals._send = send
                 send(due.pop())
 
-        signals._send, JournalQueueHandler._write = sent_by_the_drain, in_the_middle
+        signals._send, Journal._write = sent_by_the_drain, in_the_middle
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
         for n in range(30_000):
             log.info("m%d", n)

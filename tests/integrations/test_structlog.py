@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import logging
 import logging.config
 import os
@@ -813,3 +814,14 @@ def test_no_frame_is_kept_alive(handler: CapturingHandler) -> None:
 def test_a_type_checker_accepts_it_as_a_processor(handler: CapturingHandler, tmp_path: Path) -> None:
     processors: list[structlog.typing.Processor] = [LogCollectorProcessor(handler)]
     assert callable(processors[0])
+
+
+def test_a_processor_that_is_gone_leaves_no_filter_on_the_handler(handler: CapturingHandler) -> None:
+    others = [lambda record: True]
+    handler.addFilter(others[0])
+    for _ in range(3):
+        kept = LogCollectorProcessor(handler)
+        assert len(handler.filters) == 2
+        del kept
+        gc.collect()
+        assert handler.filters == others
