@@ -31,7 +31,7 @@ def test_a_finalizer_in_a_thread_of_ours_waits_for_no_caller_and_its_entry_is_wr
     def meanwhile(entry: object) -> None:
         handler._write = write  # type: ignore[method-assign]  # once
         thread.start()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive(), "it waits"
         write(entry)  # type: ignore[arg-type]  # as it came
 
