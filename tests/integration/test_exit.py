@@ -213,7 +213,7 @@ def test_records_that_are_still_in_the_queue_at_the_deadline_are_told_of(server:
             return encode(*arguments)
         listener.encode_runs = slowly
         for n in range(1000): log.info("m%d", n)
-        from logcollector_handler.delivery import lifecycle
+        from logcollector_handler.delivery import exit as lifecycle
         lifecycle.drain()
         stats = handler.stats()
         print(sum(stats.dropped.values()), stats.pending)

@@ -154,7 +154,7 @@ def test_a_signal_while_the_exit_drains_loses_nothing(server: FaultyServer) -> N
 drain_on_signals()
 for n in range(2500): log.info("m%d", n)
 def watch():
-    from logcollector_handler.delivery import lifecycle
+    from logcollector_handler.delivery import exit as lifecycle
     while not lifecycle.is_exiting(): time.sleep(0.001)
     time.sleep(0.1)
     print(handler.stats().pending > 0, flush=True)
