@@ -1,9 +1,10 @@
-"""What every test gets: logging as it was before, a hypothesis profile, a certificate on request."""
+"""What every test gets: logging and signals as it needs them, time for its processes, a hypothesis profile."""
 
 from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, MutableMapping
 from typing import Any
@@ -42,6 +43,34 @@ def restored_logging() -> Iterator[None]:
     logging.disable(disabled_up_to)
     names.clear()
     names.update(named)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible_processes() -> Iterator[None]:
+    """Lets SIGINT act in the processes that tests start, also where pytest was told to ignore it (`nohup … &`).
+
+    A new program ignores what its parent ignores, but gets the default of what its parent handles. So pytest
+    handles the signal, by ignoring it.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+#: Seconds that a handler has at exit in tests that are not about that time: enough for any machine.
+PATIENCE = 120
+
+
+@pytest.fixture(autouse=True)
+def patient_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives the processes of a test time to deliver at exit, however busy the machine is.
+
+    A test that is about `shutdown_timeout` sets it as an argument, which wins.
+    """
+    if request.node.get_closest_marker("integration") is not None:
+        monkeypatch.setenv("LOGCOLLECTOR_SHUTDOWN_TIMEOUT", str(PATIENCE))
 
 
 _State = tuple[int, bool, bool, list[logging.Handler], list[Any]]

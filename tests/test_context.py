@@ -212,13 +212,13 @@ def test_fields_bound_in_a_thread_stay_there_and_a_new_thread_starts_with_none(h
         log.info("new")
         with log_context(user_id=2):
             here.set()
-            go_on.wait(10)
+            go_on.wait(60)
             log.info("bound")
 
     bind_context(user_id=1)
     thread = threading.Thread(target=work)
     thread.start()
-    assert here.wait(10)
+    assert here.wait(60)
     log.info("main")
     go_on.set()
     thread.join()

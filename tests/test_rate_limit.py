@@ -305,7 +305,7 @@ def test_logging_while_the_filter_counts_neither_deadlocks_nor_loses_a_count(
         patch.setattr(limit, "_take", interrupted)
         thread = threading.Thread(target=storm, args=(10,), daemon=True)
         thread.start()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
     limit._report_all()
     assert logged == 30

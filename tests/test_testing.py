@@ -76,12 +76,12 @@ def test_ignored_keys_are_the_top_level_keys_that_are_not_columns() -> None:
 
 def test_wait_for_returns_true_once_the_entries_are_stored() -> None:
     with CollectorServer() as collector, ThreadPoolExecutor() as pool:
-        waiting = pool.submit(collector.wait_for, 3, timeout=20)
+        waiting = pool.submit(collector.wait_for, 3, timeout=60)
         post(collector, {"message": "a"}, {"message": "b"}, key="k")
         post(collector, {"message": "a"}, {"message": "b"}, key="k")
         assert not waiting.done(), "a repeated batch does not count"
         post(collector, {"message": "c"})
-        assert waiting.result(10)
+        assert waiting.result(60)
         assert len(collector.entries) == 3
 
 

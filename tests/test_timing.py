@@ -150,7 +150,7 @@ def test_timers_of_different_threads_do_not_mix(handler: CapturingHandler, clock
 
     def work(number: int) -> None:
         with timer("t", number=number):
-            barrier.wait(10)
+            barrier.wait(60)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:

@@ -34,7 +34,7 @@ def url_of(server: Popen[str]) -> str:
 def interrupt(server: Popen[str]) -> tuple[int, str]:
     """Send SIGINT and wait for the end; returns the exit status and the rest of stderr."""
     server.send_signal(signal.SIGINT)
-    _, err = server.communicate(timeout=20)
+    _, err = server.communicate(timeout=60)
     return server.returncode, err
 
 

@@ -44,7 +44,7 @@ class Lines:
             self._lines.put(line.rstrip("\n"))
 
     def take(self, count: int = 1) -> list[str]:
-        return [self._lines.get(timeout=30) for _ in range(count)]
+        return [self._lines.get(timeout=60) for _ in range(count)]
 
     def until(self, needle: str) -> str:
         while needle not in (line := self.take()[0]):
@@ -89,7 +89,7 @@ def follow(start: Start) -> Iterator[Follow]:
 
 def post(url: str, *entries: dict[str, Any]) -> None:
     headers = {"Authorization": "Bearer sesame-open-sesame"}
-    answer = httpx.post(url + "/logs", json={"logs": list(entries)}, headers=headers, timeout=30)
+    answer = httpx.post(url + "/logs", json={"logs": list(entries)}, headers=headers, timeout=60)
     assert answer.status_code == 200
 
 
@@ -147,13 +147,13 @@ def test_it_waits_for_a_server_that_has_not_started_and_says_so_once(follow: Fol
     _, err, process = follow("http://127.0.0.1:9")
     assert "http://127.0.0.1:9 cannot be reached" in err.take()[0]
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait(60) == 130
     assert err.left() == []
 
 
 def test_a_refusal_by_the_server_ends_it(server: BackgroundServer, start: Start) -> None:
     process = start("tail", "--server-url", server.url, environment={"LOGCOLLECTOR_API_KEY": "wrong"})
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "token is missing or wrong" in err
     assert "Traceback" not in err
@@ -162,7 +162,7 @@ def test_a_refusal_by_the_server_ends_it(server: BackgroundServer, start: Start)
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://"])
 def test_a_wrong_url_is_reported(start: Start, url: str) -> None:
     process = start("tail", "--server-url", url)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, "is not a URL" in err, "Traceback" in err) == (2, True, False)
 
 
@@ -211,7 +211,7 @@ def test_it_reconnects_after_a_restart_without_losing_or_repeating_entries(
         # Stop the server while it is still sending entries.
         shown += out.take(50)
         server.send_signal(number)
-        server.wait(20)
+        server.wait(60)
         err.until("cannot be reached")
         server, url = serve(url.rpartition(":")[2])
         post(url, {"message": f"{life}.back"})

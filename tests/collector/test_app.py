@@ -308,7 +308,7 @@ class SlowToRead(Store):
 
     def page(self, query: Query) -> Page:
         self.asked.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         return super().page(query)
 
 

@@ -61,7 +61,7 @@ class Page:
         self.browser = browser
         self.url = url
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.Client(timeout=30)
+        self._client = httpx.Client(timeout=60)
 
     def close(self) -> None:
         self.browser.get("about:blank")
@@ -91,7 +91,7 @@ class Page:
 
     def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Wait until the condition is true."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 if condition():

@@ -45,7 +45,7 @@ def server(store: Store) -> Iterator[BackgroundServer]:
 
 def connect(server: BackgroundServer) -> socket.socket:
     host, port = server.url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=10)
+    return socket.create_connection((host, int(port)), timeout=60)
 
 
 def open_descriptors() -> set[str]:
@@ -170,13 +170,16 @@ def test_a_client_that_disconnects_in_the_middle_of_a_body_causes_no_error(
 
 
 def test_stop_does_not_wait_for_idle_connections(server: BackgroundServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logcollector_handler.collector.server.GRACE", 60)
+    monkeypatch.setattr("logcollector_handler.collector.server.GRACE", 600)
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", 600)
+    assert server._server is not None
+    server._server.config.timeout_keep_alive = 600
     with httpx.Client() as client:
         client.get(server.url)
         stopping = threading.Thread(target=server.stop, daemon=True)
         stopping.start()
-        # Less than the 5 s after which the server would close the idle connection anyway.
-        stopping.join(3)
+        # Much less than the 600 s after which the server would close the idle connection anyway.
+        stopping.join(60)
         assert not stopping.is_alive()
 
 
@@ -211,27 +214,27 @@ def test_a_request_in_progress_is_answered_before_stop_returns() -> None:
 
     def slow(_request: Request) -> Response:
         asked.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return PlainTextResponse("done")
 
     server = BackgroundServer(Starlette(routes=[Route("/", slow)]))
     server.start()
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(httpx.get, server.url)
-        assert asked.wait(10)
+        assert asked.wait(60)
         stopped = pool.submit(server.stop)
         while listens(server):
             assert not answer.done()
         go_on.set()
-        assert answer.result(10).text == "done"
-        stopped.result(10)
+        assert answer.result(60).text == "done"
+        stopped.result(60)
 
 
 @pytest.mark.parametrize("size", [1_000_001, 20_000_000])
 def test_a_client_that_sends_a_body_beyond_the_limit_can_read_the_answer(server: BackgroundServer, size: int) -> None:
     """A client that is disconnected before it can read the 413 would send the same body again and again."""
     # HTTPConnection sends the whole body before it reads, and raises if the connection is closed meanwhile.
-    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
     with closing(connection):
         connection.request("POST", "/logs", bytes(size))
         answer = connection.getresponse()
@@ -247,7 +250,7 @@ def test_a_body_without_a_length_is_limited_too(server: BackgroundServer) -> Non
 def drip(sock: socket.socket, piece: bytes) -> None:
     """Send a byte from time to time until the server closes the connection."""
     sock.settimeout(0.02)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         assert time.monotonic() < deadline, "the server still waits for the client"
         try:
@@ -369,7 +372,7 @@ class Process:
 
     def end(self, number: signal.Signals) -> int:
         self._process.send_signal(number)
-        status = self._process.wait(10)
+        status = self._process.wait(60)
         assert self._process.stdout is not None
         self._process.stdout.close()
         return status
@@ -434,10 +437,10 @@ def test_after_kill_9_during_writes_each_batch_is_stored_whole_or_not_at_all(
 
         with ThreadPoolExecutor(3) as pool:
             posting = [pool.submit(post_until_dead, thread) for thread in range(3)]
-            assert enough.wait(30)
+            assert enough.wait(60)
             process.end(signal.SIGKILL)
             for thread in posting:
-                thread.result(30)
+                thread.result(60)
         database = sqlite3.connect(path)
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         stored = dict(database.execute("SELECT message, count(*) FROM logs GROUP BY message"))

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.delivery.harness import WIRE, ScriptedTransport
 
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.journal import Journal
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.settings import Settings
+from tests.delivery.harness import WIRE, ScriptedTransport
 from tests.delivery.interrupting import Alarm, Interrupt, Points
 
 #: Seconds after which something that hangs is taken to hang for ever.

@@ -126,12 +126,12 @@ def test_block_waits_until_there_is_room() -> None:
     bench.on_start = lambda: blocked.set() or True  # type: ignore[func-returns-value]  # set, and go on
     thread = threading.Thread(target=bench.log, args=("d",))
     thread.start()
-    assert blocked.wait(10)
+    assert blocked.wait(60)
     thread.join(0.05)
     assert thread.is_alive()
     bench.pipeline.queue.take(1, bench.pipeline.ledger)
     bench.pipeline.queue.moved()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert bench.queued == ["b", "c", "d"]
 

@@ -156,11 +156,11 @@ class FaultyServer:
         with self._changed:
             return list(self._stored_keys)
 
-    def wait_for_requests(self, count: int, timeout: float = 10.0) -> list[Request]:
+    def wait_for_requests(self, count: int, timeout: float = 60.0) -> list[Request]:
         """The requests, as soon as there are `count`. Raises TimeoutError after `timeout` seconds."""
         return self._wait(self._requests, count, timeout, "requests")
 
-    def wait_for_stored(self, count: int, timeout: float = 10.0) -> list[Entry]:
+    def wait_for_stored(self, count: int, timeout: float = 60.0) -> list[Entry]:
         """The stored entries, as soon as there are `count`. Raises TimeoutError after `timeout` seconds."""
         return self._wait(self._stored, count, timeout, "stored entries")
 
@@ -192,7 +192,7 @@ class FaultyServer:
         with self._changed:
             threads = list(self._threads)
         for thread in threads:
-            thread.join(10.0)
+            thread.join(60.0)
             if thread.is_alive():
                 raise RuntimeError(f"{thread.name} does not end: is a rule of the script waiting?")
 

@@ -41,7 +41,7 @@ class Ended:
     seconds: float
 
 
-def run(server: FaultyServer, script: str, timeout: float = 60.0, **environ: str) -> Ended:
+def run(server: FaultyServer, script: str, timeout: float = 180.0, **environ: str) -> Ended:
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PRELUDE + textwrap.dedent(script)],

@@ -38,7 +38,7 @@ class Served:
             os.killpg(self.process.pid, number)
         else:
             self.process.send_signal(number)
-        self.out = self.process.communicate(timeout=30)[0]
+        self.out = self.process.communicate(timeout=180)[0]
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def served(collector: CollectorServer, *command: str, **environ: str) -> Iterato
 
     It need not be ready: who connects waits in the socket's queue.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listening, httpx.Client(timeout=30, trust_env=False) as client:
+    with socket.create_server(("127.0.0.1", 0)) as listening, httpx.Client(timeout=60, trust_env=False) as client:
         port = listening.getsockname()[1]
         arguments = [each.format(fd=listening.fileno(), port=port) for each in command]
         process = subprocess.Popen(

@@ -83,7 +83,7 @@ class make_rig:  # noqa: N801 - used like a function
     def __init__(self, **settings: object) -> None:
         self.server = FaultyServer()
         clock = SkippingClock()
-        made = replace(Settings(), server_url=self.server.url, timeout=0.4, **settings)  # type: ignore[arg-type]
+        made = replace(Settings(), server_url=self.server.url, **{"timeout": 0.4, **settings})  # type: ignore[arg-type]
         self.transport = HttpTransport(made, WIRE, clock)
         self.rig = Rig(self.server, Bench(settings=made, clock=clock, transport=self.transport))  # type: ignore[arg-type]
 
@@ -147,20 +147,20 @@ def test_a_request_arrived_for_all_we_know_when_all_of_it_was_sent(rig: Rig, wha
 
 
 def test_a_trickling_server_holds_a_request_no_longer_than_its_time(rig: Rig) -> None:
-    rig.server.default = behaviours.trickle(0.05)
+    rig.server.default = behaviours.trickle(5)
     rig.put("a", "one")
     start = time.monotonic()
     rig.bench.step()
-    assert time.monotonic() - start < 2, "the answer takes over 5 s at this pace"
+    assert time.monotonic() - start < 60, "the answer takes over ten minutes at this pace"
     assert rig.bench.stats().delivered == 0
 
 
 def test_a_server_that_reads_slowly_holds_a_request_no_longer_than_its_time(rig: Rig) -> None:
-    rig.server.default = behaviours.slow_read(0.05, 1024)
+    rig.server.default = behaviours.slow_read(0.2, 1024)
     rig.put("a", *("x" * 1000 for _ in range(4000)))
     start = time.monotonic()
     rig.bench.step()
-    assert time.monotonic() - start < 4, "4 MB take over three minutes at this pace"
+    assert time.monotonic() - start < 60, "4 MB take over ten minutes at this pace"
 
 
 def test_a_batch_that_was_read_too_slowly_is_sent_again(rig: Rig) -> None:
@@ -306,13 +306,14 @@ def test_a_wrong_count_is_reported_once_and_counts_as_delivered(rig: Rig, capsys
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_request_that_hangs_is_cut_short_by_the_exit(rig: Rig) -> None:
-    rig.server.default = behaviours.hang()
-    rig.put("a", "one")
-    rig.bench.sender.exit(rig.bench.clock.now + 0.1)
-    start = time.monotonic()
-    rig.bench.run()
-    assert time.monotonic() - start < 2
+def test_a_request_that_hangs_is_cut_short_by_the_exit() -> None:
+    with make_rig(timeout=600.0) as rig:
+        rig.server.default = behaviours.hang()
+        rig.put("a", "one")
+        rig.bench.sender.exit(rig.bench.clock.now + 0.1)
+        start = time.monotonic()
+        rig.bench.run()
+        assert time.monotonic() - start < 60
 
 
 def test_tls_is_verified_and_a_ca_file_is_what_makes_it_trust(

@@ -33,7 +33,7 @@ def send(broker: str, collector: CollectorServer, code: str) -> None:
         cwd=APPS,
         env={**os.environ, "BROKER_DIR": broker, "LOGCOLLECTOR_SERVER_URL": collector.url},
         check=True,
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -73,7 +73,7 @@ def test_every_record_of_every_task_arrives(
             assert entry.get("trace_id") == (TRACE if number < 3 else None)
             # What a task bound is not on the records of the next in its process.
             assert entry.get("user_id") == (f"{number}" if number % 2 else None)
-        assert (ended["level"], 0 < ended["duration_ms"] < 10_000) == ("INFO", True)
+        assert (ended["level"], ended["duration_ms"] > 0) == ("INFO", True)
         assert ended["message"].startswith("task celery_app.add succeeded after ")
     processes = {entry["metadata"]["process"] for entry in runs(collector, "add")}
     assert len(processes) == (6 if tasks_per_child == "1" else len(processes))

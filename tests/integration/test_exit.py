@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from tests.integration import behaviours
-from tests.integration.behaviours import answer
-from tests.integration.faulty import FaultyServer
+from tests.integration.behaviours import Behaviour, answer
+from tests.integration.faulty import FaultyServer, Request
 from tests.integration.programs import messages, run
 
 pytestmark = [pytest.mark.integration, pytest.mark.every_python]
@@ -101,9 +102,9 @@ def test_an_exit_takes_no_longer_than_shutdown_timeout_for_all_handlers_together
     ended = run(
         server,
         """
-        first = configure(shutdown_timeout=1.5, timeout=60)
-        for _ in range(7):
-            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=1.5, timeout=60))
+        first = configure(shutdown_timeout=2, timeout=120)
+        for _ in range(19):
+            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=2, timeout=120))
         log.info("x")
         time.sleep(0.3)  # The request is under way.
         print(time.time(), flush=True)
@@ -111,29 +112,36 @@ def test_an_exit_takes_no_longer_than_shutdown_timeout_for_all_handlers_together
     )
     took = time.time() - float(ended.out)
     assert ended.code == 0
-    assert took < 8, "one deadline, not one a handler"
+    assert took < 30, "one deadline, not one a handler: that would be 40 s"
     assert "dropped" in ended.err
-    assert len(ended.err.splitlines()) <= 16
+    assert len(ended.err.splitlines()) <= 40
 
 
 def test_dictconfig_again_returns_at_once_with_a_hung_server_and_nothing_is_lost(server: FaultyServer) -> None:
-    server.default = lambda request: behaviours.hang() if len(server.requests) == 1 else answer()
+    configured_again = threading.Event()
+
+    def script(request: Request) -> Behaviour:
+        if [entry["message"] for entry in request.entries] == ["after"]:
+            configured_again.set()
+        return behaviours.hang(configured_again) if len(server.requests) == 1 else answer()
+
+    server.default = script
     ended = run(
         server,
         """
-        old = configure(timeout=3, shutdown_timeout=20)
+        old = configure(timeout=60, shutdown_timeout=60)
         log.info("first")
         old.flush()
         log.error("hangs")
         while not old.stats().requests == 2: time.sleep(0.001)
         began = time.monotonic()
-        new = configure(timeout=0.5, shutdown_timeout=20)
+        new = configure(timeout=60, shutdown_timeout=60)
         print(time.monotonic() - began)
         log.info("after")
         new.flush(); old.flush()
         """,
     )
-    assert float(ended.out) < 2, "did not wait for the request that hangs"
+    assert float(ended.out) < 30, "did not wait for the request that hangs"
     assert sorted(messages(server)) == ["after", "first", "hangs"]
 
 
@@ -223,10 +231,10 @@ def test_records_from_exit_handlers_have_one_deadline_for_all_handlers(server: F
         server,
         """
         atexit.register(lambda: log.info("late"))
-        first = configure(shutdown_timeout=2, timeout=60)
-        for _ in range(7):
-            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=2, timeout=60))
+        first = configure(shutdown_timeout=2, timeout=120)
+        for _ in range(19):
+            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=2, timeout=120))
         print(time.time(), flush=True)
         """,
     )
-    assert time.time() - float(ended.out) < 10
+    assert time.time() - float(ended.out) < 30, "one deadline, not one a handler: that would be 40 s"

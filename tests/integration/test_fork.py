@@ -22,7 +22,7 @@ def test_a_forked_child_ships_its_own_records_and_none_of_its_parents(server: Fa
     ended = run(
         server,
         """
-        handler = configure(flush_interval=3600, shutdown_timeout=30)
+        handler = configure(flush_interval=3600, shutdown_timeout=120)
         log.info("parent before")
         children = []
         for n in range(4):
@@ -37,7 +37,7 @@ def test_a_forked_child_ships_its_own_records_and_none_of_its_parents(server: Fa
         """,
     )
     assert ended.out.strip() == "[0, 0, 0, 0]", ended.err
-    assert ended.seconds < 20, "no child waits for what is its parent's"
+    assert ended.seconds < 60, "no child waits for what is its parent's"
     assert sorted(messages(server)) == sorted(
         ["parent before", "parent after", *(f"child {number}" for number in range(4))]
     )
@@ -62,7 +62,7 @@ def test_200_forks_under_load_neither_hang_nor_repeat_a_record(server: FaultySer
             pid = os.fork()
             if not pid:
                 log.info("child-%d", n)
-                ok = handler.flush(10)
+                ok = handler.flush(60)
                 os._exit(0 if ok else 1)
             _, status = os.waitpid(pid, 0)
             assert status == 0, status

@@ -104,7 +104,7 @@ def test_gunicorn_workers_ship_their_records_and_so_does_the_master(
         url = wait_for_line(gunicorn, "Listening at").split("Listening at: ")[1].split(" ")[0]
         workers = []
         for number in range(60):
-            with urllib.request.urlopen(f"{url}/{number}", timeout=30) as answer:
+            with urllib.request.urlopen(f"{url}/{number}", timeout=60) as answer:
                 workers.append(answer.read().decode())
         out = end(gunicorn)
     found = messages(server)
@@ -182,13 +182,13 @@ def test_gevent_greenlets_log_while_the_sender_runs_among_them(server: FaultySer
 
             greenlets = [gevent.spawn(work, name) for name in "abcd"]
             gevent.joinall(greenlets, raise_error=True)
-            print(handler.flush(20), handler.stats().delivered, dict(handler.stats().dropped))
+            print(handler.flush(60), handler.stats().delivered, dict(handler.stats().dropped))
             pool = gevent.get_hub().threadpool
             pool.apply(work, ("native",))
             child = gevent.os.fork()
             if not child:
                 log.info("child")
-                os._exit(0 if handler.flush(10) else 1)
+                os._exit(0 if handler.flush(60) else 1)
             print(os.waitpid(child, 0)[1])
             log.info("last")
             """

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.every_python]
 #: Batches are closed by nothing but the drain, and the main thread sleeps when the signal comes.
 SETUP = """
 from logcollector_handler import drain_on_signals
-handler = configure(flush_interval=3600, shutdown_timeout=30)
+handler = configure(flush_interval=3600, shutdown_timeout=120)
 def kill(number):
     os.kill(os.getpid(), number)
 """
@@ -35,7 +35,7 @@ def test_without_an_earlier_handler_the_process_drains_and_dies_by_the_signal(
         drain_on_signals()
         for n in range(2500): log.info("m%d", n)
         kill({int(number)})
-        time.sleep(60)
+        time.sleep(120)
         """,
     )
     assert ended.code == -number
@@ -55,7 +55,7 @@ drain_on_signals()
 drain_on_signals()
 def wait():
     kill(signal.SIGTERM)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while handler.stats().pending and time.monotonic() < end: time.sleep(0.001)
     time.sleep(0.2)
 log.info("one")
@@ -79,7 +79,7 @@ drain_on_signals()
 log.info("x")
 try:
     kill(signal.SIGINT)
-    time.sleep(60)
+    time.sleep(120)
 except KeyboardInterrupt:
     print("interrupted", handler.stats().delivered)
 """,
@@ -93,16 +93,16 @@ def test_a_hung_server_holds_the_signal_up_for_shutdown_timeout_and_the_loss_is_
         server,
         """
         from logcollector_handler import drain_on_signals
-        configure(shutdown_timeout=0.5, timeout=30)
+        configure(shutdown_timeout=0.5, timeout=120)
         drain_on_signals()
         log.info("x")
         print(time.time(), flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
+        time.sleep(120)
         """,
     )
     assert ended.code == -signal.SIGTERM
-    assert 0.4 < time.time() - float(ended.out) < 10
+    assert 0.4 < time.time() - float(ended.out) < 60
     assert "1 record was dropped: the process ended" in ended.err
 
 
@@ -112,18 +112,18 @@ def test_a_second_signal_does_not_wait_for_the_drain(server: FaultyServer) -> No
         server,
         """
         from logcollector_handler import drain_on_signals
-        handler = configure(shutdown_timeout=30, timeout=30)
+        handler = configure(shutdown_timeout=120, timeout=120)
         drain_on_signals()
         log.info("x")
         print(time.time(), flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
+        time.sleep(120)
         """,
     )
     assert ended.code == -signal.SIGTERM
-    assert time.time() - float(ended.out) < 15
+    assert time.time() - float(ended.out) < 60
 
 
 def test_a_signal_that_interrupts_our_own_code_drains_all_the_same(server: FaultyServer) -> None:
@@ -136,12 +136,12 @@ drain_on_signals()
 log.info("x")
 with handler._pipeline.ledger.lock:
     kill(signal.SIGTERM)
-time.sleep(60)
+time.sleep(120)
 """,
     )
     assert ended.code == -signal.SIGTERM
     assert ended.err == ""
-    assert ended.seconds < 20
+    assert ended.seconds < 60
     assert messages(server) == ["x"]
 
 
@@ -208,7 +208,7 @@ child = os.fork()
 if not child:
     log.info("child")
     kill(signal.SIGTERM)
-    time.sleep(60)
+    time.sleep(120)
 print(os.waitpid(child, 0)[1])
 """,
     )
@@ -226,7 +226,7 @@ def test_what_is_logged_while_it_drains_is_not_lost_and_does_not_hold_it_up(
         server,
         f"""
         from logcollector_handler import drain_on_signals
-        configure(shutdown_timeout=20, **{settings!r})
+        configure(shutdown_timeout=60, **{settings!r})
         drain_on_signals()
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
         for n in range(30_000):
@@ -248,7 +248,7 @@ def test_a_last_signal_in_the_middle_of_a_write_lets_it_end_first(server: Faulty
         f"""
         from logcollector_handler import drain_on_signals, signals
         from logcollector_handler.delivery.journal import Journal
-        configure(shutdown_timeout=20, spool_dir={str(tmp_path)!r}, durability="record")
+        configure(shutdown_timeout=60, spool_dir={str(tmp_path)!r}, durability="record")
         drain_on_signals()
         due = []
         send, write = signals._send, Journal._write

@@ -33,14 +33,14 @@ def start(server: FaultyServer, spool: Path, script: str, **settings: object) ->
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     return out, err
 
 
 DELIVER = """
 handler = configure(**SETTINGS)
 log.info("heir")
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 60
 from pathlib import Path
 def left():
     return [p for p in Path(SETTINGS["spool_dir"]).rglob("*") if ".json" in p.name or p.suffix == ".open"]

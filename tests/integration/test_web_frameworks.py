@@ -84,7 +84,7 @@ def test_fastapi_behind_uvicorn(collector: CollectorServer) -> None:
     assert "pieces=3" not in stream["path"]
     (work,) = [each for each in by_logger(collector, "shop") if each["message"] == "in the background"]
     assert work["path"] == "/background"
-    assert access_of(collector, "/background")["duration_ms"] < 200
+    assert access_of(collector, "/background")["created_at"] < work["created_at"]
     echo = access_of(collector, "/echo")
     assert (echo["level"], echo["metadata"]["status"], echo["metadata"]["close_code"]) == ("INFO", 101, 1000)
     echoed = [each for each in by_logger(collector, "shop") if each["message"].startswith("echo")]
@@ -191,13 +191,11 @@ def test_djangos_runserver_starts_serves_and_ends(collector: CollectorServer, re
     command = ("django_app", "runserver", *reload, f"127.0.0.1:{port}")
     with served(collector, *command, DEBUG="1", DJANGO_SETTINGS_MODULE="") as server:
         wait_for_port(port)
-        answer = httpx.get(f"http://127.0.0.1:{port}/boom", trust_env=False)
+        answer = httpx.get(f"http://127.0.0.1:{port}/boom", trust_env=False, timeout=60)
         assert answer.status_code == 500
         # The reloader kills its child a quarter of a second after Ctrl-C.
         wait_for(collector, "django.server", 1)
-        start = time.monotonic()
         server.end(signal.SIGINT)
-        assert time.monotonic() - start < 10
     (boom,) = by_logger(collector, "django.request")
     assert boom["error_type"] == "ValueError"
     # There the record's `request` is a socket.
@@ -210,7 +208,7 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

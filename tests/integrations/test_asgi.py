@@ -84,7 +84,7 @@ def test_one_record_says_how_the_request_ended(captured: CapturingHandler) -> No
     assert access["metadata"]["logger"] == "logcollector.access"
     assert (access["level"], fields(access)["status"]) == ("INFO", 200)
     assert access["message"].startswith("GET /orders/7 200 in ")
-    assert 0 <= access["duration_ms"] < 5000
+    assert access["duration_ms"] >= 0
     assert "incomplete" not in fields(access)
 
 
