@@ -72,7 +72,7 @@ class Outbox(Protocol):
         """Put others, with their bodies, in a batch's place. All of them are kept before it is given up."""
 
     def holds_before(self, ordinal: int) -> bool:
-        """Whether a batch is here, or between `begin` and `end`, that was cut before that many records left the queue."""
+        """Whether a batch is here, or between `begin` and `end`, that was cut before so many records left the queue."""
 
     def drop_memory(self, reason: str) -> None:
         """Drop everything that the end of the process loses."""

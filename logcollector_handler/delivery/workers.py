@@ -1,72 +1,30 @@
-"""The two threads of a handler, the listener's and the sender's: when they start, when they end, and who works at exit.
+"""The two threads of a handler, the listener's and the sender's: their start, their end, and the waits for them.
 
-| state | listener | sender | a record comes | after `close`, once its work is done |
-|---|---|---|---|---|
-| IDLE | | | both are started | |
-| RUNNING | lives | lives | the listener is woken | the listener ends: SENDING |
-| SENDING | | lives | the listener is started: RUNNING | the sender ends: IDLE |
-| LISTENING | lives | | the listener is woken, the sender started: RUNNING | the listener ends: IDLE |
-
-The state is not kept anywhere: the threads are asked whether they live. LISTENING is rare: the system had no thread
-left for the sender. The listener's work is done when the queue is empty, the sender's when the outbox is empty too.
+When which of them is started and ends is a table in `states`.
 
 A logging call takes no lock here and starts neither thread itself, because an exception out of a signal handler may end
 it between any two of its steps. It makes one call into the interpreter, for a thread in which no signal handler runs,
 and that thread starts the others. A starter that finds both alive does nothing, so one too many does no harm.
 
-While the process goes down no thread is started. What is left is then sent by the thread that asks for it, until the
-time is over; what cannot be sent is dropped and counted.
+While the process goes down no thread is started; `pump` then does what the threads left.
 """
 
 from __future__ import annotations
 
 import _thread
 import threading
-from collections.abc import Mapping
-from enum import Enum
-from typing import Final
 
 from . import exit as ending
 from .clock import Clock, Waiters
 from .ledger import Ledger
 from .listener import BatchListener
 from .outbox import Outbox
-from .process import is_own_thread, own_threads, own_work
+from .process import is_own_thread, own_work
+from .pump import Pump, step
 from .queue import Intake
 from .report import Reporter
 from .sender import Sender
-
-
-class State(Enum):
-    """Which of the two threads live: the listener's, the sender's."""
-
-    IDLE = (False, False)
-    RUNNING = (True, True)
-    SENDING = (False, True)
-    LISTENING = (True, False)
-
-
-class Role(Enum):
-    """The threads, by their names."""
-
-    LISTENER = "logcollector-listener"
-    SENDER = "logcollector-sender"
-
-
-#: The threads that are started when a record comes.
-STARTED: Final[Mapping[State, tuple[Role, ...]]] = {
-    State.IDLE: (Role.LISTENER, Role.SENDER),
-    State.RUNNING: (),
-    State.SENDING: (Role.LISTENER,),
-    State.LISTENING: (Role.SENDER,),
-}
-#: The thread that may end when its work is done.
-ENDING: Final[Mapping[State, Role | None]] = {
-    State.IDLE: None,
-    State.RUNNING: Role.LISTENER,
-    State.SENDING: Role.SENDER,
-    State.LISTENING: Role.LISTENER,
-}
+from .states import ENDING, STARTED, Role, State
 
 
 class Workers:
@@ -102,8 +60,19 @@ class Workers:
         # other, and the work is never done by threads and by the end at the same time.
         self._exiting = False
         self._starting = False
-        # The threads that want to do the work themselves, at exit; the first of them does it.
-        self._pumping: dict[int, bool] = {}
+        self._pump = Pump(
+            queue=queue,
+            listener=listener,
+            outbox=outbox,
+            sender=sender,
+            ledger=ledger,
+            reporter=reporter,
+            clock=clock,
+            lives=self._lives,
+            is_starting=lambda: self._starting,
+            ended=self._ended,
+            shutdown_timeout=shutdown_timeout,
+        )
 
     @property
     def state(self) -> State:
@@ -119,7 +88,7 @@ class Workers:
     def wake(self) -> bool:
         """Something in the queue wants attention. False: nobody could be woken, and the next record asks again."""
         if self._exiting:
-            self._pump()
+            self._pump.run()
             return False
         if self._lives(Role.LISTENER):
             self._listener.wake()
@@ -208,7 +177,7 @@ class Workers:
     def _send(self) -> None:
         with own_work():
             while True:
-                delay = self._step()
+                delay = step(self._sender, self._reporter)
                 if delay == 0.0:
                     continue
                 with self._lock:
@@ -229,13 +198,6 @@ class Workers:
             self._start()
         self._ended.notify()
 
-    def _step(self) -> float | None:
-        try:
-            return self._sender.step()
-        except Exception as error:  # noqa: BLE001 - the batch is still in the outbox, and the others go on
-            self._reporter.say("internal_error", f"sending failed on an error of its own: {error!r}")
-            return 1.0
-
     # Flush and close
 
     def flush(self, seconds: float) -> bool:
@@ -248,7 +210,7 @@ class Workers:
             return False
         dropped = self._ledger.dropped
         if self._exiting:
-            self._pump()
+            self._pump.run()
             return not self._ledger.snapshot(self._queue.__len__).pending and self._ledger.dropped == dropped
         # In this order: what leaves the queue in between is counted twice rather than not at all.
         mark = len(self._queue) + self._ledger.passed
@@ -268,7 +230,7 @@ class Workers:
         The next record starts them again.
         """
         if self._exiting:
-            self._pump()
+            self._pump.run()
             return
         if self._lacks_a_thread():
             self._start()
@@ -299,84 +261,17 @@ class Workers:
             return
         self._exiting = True
         self._queue.begin_exit()
-        self._sender.exit(self._clock.monotonic() + self._exit_left())
+        self._sender.exit(self._clock.monotonic() + self._pump.time_left())
         self._listener.stop()
 
     def finish_exit(self) -> None:
         """Wait for the threads, do what they left, and count what could not be sent as dropped."""
         start = self._clock.monotonic()
-        self._ended.wait(lambda: self.state is State.IDLE and not self._starting, self._exit_left())
+        self._ended.wait(lambda: self.state is State.IDLE and not self._starting, self._pump.time_left())
         ending.spend(self._clock.monotonic() - start)
         # Another thread that logs may be sending, and is not to be cut short by the end of the process.
-        self._ended.wait(lambda: not self._pumping, self._exit_left())
-        self._pump()
-
-    def _exit_left(self) -> float:
-        return max(0.0, self.shutdown_timeout - ending.spent())
-
-    def _pump(self) -> None:
-        """At exit, in the calling thread: send what there is, within what is left of the time, and drop the rest.
-
-        One thread does that at a time; what others log meanwhile it sends too.
-        """
-        me = threading.get_ident()
-        if me in own_threads or me in self._pumping:
-            return
-        while True:
-            try:
-                # A claim that an exception out of a signal handler cannot leave behind: an item of a dict is set
-                # without a call, and taken back by one call.
-                self._pumping[me] = True
-                own_threads.add(me)
-                if [*self._pumping][:1] == [me]:
-                    self._pump_once()
-            finally:
-                try:
-                    own_threads.discard(me)
-                finally:
-                    self._pumping.pop(me, None)
-            self._ended.notify()
-            # What came in the last moment, from a thread that found this one pumping.
-            if not self._queue or self._pumping or self._lives(Role.LISTENER):
-                return
-
-    def _pump_once(self) -> None:
-        self._ended.wait(lambda: not self._starting, self._exit_left())
-        if self._lives(Role.LISTENER):
-            self._listener.wake()
-        elif self._lives(Role.SENDER):
-            self._hand_over()
-        else:
-            self._drain()
-        if self._exit_left() <= 0 or not self._lives(Role.SENDER):
-            self._drop_rest()
-
-    def _hand_over(self) -> None:
-        """Do the listener's work: put everything in the queue into the outbox."""
-        while (taken := self._listener.collect()[0]) is not None:
-            self._listener.handle(taken)
-
-    def _drain(self) -> None:
-        start = self._clock.monotonic()
-        self._sender.exit(start + self._exit_left())
-        while True:
-            taken, _ = self._listener.collect()
-            if taken is not None:
-                self._listener.handle(taken)
-            elif self._step() != 0.0 and not self._queue:
-                break
-        self._sender.close()
-        self._outbox.close()
-        ending.spend(self._clock.monotonic() - start)
-
-    def _drop_rest(self) -> None:
-        if self._outbox.durable and not self._lives(Role.LISTENER):
-            # The disk takes what the network has no time for.
-            self._hand_over()
-        self._outbox.drop_memory("shutdown")
-        if not self._queue.is_durable:
-            self._listener.give_up("shutdown")
-        self._reporter.lost(self._ledger.lost(), at_last=True)
+        self._pump.wait_for_others()
+        self._pump.run()
 
     def abandon(self) -> None:
         """In a forked child: this pipeline is the parent's. Close what it shares, without using it."""

@@ -22,7 +22,7 @@ from logcollector_handler.delivery import workers
 from logcollector_handler.delivery.journal import Journal, JournalFile
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.delivery.sender import Transport
-from logcollector_handler.delivery.workers import Role, State
+from logcollector_handler.delivery.states import Role, State
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
 from tests.delivery.harness import FakeClock, ScriptedTransport

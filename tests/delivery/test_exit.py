@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from logcollector_handler.delivery import exit as ending
-from logcollector_handler.delivery.workers import Role
+from logcollector_handler.delivery.states import Role
 from tests.delivery.harness import Request, answer_lost
 from tests.delivery.pipelines import PipelineBench, alive
 

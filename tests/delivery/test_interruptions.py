@@ -180,6 +180,7 @@ def test_a_call_that_writes_what_others_handed_in_may_be_interrupted_anywhere(
     def hand_in(process: Process) -> None:
         entry = process.pipeline.handler.prepare(logging.makeLogRecord({"msg": "another's"}))
         process.logged.append("another's")
+        assert isinstance(process.pipeline.queue, Journal)
         process.pipeline.queue.entries.append(WIRE.encode_line(entry, 10_000))
 
     assert at_every_point(make, "record", error, hand_in, lambda process: process.log("this one"), "this one") > 10

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from logcollector_handler.delivery.batch import Batch, BatchIds
 from logcollector_handler.delivery.ledger import Ledger
-from logcollector_handler.delivery.outbox import MemoryOutbox, Outbox, Replaced
+from logcollector_handler.delivery.outbox import MemoryOutbox, Replaced
 from tests.delivery.harness import FakeClock
 
 
@@ -30,7 +30,7 @@ class Filled:
 
     def __init__(self, max_bytes: int, *batches: Batch) -> None:
         self.ledger = Ledger(FakeClock())
-        self.outbox: Outbox = MemoryOutbox(max_bytes, self.ledger)
+        self.outbox = MemoryOutbox(max_bytes, self.ledger)
         for each in batches:
             self.put(each)
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from logcollector_handler.delivery import exit as ending
-from logcollector_handler.delivery.workers import Role, State
+from logcollector_handler.delivery.states import Role, State
 from tests.delivery.harness import no_connection
 from tests.delivery.pipelines import LIVING, FakeThreads, PipelineBench, alive
 

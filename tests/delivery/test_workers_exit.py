@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from logcollector_handler.delivery import exit as ending
-from logcollector_handler.delivery.workers import Role, State
+from logcollector_handler.delivery.states import Role, State
 from tests.delivery.pipelines import LIVING, FakeThreads, PipelineBench, alive
 
 LISTENER, SENDER = Role.LISTENER, Role.SENDER

@@ -15,7 +15,7 @@ import pytest
 
 from logcollector_handler.delivery import exit as ending
 from logcollector_handler.delivery.process import own_work
-from logcollector_handler.delivery.workers import Role, State
+from logcollector_handler.delivery.states import Role, State
 from tests.delivery.pipelines import PipelineBench, RunningClock, records_add_up
 
 #: Seconds that a test waits for what must come. It comes in milliseconds, but the machine may be busy.

@@ -237,7 +237,7 @@ def hurry(patience: dict[str, float]) -> None:
 
     answers.BACKOFF_LIMIT = patience["backoff"]  # type: ignore[misc]  # a constant everywhere else
     suspects.CONFIGURATION_RETRY = patience["configuration"]  # type: ignore[misc,attr-defined]  # imported there
-    spool.LOOK_EVERY = patience["look"]  # type: ignore[misc]  # a constant everywhere else
+    spool.LOOK_EVERY = patience["look"]  # type: ignore[misc]  # as above
 
 
 def fork(worker: Worker, child: int) -> None:
