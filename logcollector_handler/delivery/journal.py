@@ -26,8 +26,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from itertools import repeat
 from pathlib import Path
+from threading import get_ident
 from typing import Any, Protocol
 
 from logcollector_handler.entry.model import Entry
@@ -35,7 +35,7 @@ from logcollector_handler.wire.format import Format
 
 from .clock import Clock
 from .ledger import Ledger
-from .process import is_own_thread
+from .process import own_threads
 from .queue import Intake, RecordQueueHandler, Taken
 from .report import Reporter
 
@@ -62,17 +62,21 @@ class JournalFile:
         # Up to where `write` has got: lines, and bytes of the file. One value, so that the two never differ.
         self._written = (0, 0)
 
-    @property
-    def size(self) -> int:
-        """The length of its lines with their ends, in bytes."""
-        count, size = self._written
-        return size + sum([len(line) + 1 for line in self.lines[count:]])
+    def has_room(self, size: int, max_lines: int, max_bytes: int) -> bool:
+        """Whether a line of that size, with its end, fits in with the others. A first line always does."""
+        count, written = self._written
+        if count < len(self.lines):
+            # An exception out of a signal handler came between taking these and writing them.
+            written += sum([len(line) + 1 for line in self.lines[count:]])
+            count = len(self.lines)
+        return (count < max_lines and written + size <= max_bytes) or not count
 
     def write(self, *, fsync: bool) -> None:
         """Write the lines that are not in the file yet. Raises OSError: then the lines wait in memory."""
         count, offset = self._written
-        lines = self.lines[count:]
-        data = b"".join([line + b"\n" for line in lines])
+        lines = self.lines
+        total = len(lines)
+        data = lines[count] + b"\n" if total == count + 1 else b"".join([line + b"\n" for line in lines[count:]])
         try:
             if self._descriptor >= 0:
                 if os.pwrite(self._descriptor, data, offset) < len(data):
@@ -85,7 +89,7 @@ class JournalFile:
                 os.ftruncate(self._descriptor, offset)
             self.close()
             raise
-        self._written = (count + len(lines), offset + len(data))
+        self._written = (total, offset + len(data))
 
     def close(self) -> None:
         """Close the descriptor. What is in the file stays."""
@@ -124,6 +128,8 @@ class Journal(Intake):
         self._new_id = new_id
         self._maker = files
         self._batch_size = batch_size
+        #: Fewer files than that hold fewer than `max_size` lines.
+        self.full_from = -(-max_size // batch_size)
         self._max_batch_bytes = max_batch_bytes
         self._fsync = fsync
         self._reporter = reporter
@@ -131,7 +137,8 @@ class Journal(Intake):
         self._handed_in: deque[bytes] = deque()
         # Guards the files. Re-entrant, so that a signal handler that logs can ask whether its own thread has it.
         self._lock = threading.RLock()
-        self._files: deque[JournalFile] = deque()
+        self._is_owned: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]  # not in the stubs
+        self.files: deque[JournalFile] = deque()
         # Files whose batches the listener is making.
         self._taken: dict[str, JournalFile] = {}
 
@@ -144,44 +151,42 @@ class Journal(Intake):
         return self._handed_in
 
     def __len__(self) -> int:
-        return len(self._handed_in) + sum([len(file.lines) for file in list(self._files)])
+        return len(self._handed_in) + sum([len(file.lines) for file in list(self.files)])
 
     def is_full(self) -> bool:
-        # The files are not asked while all of them together could not hold that many.
-        return len(self._files) * self._batch_size + len(self._handed_in) >= self.max_size <= len(self)
+        return len(self) >= self.max_size
 
     def has_batch(self, count: int) -> bool:
-        files = list(self._files)
+        files = list(self.files)
         return len(files) > 1 or any(len(file.lines) >= self._batch_size for file in files)
 
-    def wants_attention(self) -> bool:
-        """Whether the listener is to be woken: it waits for a line, or a batch is complete."""
-        if self.threshold > self.max_size:
-            return False
-        files = list(self._files)
-        waiting = len(files[-1].lines) if files else len(self._handed_in)
-        return len(files) > 1 or waiting >= self.threshold
-
-    def write(self) -> None:
-        """Write what was handed in, this caller's line among it, unless another call has written that already."""
+    def add(self, line: bytes) -> bool:
+        """Write a line, and what others have handed in. True: the listener waits for a line, or a batch is complete."""
+        handed_in = self._handed_in
+        handed_in.append(line)
         # A finalizer that logs in a thread of the package does not wait for the lock: the caller that has it may wait
         # for something that this thread has. The listener writes the line before it takes the file.
-        while self._handed_in and not is_own_thread():
-            if self.is_held():
+        while handed_in and get_ident() not in own_threads:
+            if self._is_owned():
                 # This call came in the middle of another of the same thread, which writes the line before it returns.
-                return
+                break
             with self._lock:
                 self._write()
             # Asked again without the lock: a call in the middle of this one may have handed a line in.
+        if self.threshold > self.max_size:
+            return False
+        files = list(self.files)
+        waiting = len(files[-1].lines) if files else len(handed_in)
+        return waiting >= self.threshold or len(files) > 1
 
     def take(self, count: int, ledger: Ledger) -> Taken:
         with self._lock:
             self._write()
             with ledger.lock:
                 ordinal = ledger.passed
-                if not self._files:
+                if not self.files:
                     return Taken([], ordinal)
-                file = self._files.popleft()
+                file = self.files.popleft()
                 self._taken[file.id] = file
                 ledger.take(len(file.lines))
         return Taken(file.lines, ordinal, file.id)
@@ -191,36 +196,36 @@ class Journal(Intake):
         self._taken.pop(batch_id).close()
 
     def is_held(self) -> bool:
-        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # there, but not in the stubs
+        return self._is_owned()
 
     def abandon(self) -> None:
-        for file in [*self._files, *self._taken.values()]:
+        for file in [*self.files, *self._taken.values()]:
             file.close()
 
     # With the lock held
 
     def _write(self) -> None:
-        while self._handed_in:
-            file = self._current(len(self._handed_in[0]) + 1)
+        handed_in = self._handed_in
+        while handed_in:
+            file = self.files[-1] if self.files else self._new_file()
+            if not file.has_room(len(handed_in[0]) + 1, self._batch_size, self._max_batch_bytes):
+                file = self._new_file()
             # In one step: a line that is taken out and put nowhere is lost, one that is in both is written twice.
-            file.lines.extend(map(deque.popleft, repeat(self._handed_in, 1)))
+            file.lines.extend(map(deque.popleft, (handed_in,)))
             try:
                 file.write(fsync=self._fsync)
             except OSError as error:
                 self._say(error)
 
-    def _current(self, size: int) -> JournalFile:
-        """The file that has room for one more line of that size."""
-        file = self._files[-1] if self._files else None
-        if file is None or len(file.lines) >= self._batch_size or file.size + size > self._max_batch_bytes:
-            batch_id = self._new_id()
-            try:
-                _, descriptor = self._maker.open_file(batch_id)
-            except OSError as error:
-                self._say(error)
-                descriptor = -1
-            file = JournalFile(batch_id, descriptor)
-            self._files.append(file)
+    def _new_file(self) -> JournalFile:
+        batch_id = self._new_id()
+        try:
+            _, descriptor = self._maker.open_file(batch_id)
+        except OSError as error:
+            self._say(error)
+            descriptor = -1
+        file = JournalFile(batch_id, descriptor)
+        self.files.append(file)
         return file
 
     def _say(self, error: OSError) -> None:
@@ -250,11 +255,9 @@ class JournalQueueHandler(RecordQueueHandler):
     def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # as in the base class
         """Encode and write the entry; wake the listener where that is due."""
         journal = self._journal
-        if journal.is_full() and not self._find_room():
+        if len(journal.files) >= journal.full_from and journal.is_full() and not self._find_room():
             return
-        journal.entries.append(self._encode(entry, self._max_record_bytes))
-        journal.write()
-        if journal.wants_attention():
+        if journal.add(self._encode(entry, self._max_record_bytes)):
             self._wake_once()
 
     def _find_room(self) -> bool:

@@ -117,7 +117,7 @@ class PipelineBench:
     @property
     def files(self) -> list[JournalFile]:
         """The open files that the listener has not taken, the one that is written to last."""
-        return list(self.journal._files)
+        return list(self.journal.files)
 
     def stats(self) -> Stats:
         return self.pipeline.stats()
