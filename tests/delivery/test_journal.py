@@ -223,7 +223,10 @@ def test_the_key_of_a_request_is_the_name_of_the_file_and_the_file_is_gone_with_
 ) -> None:
     journal.log(*"abc")
     (path,) = tmp_path.rglob("*.open")
+    descriptor = journal.files[0]._descriptor
     journal.listen()
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(descriptor)
     assert journal.batches == [["a", "b", "c"]]
     assert [request.key for request in journal.scripted.requests] == [path.stem]
     assert not path.exists()

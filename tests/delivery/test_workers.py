@@ -65,6 +65,16 @@ def test_a_starter_that_comes_second_starts_nothing(bench: PipelineBench, thread
     assert threads.started == [LISTENER, SENDER]
 
 
+def test_a_starter_has_the_pipeline_drained_at_exit_though_the_sender_before_it_unregistered_it(
+    bench: PipelineBench, threads: FakeThreads
+) -> None:
+    threads.hold_starters = True
+    bench.log("a")
+    ending.unwatch(bench.pipeline.workers)
+    threads.run_starters()
+    assert bench.pipeline.workers in ending._live
+
+
 # No thread could be started
 
 

@@ -236,7 +236,7 @@ def hurry(patience: dict[str, float]) -> None:
     from logcollector_handler.delivery.spool import outbox as spool
 
     answers.BACKOFF_LIMIT = patience["backoff"]  # type: ignore[misc]  # a constant everywhere else
-    suspects.CONFIGURATION_RETRY = patience["configuration"]  # type: ignore[misc,attr-defined]  # imported there
+    suspects.CONFIGURATION_RETRY = patience["configuration"]  # type: ignore[attr-defined]  # imported there
     spool.LOOK_EVERY = patience["look"]  # type: ignore[misc]  # as above
 
 
