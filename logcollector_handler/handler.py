@@ -51,6 +51,16 @@ class LogCollectorHandler(logging.Handler):
     def _open(self) -> None:
         self._pipeline = Pipeline(self._settings, self._builder, SystemClock(), connect)
         self._queue_handler = self._pipeline.handler
+        # When nobody refers to the handler any more, its threads send what they have and end. At exit that is done for
+        # all handlers together.
+        self._finalizer = weakref.finalize(self, self._pipeline.workers.close, 0.0)
+        self._finalizer.atexit = False
+
+    def _reopen(self) -> None:
+        """In a forked child: close what is the parent's, and start anew."""
+        self._finalizer.detach()
+        self._pipeline.workers.abandon()
+        self._open()
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]  # as 3.12 does
         """Filter a record and put it into the queue.
@@ -108,11 +118,6 @@ class LogCollectorHandler(logging.Handler):
         super().close()
         self._pipeline.workers.close(0.0 if holds_logging_lock() else self._settings.shutdown_timeout)
 
-    def __del__(self) -> None:
-        # Nobody can log with it any more: its threads send what they have and end. A constructor that failed made none.
-        if hasattr(self, "_pipeline"):
-            self._pipeline.workers.close(0.0)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings!r} ({logging.getLevelName(self.level)})>"
 
@@ -143,8 +148,7 @@ def get_handler(name: str | None = None) -> LogCollectorHandler:
 def _after_fork_in_child() -> None:
     ending.forget()
     for handler in list(_handlers):
-        handler._pipeline.workers.abandon()
-        handler._open()
+        handler._reopen()
 
 
 at_fork(_after_fork_in_child)

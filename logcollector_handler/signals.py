@@ -25,6 +25,8 @@ _LAST_MOMENT: Final = 0.25
 _SOON: Final = 0.01
 #: How often that is repeated at most: in a program that does little but log, every signal may interrupt a logging call.
 _AGAIN: Final = 100
+#: Seconds after which the signal that is sent after the drain is sent again, if the main thread has not handled it.
+_UNHEARD: Final = 1.0
 _Handler = Callable[[int, "FrameType | None"], object]
 # All signal handlers made here, so that none is installed in front of another.
 _ours: set[_Handler] = set()
@@ -70,9 +72,16 @@ def _draining(earlier: _Handler | int) -> _Handler:
         took = ending.flush()
         if not callable(earlier):
             ending.spend(max(0.0, took - _LAST_MOMENT))
-        if os.getpid() in under_way:
-            done.add(os.getpid())
+        process = os.getpid()
+        if process in under_way:
+            done.add(process)
             _send(number)
+            # A main thread that was just about to sleep does not wake up, and handles the signal when it slept enough.
+            for _ in range(_AGAIN):
+                Wakeup().wait(_UNHEARD)
+                if process not in done:
+                    break
+                _send(number)
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal again

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _thread
 import threading
+from typing import Final
 
 from . import exit as ending
 from .clock import Clock, Waiters
@@ -25,6 +26,9 @@ from .queue import Intake
 from .report import Reporter
 from .sender import Sender
 from .states import ENDING, STARTED, Role, State
+
+#: Seconds that the end of the process waits at most for a thread that was asked for to come and start the others.
+_STARTER_LIMIT: Final = 1.0
 
 
 class Workers:
@@ -60,6 +64,8 @@ class Workers:
         # other, and the work is never done by threads and by the end at the same time.
         self._exiting = False
         self._starting = False
+        # A starter was asked for and has not come yet.
+        self._is_requested = False
         self._pump = Pump(
             queue=queue,
             listener=listener,
@@ -108,9 +114,11 @@ class Workers:
         # Before anything that can fail: what is in the queue is drained at the end in any case.
         ending.watch(self)
         self._listener.resume()
+        self._is_requested = True
         try:
             _thread.start_new_thread(self._start_threads, ())
         except RuntimeError as error:
+            self._is_requested = False
             self._could_not_start(error)
             return False
         return True
@@ -130,7 +138,7 @@ class Workers:
                 if not self._exiting and not self._is_done():
                     self._start_missing()
             finally:
-                self._starting = False
+                self._starting = self._is_requested = False
         self._ended.notify()
 
     def _is_done(self) -> bool:
@@ -150,7 +158,6 @@ class Workers:
             try:
                 thread.start()
             except RuntimeError as error:
-                # A sender without a listener ends by itself.
                 self._could_not_start(error)
                 return
 
@@ -259,6 +266,11 @@ class Workers:
         """The process goes down: from now on there are `shutdown_timeout` seconds, all handlers at the same time."""
         if self._exiting:
             return
+        if self._is_requested:
+            # A program that logs and ends at once: with threads, all handlers send at the same time.
+            start = self._clock.monotonic()
+            self._ended.wait(lambda: not self._is_requested, min(_STARTER_LIMIT, self._pump.time_left()))
+            ending.spend(self._clock.monotonic() - start)
         self._exiting = True
         self._queue.begin_exit()
         self._sender.exit(self._clock.monotonic() + self._pump.time_left())

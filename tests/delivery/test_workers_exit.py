@@ -26,14 +26,34 @@ def test_at_exit_no_thread_is_started_whatever_comes(bench: PipelineBench, threa
     assert threads.started == []
 
 
-def test_a_starter_that_comes_after_the_end_began_leaves_the_work_to_it(
-    bench: PipelineBench, threads: FakeThreads
+def test_the_end_begins_when_the_starter_that_was_asked_for_has_started_the_threads(
+    bench: PipelineBench, threads: FakeThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """So that handlers whose first records come last send them at the same time."""
+    workers = bench.pipeline.workers
     threads.hold_starters = True
     bench.log("a")
-    bench.pipeline.workers.begin_exit()
+
+    def wait(holds: Callable[[], bool], seconds: float) -> bool:
+        threads.run_starters()
+        return holds()
+
+    monkeypatch.setattr(workers._ended, "wait", wait)
+    workers.begin_exit()
+    assert threads.started == [LISTENER, SENDER]
+
+
+def test_a_starter_that_comes_after_the_end_began_leaves_the_work_to_it(
+    bench: PipelineBench, threads: FakeThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = bench.pipeline.workers
+    threads.hold_starters = True
+    bench.log("a")
+    with monkeypatch.context() as patched:
+        patched.setattr(workers._ended, "wait", lambda holds, seconds: bench.clock.advance(seconds))
+        workers.begin_exit()
     threads.run_starters()
-    bench.pipeline.workers.finish_exit()
+    workers.finish_exit()
     assert threads.started == []
     assert bench.batches == [["a"]]
 
@@ -45,6 +65,8 @@ def test_the_end_waits_for_threads_that_are_just_being_started_and_does_not_do_t
     threads.hold_starters = True
     bench.log("a")
     workers._starting = True
+    # It takes longer than `begin_exit` waits for it.
+    workers._is_requested = False
 
     def wait(holds: Callable[[], bool], seconds: float) -> bool:
         if workers._starting:
