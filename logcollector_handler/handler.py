@@ -89,7 +89,7 @@ class LogCollectorHandler(logging.Handler):
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the stdlib's name
         """A formatter renders the `message` of entries. Without one it is the record's own message."""
         super().setFormatter(fmt)
-        self._builder.formatter = fmt
+        self._builder.use_formatter(fmt)
 
     def stats(self) -> Stats:
         """What became of the records that this process gave the handler."""

@@ -258,7 +258,7 @@ class JournalQueueHandler(RecordQueueHandler):
         if len(journal.files) >= journal.full_from and journal.is_full() and not self._find_room():
             return
         if journal.add(self._encode(entry, self._max_record_bytes)):
-            self._wake_once()
+            journal.wake_once(self._wake)
 
     def _find_room(self) -> bool:
         """Wait a moment for the listener. Without success the new record is turned away: the others are in files."""

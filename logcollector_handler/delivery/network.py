@@ -29,12 +29,10 @@ class DeadlineBackend(httpcore.SyncBackend):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        #: Monotonic seconds at which the time of the present request is over. The transport sets it for each request.
-        self.deadline = 0.0
-        #: The transport sets it to the size of the body; every byte that is handed to the network is subtracted,
-        #: those of the headers, and of a CONNECT to a proxy, too. So it reaches 0 a few hundred bytes before the body
-        #: is through: in doubt, a request counts as arrived.
-        self.unsent = 0
+        # Monotonic seconds at which the time of the present request is over.
+        self._deadline = 0.0
+        # The size of its body, less every byte that was handed to the network.
+        self._unsent = 0
         self._look_up: _LookUp | None = None
         # The addresses that a name had when it was last looked up.
         self._addresses: dict[tuple[str, int], list[str]] = {}
@@ -42,9 +40,27 @@ class DeadlineBackend(httpcore.SyncBackend):
         self._socket: socket.socket | None = None
         self._descriptor: tuple[int, int] | None = None
 
+    def begin(self, body_size: int, seconds: float) -> None:
+        """A request with a body of that many bytes begins, and has that many seconds from start to end."""
+        self._deadline = self._clock.monotonic() + seconds
+        self._unsent = body_size
+
+    @property
+    def has_sent_all(self) -> bool:
+        """Whether the server may have got the whole request.
+
+        The bytes of the headers, and of a CONNECT to a proxy, count too. So this is true a few hundred bytes before the
+        body is through: in doubt, a request counts as arrived.
+        """
+        return self._unsent <= 0
+
+    def handed_over(self, count: int) -> None:
+        """So many bytes go to the network. Told before they do, because a write that fails may have reached the server."""
+        self._unsent -= count
+
     def left(self) -> float:
         """Seconds left of the request's time. Raises TimeoutException when there are none."""
-        left = self.deadline - self._clock.monotonic()
+        left = self._deadline - self._clock.monotonic()
         if left <= 0:
             raise httpcore.TimeoutException("the request took longer than its time")
         return left
@@ -154,8 +170,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         # In slices, because httpcore applies the time to each send of a write, and not to all of them together.
         for start in range(0, len(buffer), _SLICE):
             part = buffer[start : start + _SLICE]
-            # Counted first, because bytes of a write that fails may have reached the server all the same.
-            self._network.unsent -= len(part)
+            self._network.handed_over(len(part))
             self._stream.write(part, self._network.left())
 
     def close(self) -> None:

@@ -111,6 +111,21 @@ class Intake:
         """Wake the listener at that length of the queue, and at the latest when it is full."""
         self.threshold = min(wanted, self.max_size + 1)
 
+    def wake_once(self, wake: Callable[[], bool]) -> None:
+        """Wake the listener, and see to it that callers who come before it runs do not wake it again.
+
+        Args:
+            wake: wakes the listener. False: nobody could be woken, and the next record tries again.
+        """
+        woken = False
+        try:
+            self.threshold = self.max_size + 1
+            woken = wake()
+        finally:
+            # A plain assignment, because nothing can interrupt it.
+            if not woken:
+                self.threshold = 1
+
     def moved(self) -> None:
         """The listener has taken entries: there is room."""
         self._moves += 1
@@ -230,7 +245,7 @@ class RecordQueueHandler(QueueHandler):
     def _attend(self) -> None:
         intake = self._intake
         if not intake.is_full():
-            self._wake_once()
+            intake.wake_once(self._wake)
             return
         self._wake()
         blocking = self._overflow == "block"
@@ -252,18 +267,6 @@ class RecordQueueHandler(QueueHandler):
             else:
                 self.queue.pop()
                 self._ledger.turn_away("queue_full")
-
-    def _wake_once(self) -> None:
-        """Wake the listener, and see to it that callers who come before it runs do not wake it again."""
-        intake = self._intake
-        woken = False
-        try:
-            intake.threshold = intake.max_size + 1
-            woken = self._wake()
-        finally:
-            # A plain assignment, because nothing can interrupt it.
-            if not woken:
-                intake.threshold = 1
 
     def _may_wait(self) -> bool:
         # A caller that holds a lock which the listener needs interrupts itself: the wait would be for itself.

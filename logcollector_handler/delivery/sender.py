@@ -259,8 +259,7 @@ class Sender:
 
     def _bury(self, batch: Batch, reason: str) -> None:
         loaded = self._outbox.begin(batch)
-        if loaded is None:
-            # It is not there any more, or was found damaged and counted as dropped.
+        if loaded is None:  # It is not there any more, or was found damaged and counted as dropped.
             self._suspects.forget(batch)
             return
         if self._outbox.bury(loaded):

@@ -66,8 +66,7 @@ class HttpTransport:
             request = self._client.build_request("POST", self._url, content=body, headers=headers)
         except Exception as error:  # noqa: BLE001 - the URL, the proxy or the CA file is wrong: people must read which
             return Answer(unusable=True, detail=self._explain(error))
-        self._network.deadline = self._clock.monotonic() + seconds
-        self._network.unsent = len(body)
+        self._network.begin(len(body), seconds)
         try:
             response = self._client.send(request, stream=True)
             try:
@@ -80,7 +79,7 @@ class HttpTransport:
             detail = self._explain(error)
             if isinstance(error, httpcore.TimeoutException):
                 detail = f"no complete answer within {seconds:.3g} s ({detail})"
-            return Answer(arrived=self._network.unsent <= 0, detail=detail)
+            return Answer(arrived=self._network.has_sent_all, detail=detail)
         return self._answer(response, content)
 
     def close(self) -> None:

@@ -91,8 +91,7 @@ class EntryBuilder:
         bound: Callable[[], Bound | None] = lambda: None,
         span: Callable[[], dict[str, str] | None] = lambda: None,
     ) -> None:
-        #: Makes the message, if set. `LogCollectorHandler.setFormatter` sets it.
-        self.formatter: logging.Formatter | None = None
+        self._formatter: logging.Formatter | None = None
         self._service = UNSET if service is None else service
         self._environment = environment
         self._service_version = service_version
@@ -107,12 +106,16 @@ class EntryBuilder:
         self._placer = FieldPlacer(self._secret, max_record_bytes)
         self._add_fields, self._fill = self._placer.add, self._placer.fill
 
+    def use_formatter(self, formatter: logging.Formatter | None) -> None:
+        """Let a formatter make the messages from now on; None: the records make them."""
+        self._formatter = formatter
+
     def build(self, record: logging.LogRecord) -> Entry:
         """The record as an entry. Never raises an Exception, and does not change the record."""
         try:
             fields = record.__dict__
             msg, args, exc_info, exc_text, stack_info, created, levelno = _rest_of(fields)[:_NEEDED]
-            if exc_info or exc_text or stack_info or self.formatter is not None or type(msg) is not str:
+            if exc_info or exc_text or stack_info or self._formatter is not None or type(msg) is not str:
                 return self._any(record)
             for each in args if type(args) is tuple else (args,):
                 if type(each) not in _HARMLESS:
@@ -218,7 +221,7 @@ class EntryBuilder:
 
     def _any(self, record: logging.LogRecord) -> LogEntry:
         try:
-            reading = read(record, self.formatter, self._secret, self._max_bytes)
+            reading = read(record, self._formatter, self._secret, self._max_bytes)
             _, _, function, file, metadata, origin = self._see(reading.site)
             created = time.time() if reading.created is None else reading.created
             entry = self._entry(reading.level, reading.message, created, metadata, function, file)

@@ -19,7 +19,7 @@ from tests.delivery.harness import FakeClock
 @pytest.fixture
 def backend() -> DeadlineBackend:
     made = DeadlineBackend(SystemClock())
-    made.deadline = SystemClock.monotonic() + 30
+    made.begin(0, 30)
     return made
 
 
@@ -50,11 +50,11 @@ def test_a_resolver_that_hangs_is_waited_for_within_the_time_and_not_asked_twice
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     for _ in range(3):
-        backend.deadline = SystemClock.monotonic() + 0.2
+        backend.begin(0, 0.2)
         with pytest.raises(httpcore.TimeoutException):
             backend._resolve("logs.test", 80)
     answer.set()
-    backend.deadline = SystemClock.monotonic() + 30
+    backend.begin(0, 30)
     assert backend._resolve("logs.test", 80) == ["192.0.2.1"]
     assert asked == ["logs.test"]
 
@@ -90,7 +90,7 @@ def test_a_peer_that_reads_slowly_but_steadily_holds_a_request_no_longer_than_it
     clock = FakeClock()
     peer = SlowPeer(clock)
     backend = DeadlineBackend(clock)
-    backend.deadline = clock.now + 5
+    backend.begin(0, 5)
     start = clock.now
     with pytest.raises(httpcore.TimeoutException):
         network._DeadlineStream(peer, backend).write(b"x" * 4_000_000)
@@ -116,9 +116,9 @@ def test_a_request_counts_as_arrived_once_its_last_bytes_were_handed_over(
 ) -> None:
     """The bytes of its headers are counted, too: in doubt it arrived."""
     body = b"x" * 20_000
-    backend.unsent = len(body)
+    backend.begin(len(body), 30)
     stream = network._DeadlineStream(DeadPeer(takes), backend)
     with contextlib.suppress(httpcore.WriteError):
         for part in (b"headers", body):
             stream.write(part)
-    assert (backend.unsent <= 0) is arrived
+    assert backend.has_sent_all is arrived

@@ -143,7 +143,7 @@ def test_an_entry_with_a_common_part_is_encoded_like_one_without(
 ) -> None:
     made = record(message, funcName=function, pathname=path, name=name, threadName=thread)
     long_way = builder()
-    long_way.formatter = logging.Formatter("%(message)s")
+    long_way.use_formatter(logging.Formatter("%(message)s"))
     quick, slow = builder().build(made), long_way.build(made)
     assert (type(quick), type(slow)) == (JsonSiteEntry, LogEntry)
     assert encode_lines([quick], BIG) == encode_lines([slow], BIG)

@@ -95,7 +95,7 @@ def test_surrogates_and_nul_are_replaced_in_every_text() -> None:
 
 def formatted(formatter: Any, made: logging.LogRecord) -> dict[str, Any]:
     by = builder()
-    by.formatter = formatter
+    by.use_formatter(formatter)
     return shipped(made, by=by)[0]
 
 

@@ -93,7 +93,7 @@ def test_no_line_and_no_run_is_longer_than_a_record_may_be(form: Format, limit: 
 def test_an_entry_with_a_common_part_is_written_like_any_other(form: Format) -> None:
     by = builder_of(form)
     plain = by.build(record("plain", created=5.0))
-    by.formatter = logging.Formatter()
+    by.use_formatter(logging.Formatter())
     full = by.build(record("plain", created=5.0))
     assert isinstance(plain, type(form.site_entry("INFO", "", 0.0, form.common(full))))  # type: ignore[arg-type]
     assert form.encode([plain], BIG) == form.encode([full], BIG)

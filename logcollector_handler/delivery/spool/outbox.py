@@ -221,8 +221,7 @@ class SpoolOutbox:
             waiting = {owner_of(kept.batch.id) for kept in self._shelf.adopted}
         self._owners.release_all_but(waiting)
         held = self._owners.held
-        with self._lock:
-            self._room.others = found.buried + sum(n for owner, n in found.living.items() if owner not in held)
+        self._room.count_others(found.buried + sum(n for owner, n in found.living.items() if owner not in held))
 
     def close(self) -> None:
         """Leave to other processes what dead ones left, and unlock our owner unless something of ours is here."""

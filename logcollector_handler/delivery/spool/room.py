@@ -65,6 +65,11 @@ class Room:
         with self._lock:
             self.reserved -= size
 
+    def count_others(self, size: int) -> None:
+        """A look at the directory found that many bytes of other processes' files and of dead letters."""
+        with self._lock:
+            self.others = size
+
     def bury(self, size: int) -> None:
         """A file came into `dead/`."""
         with self._lock:
