@@ -164,6 +164,7 @@ class Journal(Intake):
         """Write a line, and what others have handed in. True: the listener waits for a line, or a batch is complete."""
         handed_in = self._handed_in
         handed_in.append(line)
+        waiting = 1
         # A finalizer that logs in a thread of the package does not wait for the lock: the caller that has it may wait
         # for something that this thread has. The listener writes the line before it takes the file.
         while handed_in and get_ident() not in own_threads:
@@ -171,13 +172,10 @@ class Journal(Intake):
                 # This call came in the middle of another of the same thread, which writes the line before it returns.
                 break
             with self._lock:
-                self._write()
+                waiting = self._write()
             # Asked again without the lock: a call in the middle of this one may have handed a line in.
-        if self.threshold > self.max_size:
-            return False
-        files = list(self.files)
-        waiting = len(files[-1].lines) if files else len(handed_in)
-        return waiting >= self.threshold or len(files) > 1
+        # Once woken, the listener is not woken by each call while it has not come.
+        return self.threshold <= self.max_size and (waiting >= self.threshold or len(self.files) > 1)
 
     def take(self, count: int, ledger: Ledger) -> Taken:
         with self._lock:
@@ -204,8 +202,10 @@ class Journal(Intake):
 
     # With the lock held
 
-    def _write(self) -> None:
+    def _write(self) -> int:
+        """Write what was handed in. How many lines the last file has then."""
         handed_in = self._handed_in
+        waiting = 0
         while handed_in:
             file = self.files[-1] if self.files else self._new_file()
             if not file.has_room(len(handed_in[0]) + 1, self._batch_size, self._max_batch_bytes):
@@ -216,6 +216,8 @@ class Journal(Intake):
                 file.write(fsync=self._fsync)
             except OSError as error:
                 self._say(error)
+            waiting = len(file.lines)
+        return waiting
 
     def _new_file(self) -> JournalFile:
         batch_id = self._new_id()

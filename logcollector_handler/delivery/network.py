@@ -55,7 +55,7 @@ class DeadlineBackend(httpcore.SyncBackend):
         return self._unsent <= 0
 
     def handed_over(self, count: int) -> None:
-        """So many bytes go to the network. Told before they do, because a write that fails may have reached the server."""
+        """That many bytes go to the network. Told before, because a write that fails may have reached the server."""
         self._unsent -= count
 
     def left(self) -> float:
