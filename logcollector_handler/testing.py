@@ -33,12 +33,11 @@ from .collector.body import Limits
 from .collector.server import BackgroundServer
 from .collector.store import Store
 from .handler import LogCollectorHandler
-from .wire.collector import CollectorFormat
+from .wire import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FORMAT = CollectorFormat()
 
 __all__ = ["CapturingHandler", "CollectorServer", "Limits", "ReceivedRequest"]
 
@@ -160,7 +159,9 @@ class CapturingHandler(LogCollectorHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Encode the record and keep its entry."""
-        self._lines.append(_FORMAT.encode_line(self._builder.build(record), self._settings.max_record_bytes))
+        self._lines.append(
+            FORMATS[self._settings.wire].encode_line(self._builder.build(record), self._settings.max_record_bytes)
+        )
 
     @property
     def entries(self) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def connect(settings: Settings, clock: Clock) -> Transport:
 
 def format_of(settings: Settings) -> Format:
     """The format in which the settings want entries to be written."""
-    return FORMATS["collector"]
+    return FORMATS[settings.wire]
 
 
 def entry_builder(settings: Settings, **sources: Any) -> EntryBuilder:

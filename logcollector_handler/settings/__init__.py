@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 from logcollector_handler.entry.model import ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, TEXT_LIMITS
 from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK
+from logcollector_handler.wire import FORMATS
+from logcollector_handler.wire.compression import COMPRESS_FROM
 
 from . import kinds, secret
 from .kinds import MIB, NotAllowedError
@@ -79,7 +81,7 @@ class Settings:
         "What a full queue does: `drop_oldest`, `drop_newest`, or `block`, where the logging call waits for room.",
     )
     enable_compression: Setting[bool, bool] = Setting(
-        kinds.Flag(), True, "Batches of 100 records and more are sent as gzip."
+        kinds.Flag(), True, f"Batches of {COMPRESS_FROM} records and more are sent as gzip."
     )
     max_retries: Setting[int, int] = Setting(
         kinds.Whole(0, "times"),
@@ -112,6 +114,9 @@ class Settings:
     )
     proxy: Setting[str, str | None] = Setting(
         secret.Url(), None, "URL of a proxy; without it `HTTPS_PROXY`, `NO_PROXY` and the like are honoured."
+    )
+    wire: Setting[str, str] = Setting(
+        kinds.OneOf(*FORMATS), "collector", "The format in which batches are written: `collector`, that of the server."
     )
     spool_dir: Setting[_Path, str | None] = Setting(
         kinds.Directory(),
