@@ -65,8 +65,8 @@ class LogCollectorHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]  # as 3.12 does
         """Filter a record and put it into the queue.
 
-        The stdlib's holds the handler's lock around `emit`, this does not. The queue needs no lock, and a thread that is
-        interrupted, or missing after a fork, while it holds one would block the others.
+        The stdlib's holds the handler's lock around `emit`, this one does not. The queue needs no lock, and a thread
+        that is interrupted, or missing after a fork, while it holds one would block the others.
         """
         passed: bool | logging.LogRecord = self.filter(record)  # From 3.12 on a filter can replace the record.
         if not passed or (get_ident() in own_threads and record.name.partition(".")[0] in _CLIENT_LOGGERS):

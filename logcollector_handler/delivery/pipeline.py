@@ -39,7 +39,7 @@ def connect(settings: Settings, clock: Clock) -> Transport:
 
 
 def format_of(settings: Settings) -> Format:
-    """The format in which the settings want entries to be written."""
+    """The format in which a handler with these settings writes entries. So far there is only one."""
     return FORMATS["collector"]
 
 
