@@ -38,7 +38,7 @@ _finalizing_in: int | None = None
 
 
 def watch(draining: Draining) -> None:
-    """Register: drain this when the process ends, unless `unwatch` comes first. Doing it twice does no harm."""
+    """Register: drain this when the process ends, unless `unwatch` comes first. A second call does no harm."""
     _live.add(draining)
     _watch_child()
     _watch_celery()

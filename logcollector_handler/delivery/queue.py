@@ -91,7 +91,7 @@ class Intake:
         return len(self) > self.max_size
 
     def take(self, count: int, ledger: Ledger) -> Taken:
-        """Take the entries of the next batch, at most `count`, and count them under the same lock."""
+        """Take the entries of the next batch, at most `count`, and count them as taken in the same step."""
         raise NotImplementedError
 
     def has_batch(self, count: int) -> bool:
@@ -99,7 +99,7 @@ class Intake:
         return len(self) >= count
 
     def kept(self, batch_id: str) -> None:
-        """The listener has put the batch into the outbox whose id came with `Taken`."""
+        """The listener has put the batch of this id, which came with `Taken`, into the outbox."""
 
     def is_held(self) -> bool:
         """Whether the calling thread holds a lock that the listener needs in order to take entries."""

@@ -46,7 +46,7 @@ class Room:
             Batches that were taken off the shelf to make room. The caller has to remove their files.
 
         Raises:
-            OSError: even without all of these there would not be enough room. No batch was taken.
+            OSError: even with all of these removed there would not be enough room. No batch was taken off the shelf.
         """
         limit = self._max_bytes + freed - size
         with self._lock:
