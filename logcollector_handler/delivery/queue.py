@@ -116,7 +116,7 @@ class Intake:
         """Wake the listener. The threshold is raised first, so that callers before it runs do not wake it again.
 
         Args:
-            wake: wakes the listener. It returns False if none could be woken or started; then the next record tries again.
+            wake: wakes the listener. False if none could be woken or started: then the next record tries again.
         """
         woken = False
         try:

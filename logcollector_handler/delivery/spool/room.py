@@ -66,7 +66,7 @@ class Room:
             self.reserved -= size
 
     def count_others(self, size: int) -> None:
-        """A look at the directory found that many bytes of other processes' files and of dead letters."""
+        """Note how many bytes of other processes' files and of dead letters a look at the directory has found."""
         with self._lock:
             self.others = size
 
