@@ -1,4 +1,4 @@
-"""`LogCollectorHandler`: the logging handler that people configure. It wires the parts and owns their life."""
+"""`LogCollectorHandler`: the logging handler that people configure. `Pipeline` does its work; a fork gets a new one."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .settings import load
 from .settings.signature import with_settings
 from .stats import Stats
 
-#: Loggers of the HTTP client; what they log while the package does its own work would never come to an end.
+#: Loggers of the HTTP client. Shipping what they log while the package sends would make it send again, without end.
 _CLIENT_LOGGERS = frozenset({"httpx", "httpcore"})
-#: Every handler of this process, for a fork.
+#: Every handler of this process, so that a forked child can reopen them.
 _handlers: weakref.WeakSet[LogCollectorHandler] = weakref.WeakSet()
 
 
 class LogCollectorHandler(logging.Handler):
     """Ships records to a log collection server: in batches, in the background, in the server's schema.
 
-    The settings are keywords. Each may also come from the environment as `LOGCOLLECTOR_<NAME>`; a keyword wins, and
-    None means that it was not given.
+    The settings are keywords. Each may also come from the environment as `LOGCOLLECTOR_<NAME>`; a keyword wins over
+    that, and None means that the keyword is not given.
 
     Raises:
-        SettingError: (a ValueError) a setting has a value that it cannot have.
+        SettingError: (a ValueError) the value of a setting is not allowed.
     """
 
     @with_settings
@@ -44,20 +44,20 @@ class LogCollectorHandler(logging.Handler):
         self._builder = entry_builder(self._settings, bound=current_fields, span=current_span)
         self._flush_level = self._settings.flush_level
         self._open()
-        # Last: `logging` holds on to what gets this far, and flushes it at exit.
+        # Last: it registers the handler with `logging`, which flushes it at exit. A failed one must not get there.
         super().__init__(level)
         _handlers.add(self)
 
     def _open(self) -> None:
         self._pipeline = Pipeline(self._settings, self._builder, SystemClock(), connect)
         self._queue_handler = self._pipeline.handler
-        # When nobody refers to the handler any more, its threads send what they have and end. At exit that is done for
-        # all handlers together.
+        # When nobody refers to the handler any more, its threads send what they have and end. Not at exit, where
+        # `exit.drain` does that for all handlers together.
         self._finalizer = weakref.finalize(self, self._pipeline.workers.close, 0.0)
         self._finalizer.atexit = False
 
     def _reopen(self) -> None:
-        """In a forked child: close what is the parent's, and start anew."""
+        """In a forked child: close what belongs to the parent, and start with an empty pipeline."""
         self._finalizer.detach()
         self._pipeline.workers.abandon()
         self._open()
@@ -65,8 +65,8 @@ class LogCollectorHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]  # as 3.12 does
         """Filter a record and put it into the queue.
 
-        Without the handler's lock, which the stdlib holds around `emit`: the queue needs none, and a thread
-        that was forked or interrupted while it holds a lock stops others.
+        The stdlib's holds the handler's lock around `emit`, this one does not. The queue needs no lock, and a thread
+        that is interrupted, or missing after a fork, while it holds one would block the others.
         """
         passed: bool | logging.LogRecord = self.filter(record)  # From 3.12 on a filter can replace the record.
         if not passed or (get_ident() in own_threads and record.name.partition(".")[0] in _CLIENT_LOGGERS):
@@ -87,7 +87,7 @@ class LogCollectorHandler(logging.Handler):
             self._pipeline.workers.urge()
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the stdlib's name
-        """A formatter renders the `message` of entries. Without one it is the record's own message."""
+        """Have a formatter render the `message` of entries. Without one it is the record's own message."""
         super().setFormatter(fmt)
         self._builder.use_formatter(fmt)
 
@@ -96,14 +96,14 @@ class LogCollectorHandler(logging.Handler):
         return self._pipeline.stats()
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
-        """Send what was accepted so far, and wait until that is done or the time is over.
+        """Send what was accepted so far, and wait until that is done or the time has passed.
 
         Args:
-            timeout: seconds; default is `shutdown_timeout`. Under the lock of `logging`, that is, when
-                `dictConfig` calls, there is no wait.
+            timeout: seconds. Default: `shutdown_timeout`, or no wait at all when the caller holds the lock of
+                `logging`, as `dictConfig` does.
 
         Returns:
-            True when everything accepted before the call was delivered or dead-lettered.
+            True if everything accepted before the call was delivered or dead-lettered, and nothing dropped meanwhile.
         """
         if timeout is None:
             timeout = 0.0 if holds_logging_lock() else self._settings.shutdown_timeout
@@ -126,12 +126,12 @@ def get_handler(name: str | None = None) -> LogCollectorHandler:
     """The handler that `dictConfig` made.
 
     Args:
-        name: its key under `handlers`. Default: there is only one.
+        name: its key under `handlers`. May be left out if there is only one.
 
     Raises:
-        LookupError: there is none of that name, or, without a name, none at all or several.
+        LookupError: no handler has that name; or, without a name, there is none at all or more than one.
     """
-    # What has no name was made by hand, and whoever made it has it. An earlier configuration's are forgotten there.
+    # Only handlers that dictConfig made have a name here, and it forgets those of an earlier configuration.
     named: Mapping[str, logging.Handler] = logging._handlers  # type: ignore[attr-defined]  # public from 3.12 on
     found = {key: each for key, each in list(named.items()) if isinstance(each, LogCollectorHandler)}
     there_is = f"there is {', '.join(map(repr, found))}" if found else "dictConfig has made none"

@@ -1,7 +1,7 @@
 """The embedded collector: a small but real log collection server on SQLite.
 
-Of the package it uses `entry.model` alone. It needs the `collector` extra: without that, importing any part of it
-raises an ImportError that names the command to install it.
+Of the package it uses `entry.model` and `wire` alone. It needs the `collector` extra: without that, importing any part
+of it raises an ImportError that names the command to install it.
 """
 
 from importlib.util import find_spec

@@ -1,7 +1,7 @@
 """The batch: a finished body with the key under which it is posted.
 
 A batch never changes: a retry repeats the byte-identical body under the same key. How its delivery goes is kept
-elsewhere: where it waits by the outbox, what speaks against it by the sender.
+elsewhere: `outbox` knows where it waits, `suspects` what has happened to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Batch:
     """Encoded entries under one idempotency key."""
 
     id: str
-    #: As it is posted: gzip if `compressed`. None where only a file holds it, which `Outbox.begin` and `load` read.
+    #: As it is posted: gzip if `compressed`. None while only a file holds it; `Outbox.begin` and `load` read that.
     body: bytes | None
     compressed: bool
     #: Size of the body as it is posted, in bytes.
@@ -30,31 +30,31 @@ class Batch:
     encoded_bytes: int
     #: Records in it: what the ledger counts.
     count: int
-    #: Entries in it: one more than records when the first is a notice of earlier losses.
+    #: Entries in it: one more than records if the first is a notice of earlier losses.
     entries: int
-    #: The losses that its first entry tells the server of, by reason.
+    #: The losses that its first entry reports to the server, by reason.
     losses: Mapping[str, int]
-    #: How many records had left the queue before its first.
+    #: How many records had left the queue before this batch's first did.
     ordinal: int
-    #: Another process left it behind; the ledger counts it apart.
+    #: Another process left it behind. The ledger counts such batches apart.
     adopted: bool = False
 
     def runs(self, wire: Format) -> list[Run]:
-        """Its encoded entries, one a run. Raises ValueError or zlib.error when the body is none of this format."""
+        """Its encoded entries, one a run. Raises ValueError or zlib.error if the body is not of this format."""
         assert self.body is not None  # noqa: S101 - only a loaded batch is taken apart
         return wire.split(decompress(self.body) if self.compressed else self.body)
 
     def halves(self, wire: Format) -> tuple[Batch, Batch]:
-        """Its two halves, as `<id>.0` and `<id>.1`. It must hold two entries or more, and its body."""
+        """Its two halves, as `<id>.0` and `<id>.1`. It must have its body, with at least two entries."""
         runs = self.runs(wire)
         middle = len(runs) // 2
         first = self._part("0", runs[:middle], wire, self.compressed, self.losses)
         return first, self._part("1", runs[middle:], wire, self.compressed, {})
 
     def uncompressed(self, wire: Format) -> Batch:
-        """The same entries in a plain body, as `<id>.0`: another body needs another id, the same one each time.
+        """The same entries uncompressed, as `<id>.0`: another body needs another id, and a retry the same id again.
 
-        Without a sibling it does not count while its parent is there: who finds both after a crash sends the parent.
+        A process that finds both after a crash sends the parent, because only `.0` and `.1` together replace it.
         """
         return self._part("0", self.runs(wire), wire, False, self.losses)
 
@@ -83,7 +83,7 @@ def make_batch(
     losses: Mapping[str, int] = MappingProxyType({}),
     adopted: bool = False,
 ) -> Batch:
-    """A batch with an uncompressed body of that many entries. With losses the first entry is the notice of these."""
+    """A batch of the body `plain`, which holds `entries` entries; with losses, the first is the notice of them."""
     body = compress(plain) if compressed else plain
     return Batch(
         id=batch_id,
@@ -100,13 +100,14 @@ def make_batch(
 
 
 class BatchIds:
-    """Ids that no other process draws, and that sort in the order in which this process drew them.
+    """Ids that no other process draws, and that sort in the order in which they were drawn here.
 
-    The time in front is that of the first draw, so a clock that is set back does not turn the order.
+    They begin with the time at which this object was made, not that of the draw: so the order survives a clock that is
+    set back.
     """
 
     def __init__(self, now: float) -> None:
-        #: What all of them begin with.
+        #: What all of these ids begin with.
         self.owner = f"{int(now * 1000):012x}-{os.urandom(8).hex()}"
         self._numbers = itertools.count(1)
 

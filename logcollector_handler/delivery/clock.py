@@ -1,7 +1,8 @@
-"""Time and waiting: the one seam through which the package learns the time and lets it pass.
+"""Time and waiting: what a handler's parts use to read the time and to let it pass, so that tests can replace it.
 
-Tests put a clock of their own here. Nothing else in the package calls `time` or blocks on a lock of
-`threading` to let time pass.
+`delivery`, the timers and the rate limit read the time from a Clock, and wait through a Wakeup or Waiters. Exceptions:
+network time-outs, a fork's wait in `process`, and a Reporter that is given no clock. What reads the time by itself:
+`entry` (the time of an entry), the structlog processor, the collector, and the command line.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ class Clock(Protocol):
     """What the package asks of time."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that is never set: for every wait and every age."""
+        """Seconds on a clock that nobody can set: for every wait and every age."""
 
     def time(self) -> float:
-        """Unix seconds: for what people and servers read."""
+        """Unix seconds: for times that people and servers read."""
 
 
 class SystemClock:
@@ -31,11 +32,10 @@ class SystemClock:
 
 
 class Wakeup:
-    """A flag on which one thread waits and which any thread sets.
+    """A flag that any thread can raise and for which one thread waits.
 
-    `set` neither blocks nor takes a lock, so it may be called from a signal handler, a GC callback or
-    `__del__`. The flag falls when the wait returns, which is before the waiter looks at its work: a flag
-    set while it works is not lost.
+    `set` neither blocks nor takes a lock, so it may be called from a signal handler, a GC callback or `__del__`. `wait`
+    lowers the flag when it returns, before the waiter looks for work: a flag raised while it works is not lost.
     """
 
     def __init__(self) -> None:
@@ -50,15 +50,15 @@ class Wakeup:
             return
 
     def wait(self, seconds: float | None) -> None:
-        """Wait until the flag is up, at most that long (None: for ever), and take it down."""
+        """Wait until the flag is up, for at most `seconds` (None: for ever), and lower it."""
         self._lock.acquire(timeout=-1 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX))
 
 
 class Waiters:
-    """Threads that wait until something holds; `notify` makes them look again.
+    """Threads that wait until a condition holds; `notify` makes them check it again.
 
-    Each waiter brings a lock of its own, so a waiter that is interrupted by a signal handler or by the
-    garbage collector, which then waits or notifies here itself, holds nothing that the other needs.
+    Each waiter has a lock of its own. So when a signal handler or the garbage collector interrupts a waiter and then
+    waits or notifies here itself, it needs nothing that the interrupted waiter holds.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -66,7 +66,7 @@ class Waiters:
         self._locks: deque[threading.Lock] = deque()
 
     def wait(self, holds: Callable[[], bool], seconds: float) -> bool:
-        """Wait until `holds()`, at most that many seconds; the last answer of `holds` is returned."""
+        """Wait until `holds()` is true, for at most `seconds`. Returns the last answer of `holds`."""
         deadline = self._clock.monotonic() + seconds
         while not holds():
             remaining = deadline - self._clock.monotonic()
@@ -80,7 +80,7 @@ class Waiters:
         return True
 
     def notify(self) -> None:
-        """Make every waiter look again. Never blocks."""
+        """Make every waiter check its condition again. Never blocks."""
         while True:
             try:
                 lock = self._locks.popleft()

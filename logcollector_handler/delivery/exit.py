@@ -1,8 +1,9 @@
-"""The end of the process, for all pipelines together: who is drained, and how much time that may take.
+"""The end of the process, for all handlers together: what is drained, and how much time that may take.
 
-A pipeline registers here when its first record comes, and unregisters when its threads have ended with nothing
-left. However the process ends in Python, `drain` then runs once for all of them: at the interpreter's exit, as a
-finalizer of multiprocessing's children, or by Celery's signal in the children of its pool.
+A handler's `Workers` register here when they start threads, and unregister when these have ended with nothing left. A
+`RateLimitFilter` does so while it has held back records that it has not reported. Whichever way the process ends in
+Python, `drain` runs for all of them: at the interpreter's exit, as a finalizer in children of multiprocessing, or by
+Celery's signal in children of its pool.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from .clock import SystemClock
 
 
 class Draining(Protocol):
-    """What takes part in the end of the process."""
+    """What can be registered here to be drained at the end of the process."""
 
     @property
     def shutdown_timeout(self) -> float:
-        """Seconds that its end may take."""
+        """Seconds that draining it may take at most."""
 
     def flush(self, seconds: float) -> bool: ...
     def holds_up(self) -> bool: ...
@@ -29,7 +30,7 @@ class Draining(Protocol):
     def abandon(self) -> None: ...
 
 
-# Those with threads or records. The references are strong, so that a handler dropped without close() still drains.
+# What is registered. The references are strong, so that a handler that was dropped without close() still drains.
 _live: set[Draining] = set()
 _exiting = False
 _spent = 0.0
@@ -37,19 +38,19 @@ _finalizing_in: int | None = None
 
 
 def watch(draining: Draining) -> None:
-    """Drain this when the process ends, however it ends in Python, until `unwatch`."""
+    """Register: drain this when the process ends, unless `unwatch` comes first. A second call does no harm."""
     _live.add(draining)
     _watch_child()
     _watch_celery()
 
 
 def unwatch(draining: Draining) -> None:
-    """It has nothing left to drain."""
+    """Unregister: there is nothing left to drain."""
     _live.discard(draining)
 
 
 def spend(seconds: float) -> None:
-    """The end of the process was held up for that long."""
+    """Count seconds for which draining held up the end of the process: they are taken off what is left for it."""
     global _spent
     _spent += seconds
 
@@ -60,17 +61,17 @@ def spent() -> float:
 
 
 def is_exiting() -> bool:
-    """Whether the interpreter has begun to run its exit handlers, or is further."""
+    """Whether the end of the process has begun: `drain` was called, or the interpreter is being torn down."""
     return _exiting or sys.is_finalizing()
 
 
 def holds_up() -> bool:
-    """Whether a drain would wait for the calling thread, which was interrupted in the middle of a logging call."""
+    """Whether the calling thread was interrupted in a logging call while it held a lock that a drain needs."""
     return any(each.holds_up() for each in list(_live))
 
 
 def drain() -> None:
-    """Drain everything, all at the same time, within the longest of their deadlines."""
+    """Drain all that is registered, at the same time, within the longest of their deadlines."""
     global _exiting
     _exiting = True
     draining = list(_live)
@@ -81,7 +82,7 @@ def drain() -> None:
 
 
 def flush() -> float:
-    """Send everything, all at the same time, within the longest of their deadlines. The process lives on after it.
+    """As `drain`, but the process lives on, and what is not sent in time is sent later.
 
     Returns:
         Seconds that it took.
@@ -96,9 +97,9 @@ def flush() -> float:
 
 
 def forget() -> None:
-    """In a forked child: what is registered is the parent's, and the child is not ending."""
+    """In a forked child: abandon what the parent has registered, and start with all the time for the child's end."""
     global _exiting, _spent
-    for each in _live:  # Also those whose handler is gone.
+    for each in _live:  # Including those whose handler was dropped, which the handlers' own fork hook does not reach.
         each.abandon()
     _live.clear()
     _exiting = False
@@ -109,20 +110,22 @@ def _watch_child() -> None:
     """A child of multiprocessing ends in `os._exit`, without exit handlers, but runs finalizers of its own."""
     global _finalizing_in
     process = sys.modules.get("multiprocessing.process")
-    # While another thread is still importing that module, it has no such function; then this is no child either.
+    # The function is missing while another thread is still importing the module. A child has imported it long before.
     parent = getattr(process, "parent_process", None)
     if parent is None or _finalizing_in == os.getpid() or parent() is None:
         return
     from multiprocessing.util import Finalize
 
-    # Late among the finalizers, because others may log. Before it is noted: twice does no harm, never would.
+    # The low priority runs it late: other finalizers may log. It is noted as done only afterwards: if a signal handler
+    # raises in between, the drain is registered twice, which does no harm.
     Finalize(None, drain, exitpriority=-100)
     _finalizing_in = os.getpid()
 
 
 def _watch_celery() -> None:
-    """A child of Celery's pool ends in `os._exit` and runs no finalizers either, but sends a signal before."""
-    # Looked up, not imported: without Celery there is no such child. Another thread may still be importing it.
+    """A child of Celery's pool ends in `os._exit` and runs no finalizers either, but sends a Celery signal before."""
+    # Looked up, not imported: an application without Celery does not have it. The name is missing while another thread
+    # is still importing the module.
     ending = getattr(sys.modules.get("celery.signals"), "worker_process_shutdown", None)
     if ending is not None:
         ending.connect(_drain_celery_child, weak=False, dispatch_uid=__name__)
@@ -132,5 +135,5 @@ def _drain_celery_child(**_: object) -> None:
     drain()
 
 
-# Runs before logging.shutdown(), which was registered when logging was imported.
+# Runs before logging.shutdown(): exit handlers run in reverse order, and `logging` registered its own on import.
 atexit.register(drain)

@@ -1,14 +1,14 @@
 """The caller's end with `durability: record`: an entry is in a file when the logging call returns.
 
-The file is named by the id of the batch that it will be, `<id>.open`, and holds one entry a line. It is closed
-when the batch is full or due and becomes that batch, no more and no less, so its key never changes. A process that
-dies with an open file leaves all that it had accepted; only the line that was being written can be torn, and the
-logging call for that line had not returned.
+A file holds the lines of one batch, one entry a line, and is named `<id>.open` by the id of that batch. When the batch
+is full or due, exactly the lines of the file become the batch, so a crash never changes what is posted under an id.
+A process that dies leaves every line for which the logging call had returned; only a line that was being written can
+be torn.
 
 Callers write for each other: whoever has the lock writes what all of them have handed in.
 
-A file owns its lines: they are in its list first and are written from there, at the offset up to which the file is
-known to be written. An exception out of a signal handler, which can end a call between any two steps, needs no repair:
+A file owns its lines: a line is put into the file's list first and written from there, at the offset up to which the
+file is known to be written. So nothing needs repair when a signal handler raises between any two steps of a call:
 
 | interrupted | the line | what the next call finds |
 |---|---|---|
@@ -41,38 +41,43 @@ from .report import Reporter
 
 
 class FileMaker(Protocol):
-    """Who makes the files: the outbox, whose directory they are in."""
+    """What the journal asks of the outbox, which makes the files in its directory."""
 
     def open_file(self, batch_id: str) -> tuple[Path, int]:
-        """A new file for the batch of that id, and its descriptor. Raises OSError."""
+        """Create the file for the batch of that id. Returns its path and an open descriptor. Raises OSError."""
 
 
 class JournalFile:
-    """One batch while it is written, one line an entry.
+    """The file of one batch that is being written, one line an entry.
 
     Args:
         batch_id: the id that the batch will have.
-        descriptor: of the open file; -1 where the disk takes nothing, so that the lines wait in memory only.
+        descriptor: of the open file; -1 when no file could be made: then the lines wait in memory only.
     """
 
     def __init__(self, batch_id: str, descriptor: int) -> None:
         self.id = batch_id
         self.lines: list[bytes] = []
         self._descriptor = descriptor
-        # Up to where `write` has got: lines, and bytes of the file. One value, so that the two never differ.
+        # How many lines `write` has written, and how many bytes they take in the file. One tuple, because one
+        # assignment cannot be interrupted half done.
         self._written = (0, 0)
 
     def has_room(self, size: int, max_lines: int, max_bytes: int) -> bool:
-        """Whether a line of that size, with its end, fits in with the others. A first line always does."""
+        """Whether a line of `size` bytes, line end included, still fits. The first line of a file always does."""
         count, written = self._written
         if count < len(self.lines):
-            # An exception out of a signal handler came between taking these and writing them.
+            # A signal handler raised after these lines were added to the list and before they were written.
             written += sum([len(line) + 1 for line in self.lines[count:]])
             count = len(self.lines)
         return (count < max_lines and written + size <= max_bytes) or not count
 
     def write(self, *, fsync: bool) -> None:
-        """Write the lines that are not in the file yet. Raises OSError: then the lines wait in memory."""
+        """Write the lines that are not in the file yet.
+
+        Raises:
+            OSError: they could not be written. The file is closed; these lines and later ones wait in memory only.
+        """
         count, offset = self._written
         lines = self.lines
         total = len(lines)
@@ -84,7 +89,7 @@ class JournalFile:
                 if fsync:
                     os.fsync(self._descriptor)
         except OSError:
-            # What was written of these lines goes: the file holds whole lines only.
+            # Cut off what was written of these lines, so that the file holds whole lines only.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, offset)
             self.close()
@@ -100,16 +105,16 @@ class JournalFile:
 
 
 class Journal(Intake):
-    """The queue of lines that are in files. The listener takes the lines of one file at a time, all of them.
+    """A queue whose entries are lines in files. The listener takes all lines of one file at a time.
 
-    The last file is the one that is written to, unless it has `batch_size` lines.
+    Lines are written to the last file. When that has `batch_size` lines or `max_batch_bytes`, another is made.
 
     Args:
         new_id: draws the id of a batch.
         files: makes the files.
         batch_size: lines in a file at most.
         max_batch_bytes: bytes in a file at most.
-        fsync: what is written has reached the disk itself.
+        fsync: wait until the disk itself has what was written.
     """
 
     def __init__(
@@ -128,18 +133,19 @@ class Journal(Intake):
         self._new_id = new_id
         self._maker = files
         self._batch_size = batch_size
-        #: Fewer files than that hold fewer than `max_size` lines.
+        #: With fewer files than this the journal cannot be full, so the usual call need not count lines.
         self.full_from = -(-max_size // batch_size)
         self._max_batch_bytes = max_batch_bytes
         self._fsync = fsync
         self._reporter = reporter
         # Lines that callers have handed in; whoever has the lock next writes them.
         self._handed_in: deque[bytes] = deque()
-        # Guards the files. Re-entrant, so that a signal handler that logs can ask whether its own thread has it.
+        # Guards the files. Re-entrant, because only such a lock can say whether the calling thread holds it: a signal
+        # handler that logs has to know.
         self._lock = threading.RLock()
         self._is_owned: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]  # not in the stubs
         self.files: deque[JournalFile] = deque()
-        # Files whose batches the listener is making.
+        # Files that the listener has taken and whose batches are not in the outbox yet.
         self._taken: dict[str, JournalFile] = {}
 
     @property
@@ -161,20 +167,20 @@ class Journal(Intake):
         return len(files) > 1 or any(len(file.lines) >= self._batch_size for file in files)
 
     def add(self, line: bytes) -> bool:
-        """Write a line, and what others have handed in. True: the listener waits for a line, or a batch is complete."""
+        """Write a line, and the lines that other callers have handed in. Returns whether to wake the listener."""
         handed_in = self._handed_in
         handed_in.append(line)
         waiting = 1
-        # A finalizer that logs in a thread of the package does not wait for the lock: the caller that has it may wait
-        # for something that this thread has. The listener writes the line before it takes the file.
+        # A finalizer that logs in a thread of the package must not wait for the lock: the caller that holds it may be
+        # waiting for this thread. The listener writes the line later, before it takes the file.
         while handed_in and get_ident() not in own_threads:
             if self._is_owned():
-                # This call came in the middle of another of the same thread, which writes the line before it returns.
+                # This call interrupted another `add` of the same thread, which writes the line before it returns.
                 break
             with self._lock:
                 waiting = self._write()
-            # Asked again without the lock: a call in the middle of this one may have handed a line in.
-        # Once woken, the listener is not woken by each call while it has not come.
+            # Look again after the lock is released: a call that interrupted this one may have handed in a line.
+        # A threshold above `max_size` says that the listener was woken and has not run yet: do not wake it again.
         return self.threshold <= self.max_size and (waiting >= self.threshold or len(self.files) > 1)
 
     def take(self, count: int, ledger: Ledger) -> Taken:
@@ -190,7 +196,7 @@ class Journal(Intake):
         return Taken(file.lines, ordinal, file.id)
 
     def kept(self, batch_id: str) -> None:
-        # The outbox removes the file, once the batch has a file of its own or is settled.
+        # Closed, not removed: the outbox removes the file once the batch has a file of its own or is settled.
         self._taken.pop(batch_id).close()
 
     def is_held(self) -> bool:
@@ -200,17 +206,18 @@ class Journal(Intake):
         for file in [*self.files, *self._taken.values()]:
             file.close()
 
-    # With the lock held
+    # Called with the lock held
 
     def _write(self) -> int:
-        """Write what was handed in. How many lines the last file has then."""
+        """Write what was handed in. Returns how many lines the last file then has."""
         handed_in = self._handed_in
         waiting = 0
         while handed_in:
             file = self.files[-1] if self.files else self._new_file()
             if not file.has_room(len(handed_in[0]) + 1, self._batch_size, self._max_batch_bytes):
                 file = self._new_file()
-            # In one step: a line that is taken out and put nowhere is lost, one that is in both is written twice.
+            # One call that no signal handler can interrupt. Between two calls, the line would be in neither list and
+            # lost, or in both and written twice.
             file.lines.extend(map(deque.popleft, (handed_in,)))
             try:
                 file.write(fsync=self._fsync)
@@ -245,7 +252,7 @@ class JournalQueueHandler(RecordQueueHandler):
         journal: the queue.
         wire: encodes the entry as a line.
         max_record_bytes: bytes of a line at most.
-        more: as for RecordQueueHandler.
+        more: the other arguments of RecordQueueHandler.
     """
 
     def __init__(self, *, journal: Journal, wire: Format, max_record_bytes: int, **more: Any) -> None:
@@ -255,7 +262,7 @@ class JournalQueueHandler(RecordQueueHandler):
         self._max_record_bytes = max_record_bytes
 
     def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # as in the base class
-        """Encode and write the entry; wake the listener where that is due."""
+        """Encode the entry and write it to a file; wake the listener if it waits for it."""
         journal = self._journal
         if len(journal.files) >= journal.full_from and journal.is_full() and not self._find_room():
             return
@@ -263,10 +270,14 @@ class JournalQueueHandler(RecordQueueHandler):
             journal.wake_once(self._wake)
 
     def _find_room(self) -> bool:
-        """Wait a moment for the listener. Without success the new record is turned away: the others are in files."""
+        """Whether the record may be written. In a full journal, wait for room first as `overflow` says.
+
+        A record that finds none is dropped: never an older one, because those were promised to be kept.
+        """
         journal = self._journal
         if journal.is_held():
-            # A call inside a call. The listener, which would make room, waits for the lock of the outer one.
+            # This call interrupted one that holds the lock. The listener needs that lock to make room, so waiting here
+            # would be in vain.
             return True
         self._wake()
         if self._overflow == "block":
@@ -274,7 +285,7 @@ class JournalQueueHandler(RecordQueueHandler):
                 journal.block(self._wake)
         elif not journal.is_stuck and self._may_wait():
             journal.wait_for_room()
-        # At exit nobody waits, and few records come: the disk has room for them.
+        # At exit nobody waits for room. Few records come by then, so they may exceed `max_size`.
         if journal.exiting or not journal.is_full():
             return True
         self._ledger.turn_away("queue_full")

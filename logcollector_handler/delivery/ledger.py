@@ -1,8 +1,8 @@
 """The ledger: counts records as they move from one stage to the next.
 
 Every record that was accepted is at any time in exactly one of: the queue, a batch, delivered, dead-lettered, dropped.
-Each event changes one number, and everything else is worked out from these numbers when somebody asks. So an exception
-out of a signal handler, which can end a logging call anywhere, leaves counts that add up.
+A logging call changes one number at most, and everything else is worked out when somebody asks. So the counts add up
+also after a signal handler has raised, which can end a logging call anywhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .clock import Clock, Waiters
 
 
 class Ledger:
-    """Counts records as they move. One lock guards all of it; it is held for a few additions at a time.
+    """Counts records as they move. One lock guards all counts, and is held briefly.
 
     The lock is re-entrant because a logging call in a GC callback or a signal handler may have to count
     a loss while the interrupted thread is counting here.
@@ -29,12 +29,12 @@ class Ledger:
 
     def __init__(self, clock: Clock) -> None:
         self.lock = threading.RLock()
-        #: Threads that wait for records to be settled: they look again after each settlement.
+        #: Threads that wait for records to be settled. Notified after every settlement.
         self.settled = Waiters(clock)
         # Records that the listener took from the queue.
         self._taken = 0
-        # By reason: records that were taken out of the full queue, that were never in it, and that were in a batch.
-        # Each has every reason from the beginning: adding a key is not one step, and a signal may come in between.
+        # Dropped records by reason: taken out of the full queue; not in the queue; and from a batch. Each has every
+        # reason from the beginning: adding a key takes several steps, and a signal handler may raise in between.
         self._pushed_out: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
         self._turned_away: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
         self._given_up: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
@@ -43,7 +43,7 @@ class Ledger:
         # Records that another process had accepted, by what became of them; those that were dropped also by reason.
         self._adopted: Counter[str] = Counter()
         self._adopted_losses: Counter[str] = Counter(dict.fromkeys(LOSSES, 0))
-        # Losses that a batch tells the server of.
+        # Losses that some batch reports to the server.
         self._told: Counter[str] = Counter(dict.fromkeys(LOSSES, 0))
         self._batches = 0
         self._requests = 0
@@ -69,7 +69,7 @@ class Ledger:
         with self.lock:
             return {DROP_REASONS[reason]: count for reason, count in self._dropped().items() if count}
 
-    # In a logging call
+    # Called in logging calls
 
     def push_out(self, reason: str) -> None:
         """A caller took the oldest record out of the full queue."""
@@ -77,11 +77,11 @@ class Ledger:
             self._pushed_out[reason] += 1
 
     def turn_away(self, reason: str) -> None:
-        """A caller gave up a record that is not in the queue."""
+        """A caller dropped a record that was never in the queue, or that it took out again as the newest."""
         with self.lock:
             self._turned_away[reason] += 1
 
-    # In the threads of the package
+    # Called in the threads of the package
 
     def take(self, count: int) -> None:
         """The listener took records from the queue. Called with `lock` held, in one step with the taking."""
@@ -113,7 +113,7 @@ class Ledger:
             reason: a key of DROP_REASONS.
             count: how many records.
             adopted: another process had accepted them.
-            untold: earlier losses that the dropped batch was to tell the server of; the next batch tells of them.
+            untold: earlier losses that the dropped batch was to report to the server; the next batch reports them.
         """
         with self.lock:
             self._told.subtract(untold)
@@ -135,7 +135,7 @@ class Ledger:
         self.settled.notify()
 
     def take_losses(self) -> dict[str, int]:
-        """Losses that no batch has told the server of yet, by reason; from now on they count as told."""
+        """Losses that no batch reports to the server yet, by reason. From now on they count as reported."""
         with self.lock:
             losses = self._adopted_losses + self._dropped()
             losses[REFUSED] += self._dead_lettered
@@ -144,7 +144,7 @@ class Ledger:
         return dict(losses)
 
     def snapshot(self, queue_length: Callable[[], int] = lambda: 0) -> Stats:
-        """The counts as they are now. `queue_length` tells how many records are in the queue, if there is one."""
+        """The counts as they are now. `queue_length` returns how many records are in the queue."""
         with self.lock:
             queued = queue_length()
             dropped = self._dropped()

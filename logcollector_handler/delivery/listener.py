@@ -1,4 +1,4 @@
-"""The listener: waits until a batch is due, takes it from the queue, encodes it, puts it into the outbox."""
+"""The listener: waits until a batch is due, takes its entries from the queue, encodes them, fills the outbox."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], Entry]
 
 
 class BatchListener(QueueListener):
-    """Cuts the queue into batches. What the stdlib calls a record is here what was taken for one batch.
+    """Cuts the queue into batches. Where the stdlib's methods handle a record, these handle a `Taken`: one batch.
 
-    A batch is due at `batch_size`; when its oldest entry is `flush_interval` old or one in it is urgent, unless
-    the sender is busy anyway and nothing is gained by handing it another small batch; and when somebody flushes.
+    A batch is due when it has `batch_size` entries, and when somebody flushes or the handler is closed. It is also due
+    when its oldest entry is `flush_interval` old or one in it is urgent, but not while the sender is busy with another
+    batch: a small batch would only wait behind it, so it goes on filling. A durable outbox gets it all the same.
 
-    The thread that runs it is made in `workers`; nothing here starts a thread or ends one.
+    `workers` makes the thread that calls `run`; nothing here starts or ends a thread.
     """
 
-    queue: Intake  # type: ignore[assignment]  # it has no `get`; only `dequeue`, which is overridden below, would use it
+    queue: Intake  # type: ignore[assignment]  # it has no `get`, which only `dequeue`, overridden below, would use
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class BatchListener(QueueListener):
         reporter: Reporter,
         clock: Clock,
     ) -> None:
-        super().__init__(queue)  # type: ignore[arg-type]  # the stdlib asks for `get` in what is overridden below
+        super().__init__(queue)  # type: ignore[arg-type]  # only what is overridden below uses `get`
         self._settings = settings
         self._wire = wire
         self._ledger = ledger
@@ -61,44 +62,44 @@ class BatchListener(QueueListener):
         self._wakeup = wakeup
         self._reporter = reporter
         self._clock = clock
-        # A queue that holds less than a batch can fill no larger one.
+        # A queue that is smaller than a batch could never fill one.
         self._batch_size = min(settings.batch_size, settings.max_queue_size)
         # An entry at `flush_level` or above is in the queue.
         self._is_urgent = False
-        # Somebody flushes: the entries in the queue are due until that many records have left its front.
+        # Set by `flush_to`: whatever is in the queue is due until this many records have left its front.
         self._flush_to = 0
-        #: So many of the records that have left the queue's front are in the outbox or settled.
+        #: Of the records that have left the front of the queue, the first `put_to` are in the outbox or settled.
         self.put_to = 0
-        # Everything in the queue is due, and `run` returns once it is empty.
+        # Set by `stop`: everything in the queue is due, and `run` returns once it is empty.
         self._is_stopping = False
-        # Monotonic seconds: the entry that is now the oldest came then, or later.
+        # Monotonic seconds from which the oldest entry in the queue counts as waiting. None: the queue was empty.
         self._since: float | None = None
 
-    # For other threads, and inside logging calls
+    # Called by other threads, and inside logging calls
 
     def wake(self) -> None:
-        """Look at the queue again. Safe wherever code can run."""
+        """Make the listener look at the queue. Safe also in signal handlers and finalizers."""
         self._wakeup.set()
 
     def urge(self) -> bool:
-        """An urgent entry is in the queue. False when the listener knows of one already."""
+        """Note that an urgent entry is in the queue. Returns False if that was noted already."""
         if self._is_urgent:
             return False
         self._is_urgent = True
         return True
 
     def flush_to(self, mark: int) -> None:
-        """Put everything into the outbox until `mark` records have left the front of the queue."""
+        """Treat what is in the queue as due until `mark` records, counted from the first, have left its front."""
         with self._ledger.lock:
             self._flush_to = max(self._flush_to, mark)
 
     def stop(self) -> None:
-        """Let `run` return once the queue is empty. Does not wait for that."""
+        """Make `run` return once the queue is empty. Does not wait for it."""
         self._is_stopping = True
         self.wake()
 
     def resume(self) -> None:
-        """Take `stop` back: entries wait for others again."""
+        """Undo `stop`: entries wait again until their batch is due."""
         self._is_stopping = False
 
     @property
@@ -109,7 +110,7 @@ class BatchListener(QueueListener):
     # The work
 
     def run(self) -> None:
-        """Do the work until the queue is empty after `stop`."""
+        """Turn the queue into batches; after `stop`, return once it is empty."""
         while True:
             try:
                 super()._monitor()  # type: ignore[misc]  # the stdlib's thread function, not in its stubs
@@ -119,7 +120,7 @@ class BatchListener(QueueListener):
                 self._wakeup.wait(1.0)
 
     def dequeue(self, block: bool) -> Any:
-        """What is taken for the next batch that is due; the sentinel when the work is over."""
+        """Wait for the next batch that is due and take it. After `stop`, the sentinel once the queue is empty."""
         while True:
             taken, delay = self.collect()
             if taken is not None:
@@ -128,14 +129,15 @@ class BatchListener(QueueListener):
                 return self._sentinel  # type: ignore[attr-defined]  # the stdlib's, not in its stubs
             if not block:
                 raise queues.Empty
-            # The threshold first, then one more look: an entry that comes in between is seen by one of the two.
+            # Set the threshold first and look once more then: an entry that comes in between is either seen here, or
+            # its caller sees the new threshold and wakes this thread.
             waiting = self._since is not None
             self.queue.relax(self._batch_size if waiting else 1)
             if bool(self.queue) == waiting and not self._is_due(self._clock.monotonic()):
                 self._wakeup.wait(delay)
 
     def collect(self) -> tuple[Taken | None, float | None]:
-        """Take a batch that is due; if none is, the seconds until one may be (None: when woken)."""
+        """Take a batch if one is due. Otherwise None and the seconds until one will be (None: wait to be woken)."""
         now = self._clock.monotonic()
         if not self.queue:
             self._since = None
@@ -164,10 +166,10 @@ class BatchListener(QueueListener):
         return self._sender.busy and not self._outbox.durable
 
     def _calm(self) -> None:
-        """Nothing urgent is left in an empty queue."""
+        """Forget the urgent entry if the queue is empty."""
         if not self.queue:
             self._is_urgent = False
-            # An urgent entry may have come in between.
+            # If an entry came in between, it may be the urgent one.
             self._is_urgent = bool(self.queue)
 
     def _take(self, now: float) -> Taken:
@@ -178,11 +180,11 @@ class BatchListener(QueueListener):
         return taken
 
     def handle(self, record: Any) -> None:
-        """Encode what was taken and put it into the outbox. Never raises, because the thread must go on."""
+        """Encode what was taken, in as many batches as it needs, and put them into the outbox. Never raises."""
         taken: Taken = record
         left = len(taken.entries)
         try:
-            # With an id these are lines already, and one batch as they are.
+            # With an id, the entries are encoded lines and all of them are that one batch.
             runs = (
                 self._wire.runs_of_lines(taken.entries)
                 if taken.batch_id
@@ -209,34 +211,34 @@ class BatchListener(QueueListener):
                 if taken.batch_id:
                     self.queue.kept(taken.batch_id)
                 self._sender.wake()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the records behind these must go on
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread must go on with the records behind
             self._ledger.drop("internal_error", left)
             self._reporter.say(
                 "internal_error",
                 f"{left} records were dropped: they could not be encoded ({type(error).__name__})",
             )
         finally:
-            # The stdlib's loop holds what it handled last until the next; the entries need not stay alive with it.
+            # The stdlib's loop refers to `taken` until the next batch comes. Without this the entries would live on.
             taken.entries.clear()
             self._mark()
 
     def _notice(self, losses: Mapping[str, int]) -> Run:
-        """The entry that tells the server of losses. People are told at the same time."""
+        """An encoded entry that reports losses to the server. They are reported on stderr at the same time."""
         self._reporter.lost(self._ledger.lost())
         entry = self._loss_entry(losses, LOSSES, self._clock.time())
         (run,) = self._wire.encode([entry], self._settings.max_record_bytes)
         return run
 
     def give_up(self, reason: str) -> None:
-        """Drop what is in the queue."""
+        """Drop everything in the queue, and count it under `reason`."""
         while self.queue:
             taken = self.queue.take(len(self.queue), self._ledger)
             self._ledger.drop(reason, len(taken.entries))
 
     def _mark(self) -> None:
-        """Note how far the outbox has got, for those who flush."""
-        # The goal is read first: the records that it counts were in the queue by then, so when the queue is found empty
-        # after that, all of them have left it.
+        """Update `put_to`, and notify the threads that wait in a flush."""
+        # The goal is read before the queue is looked at: the records that it counts were in the queue then. If the
+        # queue is empty now, all of them have left it.
         goal = self._flush_to
         self.put_to = self._ledger.passed
         if not self.queue:
@@ -244,8 +246,8 @@ class BatchListener(QueueListener):
         self._ledger.settled.notify()
 
     def _fitting(self, runs: list[Run]) -> int:
-        """How many of the runs make a batch within `max_batch_bytes`; at least one."""
-        # One comma fewer than there are runs.
+        """How many of the first runs fit into one batch of `max_batch_bytes`; at least one."""
+        # Below, each run takes a comma. There is one comma fewer than runs: the 1 here.
         room = self._settings.max_batch_bytes - len(self._wire.join([])) + 1
         for number, run in enumerate(runs):
             room -= len(run.encoded) + 1

@@ -1,8 +1,8 @@
 """The outbox: batches between the listener, which puts them, and the sender, which settles them.
 
-What is decided here is room, order and what goes when there is no room. Which batch is tried when, and what an
-answer means, is decided by the sender. This file holds the interface and the outbox in memory; `spool` holds the
-outbox of files.
+An outbox decides in which order batches wait, how much room they have, and which are dropped when it is used up. The
+sender decides which batch it tries when, and what an answer means. This file holds the interface and the outbox in
+memory; `spool` holds the outbox of files.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Replaced(Enum):
 
     #: The successors stand in its place.
     DONE = "done"
-    #: It was not there any more: somebody else settled it. Nothing was kept of the successors.
+    #: The batch was not there any more: somebody else settled it. Nothing was kept of the successors.
     GONE = "gone"
-    #: The successors could not be kept as safely as it is: it stays, and nothing was kept of them.
+    #: The successors could not be kept as safely as the batch is: it stays, and nothing was kept of them.
     NO_ROOM = "no room"
 
 
@@ -35,19 +35,19 @@ class Outbox(Protocol):
 
     @property
     def durable(self) -> bool:
-        """A batch in it survives the process. Age and level then close a batch also while the sender is busy."""
+        """Whether batches in it survive the process. If so, the listener never waits for a busy sender."""
 
     def put(self, batch: Batch) -> None:
-        """Keep a batch behind the others. Those that must go to make room for it are dropped."""
+        """Keep a batch behind the others, and drop the oldest if that is needed to make room."""
 
     def next(self) -> Batch | None:
-        """The oldest batch that is not set aside. Its body may be in a file."""
+        """The first batch that is not set aside, if any. Its body may be in a file, and None here."""
 
     def set_aside(self, batch: Batch) -> None:
-        """Pass this batch over in `next` from now on."""
+        """Make `next` pass over this batch from now on."""
 
     def __len__(self) -> int:
-        """Batches in it, set aside or not."""
+        """How many batches are in it, set aside or not."""
 
     def begin(self, batch: Batch) -> Batch | None:
         """The sender is about to post or settle a batch: until `end` it cannot be dropped for room.
@@ -60,31 +60,31 @@ class Outbox(Protocol):
         """The batch was settled and counted, or stays."""
 
     def load(self, batch: Batch) -> Batch | None:
-        """The batch with its body, if both are here."""
+        """The batch with its body, or None if either is missing. Unlike `begin` it changes nothing."""
 
     def remove(self, batch: Batch) -> bool:
-        """The batch is settled. False: it was not there any more, and somebody else settled it."""
+        """Remove a settled batch. False: it was not there any more, because somebody else settled it."""
 
     def bury(self, batch: Batch) -> bool:
-        """A batch, with its body, is a dead letter. False as for `remove`."""
+        """Remove a batch, given with its body, that is a dead letter; a spool keeps the body. False as for `remove`."""
 
     def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:
-        """Put others, with their bodies, in a batch's place. All of them are kept before it is given up."""
+        """Put others, with their bodies, in the place of a batch. It is removed only when all of them are kept."""
 
     def holds_before(self, ordinal: int) -> bool:
-        """Whether a batch is here, or between `begin` and `end`, that was cut before so many records left the queue."""
+        """Whether a batch with a lower ordinal than this is here, or is between `begin` and `end`."""
 
     def drop_memory(self, reason: str) -> None:
-        """Drop everything that the end of the process loses."""
+        """Drop, and count, everything that would not survive the end of the process."""
 
     def look(self) -> float | None:
-        """Look for batches that other processes left behind, if it is time to. Seconds until the next time, if any."""
+        """Look for batches of dead processes, if it is time to. Returns the seconds until the next look, if any."""
 
     def close(self) -> None:
-        """Nothing more will be put or sent for now: release what other processes could use."""
+        """Nothing more will be put or sent for now: release what other processes could send."""
 
     def abandon(self) -> None:
-        """In a forked child: close what the parent has, without using it."""
+        """In a forked child: close the parent's descriptors, without using them."""
 
 
 class MemoryOutbox:
@@ -95,7 +95,7 @@ class MemoryOutbox:
         self._ledger = ledger
         # Guards the fields below. Never held while anything else is called.
         self._lock = threading.RLock()
-        # In the order in which they go out.
+        # In the order in which they are to be sent.
         self._batches: dict[str, Batch] = {}
         self._memory_bytes = 0
         # Ids of batches that `next` passes over.
@@ -116,7 +116,7 @@ class MemoryOutbox:
             self._drop(old, "buffer_full")
 
     def _evicted(self, spared: Batch) -> list[Batch]:
-        """Take out the oldest batches, as many as are too many. Called with the lock held."""
+        """Take out the oldest batches until the others fit, but none in flight. Called with the lock held."""
         evicted: list[Batch] = []
         if self._memory_bytes > self._max_memory:
             for old in list(self._batches.values()):
@@ -198,7 +198,7 @@ class MemoryOutbox:
         pass
 
     def _take_out(self, batch: Batch) -> None:
-        """Called with the lock held, with the batch as it is in here."""
+        """Called with the lock held. `batch` must be the object that is in here, for its size."""
         del self._batches[batch.id]
         self._aside.discard(batch.id)
         self._memory_bytes -= batch.size
@@ -208,7 +208,7 @@ class MemoryOutbox:
 
 
 def in_place(batches: dict[str, Batch], batch: Batch, successors: Sequence[Batch]) -> Iterator[tuple[str, Batch]]:
-    """The batches in order, with the successors where the batch was."""
+    """The batches in order, with the successors where `batch` was."""
     for old in batches.values():
         for each in successors if old is batch else (old,):
             yield each.id, each

@@ -1,7 +1,7 @@
 """The parts of one handler in one process, put together. Wiring, nothing else.
 
-Each part is given those that stand behind it on a record's way, so the last is made first: outbox, sender, listener,
-the threads that run both, and the end that callers hold.
+Each part is given the parts that it calls, so those that a record reaches last are made first: the outbox, the queue,
+the sender, the listener, the threads that run these two, and the handler that logging calls enter by.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Connect = Callable[[Settings, Clock], Transport]
 
 
 def connect(settings: Settings, clock: Clock) -> Transport:
-    """The real network. httpx is imported here, with the first batch."""
+    """Make the real network. Imports httpx, which is slow, and therefore only with the first batch."""
     with setting_up:
         from .transport import HttpTransport
 
@@ -39,12 +39,12 @@ def connect(settings: Settings, clock: Clock) -> Transport:
 
 
 def format_of(settings: Settings) -> Format:
-    """The format in which the settings want entries to be written."""
+    """The format that the settings name."""
     return FORMATS[settings.wire]
 
 
 def entry_builder(settings: Settings, **sources: Any) -> EntryBuilder:
-    """What makes entries as the settings say. `sources` are `bound` and `span`, where the application has a context."""
+    """The builder that makes entries as the settings say. `sources`: `bound` and `span` of EntryBuilder, if any."""
     wire = format_of(settings)
     return EntryBuilder(
         service=settings.service,
@@ -63,10 +63,10 @@ class Pipeline:
     """Queue, listener, outbox, sender and their threads.
 
     Args:
-        settings: of the handler.
+        settings: the handler's.
         builder: makes entries of records.
-        clock: the time.
-        connect: makes the network, when the first batch is posted.
+        clock: the time, for every part.
+        connect: makes the network; called when the first batch is posted.
     """
 
     def __init__(self, settings: Settings, builder: EntryBuilder, clock: Clock, connect: Connect) -> None:

@@ -1,7 +1,7 @@
-"""What the package knows of the process: which threads are its own, what a thread is in the middle of, and forks.
+"""What the package has to know of the process: which threads are its own, what the calling thread is doing, and forks.
 
-The facts about the calling thread decide whether a logging call may wait, and whether its record is shipped. They are
-asked on rare paths, except `own_threads`, which every logging call looks at.
+The answers about the calling thread decide whether a logging call may wait, and whether its record is shipped. Most
+are slow and needed on rare paths only; `own_threads` is looked at in every logging call.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ own_threads: set[int] = set()
 #: Held while a thread of the package imports a module or makes a TLS context. A fork waits for it: meanwhile that
 #: thread holds locks of the import system or of OpenSSL, which nobody in the child would release.
 setting_up = threading.Lock()
-#: Seconds that a fork waits for that at most.
+#: Seconds that a fork waits for `setting_up` at most.
 _SETTING_UP_LIMIT: Final = 5.0
+#: For each fork that is under way: whether it holds `setting_up`.
 _held: list[bool] = []
 
 
@@ -49,14 +50,14 @@ def own_work() -> Iterator[None]:
 
 
 def at_fork(after_in_child: Callable[[], None]) -> None:
-    """Have every child that this process forks call that, before it runs anything else of the package."""
+    """Have every forked child call `after_in_child` as soon as this module has reset its own state."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
         os.register_at_fork(after_in_child=after_in_child)
 
 
 def _before_fork() -> None:
-    # Bounded, because the thread that forks may itself hold a lock that the import waits for.
+    # Not for ever: the thread that forks may itself hold a lock that the import waits for.
     _held.append(setting_up.acquire(timeout=_SETTING_UP_LIMIT))
 
 
@@ -67,27 +68,27 @@ def _after_fork() -> None:
 
 def _after_fork_in_child() -> None:
     _after_fork()
-    # They are the parent's threads; the child has none of them, and may reuse their idents.
+    # The child has none of the parent's threads, and may reuse their idents.
     own_threads.clear()
 
 
 def may_wait() -> bool:
     """Whether the caller of a logging method can be held for a moment.
 
-    Not when it runs an event loop, and not inside a signal handler, a GC callback or a finalizer: the code that these
-    interrupted may be the very code that would have to go on for the wait to end.
+    Not in a thread of the package, nor one that runs an event loop, nor inside a signal handler, a GC callback or a
+    finalizer: these may have interrupted the very code that would have to go on for the wait to end.
     """
     return not (is_own_thread() or _runs_an_event_loop() or is_interruption())
 
 
 def _runs_an_event_loop() -> bool:
-    # Looked up, not imported: an application without asyncio would pay for the import.
+    # Looked up, not imported: the import is slow, and an application that never imported it runs no event loop.
     asyncio = sys.modules.get("asyncio")
     return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def is_interruption() -> bool:
-    """Whether this is code that runs in the middle of other code: a signal handler, a GC callback, a finalizer."""
+    """Whether the caller runs in the middle of other code: in a signal handler, a GC callback or a finalizer."""
     interrupting = {_code(callback) for callback in gc.callbacks}
     interrupting |= {_code(signal.getsignal(number)) for number in signal.valid_signals()}
     frame: FrameType | None = sys._getframe()
@@ -99,7 +100,7 @@ def is_interruption() -> bool:
 
 
 def _code(callback: object) -> object:
-    """The code that runs first when this is called, if it is of Python."""
+    """The code object that runs first when `callback` is called; None if it is not Python code."""
     while isinstance(callback, functools.partial):
         callback = callback.func
     if not hasattr(callback, "__code__") and callable(callback):
@@ -108,8 +109,9 @@ def _code(callback: object) -> object:
 
 
 def holds_logging_lock() -> bool:
-    """Whether the current thread holds the lock of the logging module, as `dictConfig` does while it closes
-    the earlier handlers. Whoever waits for another thread meanwhile may wait for a thread that wants this lock.
+    """Whether the current thread holds the lock of the `logging` module. Then it must not wait for another thread.
+
+    `dictConfig` holds it while it closes the earlier handlers, and the other thread may itself be waiting for it.
     """
     owned = getattr(getattr(logging, "_lock", None), "_is_owned", None)
     return bool(owned is not None and owned())

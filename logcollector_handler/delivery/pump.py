@@ -1,7 +1,7 @@
-"""The end of the process, for one handler: what the threads left is done by the thread that asks for it.
+"""The end of the process, for one handler: the calling thread does the work that the listener and the sender left.
 
-No thread can be started any more, and those that run may take too long. What is there is sent until the time is over;
-then what can be kept goes to disk, and the rest is dropped and counted.
+No thread can be started any more, and those that run may take too long. Everything is sent while there is time; then
+what a spool can keep goes to disk, and the rest is dropped and counted.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Pump:
     """Does the work of the listener and the sender in the calling thread.
 
     Args:
-        lives: whether the thread of a role lives.
+        lives: whether the thread of a role is alive.
         is_starting: whether threads are being started.
-        ended: notified when one of these answers may have changed, and when a thread stops pumping.
+        ended: notified when one of these two answers may have changed, and when `run` returns.
         shutdown_timeout: seconds for the end of the process.
     """
 
@@ -57,7 +57,7 @@ class Pump:
         self._is_starting = is_starting
         self._ended = ended
         self._shutdown_timeout = shutdown_timeout
-        # The threads that want to do the work; the first of them does it.
+        # Idents of the threads in `run`, in order of arrival: the first does the work. A dict, as it keeps the order.
         self._pumping: dict[int, bool] = {}
 
     def time_left(self) -> float:
@@ -65,21 +65,21 @@ class Pump:
         return max(0.0, self._shutdown_timeout - ending.spent())
 
     def wait_for_others(self) -> None:
-        """Let another thread that does the work finish, within the time that is left."""
+        """Wait until no other thread is doing the work, within the time that is left."""
         self._ended.wait(lambda: not self._pumping, self.time_left())
 
     def run(self) -> None:
         """Send what there is, within the time that is left, and drop the rest.
 
-        One thread does that at a time; what others log meanwhile it sends too.
+        One thread does that at a time. It also sends what other threads log meanwhile: their calls return at once.
         """
         me = threading.get_ident()
         if me in own_threads or me in self._pumping:
             return
         while True:
             try:
-                # A claim that an exception out of a signal handler cannot leave behind: an item of a dict is set
-                # without a call, and taken back by one call.
+                # Setting an item of a dict is no call, and removing it is one: so a signal handler that raises cannot
+                # leave this entry behind.
                 self._pumping[me] = True
                 own_threads.add(me)
                 if [*self._pumping][:1] == [me]:
@@ -90,7 +90,7 @@ class Pump:
                 finally:
                     self._pumping.pop(me, None)
             self._ended.notify()
-            # What came in the last moment, from a thread that found this one pumping.
+            # Once more, if a thread that still found this one at work has left it a record at the last moment.
             if not self._queue or self._pumping or self._lives(Role.LISTENER):
                 return
 
@@ -111,7 +111,7 @@ class Pump:
             self._listener.handle(taken)
 
     def _drain(self) -> None:
-        """Do the work of both."""
+        """Do the work of both threads: neither is alive."""
         start = self._clock.monotonic()
         self._sender.exit(start + self.time_left())
         while True:
@@ -126,7 +126,7 @@ class Pump:
 
     def _drop_rest(self) -> None:
         if self._outbox.durable and not self._lives(Role.LISTENER):
-            # The disk takes what the network has no time for.
+            # There is no time left to send it, but writing it to disk is quick.
             self._hand_over()
         self._outbox.drop_memory("shutdown")
         if not self._queue.is_durable:
@@ -135,9 +135,9 @@ class Pump:
 
 
 def step(sender: Sender, reporter: Reporter) -> float | None:
-    """One step of the sender; see there. An error of its own is said, and the next step comes a second later."""
+    """`Sender.step`. An unexpected error in it is reported on stderr, and the next step comes a second later."""
     try:
         return sender.step()
-    except Exception as error:  # noqa: BLE001 - the batch is still in the outbox, and the others go on
+    except Exception as error:  # noqa: BLE001 - the batch is still in the outbox, and the thread must go on
         reporter.say("internal_error", f"sending failed on an error of its own: {error!r}")
         return 1.0

@@ -1,10 +1,11 @@
 """The caller's end: a record becomes an entry, and the entry goes into a bounded queue.
 
-Everything here runs inside the application's logging calls. So there is no I/O and no lock that is held while
-anything is called, and one comparison, `len(queue) >= threshold`, tells the usual call from all others.
+`RecordQueueHandler` runs inside the application's logging calls. So the usual call does no I/O and takes no lock: it
+builds the entry, appends it, and makes one comparison, `len(queue) >= threshold`. Only where that holds is there more
+to do: wake the listener, or make room in a full queue.
 
-An exception out of a signal handler can end a logging call at any of the calls and jumps in it. The order of the steps
-sees to it that then at most one record is missing, none counts twice, and the next logging call repairs the rest:
+An exception out of a signal handler can end a logging call at any of the calls and jumps in it. Because of the order of
+the steps, at most one record is then missing, none counts twice, and the next logging call repairs the rest:
 
 | interrupted | the record | what the next call finds |
 |---|---|---|
@@ -33,9 +34,9 @@ from .report import Reporter
 
 Build = Callable[[logging.LogRecord], Entry]
 
-#: Seconds that a caller waits for the listener to take something when the queue is full.
+#: Seconds for which a caller that finds the queue full waits for the listener to take something.
 _GRACE: Final = 0.02
-#: Seconds after which a caller that `overflow: block` holds looks again on its own.
+#: Seconds after which a caller that waits under `overflow: block` checks for room without being notified.
 _BLOCK_STEP: Final = 1.0
 
 
@@ -45,16 +46,16 @@ class Taken(NamedTuple):
     entries: list[Any]
     #: How many records had left the front of the queue before the first of them.
     ordinal: int
-    #: The id that the batch has already. The entries are then lines that were encoded in the logging calls.
+    #: Set by the journal, whose files have their batch's id: `entries` are then lines, encoded in the logging calls.
     batch_id: str | None = None
 
 
 class Intake:
-    """What callers and the listener both know of the queue between them, wherever its entries are.
+    """The queue between the logging calls and the listener. Subclasses hold its entries, in memory or in files.
 
     Args:
-        max_size: entries that it holds.
-        clock: keeps the time of those who wait for room.
+        max_size: entries that it holds at most.
+        clock: measures how long callers wait for room.
     """
 
     def __init__(self, max_size: int, clock: Clock) -> None:
@@ -64,65 +65,65 @@ class Intake:
         self.threshold = 1
         # Callers that wait for room.
         self._waiters = Waiters(clock)
-        # How often the listener has taken something.
+        # How often the listener has taken entries: whoever waits for room sees by it that the listener is at work.
         self._moves = 0
-        #: A caller has waited in vain. No other waits until the listener has taken something.
+        #: A caller has waited in vain. Until the listener takes something, no other caller waits.
         self.is_stuck = False
         # The process is going down: nobody waits for room any more.
         self.exiting = False
 
     @property
     def is_durable(self) -> bool:
-        """Its entries survive the process."""
+        """Whether its entries survive the process."""
         return False
 
     @property
     def entries(self) -> deque[Any]:
-        """Where callers append."""
+        """Where callers append what they log."""
         raise NotImplementedError
 
     def __len__(self) -> int:
-        """Entries that the listener has not taken."""
+        """How many entries the listener has not taken yet."""
         raise NotImplementedError
 
     def is_full(self) -> bool:
-        """Whether there are more entries than `max_size`."""
+        """Whether there are more entries than `max_size`: callers append their entry first and ask then."""
         return len(self) > self.max_size
 
     def take(self, count: int, ledger: Ledger) -> Taken:
-        """Take the entries of the next batch, `count` at most, and count them as taken in the same step."""
+        """Take the entries of the next batch, at most `count`, and count them as taken in the same step."""
         raise NotImplementedError
 
     def has_batch(self, count: int) -> bool:
-        """Whether a batch is complete, which holds `count` entries at most."""
+        """Whether the next batch is complete, where a batch holds at most `count` entries."""
         return len(self) >= count
 
     def kept(self, batch_id: str) -> None:
-        """The batch that had its id already is in the outbox."""
+        """The listener has put the batch of this id, which came with `Taken`, into the outbox."""
 
     def is_held(self) -> bool:
-        """Whether the calling thread holds a lock that the listener needs to take entries."""
+        """Whether the calling thread holds a lock that the listener needs in order to take entries."""
         return False
 
     def abandon(self) -> None:
-        """In a forked child: close what is the parent's."""
+        """In a forked child: close the parent's files."""
 
     def relax(self, wanted: int) -> None:
-        """Wake the listener at that length of the queue, and at the latest when it is full."""
+        """Have callers wake the listener when the queue has `wanted` entries, and at the latest when it is full."""
         self.threshold = min(wanted, self.max_size + 1)
 
     def wake_once(self, wake: Callable[[], bool]) -> None:
-        """Wake the listener, and see to it that callers who come before it runs do not wake it again.
+        """Wake the listener. The threshold is raised first, so that callers before it runs do not wake it again.
 
         Args:
-            wake: wakes the listener. False: nobody could be woken, and the next record tries again.
+            wake: wakes the listener. False if none could be woken or started: then the next record tries again.
         """
         woken = False
         try:
             self.threshold = self.max_size + 1
             woken = wake()
         finally:
-            # A plain assignment, because nothing can interrupt it.
+            # A plain assignment and no call of `relax`: no signal handler can run in the middle of it.
             if not woken:
                 self.threshold = 1
 
@@ -133,13 +134,13 @@ class Intake:
         self._waiters.notify()
 
     def begin_exit(self) -> None:
-        """The process is going down: each record is attended to at once, and nobody waits."""
+        """The process is going down: every record wakes the listener at once, and nobody waits for room."""
         self.exiting = True
         self.relax(1)
         self._waiters.notify()
 
     def wait_for_room(self) -> None:
-        """Wait for the listener to take something, as long as it does so every 20 ms."""
+        """Wait until there is room; give up when the listener has taken nothing for 20 ms."""
         seen = -1
         # Other threads may take each freed slot. While slots are freed the listener is alive: keep waiting.
         while not self.is_stuck and seen != self._moves:
@@ -149,8 +150,8 @@ class Intake:
         self.is_stuck = True
 
     def block(self, wake: Callable[[], object]) -> None:
-        """Wait until there is room, however long that takes. `wake` wakes the listener, in case it went to sleep."""
-        # Asked again each time: another caller may have taken the room that this one was woken for.
+        """Wait until there is room, however long that takes. Every second `wake` wakes the listener once more."""
+        # Another caller may have taken the room that this one was woken for.
         while not self._is_roomy():
             self._waiters.wait(self._is_roomy, _BLOCK_STEP)
             wake()
@@ -164,7 +165,7 @@ class EntryQueue(Intake):
 
     def __init__(self, max_size: int, clock: Clock) -> None:
         super().__init__(max_size, clock)
-        # Callers append, the listener takes from the left.
+        # Callers append on the right, the listener takes from the left.
         self._entries: deque[Entry] = deque()
 
     @property
@@ -178,7 +179,7 @@ class EntryQueue(Intake):
         taken: list[Entry] = []
         with ledger.lock:
             ordinal = ledger.passed
-            # Until there are no more. Their number is not asked before: a caller that makes room takes some too.
+            # Not limited by a length asked before: a caller that makes room may take entries out at the same time.
             with contextlib.suppress(IndexError):
                 taken.extend(map(deque.popleft, repeat(self._entries, count)))
             ledger.take(len(taken))
@@ -186,13 +187,14 @@ class EntryQueue(Intake):
 
 
 class RecordQueueHandler(QueueHandler):
-    """Makes entries of records and puts them into the queue. What a full queue does is decided here.
+    """Makes entries of records, puts them into the queue, and decides what happens when it is full.
 
     Args:
         build: makes the entry: a snapshot of the record, taken in the logging call.
         intake: the queue.
         overflow: `drop_oldest`, `drop_newest` or `block`.
-        wake: has the listener look at the queue. False: nobody could be woken, and the next record asks again.
+        wake: makes the listener look at the queue. It returns False when no listener could be woken or started; then
+            the next record calls it again.
     """
 
     queue: deque[Entry]  # type: ignore[assignment]  # a deque has no `get`; only the methods overridden below use it
@@ -207,7 +209,7 @@ class RecordQueueHandler(QueueHandler):
         reporter: Reporter,
         wake: Callable[[], bool],
     ) -> None:
-        super().__init__(intake.entries)  # type: ignore[arg-type]  # the stdlib asks for put_nowait in what we override
+        super().__init__(intake.entries)  # type: ignore[arg-type]  # only what is overridden below uses put_nowait
         # As an attribute, because a method that calls `build` would cost every record one call more.
         self.prepare = build  # type: ignore[assignment]  # the stdlib's is a method
         self._intake = intake
@@ -219,24 +221,24 @@ class RecordQueueHandler(QueueHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Put the record into the queue, as an entry.
 
-        Not the stdlib's, which takes an exception that comes after the entry is in the queue for a record that is lost.
+        The stdlib's `emit` would report a record as lost also when a signal handler raises after its entry was queued.
         """
         try:
             entry = self.prepare(record)
-        except Exception:  # noqa: BLE001 - a signal handler's, in the middle of it: `build` itself raises none
+        except Exception:  # noqa: BLE001 - raised by a signal handler that interrupted `build`, which raises none
             self.handleError(record)
         else:
             self.enqueue(entry)
 
     def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # an entry, where the stdlib has the record
-        """Append an entry; wake the listener or make room where that is due."""
+        """Append an entry. At the threshold, wake the listener; in a full queue, make room."""
         queue = self.queue
         queue.append(entry)
         if len(queue) >= self._intake.threshold:
             self._attend()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the stdlib's name
-        """Count the record as dropped; nothing is raised to the application."""
+        """Count the record as dropped and say so on stderr. Raises nothing to the application."""
         self._ledger.turn_away("internal_error")
         self._reporter.say(
             "internal_error", f"a record of logger {record.name!r} was dropped: the handler failed on it"
@@ -258,8 +260,8 @@ class RecordQueueHandler(QueueHandler):
                 self._make_room()
 
     def _make_room(self) -> None:
-        """Give up one record: the oldest or the newest. The newest also where `block` asks to wait and nobody may."""
-        # The listener may be faster: then there is room.
+        """Drop the oldest or the newest record. The newest also under `block`, if this caller must not wait."""
+        # The queue is empty if the listener was faster. Then there is room.
         with contextlib.suppress(IndexError):
             if self._overflow == "drop_oldest":
                 self.queue.popleft()
@@ -269,5 +271,5 @@ class RecordQueueHandler(QueueHandler):
                 self._ledger.turn_away("queue_full")
 
     def _may_wait(self) -> bool:
-        # A caller that holds a lock which the listener needs interrupts itself: the wait would be for itself.
+        # While this thread holds a lock that the listener needs, it would wait for itself.
         return not (self._intake.exiting or self._ledger.is_counting() or self._intake.is_held()) and may_wait()

@@ -1,6 +1,6 @@
-"""The one way out for trouble inside the package: a line on stderr, rate limited, never through `logging`.
+"""How the package reports its own troubles: a line on stderr, at most one a minute of each kind, never by `logging`.
 
-Nothing here raises, and nothing here may be handed a secret: callers mask before they speak.
+Nothing here raises. Messages must hold no secrets: callers mask them first.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ REPEAT_AFTER = 60.0
 
 
 class Reporter:
-    """Says what went wrong, on stderr, once a minute for each kind of trouble."""
+    """Says on stderr what went wrong, at most once a minute for each kind of trouble."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._said: dict[str, tuple[float, int]] = {}
-        # Lost records that were told of, by reason.
+        # How many lost records were reported, by reason.
         self._told: Counter[str] = Counter()
 
     def say(self, kind: str, message: str) -> None:
         """Print one plain sentence, unless one of this kind was printed less than a minute ago.
 
-        The next that is printed tells how many were held back.
+        The next one that is printed says how many of this kind were held back.
         """
         held_back = self._admitted(kind)
         if held_back is not None:
@@ -35,11 +35,11 @@ class Reporter:
             self._print(f"{message}{more}")
 
     def lost(self, totals: Mapping[str, int], *, at_last: bool = False) -> None:
-        """Tell of lost records, at most once a minute for each reason; none of them is left out in the end.
+        """Report lost records, at most once a minute for each reason. A later report includes what was held back.
 
         Args:
             totals: all that were lost so far, by the reason in words.
-            at_last: the process ends: tell of all that was held back.
+            at_last: the process ends: report what was held back, even if the last report was a moment ago.
         """
         for reason, total in totals.items():
             count = total - self._told[reason]
@@ -48,7 +48,7 @@ class Reporter:
                 self._print(f"{'1 record was' if count == 1 else f'{count} records were'} dropped: {reason}")
 
     def _admitted(self, kind: str) -> int | None:
-        """How many of this kind were held back, if one may be printed now."""
+        """How many of this kind were held back since the last, if one may be printed now; else None, and count it."""
         now = self._monotonic()
         last, held_back = self._said.get(kind, (None, 0))
         if last is not None and now - last < REPEAT_AFTER:
@@ -59,11 +59,11 @@ class Reporter:
 
     @staticmethod
     def _print(message: str) -> None:
-        # stderr may be gone, closed, or a full pipe's broken end: there is no one left to tell.
+        # stderr may be None, closed, or a broken pipe: then there is nobody left to tell.
         try:
             stream = sys.stderr
             if stream is not None and not isinstance(stream, io.TextIOBase):
-                # What an application or Celery has put in its place may log what is written to it.
+                # Something that the application or Celery has put in its place. It may log what is written to it.
                 stream = sys.__stderr__
             stream.write(f"logcollector-handler: {message}\n")  # type: ignore[union-attr]  # one that is None, too
             stream.flush()  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The life of a handler's two threads, the listener's and the sender's, as a table. `workers` acts by it.
+"""The life of a handler's two threads, the listener's and the sender's, as a table. `workers` follows it.
 
 | state | listener | sender | a record comes | after `close`, once its work is done |
 |---|---|---|---|---|
@@ -7,8 +7,8 @@
 | SENDING | | lives | the listener is started: RUNNING | the sender ends: IDLE |
 | LISTENING | lives | | the listener is woken, the sender started: RUNNING | the listener ends: IDLE |
 
-The state is not kept anywhere: the threads are asked whether they live. LISTENING is rare: the system had no thread
-left for the sender. The listener's work is done when the queue is empty, the sender's when the outbox is empty too.
+The state is stored nowhere: it is read off the threads each time. LISTENING is rare: the system had no thread left
+for the sender. The listener's work is done when the queue is empty, the sender's when the outbox is empty too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 
 
 class State(Enum):
-    """Which of the two threads live: the listener's, the sender's."""
+    """Which of the two threads are alive: (the listener's, the sender's)."""
 
     IDLE = (False, False)
     RUNNING = (True, True)

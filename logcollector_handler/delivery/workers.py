@@ -1,12 +1,13 @@
 """The two threads of a handler, the listener's and the sender's: their start, their end, and the waits for them.
 
-When which of them is started and ends is a table in `states`.
+The table in `states` says when each of them is started and when it may end.
 
-A logging call takes no lock here and starts neither thread itself, because an exception out of a signal handler may end
-it between any two of its steps. It makes one call into the interpreter, for a thread in which no signal handler runs,
-and that thread starts the others. A starter that finds both alive does nothing, so one too many does no harm.
+A logging call takes no lock here and starts neither of the two itself, because a signal handler that raises may end the
+call between any two of its steps. Instead, one call into the interpreter starts a third thread, the starter, in which
+no signal handler runs, and the starter starts those that are missing. If none is missing it does nothing, so it does
+no harm when there are several starters.
 
-While the process goes down no thread is started; `pump` then does what the threads left.
+While the process goes down no thread is started; `pump` then does the work that the threads left.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .report import Reporter
 from .sender import Sender
 from .states import ENDING, STARTED, Role, State
 
-#: Seconds that the end of the process waits at most for a thread that was asked for to come and start the others.
+#: Seconds that the end of the process waits at most for a starter that has not run yet.
 _STARTER_LIMIT: Final = 1.0
 
 
@@ -54,17 +55,17 @@ class Workers:
         self._ledger = ledger
         self._reporter = reporter
         self._clock = clock
-        # Guards the threads' starts and ends. Never asked for in a logging call, nor in `close`.
+        # Guards the start and end of threads. Logging calls and `close` never take it.
         self._lock = threading.Lock()
         self._threads: dict[Role, threading.Thread] = {}
-        # Threads that wait for the two to end.
+        # Threads that wait for the listener, the sender or a starter to end.
         self._ended = Waiters(clock)
-        # The process goes down; threads are being started. A starter sets `_starting` and then looks at `_exiting`; the
-        # thread that ends the process sets `_exiting` and then looks at `_starting`. So at least one of them sees the
-        # other, and the work is never done by threads and by the end at the same time.
+        # `_exiting`: the process goes down. `_starting`: a starter is at work. A starter sets `_starting`, then looks
+        # at `_exiting`; the thread that ends the process sets `_exiting` and then looks at `_starting`. So at least one
+        # of them sees the other, and new threads never do the work while the ending thread does it too.
         self._exiting = False
         self._starting = False
-        # A starter was asked for and has not come yet.
+        # A starter was asked for and has not finished yet.
         self._is_requested = False
         self._pump = Pump(
             queue=queue,
@@ -92,7 +93,11 @@ class Workers:
     # In a logging call
 
     def wake(self) -> bool:
-        """Something in the queue wants attention. False: nobody could be woken, and the next record asks again."""
+        """Make the listener look at the queue; start the threads that are missing; at exit, do their work.
+
+        Returns:
+            False when the next record has to call this again: no thread could be started, or the process goes down.
+        """
         if self._exiting:
             self._pump.run()
             return False
@@ -103,7 +108,7 @@ class Workers:
         return self._start()
 
     def urge(self) -> None:
-        """An urgent record came: its batch is due."""
+        """An urgent record was queued: its batch is due at once."""
         if self._listener.urge():
             self.wake()
 
@@ -111,7 +116,7 @@ class Workers:
         if ending.is_exiting():
             self.begin_exit()
             return self.wake()
-        # Before anything that can fail: what is in the queue is drained at the end in any case.
+        # Before anything that can fail, so that the end of the process drains the queue in any case.
         ending.watch(self)
         self._listener.resume()
         self._is_requested = True
@@ -131,7 +136,7 @@ class Workers:
     # Starting and ending threads
 
     def _start_threads(self) -> None:
-        """Start those that do not live. Runs in a thread of its own."""
+        """The starter: start the threads that are missing. Runs in a thread of its own."""
         with own_work(), self._lock:
             self._starting = True
             try:
@@ -142,18 +147,18 @@ class Workers:
         self._ended.notify()
 
     def _is_done(self) -> bool:
-        """Whether there is no work left: threads that another starter started have done it and ended after `close`."""
+        """Whether no thread is needed: an earlier starter's threads have done the work and ended after `close`."""
         idle = self._listener.is_stopping and self.state is State.IDLE
         return idle and not self._queue and len(self._outbox) == 0
 
     def _start_missing(self) -> None:
         """Called with the lock held."""
-        # Once more, in here: the sender of before may have unregistered since `_start`, when it ended.
+        # `_start` did this too, but the previous sender may have unregistered since then, when it ended.
         ending.watch(self)
         for role in STARTED[self.state]:
             work = self._listen if role is Role.LISTENER else self._send
             thread = threading.Thread(target=work, name=role.value, daemon=True)
-            # First, so that it is seen to live before it takes anything from the queue.
+            # Noted before it starts, so that other threads see it alive before it takes anything from the queue.
             self._threads[role] = thread
             try:
                 thread.start()
@@ -162,7 +167,7 @@ class Workers:
                 return
 
     def _may_end(self, role: Role) -> bool:
-        """Called with the lock held by the thread that is to end."""
+        """Whether the calling thread, of this role, may end. Called with the lock held."""
         if ENDING[self.state] is not role or not self._listener.is_stopping:
             return False
         if role is Role.LISTENER:
@@ -189,7 +194,8 @@ class Workers:
                     continue
                 with self._lock:
                     if self._may_end(Role.SENDER):
-                        # In here, so that it is not the connection of the sender that is started next.
+                        # With the lock held: once it is released another sender may start, and this would close the
+                        # connection of that one.
                         self._sender.close()
                         self._outbox.close()
                         del self._threads[Role.SENDER]
@@ -200,7 +206,7 @@ class Workers:
         self._after_the_end()
 
     def _after_the_end(self) -> None:
-        # A record that came a moment ago still saw this thread alive, and started none.
+        # The call that queued a record just before this thread ended still found it alive, and started no other.
         if self._queue and not self._exiting:
             self._start()
         self._ended.notify()
@@ -208,10 +214,10 @@ class Workers:
     # Flush and close
 
     def flush(self, seconds: float) -> bool:
-        """Send what was accepted so far; wait for it, that many seconds at most.
+        """Send what was accepted so far, and wait for it for at most `seconds`.
 
         Returns:
-            True when all of it was delivered or dead-lettered in that time.
+            True when all of it was delivered or dead-lettered in that time, and nothing was dropped.
         """
         if is_own_thread():
             return False
@@ -232,9 +238,9 @@ class Workers:
         return self._listener.put_to >= mark and not self._outbox.holds_before(mark)
 
     def close(self, seconds: float) -> None:
-        """Send everything and end the threads. Wait for that, at most that many seconds; longer, it goes on behind.
+        """Have everything sent and the threads end. Wait for that for at most `seconds`; then it goes on without us.
 
-        The next record starts them again.
+        The next record starts the threads again.
         """
         if self._exiting:
             self._pump.run()
@@ -247,7 +253,7 @@ class Workers:
             self._ended.wait(self._is_over, seconds)
 
     def _lacks_a_thread(self) -> bool:
-        """Whether there is work for a thread that does not live."""
+        """Whether there is work for a thread that is not alive."""
         sending = self._lives(Role.SENDER)
         if self._queue:
             return not (sending and self._lives(Role.LISTENER))
@@ -259,15 +265,16 @@ class Workers:
     # Exit and fork
 
     def holds_up(self) -> bool:
-        """Whether the calling thread was interrupted in the middle of a call that the threads would wait for."""
+        """Whether the calling thread was interrupted while it held a lock that our threads need."""
         return self._ledger.is_counting() or self._queue.is_held()
 
     def begin_exit(self) -> None:
-        """The process goes down: from now on there are `shutdown_timeout` seconds, all handlers at the same time."""
+        """The process goes down: there are `shutdown_timeout` seconds left, the same ones for all handlers."""
         if self._exiting:
             return
         if self._is_requested:
-            # A program that logs and ends at once: with threads, all handlers send at the same time.
+            # The program logged and ended at once, so the starter has not run yet. Wait for it: with threads all
+            # handlers send at the same time, without them one after the other.
             start = self._clock.monotonic()
             self._ended.wait(lambda: not self._is_requested, min(_STARTER_LIMIT, self._pump.time_left()))
             ending.spend(self._clock.monotonic() - start)
@@ -281,12 +288,12 @@ class Workers:
         start = self._clock.monotonic()
         self._ended.wait(lambda: self.state is State.IDLE and not self._starting, self._pump.time_left())
         ending.spend(self._clock.monotonic() - start)
-        # Another thread that logs may be sending, and is not to be cut short by the end of the process.
+        # A thread that logged during the exit may be sending right now: do not let the end of the process cut it short.
         self._pump.wait_for_others()
         self._pump.run()
 
     def abandon(self) -> None:
-        """In a forked child: this pipeline is the parent's. Close what it shares, without using it."""
+        """In a forked child: this pipeline belongs to the parent. Close the descriptors, without using them."""
         self._sender.abandon()
         self._outbox.abandon()
         self._queue.abandon()

@@ -164,7 +164,7 @@ class Settings:
         hidden: dict[str, str] = {}
         for name, setting in SETTINGS.items():
             hidden |= setting.kind.secrets(getattr(self, name))
-        # The longest first, for one may hold another.
+        # The longest first, because one secret may contain another.
         for each in sorted(hidden, key=len, reverse=True):
             text = text.replace(each, hidden[each])
         return text
@@ -196,7 +196,7 @@ def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
 
     Raises:
         SettingError: a value is not allowed.
-        UnknownSettingError: (a SettingError) a name is no setting.
+        UnknownSettingError: (a SettingError) there is no setting of that name.
     """
     environ = os.environ if environ is None else environ
     for name in arguments:

@@ -1,7 +1,7 @@
 """The kinds of values that settings have: what is allowed, and how environment and documentation write it.
 
-msgspec checks type and limits. A kind adds what a type cannot say, as that a level has a name. Kinds of which something
-must not be shown are in `secret`.
+msgspec checks type and limits. A kind adds what a type cannot say, for example that a level has a name. Kinds whose
+values must not be shown, or not all of them, are in `secret`.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ def _path(value: object) -> object:
 
 
 def from_json(text: str, shown: object, allowed: str) -> object:
-    """What JSON text says; raises NotAllowedError, with `shown` and `allowed`, when it is none."""
+    """What JSON text says. Raises NotAllowedError, with `shown` and `allowed`, if it is not JSON."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:

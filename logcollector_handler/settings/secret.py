@@ -1,4 +1,4 @@
-"""The kinds of values of which something must not be shown: keys, values of headers, passwords in URLs."""
+"""The kinds of values that must not be shown, or not all of them: keys, values of headers, passwords in URLs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from logcollector_handler.entry.redact import MASK
 
 from .kinds import Kind, NotAllowedError, from_json
 
-#: A shorter text is found in every other text: masking it would hide no secret and spoil the message.
+#: Texts shorter than this occur in many others: masking them would spoil the message and hide no secret.
 _SECRET_FROM: Final = 4
 #: What RFC 9110 calls a token.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -85,7 +85,7 @@ class Url(Kind[str, str]):
         if "".join(given.split()) == given:
             try:
                 parts = urlsplit(given)
-                _ = parts.port  # Raises for a port that is no number.
+                _ = parts.port  # Raises for a port that is not a number.
                 (parts.hostname or "").encode("idna")  # Raises for what cannot be the name of a host, as `a..b`.
             except ValueError:
                 parts = None
@@ -118,5 +118,5 @@ def _password(url: str | None) -> str | None:
 
 
 def _without_user(given: str) -> str:
-    """Without what stands before an @, which may be a password, also in what is no URL."""
+    """The text without what stands before an @, which may be a password, even if the text is not a URL."""
     return f"{MASK}@{given.rpartition('@')[2]}" if "@" in given else given

@@ -17,18 +17,18 @@ Value = TypeVar("Value")
 
 
 class SettingError(ValueError):
-    """A setting has a value that it cannot have. Out of `dictConfig` it comes as the cause of a ValueError."""
+    """The value of a setting is not allowed. `dictConfig` raises a ValueError that has this as its cause."""
 
 
 class UnknownSettingError(SettingError, TypeError):
-    """A keyword is no setting. Also a TypeError, as for any keyword that a function does not take."""
+    """There is no setting of that name. Also a TypeError, as for any keyword that a function does not take."""
 
 
 class Setting(Generic[Given, Value]):
     """One setting of a handler, declared as an attribute of `Settings`.
 
     It is a descriptor: setting the attribute checks the value, so that a `Settings` never holds one that is not
-    allowed. On the class itself the attribute is None, which the dataclass takes as default of its argument: not given.
+    allowed. On the class itself the attribute is None: the dataclass takes that for the default of the argument.
 
     Args:
         kind: which values are allowed.

@@ -1,6 +1,7 @@
 """How entries are written and bodies are read again: one file a format, and what all formats share.
 
-Belongs here: what follows from entries and bytes alone. Nothing here does I/O or starts a thread.
+Belongs here: what follows from entries and bytes alone. Nothing here starts a thread. The only I/O is that encoding an
+exception has `entry.traceback` read the source files that it shows.
 """
 
 from __future__ import annotations
@@ -12,5 +13,5 @@ from typing import Final
 from .collector import CollectorFormat
 from .format import Format
 
-#: Every format, by the name that the settings call it.
+#: Every format, by the name that the setting `wire` has for it.
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType({"collector": CollectorFormat()})

@@ -1,6 +1,8 @@
 """What a format is: everything that the rest of the package needs to know of how a batch is written.
 
-To add a format, add a file with a class like `Format` to this package, and a line to `FORMATS` in `wire/__init__.py`.
+To add a format, add a file with a class like `Format` to this package and a line to `FORMATS` in `wire/__init__.py`;
+the setting `wire` then takes its name.
+
 A format turns entries into bytes and bytes into a body, names the path and headers of the request, and reads the
 server's answer. It knows nothing of queues, files and the network.
 

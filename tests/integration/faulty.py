@@ -59,7 +59,7 @@ class Request:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """The entries of the batch; empty when the body is no batch."""
+        """The entries of the batch; empty if the body is not a batch."""
         return _decode(self.body, self.headers["Content-Encoding"]) or []
 
     @cached_property
@@ -108,7 +108,7 @@ class FaultyServer:
         if tls is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(*tls)
-        # Guards all that follows; told of each request, each stored batch.
+        # Guards the fields below; notified of each request and each stored batch.
         self._changed = threading.Condition()
         self._requests: list[Request] = []
         self._stored: list[Entry] = []

@@ -56,7 +56,7 @@ _SHAME: Final = ("Traceback", "error of its own", "the handler failed on it", "c
 
 @dataclass
 class _Process:
-    """A process that logs, and what it told."""
+    """A process that logs, and what the driver knows of it."""
 
     number: int
     ending: str
@@ -244,7 +244,7 @@ class Oracle:
         return process
 
     def _watch(self, seconds: float) -> None:
-        """Hear what the processes tell, for so long; kill those whose time is over."""
+        """Read what the processes print, for `seconds`; kill those whose time is over."""
         for key, _ in self._selector.select(seconds):
             self._hear(key.data)
         for process in self._processes:

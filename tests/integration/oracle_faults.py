@@ -61,7 +61,7 @@ class Collector(FaultyServer):
         self.requests_seen = 0
         #: How often each id was stored.
         self.arrived: Counter[str] = Counter()
-        #: Entries that are no records of ours and no notices of losses.
+        #: Entries that are neither records of ours nor notices of losses.
         self.strange: list[str] = []
         #: Ids that did not arrive as they were logged, and the fields.
         self.altered: dict[str, list[str]] = {}

@@ -241,7 +241,7 @@ def hurry(patience: dict[str, float]) -> None:
 
 
 def fork(worker: Worker, child: int) -> None:
-    """A child that logs a few ids and ends at once; with what it was told to be safe."""
+    """Fork a child that logs a few ids, tells which are safe, and ends at once."""
     if os.fork():
         return
     status = 1

@@ -80,7 +80,7 @@ def by_logger(collector: CollectorServer, name: str) -> list[dict[str, Any]]:
 
 
 def wait_for(collector: CollectorServer, name: str, count: int) -> None:
-    """Wait until so many entries of a logger have arrived."""
+    """Wait until `count` entries of a logger have arrived."""
     while True:
         entries = collector.entries
         if sum(entry["metadata"]["logger"] == name for entry in entries) >= count:

@@ -341,7 +341,7 @@ def inode_of(descriptor: int) -> int | None:
 
 
 def test_an_abandoned_handshake_is_closed_too(certificate: tuple[str, str]) -> None:
-    """While TLS is agreed on the connection is in nobody's hands: a child that is forked then must find it."""
+    """A child that is forked during the TLS handshake must find the connection, though no object refers to it yet."""
     with FaultyServer(tls=certificate) as server:
         settings = replace(Settings(), server_url=server.url, verify=False)
         transport = HttpTransport(settings, WIRE, SkippingClock())
@@ -350,7 +350,7 @@ def test_an_abandoned_handshake_is_closed_too(certificate: tuple[str, str]) -> N
         stream = network.connect_tcp("127.0.0.1", int(server.url.rpartition(":")[2]))
         raw = stream.get_extra_info("socket")
         assert isinstance(raw, socket.socket)
-        # As the start of TLS does: another object takes the descriptor over.
+        # As the TLS handshake does: another object takes the descriptor over.
         descriptor = raw.detach()
         inode = os.fstat(descriptor).st_ino
         transport.abandon()
@@ -358,7 +358,7 @@ def test_an_abandoned_handshake_is_closed_too(certificate: tuple[str, str]) -> N
 
 
 def test_an_abandoned_connection_is_closed_without_a_word(rig: Rig) -> None:
-    """What a forked child does with the parent's connection."""
+    """As a forked child does with the parent's connection: the server gets no goodbye."""
     rig.put("a", "one")
     rig.run()
     assert threading.active_count() >= 1

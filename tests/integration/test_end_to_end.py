@@ -164,7 +164,7 @@ def test_batches_of_a_hundred_and_more_are_compressed(collector: CollectorServer
     assert many.headers["user-agent"] == f"logcollector-handler/{__version__}"
 
 
-def test_lost_records_are_told_to_the_server_once(collector: CollectorServer) -> None:
+def test_lost_records_are_reported_to_the_server_once(collector: CollectorServer) -> None:
     handler = LogCollectorHandler(server_url=collector.url, service="shop")
     handler._pipeline.ledger.push_out("queue_full")
     handler._pipeline.ledger.push_out("queue_full")

@@ -200,7 +200,7 @@ def test_a_client_that_cannot_be_imported_at_exit_raises_nothing_into_the_applic
     assert "1 record" in ended.err
 
 
-def test_records_that_are_still_in_the_queue_at_the_deadline_are_told_of(server: FaultyServer) -> None:
+def test_records_that_are_still_in_the_queue_at_the_deadline_are_reported(server: FaultyServer) -> None:
     server.default = behaviours.hang()
     ended = run(
         server,

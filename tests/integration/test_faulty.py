@@ -1,4 +1,4 @@
-"""The faulty server itself: it stores what it says, cuts where it says, and ends when it is told to.
+"""The faulty server itself: it stores what it says, cuts where it says, and ends when it is asked to.
 
 What belongs here: what other tests rely on without looking. That an answer has the status, the headers or the body
 that a script names shows in the tests that use it.
@@ -105,7 +105,7 @@ def test_a_cut_happens_at_its_place_and_is_an_error(behaviour: Behaviour, arrive
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'{"logs": 3}', b"\xff"])
 @pytest.mark.parametrize("encoding", ["", "gzip"])
-def test_a_body_that_is_no_batch_is_not_accepted(body: bytes, encoding: str) -> None:
+def test_a_body_that_is_not_a_batch_is_not_accepted(body: bytes, encoding: str) -> None:
     with FaultyServer() as server:
         assert post(server, body, encoding=encoding) == 400
         assert (server.stored, server.stored_keys) == ([], [])

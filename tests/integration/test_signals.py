@@ -87,7 +87,7 @@ except KeyboardInterrupt:
     assert ended.out == "interrupted 1\n"
 
 
-def test_a_hung_server_holds_the_signal_up_for_shutdown_timeout_and_the_loss_is_told(server: FaultyServer) -> None:
+def test_a_hung_server_holds_the_signal_up_for_shutdown_timeout_and_the_loss_is_reported(server: FaultyServer) -> None:
     server.default = behaviours.hang()
     ended = run(
         server,
@@ -127,7 +127,7 @@ def test_a_second_signal_does_not_wait_for_the_drain(server: FaultyServer) -> No
 
 
 def test_a_signal_that_interrupts_our_own_code_drains_all_the_same(server: FaultyServer) -> None:
-    """What it interrupts has to go on, for the drain needs its locks."""
+    """The drain needs the locks of the code that the signal interrupted, so that code has to go on first."""
     ended = run(
         server,
         SETUP
@@ -242,7 +242,7 @@ def test_what_is_logged_while_it_drains_is_not_lost_and_does_not_hold_it_up(
 
 
 def test_a_last_signal_in_the_middle_of_a_write_lets_it_end_first(server: FaultyServer, tmp_path: Path) -> None:
-    """The main thread would wait, until its time is over, for the listener, and the listener for its lock."""
+    """A drain in the middle of the write would wait for the listener, which waits for the lock of that write."""
     ended = run(
         server,
         f"""

@@ -68,7 +68,7 @@ def left_behind(server: FaultyServer, spool: Path, batches: int, *, batch_size: 
 
 @pytest.mark.parametrize("durability", ["batch", "record"])
 def test_a_full_disk_degrades_to_memory_and_says_so(server: FaultyServer, tmp_path: Path, durability: str) -> None:
-    """Files of more than so many bytes fail in the middle of a write, as on a disk that is full."""
+    """With a limit on the size of files, a write fails in the middle, as on a full disk."""
     out, err = finish(
         start(
             server,

@@ -73,7 +73,7 @@ def test_the_exception_that_ends_a_process_arrives_with_its_trace(collector: Col
     assert entry["stack_trace"].endswith("ValueError: no card")
 
 
-def test_keyboard_interrupt_and_exit_are_no_news(collector: CollectorServer) -> None:
+def test_keyboard_interrupt_and_exit_are_not_logged(collector: CollectorServer) -> None:
     assert run(collector, "configure(); capture_uncaught(); raise KeyboardInterrupt").returncode != 0
     assert run(collector, "configure(); capture_uncaught(); sys.exit(3)").returncode == 3
     assert collector.entries == []
@@ -128,7 +128,7 @@ def test_an_exception_out_of_asyncio_run_arrives(collector: CollectorServer) -> 
 
 
 def counted(collector: CollectorServer) -> tuple[int, int]:
-    """Records that passed, and those that reports tell of."""
+    """How many records passed, and how many the reports say were held back."""
     held_back = [entry["metadata"].get("held_back") for entry in collector.entries]
     return held_back.count(None), sum(count for count in held_back if count)
 

@@ -6,13 +6,14 @@
         <owner>.lock   locked by the process whose batch ids begin with <owner>, for as long as it lives
         dead/          records that the server refused, as bodies, and files that were found damaged
 
-Each format has an ending of its own in the place of `.json`. The name of a file is the idempotency key, so whoever
-sends it after a crash sends it under the same key. The destination is a part of the path, so a process never posts
-what was logged for another server.
+Each format has an ending of its own in the place of `.json`. The id in the name is the idempotency key, so whichever
+process sends the file after a crash sends it under the same key. The destination is a part of the path, so a process
+never posts what was logged for another server.
 
-`files` names, writes and reads files. `owners` knows whose they are: the locks, and taking over what a dead process
-left. `shelf` is the memory of which batches wait and where their bodies are. `outbox` puts these together. `survey`
-looks at a directory from outside. Nothing outside this package needs `fcntl`, which Windows does not have.
+`files` names, writes and reads files, and `bodies` makes files of batches and batches of files. `owners` holds the
+locks that say whose files are whose, and `adoption` makes what a dead process left ready to be sent. `shelf` remembers
+which batches wait and where their bodies are, and `room` how many bytes are used. `outbox` puts these together.
+`survey` looks at a directory from outside. Nothing outside this package needs `fcntl`, which Windows does not have.
 """
 
 from __future__ import annotations

@@ -14,23 +14,23 @@ from .bodies import Bodies
 from .files import BodyFile, Left, SpoolFiles
 from .owners import Owners
 
-#: The ordinal of adopted batches: higher than any of ours, so that no flush waits for them.
+#: The ordinal of adopted batches: higher than any of our own, so that no flush waits for adopted ones.
 _NOBODY_WAITS: Final = 1 << 62
 
 
 class Found(NamedTuple):
     """What a look at the directory found."""
 
-    #: In the order in which they are to be sent; their owners are locked now.
+    #: Batches of dead processes, in the order in which they are to be sent. Their owners are locked by us now.
     adopted: list[Batch]
-    #: Bytes of complete batches, by owner, of those who live.
+    #: Bytes of complete batches by owner, for all owners that this look did not take over, ourselves included.
     living: dict[str, int]
     #: Bytes in `dead/`.
     buried: int
 
 
 def look_around(files: SpoolFiles, bodies: Bodies, owners: Owners, reporter: Reporter, now: float) -> Found:
-    """Adopt what dead processes left. `now` is in Unix seconds. Raises OSError when the directory cannot be read."""
+    """Adopt what dead processes left. `now` is in Unix seconds. Raises OSError if the directory cannot be read."""
     found, taken = owners.take_over()
     adopted: list[Batch] = []
     for owner in taken:
@@ -49,7 +49,7 @@ def _adopt(left: Left, files: SpoolFiles, bodies: Bodies, reporter: Reporter) ->
     for batch_id in left.opened:
         opened = files.opened(batch_id)
         try:
-            # With both files there, the owner died before it removed the open one.
+            # If both files are there, the owner died after it wrote the batch and before it removed the open file.
             if batch_id not in left.bodies and (batch := bodies.finish(batch_id)) is not None:
                 left.bodies[batch_id] = BodyFile(batch.size, batch.compressed)
         except OSError as error:
@@ -62,10 +62,10 @@ def _adopt(left: Left, files: SpoolFiles, bodies: Bodies, reporter: Reporter) ->
 
 
 def superseded(ids: Collection[str]) -> list[str]:
-    """Which batches of a dead owner must not be sent, because it died while it replaced a batch by others.
+    """Which batches of a dead owner must not be sent, because it died while it replaced a batch by its halves.
 
-    A batch with both of its halves beside it is replaced, and the halves count. Where one half is missing it is not
-    replaced, and the batch counts.
+    If both halves are there, they are sent and the batch is not. If one is missing, the batch is sent and the other
+    half is not.
     """
 
     def is_replaced(batch_id: str) -> bool:
@@ -79,7 +79,7 @@ def superseded(ids: Collection[str]) -> list[str]:
 
 
 def _unread(batch_id: str, file: BodyFile) -> Batch:
-    """An adopted batch. What is in it is known when its file is read first."""
+    """An adopted batch. How many records are in it is known only when its file is read."""
     return Batch(
         id=batch_id,
         body=None,

@@ -1,7 +1,7 @@
 """Bodies: batches written to files, read back, and removed.
 
-A body in a file is the one that was written, or it is not sent: each carries the checksum that it had when this process
-wrote it, or read it first. This module counts nothing and decides nothing; `outbox` and `adoption` do.
+A body is sent only if the file still holds what was written: this process remembers the checksum that the body had when
+it wrote the file, or first read it. This module counts nothing and decides nothing; `outbox` and `adoption` do.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Bodies:
                 self._files.write(self.path(batch), body)
                 written.append(Kept(replace(batch, body=None), zlib.crc32(body)))
         except BaseException:
-            # The one that failed as well: it may have got its name before the directory could not be synced.
+            # Including the one that failed: it may have been renamed before syncing the directory failed.
             for batch in reversed(batches):
                 with contextlib.suppress(OSError):
                     remove(self.path(batch))
@@ -52,10 +52,10 @@ class Bodies:
         return written
 
     def read(self, kept: Kept) -> Batch | None:
-        """A batch with its body; with its counts too, where these were not known.
+        """A batch with its body, and with its counts if these were not known yet.
 
         Returns:
-            None where the file is gone, cannot be read, or holds another body than it did.
+            None if the file is gone, cannot be read, or does not hold the body that it held before.
         """
         if not kept.in_file:
             return kept.batch
@@ -70,7 +70,7 @@ class Bodies:
         return replace(kept.batch, body=body, count=entries, entries=entries, encoded_bytes=len(plain))
 
     def survives(self, kept: Kept) -> bool:
-        """Whether the end of the process leaves a batch on disk: as its body, or as all lines of its open file."""
+        """Whether a batch is on disk when the process ends: in its own file, or as all lines of its open file."""
         if kept.in_file or kept.batch.id not in self.opened:
             return kept.in_file
         try:
@@ -79,9 +79,9 @@ class Bodies:
             return False
 
     def create_open(self, batch_id: str, lock_owner: Callable[[], None]) -> tuple[Path, int]:
-        """Create the open file of a batch, once its owner is locked. An error leaves none. Raises OSError."""
+        """Lock the owner and create the open file of a batch. After an error there is no file. Raises OSError."""
         path = self._files.opened(batch_id)
-        # Before the owner is locked: while one is listed here, nobody unlocks the owner.
+        # Listed before the owner is locked: `SpoolOutbox.close` keeps it locked while anything is listed here.
         self.opened.add(batch_id)
         try:
             lock_owner()
@@ -105,9 +105,13 @@ class Bodies:
             self.opened.discard(batch_id)
 
     def finish(self, batch_id: str) -> Batch | None:
-        """Write the batch of an open file whose owner died, as the owner would have. None: there is no whole line.
+        """Write the batch of an open file whose owner died, as the owner would have done.
 
-        Raises OSError.
+        Returns:
+            The batch; None if the file has no whole line.
+
+        Raises:
+            OSError: the open file cannot be read, or the batch cannot be written.
         """
         lines = self._files.lines(batch_id, self._wire.is_line)
         if not lines:
@@ -118,7 +122,7 @@ class Bodies:
         return batch
 
     def remove(self, path: Path) -> None:
-        """Remove a file, and say it when that fails."""
+        """Remove a file. If that fails, report it."""
         try:
             remove(path)
         except OSError as error:

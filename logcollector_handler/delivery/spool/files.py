@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 _OWNER: Final = r"(?P<owner>[0-9a-f]{12}-[0-9a-f]{16})"
 _DRAWN: Final = rf"{_OWNER}-[0-9a-f]{{8}}"
-# A half of a batch that was split has `.0` or `.1` behind the id of the whole.
+# The id of a half of a split batch has `.0` or `.1` behind the id of the whole.
 _ID: Final = rf"(?P<id>{_DRAWN}(?:\.[01])*)"
 
 _OPEN: Final = re.compile(rf"(?P<id>{_DRAWN})\.open")
@@ -57,7 +57,7 @@ class SpoolFiles:
     Args:
         directory: it need not exist yet.
         suffix: the ending of a file with an uncompressed body, `Format.suffix`.
-        fsync: a file that was written has reached the disk itself.
+        fsync: wait until the disk itself has each file that was written.
     """
 
     def __init__(self, directory: Path, suffix: str, *, fsync: bool) -> None:
@@ -80,11 +80,11 @@ class SpoolFiles:
         return self.directory / f"{owner}.lock"
 
     def new_lock(self, owner: str) -> Path:
-        """The name of that file until it is locked."""
+        """The name of the lock file until it is locked."""
         return self.directory / f"{owner}.new"
 
     def new_locks(self) -> list[Path]:
-        """Files that are to become locks, or never did."""
+        """Lock files that are not locked yet, or whose owner died before it locked them."""
         return [path for path in self.directory.glob("*.new") if _NEW_LOCK.fullmatch(path.name)]
 
     def make(self) -> None:
@@ -98,11 +98,11 @@ class SpoolFiles:
         return os.open(self.opened(batch_id), flags, 0o600)
 
     def lines(self, batch_id: str, is_line: Callable[[bytes], bool]) -> list[bytes]:
-        """The whole lines of an open file. What follows the last line end was being written when its writer died."""
+        """The whole lines of an open file. What follows the last line end was cut short when the writer died."""
         return [line for line in read(self.opened(batch_id)).split(b"\n")[:-1] if is_line(line)]
 
     def write(self, path: Path, body: bytes) -> None:
-        """Write a file. It has its name only when it is complete."""
+        """Write a file under a temporary name, and rename it when it is complete."""
         temporary = path.with_name(f"{path.name}.tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -127,7 +127,7 @@ class SpoolFiles:
         self.write(self.dead / name, body)
 
     def bury_damaged(self, path: Path) -> int:
-        """Move a file into `dead/`, whatever it is. Returns its size in bytes."""
+        """Move a damaged file into `dead/`. Returns its size in bytes."""
         size = path.lstat().st_size
         self.dead.mkdir(mode=0o700, exist_ok=True)
         os.rename(path, self.dead / f"{path.name}.damaged")
@@ -138,7 +138,7 @@ class SpoolFiles:
         return sorted(self.dead.iterdir()) if self.dead.is_dir() else []
 
     def scan(self) -> dict[str, Left]:
-        """What is in the directory, by owner. Names of any other kind, and what is no regular file, are left out."""
+        """What is in the directory, by owner. Skips names that the spool does not use, and all but regular files."""
         found: dict[str, Left] = {}
         with os.scandir(self.directory) as entries:
             for entry in entries:
@@ -148,7 +148,7 @@ class SpoolFiles:
                         continue
                     left = found.setdefault(match["owner"], Left())
                     if pattern is self._body:
-                        # Its owner may have sent and removed it since it was listed.
+                        # The owner may have sent and removed the file since the directory was listed.
                         with contextlib.suppress(FileNotFoundError):
                             size = entry.stat(follow_symlinks=False).st_size
                             left.bodies[match["id"]] = BodyFile(size, match["gz"] is not None)
@@ -184,9 +184,9 @@ def owner_of(batch_id: str) -> str:
 
 
 def destination(server_url: str) -> str:
-    """Name of the directory for what goes to a server: readable, and different for each.
+    """The name of the directory for what goes to a server: readable, and different for each server.
 
-    Names and passwords in the URL have no part in it.
+    A user name or password in the URL changes nothing about it.
     """
     parts = urlsplit(server_url)
     plain = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"

@@ -1,8 +1,8 @@
-"""The spool's outbox: batches in files, in memory where the disk takes none, and those that dead processes left.
+"""The spool's outbox: batches in files, in memory if the disk takes none, and batches that dead processes left.
 
-What to do is decided with the lock held, and files are touched without it: a file is written before its batch is on
-the shelf, and removed after its batch has left it. So whatever interrupts a change leaves files that the next process
-can make sense of, and never a batch on the shelf without its file.
+It decides with the lock held, and touches files without it: a file is written before its batch is put on the shelf, and
+removed after the batch was taken off it. So an interruption at any point leaves files that the next process can make
+sense of, and never a batch on the shelf without its file.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from .owners import Owners
 from .room import Room
 from .shelf import Kept, Shelf
 
-#: Seconds between two looks for what other processes left behind.
+#: Seconds between two looks for what dead processes left behind.
 LOOK_EVERY: Final = 10.0
-#: After a look that took long, at least this many times its length passes before the next.
+#: The pause after a look is at least this many times as long as the look took.
 _LOOK_SHARE: Final = 20
 
 
@@ -41,9 +41,9 @@ class SpoolOutbox:
         server_url: the destination.
         wire: the format of the bodies.
         max_bytes: of all files of the destination, other processes' and dead letters included.
-        max_memory: of the batches that the disk did not take, in bytes.
+        max_memory: bytes of the batches in memory, which the disk did not take.
         owner: what the ids of this process's batches begin with.
-        fsync: a batch has reached the disk itself before it counts as kept.
+        fsync: a batch counts as kept only when the disk itself has it.
     """
 
     durable = True
@@ -79,7 +79,7 @@ class SpoolOutbox:
     # Putting and finding
 
     def put(self, batch: Batch) -> None:
-        """Write a batch to its file; where that fails, keep it in memory."""
+        """Write a batch to its file; if that fails, keep it in memory."""
         try:
             kept = self._write([batch])
         except OSError as error:
@@ -113,7 +113,7 @@ class SpoolOutbox:
     # Sending
 
     def begin(self, batch: Batch) -> Batch | None:
-        """Read a batch that is to be posted. One whose file is damaged goes to `dead/` and counts as dropped."""
+        """Read a batch that is to be posted. A damaged file goes to `dead/`, and its batch counts as dropped."""
         with self._lock:
             here = self._shelf.get(batch)
             if here is None:
@@ -130,7 +130,7 @@ class SpoolOutbox:
             self._shelf.end_use(batch)
 
     def load(self, batch: Batch) -> Batch | None:
-        """Read a batch. One that cannot be read stays, and `begin` finds it to be damaged."""
+        """Read a batch. One that cannot be read stays: `begin` deals with it."""
         with self._lock:
             here = self._shelf.get(batch)
         return None if here is None else self._read(here)
@@ -158,7 +158,7 @@ class SpoolOutbox:
         return self.remove(batch)
 
     def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:
-        """Put others in a batch's place. If it survives the process, so do they, or nothing changes."""
+        """Put others in the place of a batch. If the batch survives the process they must too, or nothing changes."""
         with self._lock:
             here = self._shelf.get(batch)
             if here is None:
@@ -192,7 +192,7 @@ class SpoolOutbox:
     # The end of a process, its own and others'
 
     def drop_memory(self, reason: str) -> None:
-        """Drop what is in no file. Files stay for the next process."""
+        """Drop the batches that are in memory only. Files stay for the next process."""
         with self._lock:
             in_memory = [kept for kept in self._shelf.own if not kept.in_file]
         lost = [kept for kept in in_memory if not self._bodies.survives(kept)]
@@ -202,14 +202,14 @@ class SpoolOutbox:
             self._drop(kept, reason)
 
     def look(self) -> float | None:
-        """Look around if it is time to. Seconds until the next time."""
+        """Look around if it is time to. Returns the seconds until the next look."""
         now = self._clock.monotonic()
         if now >= self._next_look:
-            # Nothing was ever kept here, or the directory cannot be read now.
+            # An OSError: nothing was ever kept here, or the directory cannot be read now.
             with contextlib.suppress(OSError):
                 self._look_around()
             began, now = now, self._clock.monotonic()
-            # Looking at many thousand files takes long, and none of them is sent in that time.
+            # A look at many thousand files takes long, and nothing is sent meanwhile: make it rare.
             self._next_look = now + max(LOOK_EVERY, _LOOK_SHARE * (now - began))
         return self._next_look - now
 
@@ -224,13 +224,13 @@ class SpoolOutbox:
         self._room.count_others(found.buried + sum(n for owner, n in found.living.items() if owner not in held))
 
     def close(self) -> None:
-        """Leave to other processes what dead ones left, and unlock our owner unless something of ours is here."""
+        """Leave adopted batches to other processes, and unlock our owner unless something of ours is here."""
         with self._lock:
             for kept in self._shelf.adopted:
                 self._shelf.take_out(kept.batch)
         self._owners.release_all_but(())
-        # What is left at the end of the process stays locked until then: if another process took the lock over, records
-        # that still come would have no place.
+        # Not if files are left: the process may log until it ends, and if another process took the lock over, these
+        # records would have no owner to be filed under.
         self._owners.release_own(self._is_empty)
 
     def abandon(self) -> None:
@@ -244,12 +244,12 @@ class SpoolOutbox:
     # For the journal
 
     def open_file(self, batch_id: str) -> tuple[Path, int]:
-        """A new file for the lines of a batch, and a descriptor to write to it at any offset.
+        """Create a file for the lines of a batch. Returns its path and a descriptor to write at any offset.
 
-        The file is removed when the batch is in a file of its own, or is settled. The caller closes the descriptor.
+        The caller closes the descriptor. The file is removed when the batch has a file of its own, or is settled.
 
         Raises:
-            OSError: the disk takes no file.
+            OSError: the file could not be created.
         """
         return self._bodies.create_open(batch_id, self._owners.ensure_own)
 
@@ -261,9 +261,10 @@ class SpoolOutbox:
         return loaded
 
     def _write(self, batches: Sequence[Batch], freed: int = 0) -> list[Kept]:
-        """Write all of these batches to files, or none, for which a file of `freed` bytes will go. Raises OSError.
+        """Write all of these batches to files, or none. Raises OSError.
 
-        Their bytes stay reserved until the caller has put them on the shelf.
+        A file of `freed` bytes will be removed for them. Their bytes stay reserved until the caller releases them, when
+        the batches are on the shelf.
         """
         size = sum(batch.size for batch in batches)
         self._erase_and_drop(self._room.reserve(size, freed), "spool_full")

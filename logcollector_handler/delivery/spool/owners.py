@@ -1,8 +1,8 @@
-"""Owners: whose files are whose, and who takes over the files of a dead process.
+"""Owners: which process the files belong to, and which one takes over the files of a dead process.
 
 The batch ids of one handler in one process begin with its owner, and the handler keeps `<owner>.lock` locked while it
-has files in the directory. The system gives the lock up when the process dies, however it dies. Another process that
-looks around then gets the lock, and with it the files.
+has files in the directory. The system releases the lock when the process dies, however it dies. The next process that
+looks around gets the lock, and with it the files.
 
 The locks are those of `lockf`, which belong to a process and not to a descriptor. So a forked child does not inherit
 them. But a process that closes any descriptor of a locked file loses its lock, and it is granted a lock that it
@@ -25,7 +25,7 @@ from .files import Left, SpoolFiles, remove
 #: Age in seconds at which a leftover `.new` file counts as abandoned.
 _ABANDONED_AFTER: Final = 60.0
 
-#: Who in this process holds the lock of an owner, or is about to take it.
+#: Which object of this process holds the lock of an owner, or is about to take it.
 _holders: dict[str, Owners] = {}
 
 
@@ -37,8 +37,8 @@ class Owners:
         self._own = own
         # Descriptors of the locked files, by owner.
         self._held: dict[str, int] = {}
-        # Held while our own lock is made or given up, which callers, the listener and the sender can do. Re-entrant,
-        # because a signal handler may log while its thread is in here.
+        # Held while our own lock is made or released, which can happen in a logging call, in the listener and in the
+        # sender. Re-entrant, because a signal handler may log while its thread is in here.
         self._own_lock = threading.RLock()
 
     @property
@@ -47,33 +47,33 @@ class Owners:
         return {self._own, *self._held}
 
     def ensure_own(self) -> None:
-        """Make the directory and lock our owner, unless that is done; and again when somebody removed them.
+        """Make the directory and lock our owner, if that is not done yet or somebody has removed them.
 
         Raises:
-            OSError: no file may be written now, because others would take it for one of a dead process.
+            OSError: it failed. No file may be written now, because others would take it for a dead process's.
         """
         with self._own_lock:
             if self._own in self._held and self._files.lock(self._own).exists():
                 return
             self._files.make()
             self._release(self._own, unlink=False)
-            # The second time for a lock that others removed as abandoned while it was being made.
+            # A second attempt, in case another process removed our lock as abandoned while we were making it.
             if not self._take(self._own) and not self._take(self._own):
                 raise OSError(errno.EBUSY, "the lock of this process is held by another")
 
     def release_own(self, when: Callable[[], bool]) -> None:
-        """Unlock our owner, if `when` says that nothing of ours is here. `ensure_own` waits until that is decided."""
+        """Unlock our owner if `when()`, which says that nothing of ours is here. `ensure_own` waits meanwhile."""
         with self._own_lock:
             if when():
                 self._release(self._own)
 
     def release_all_but(self, needed: Collection[str]) -> None:
-        """Unlock the dead owners that are not needed any more."""
+        """Unlock all dead owners but the `needed` ones."""
         for owner in set(self._held) - {self._own, *needed}:
             self._release(owner)
 
     def take_over(self) -> tuple[dict[str, Left], list[str]]:
-        """Lock the owners that have files here and died.
+        """Lock the owners that have files here and are dead.
 
         Returns:
             What each owner has in the directory, and which of them were locked by this call.
@@ -82,21 +82,21 @@ class Owners:
             OSError: the directory cannot be read.
         """
         found = self._files.scan()
-        # Not our own, though its lock may not be ours yet: another thread may be making it right now.
+        # Never our own owner, even if we do not hold its lock: another thread may be making it right now.
         taken = [owner for owner in found if owner not in self.held and self._take(owner)]
-        # What was found is out of date if an owner went on after that and died before it was locked.
+        # Scan again: an owner may have changed its files after the first scan, and then died before we locked it.
         return (self._files.scan() if taken else found), taken
 
     def clear_new_locks(self, now: float) -> None:
-        """Remove the files of owners that died before they locked them. `now` is in Unix seconds."""
+        """Remove the lock files of owners that died before they locked them. `now` is in Unix seconds."""
         for path in self._files.new_locks():
-            # Only by their age: trying to lock one that is just being made would be in its owner's way.
+            # Judged by age alone: trying to lock one that is just being made could make its owner fail.
             with contextlib.suppress(OSError):
                 if now - path.lstat().st_mtime > _ABANDONED_AFTER:
                     remove(path)
 
     def abandon(self) -> None:
-        """In a forked child: close the descriptors. The locks are the parent's, and stay with it."""
+        """In a forked child: close the descriptors. The parent keeps its locks."""
         for descriptor in self._held.values():
             with contextlib.suppress(OSError):
                 os.close(descriptor)
@@ -107,11 +107,11 @@ class Owners:
 
     def _take(self, owner: str) -> bool:
         """Lock an owner. False while somebody else holds the lock."""
-        # One step, so that of two handlers in this process only one goes on.
+        # `setdefault` is one step, so of two handlers in this process only one goes on.
         if _holders.setdefault(owner, self) is not self:
             return False
         path = self._files.lock(owner)
-        # Ours is locked before it has its name: whoever sees a lock that nobody holds takes it.
+        # Our own lock file gets its name only when it is locked: others take over whatever they can lock by that name.
         made = self._files.new_lock(owner) if owner == self._own else path
         descriptor = -1
         try:
@@ -119,13 +119,13 @@ class Owners:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if made != path:
                 os.rename(made, path)
-            # An earlier holder may have removed the file after we opened it.
+            # An earlier holder may have removed the file after we opened it. Then our lock is worth nothing.
             if _is_file_of(descriptor, path):
                 self._held[owner] = descriptor
         except OSError:
             pass
         finally:
-            # A signal handler that logged meanwhile may have locked it: closing our descriptor would undo that.
+            # A signal handler that logged meanwhile may hold the lock now; closing our descriptor would release it.
             if owner not in self._held:
                 if descriptor >= 0:
                     os.close(descriptor)
@@ -138,7 +138,7 @@ class Owners:
             return
         if unlink:
             with contextlib.suppress(OSError):
-                # An owner that was taken for dead and lives may have made another lock of this name.
+                # The owner may be alive after all, and have made a new lock file of this name: that one stays.
                 if _is_file_of(descriptor, path := self._files.lock(owner)):
                     remove(path)
         os.close(descriptor)
@@ -146,7 +146,7 @@ class Owners:
 
 
 def is_alive(lock: Path) -> bool:
-    """Whether somebody holds the lock of an owner, this process included."""
+    """Whether any process, this one included, holds the lock of an owner."""
     if lock.stem in _holders:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Room: how many bytes the files of one destination take, and what goes when there are too many."""
+"""Room: how many bytes the files of one destination take, and which are removed when that is too many."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Room:
     """The bytes of one destination's directory: files on the shelf, files being written, other processes', `dead/`.
 
     Args:
-        max_bytes: of all these together.
-        shelf: batches that may have to go.
+        max_bytes: limit for all these together.
+        shelf: batches that may have to be dropped to make room.
         files: the directory, for `dead/`.
         lock: guards the shelf, and the fields of this object.
     """
@@ -36,17 +36,17 @@ class Room:
         return self._shelf.file_bytes + self.reserved + self.others
 
     def reserve(self, size: int, freed: int) -> list[Kept]:
-        """Reserve bytes for files that will be written; dead letters go for them first, then our oldest batches.
+        """Reserve bytes for files to be written. To make room, remove the oldest dead letters, then our oldest batches.
 
         Args:
-            size: bytes that will be written.
-            freed: bytes that will be removed when that is done.
+            size: bytes that the caller will write.
+            freed: bytes that the caller will remove when that is done.
 
         Returns:
-            Batches that were taken off the shelf for it. Their files are still there.
+            Batches that were taken off the shelf to make room. The caller has to remove their files.
 
         Raises:
-            OSError: all that may go would not be enough, and no batch goes.
+            OSError: even with all of these removed there would not be enough room. No batch was taken off the shelf.
         """
         limit = self._max_bytes + freed - size
         with self._lock:
@@ -61,17 +61,17 @@ class Room:
         return evicted
 
     def release(self, size: int) -> None:
-        """Bytes that were reserved are on the shelf now, or were not written."""
+        """Take back a reservation: the files are on the shelf now, or were not written."""
         with self._lock:
             self.reserved -= size
 
     def count_others(self, size: int) -> None:
-        """A look at the directory found that many bytes of other processes' files and of dead letters."""
+        """Note how many bytes of other processes' files and of dead letters a look at the directory has found."""
         with self._lock:
             self.others = size
 
     def bury(self, size: int) -> None:
-        """A file came into `dead/`."""
+        """Count a file of `size` bytes that was put into `dead/`."""
         with self._lock:
             self.others += size
 

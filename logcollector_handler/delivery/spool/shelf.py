@@ -1,6 +1,6 @@
 """The shelf: which batches wait, in which order, and where the body of each is.
 
-It only remembers and decides; it touches no file and counts no record. `SpoolOutbox` calls it with its lock held.
+It only remembers and decides; it touches no file and counts no record. Callers hold the lock of the SpoolOutbox.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from logcollector_handler.delivery.batch import Batch
 class Kept:
     """A batch on the shelf."""
 
-    #: Without its body when that is in a file. An adopted batch has no counts until its file is read first.
+    #: Without its body if that is in a file. An adopted batch has no counts until its file was read.
     batch: Batch
-    #: CRC-32 of the body in the file; None until it is known, and where the body is in memory.
+    #: CRC-32 of the body in the file. None until it is known, and if the body is in memory.
     checksum: int | None = None
 
     @property
     def in_file(self) -> bool:
-        """Its body is in a file and not in memory."""
+        """Whether its body is in a file and not in memory."""
         return self.batch.body is None
 
     def learn(self, loaded: Batch) -> None:
-        """The file of this batch was read for the first time. From now on it must hold this very body."""
+        """Note what the first reading of the file found. From now on the file must hold this very body."""
         self.batch = replace(loaded, body=None)
         self.checksum = zlib.crc32(loaded.body or b"")
 
@@ -40,7 +40,7 @@ class Shelf:
         self._adopted: dict[str, Kept] = {}
         # Ids of batches that `next` passes over.
         self._aside: set[str] = set()
-        # Batches that must not be taken out for room: their ordinals by their ids.
+        # Batches that must not be evicted: their ordinals by their ids.
         self._in_use: dict[str, int] = {}
         #: Bytes of the bodies here that are in files, and of those in memory.
         self.file_bytes = 0
@@ -60,7 +60,7 @@ class Shelf:
         return list(self._adopted.values())
 
     def get(self, batch: Batch) -> Kept | None:
-        """A batch as it is here, known by its id."""
+        """The batch of this id as it is kept here, if it is."""
         return self._side(batch).get(batch.id)
 
     def add(self, kept: Kept) -> None:
@@ -69,7 +69,7 @@ class Shelf:
         self._count(kept, 1)
 
     def take_out(self, batch: Batch) -> Kept | None:
-        """Take a batch out. None: it is not here."""
+        """Take a batch out; None if it is not here."""
         kept = self._side(batch).pop(batch.id, None)
         if kept is not None:
             self._forget(kept)
@@ -86,7 +86,7 @@ class Shelf:
             self._count(each, 1)
 
     def next(self) -> Batch | None:
-        """The first batch that is not set aside, those of dead processes before our own."""
+        """The first batch that is not set aside, batches of dead processes before our own."""
         for side in (self._adopted, self._own):
             for batch_id, kept in side.items():
                 if batch_id not in self._aside:
@@ -94,19 +94,19 @@ class Shelf:
         return None
 
     def set_aside(self, batch: Batch) -> None:
-        """Let `next` pass over a batch that is here."""
+        """Make `next` pass over a batch, if it is here."""
         if self.get(batch) is not None:
             self._aside.add(batch.id)
 
     def use(self, batch: Batch) -> bool:
-        """Keep a batch from being taken out for room. False: that was so already."""
+        """Protect a batch from eviction until `end_use`. False if it was protected already."""
         if batch.id in self._in_use:
             return False
         self._in_use[batch.id] = batch.ordinal
         return True
 
     def end_use(self, batch: Batch) -> None:
-        """The batch may be taken out for room again."""
+        """End the protection that `use` gave."""
         self._in_use.pop(batch.id, None)
 
     def first_ordinal(self, default: int) -> int:
@@ -114,7 +114,7 @@ class Shelf:
         return min([*(kept.batch.ordinal for kept in self._own.values()), *self._in_use.values()], default=default)
 
     def evict_files(self, excess: int) -> list[Kept]:
-        """Take out the oldest batches whose files have that many bytes together; none where all are not enough."""
+        """Take out the oldest batches in files, `excess` bytes of them or more; none if all would not be enough."""
         evicted = []
         for kept in self._evictable(in_file=True):
             if excess <= 0:
@@ -124,7 +124,7 @@ class Shelf:
         return [] if excess > 0 else self._all_out(evicted)
 
     def evict_memory(self, max_bytes: int, spared: Batch) -> list[Kept]:
-        """Take out the oldest batches in memory, as many as are too many, but not the one that is spared."""
+        """Take out the oldest batches in memory until the others have `max_bytes` or less, but never `spared`."""
         evicted = []
         excess = self.memory_bytes - max_bytes
         for kept in self._evictable(in_file=False):

@@ -1,4 +1,4 @@
-"""What a spool directory holds, for people: it looks from outside and changes nothing."""
+"""What a spool directory holds, as people are shown it. Looks from outside and changes nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Holding:
 
 
 def survey(root: Path) -> list[Holding]:
-    """What lies in a spool directory. Raises OSError when it cannot be read."""
+    """What is in a spool directory. Raises OSError if it cannot be read."""
     holdings: dict[tuple[str, str], Holding] = {}
 
     def add(place: str, kind: str, status: os.stat_result) -> None:
