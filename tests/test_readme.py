@@ -1,4 +1,4 @@
-"""The README is true: each of its Python blocks is run, its table of settings is that of the code."""
+"""The Python blocks of the README are run as they stand, and log what it says."""
 
 from __future__ import annotations
 
@@ -10,59 +10,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from logcollector_handler import RateLimitFilter
-from logcollector_handler.cli import main
-from logcollector_handler.entry.redact import DEFAULT_REDACT
-from logcollector_handler.settings import SETTINGS
-from logcollector_handler.settings.setting import PREFIX
-from logcollector_handler.settings.table import with_table
-from logcollector_handler.stats import DROP_REASONS
 from logcollector_handler.testing import CollectorServer
-
-TREE = Path(__file__).parents[1]
-README = (TREE / "README.md").read_text("utf-8")
+from tests.readme import BLOCKS, README, Block
 
 Entries = list[dict[str, Any]]
-
-
-class Block(NamedTuple):
-    """A Python block of the README."""
-
-    heading: str
-    code: str
-
-
-def python_blocks() -> list[Block]:
-    """All of them, in order; `code` stands in the lines that it has in the README, so that errors name them."""
-    blocks = []
-    heading = ""
-    for number, line in enumerate(README.splitlines()):
-        if line.startswith("#") and not blocks_open(number):
-            heading = line.lstrip("# ")
-        if line.strip() == "```python":
-            indent = len(line) - len(line.lstrip())
-            inside = README.splitlines()[number + 1 :]
-            end = next(index for index, one in enumerate(inside) if one.strip() == "```")
-            blocks.append(Block(heading, "\n" * (number + 1) + "\n".join(one[indent:] for one in inside[:end])))
-    return blocks
-
-
-def blocks_open(number: int) -> bool:
-    """Whether a line is inside of a fenced block, where # begins a comment."""
-    fences = [line for line in README.splitlines()[:number] if line.lstrip().startswith("```")]
-    return len(fences) % 2 == 1
-
-
-BLOCKS = python_blocks()
 USE_IT = "Use it"
 IN_TESTS = "In your tests"
-
-
-# Running the blocks
 
 
 def run(block: Block, server: CollectorServer, directory: Path, more: str = "") -> subprocess.CompletedProcess[str]:
@@ -260,52 +218,3 @@ def test_the_test_of_the_readme_passes_in_a_project_of_its_own(tmp_path: Path) -
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert "2 passed" in done.stdout, done.stdout + done.stderr
-
-
-# What it says about the code
-
-
-def test_the_table_of_settings_is_that_of_the_declarations() -> None:
-    assert README.count("| setting |") == 1
-    assert with_table(README) == README, "python -m logcollector_handler.settings.table README.md writes it"
-    assert f"`{PREFIX}`" in README
-
-
-def test_a_row_that_is_missing_wrong_or_of_no_setting_is_put_right() -> None:
-    row = next(line for line in README.splitlines(keepends=True) if line.startswith("| `batch_size` |"))
-    assert "| 1000 | records |" in row
-    for other in ("", row.replace("1000", "999"), row + row.replace("batch_size", "batchsize")):
-        assert with_table(README.replace(row, other)) == README
-
-
-def test_no_help_of_a_setting_breaks_the_table() -> None:
-    assert [name for name, each in SETTINGS.items() if not each.help.endswith(".") or set(each.help) & set("|\n")] == []
-
-
-def test_the_masked_names_that_are_named_are_masked() -> None:
-    found = re.search(r"names\s+are those of secrets \(([^)]+?) …\)", README)
-    assert found
-    assert set(re.findall(r"`(\w+)`", found[1])) <= set(DEFAULT_REDACT)
-
-
-def test_every_reason_of_a_loss_is_named() -> None:
-    found = re.search(r"`dropped` is counted by reason: ([^.]+)\.", README)
-    assert found
-    assert re.findall(r"`(\w+)`", found[1]) == list(DROP_REASONS)
-
-
-def test_each_link_into_the_tree_leads_somewhere() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
-    assert targets
-    assert [target for target in targets if not (TREE / target).exists()] == []
-
-
-def test_each_command_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = set(re.findall(r"logcollector (\w+)((?: --\w+)*)", README))
-    assert ("demo", " --keep") in shown
-    for command, options in shown:
-        with pytest.raises(SystemExit) as ended:
-            main([command, "--help"])
-        assert ended.value.code == 0
-        text = capsys.readouterr().out
-        assert [option for option in options.split() if option not in text] == []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from logcollector_handler import capture_uncaught
-from tests.test_rate_limit import Kept
+from tests.rate_limit.storms import Kept
 
 log = logging.getLogger("logcollector.uncaught")
 

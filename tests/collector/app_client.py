@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import httpx
 from starlette.applications import Starlette
@@ -79,3 +79,6 @@ class AppClient:
     def post_bytes(self, body: bytes, **headers: str) -> httpx.Response:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._run(self._client.post("/logs", content=body, headers=names))
+
+
+ClientOf: TypeAlias = Callable[[Starlette], AppClient]

@@ -1,4 +1,4 @@
-"""The store: batches stored once, queries and their order, and files that it cannot use."""
+"""The store: batches stored once, queries and their order, and what threads may do at the same time."""
 
 from __future__ import annotations
 
@@ -10,22 +10,9 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler.collector.body import RawBatch
-from logcollector_handler.collector.entries import Row, check
 from logcollector_handler.collector.query import Query
-from logcollector_handler.collector.store import KEEP_KEYS, SWEEP_EVERY, Store, StoreError
-
-
-def rows(*entries: dict[str, Any]) -> list[Row]:
-    return check(RawBatch(list(entries), suspicious=True), strict=True, now=0.0).rows
-
-
-def messages(entries: Iterable[dict[str, Any]]) -> list[str]:
-    return [entry["message"] for entry in entries]
-
-
-def found(store: Store, **filters: Any) -> list[str]:
-    return messages(store.page(Query(**filters)).entries)
+from logcollector_handler.collector.store import KEEP_KEYS, SWEEP_EVERY, Store
+from tests.collector.storing import found, messages, rows
 
 
 def test_an_entry_is_returned_as_it_was_stored(store: Store) -> None:
@@ -260,58 +247,3 @@ def test_clear_forgets_logs_and_keys(store: Store) -> None:
     store.clear()
     assert store.count() == 0
     assert not store.add(rows({"message": "a"}), "key").repeated
-
-
-def test_a_file_that_is_not_a_database_is_refused_with_an_explanation(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("not a database " * 1000)
-    with pytest.raises(StoreError, match=r"notes\.txt cannot be opened"):
-        Store(path)
-    assert path.read_text().startswith("not a database")
-
-
-def test_a_database_of_another_program_is_refused_and_not_changed(tmp_path: Path) -> None:
-    path = tmp_path / "other.sqlite"
-    other = sqlite3.connect(path)
-    other.execute("CREATE TABLE theirs (a)")
-    other.commit()
-    other.close()
-    with pytest.raises(StoreError, match="was not made by this version"):
-        Store(path)
-    other = sqlite3.connect(path)
-    assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
-    assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    other.close()
-
-
-def test_a_missing_directory_is_refused_with_an_explanation(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be opened"):
-        Store(tmp_path / "nowhere" / "logs.sqlite")
-
-
-def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "logs.sqlite"
-    Store(path).close()
-    other = sqlite3.connect(path)
-    other.execute("PRAGMA user_version = 99")
-    other.close()
-    with pytest.raises(StoreError, match="move that one away"):
-        Store(path)
-
-
-def test_a_file_from_before_a_column_was_added_gets_it_and_keeps_its_rows(tmp_path: Path) -> None:
-    path = tmp_path / "logs.sqlite"
-    store = Store(path)
-    store.add(rows({"message": "before"}))
-    store.close()
-    earlier = sqlite3.connect(path)
-    earlier.execute("ALTER TABLE logs DROP COLUMN action_type")
-    earlier.execute("ALTER TABLE logs DROP COLUMN duration_ms")
-    earlier.close()
-    store = Store(path)
-    store.add(rows({"message": "after", "action_type": "pay", "duration_ms": 1.5}))
-    before, after = store.in_order_of_arrival()
-    store.close()
-    assert before["message"] == "before"
-    assert "action_type" not in before
-    assert (after["action_type"], after["duration_ms"]) == ("pay", 1.5)

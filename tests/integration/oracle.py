@@ -10,6 +10,9 @@ end, heirs run until nothing of the dead is left, and it must hold:
 - no invented ids, and nothing stored twice by a server that remembers keys;
 - liveness: the spool is empty in bounded time, and every process that was to end has ended.
 
+The file is long because the steps of a run and the promises checked after it stand on the same bookkeeping, which
+is easiest to trust where one can read it in one place.
+
 By itself, for longer than the test suite has time for:
 
     python tests/integration/oracle.py --minutes 10 --seed 7 --durability record

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from tests.integration import behaviours
 from tests.integration.behaviours import Behaviour, answer
-from tests.integration.faulty import FaultyServer, Request
+from tests.integration.faulty import FaultyServer
+from tests.integration.faulty_connections import Request
 from tests.integration.oracle_worker import differences
 
 _BATCH: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{16}-[0-9a-f]{8}(\.[01])*\.(json|json\.gz|open)")

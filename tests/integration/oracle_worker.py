@@ -2,7 +2,7 @@
 
 What belongs here: what one id's record holds, as a function of the seed and the id, and the program that logs
 such records until it is killed, ends, or its standard input closes. What does not: any judgement; that is
-`oracle.py`. Run as a script, with a plan as JSON, it imports the package alone.
+`oracle.py`. Run as a script, with a plan as JSON, it imports the package alone: so it is one file, though long.
 
 On standard output it tells, a line each, what the driver holds it to:
 

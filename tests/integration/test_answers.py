@@ -1,98 +1,21 @@
-"""The table of answers against a real server: faults of the network and of the server, one after the other.
-
-The sender and its HTTP client are the real ones. Only time is skipped: a wait of the sender's passes at
-once, while what the network takes, it takes.
-"""
+"""The table of answers against a real server: what it answers, or fails to, one fault after the other."""
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
 import pytest
 
-from logcollector_handler.delivery.transport import HttpTransport
-from logcollector_handler.settings import Settings
-from logcollector_handler.stats import Stats
-from tests.delivery.harness import WIRE, Bench, FakeClock, batch_of
+from tests.delivery.harness import batch_of
 from tests.integration import behaviours
 from tests.integration.behaviours import Behaviour, answer
-from tests.integration.faulty import FaultyServer, Request, refuse_records
+from tests.integration.faulty import refuse_records
+from tests.integration.faulty_connections import Request
+from tests.integration.rig import Rig, make_rig
 
 pytestmark = pytest.mark.integration
-
-
-class SkippingClock(FakeClock):
-    """Real time, plus what was skipped."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now_offset = 0.0
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.now_offset
-
-    def time(self) -> float:
-        return time.time() + self.now_offset
-
-    @property
-    def now(self) -> float:
-        return self.monotonic()
-
-    @now.setter
-    def now(self, value: float) -> None:
-        self.now_offset = value - time.monotonic()
-
-
-@dataclass
-class Rig:
-    """A real server and a sender that posts to it."""
-
-    server: FaultyServer
-    bench: Bench
-
-    def put(self, batch_id: str, *messages: str) -> None:
-        self.bench.put(batch_id, *messages)
-
-    def run(self, seconds: float = 0.0) -> Stats:
-        self.bench.run(seconds)
-        return self.bench.stats()
-
-    @property
-    def stored(self) -> list[str]:
-        return [str(entry["message"]) for entry in self.server.stored]
-
-    @property
-    def keys(self) -> list[str | None]:
-        return [request.key for request in self.server.requests]
-
-
-@pytest.fixture
-def rig() -> Iterator[Rig]:
-    with make_rig() as rig:
-        yield rig
-
-
-class make_rig:  # noqa: N801 - used like a function
-    def __init__(self, **settings: object) -> None:
-        self.server = FaultyServer()
-        clock = SkippingClock()
-        made = replace(Settings(), server_url=self.server.url, **{"timeout": 0.4, **settings})  # type: ignore[arg-type]
-        self.transport = HttpTransport(made, WIRE, clock)
-        self.rig = Rig(self.server, Bench(settings=made, clock=clock, transport=self.transport))  # type: ignore[arg-type]
-
-    def __enter__(self) -> Rig:
-        return self.rig
-
-    def __exit__(self, *_: object) -> None:
-        self.transport.close()
-        self.server.close()
 
 
 LOST_OR_NOT: dict[str, Callable[[], Behaviour]] = {
@@ -124,81 +47,6 @@ def test_a_batch_survives_and_is_stored_once(rig: Rig, name: str, capsys: pytest
     assert len(said) == 1, "one plain sentence for one outage"
     assert "takes no logs now" in said[0]
     assert "kept" in said[0]
-
-
-@pytest.mark.parametrize(
-    ("what", "arrived"),
-    [
-        (behaviours.cut_after_body(), True),
-        (behaviours.cut_after_storing(), True),
-        (behaviours.hang(stored=True), True),
-        (behaviours.truncated_answer(), True),
-        (behaviours.cut_before_body(), False),
-        (behaviours.slow_read(0.2, 16), False),
-    ],
-    ids=["cut after the body", "cut after it stored", "hangs after it stored", "answer cut short", "cut", "slow"],
-)
-def test_a_request_arrived_for_all_we_know_when_all_of_it_was_sent(rig: Rig, what: Behaviour, arrived: bool) -> None:
-    rig.server.default = what
-    # What is to be seen not to arrive is more than the buffers of the system take.
-    body = b'{"logs":[]}' + b" " * (0 if arrived else 30_000_000)
-    answer = rig.bench.transport.post("a", body, False, 0.4)
-    assert (answer.status, answer.arrived) == (None, arrived)
-
-
-def test_a_trickling_server_holds_a_request_no_longer_than_its_time(rig: Rig) -> None:
-    rig.server.default = behaviours.trickle(5)
-    rig.put("a", "one")
-    start = time.monotonic()
-    rig.bench.step()
-    assert time.monotonic() - start < 60, "the answer takes over ten minutes at this pace"
-    assert rig.bench.stats().delivered == 0
-
-
-def test_a_server_that_reads_slowly_holds_a_request_no_longer_than_its_time(rig: Rig) -> None:
-    rig.server.default = behaviours.slow_read(0.2, 1024)
-    rig.put("a", *("x" * 1000 for _ in range(4000)))
-    start = time.monotonic()
-    rig.bench.step()
-    assert time.monotonic() - start < 60, "4 MB take over ten minutes at this pace"
-
-
-def test_a_batch_that_was_read_too_slowly_is_sent_again(rig: Rig) -> None:
-    rig.server._script.append(behaviours.slow_read(0.2, 16))
-    rig.put("a", *(f"m{number}" for number in range(500)))
-    rig.run(10)
-    assert rig.stored == [f"m{number}" for number in range(500)]
-    assert set(rig.keys) == {"a"}
-
-
-def test_an_unreachable_server_is_tried_until_it_is_there(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
-    rig.server.refuse()
-    rig.put("a", "one")
-    assert rig.run(120).pending == 1
-    rig.server.resume()
-    assert rig.run(31).delivered == 1
-    assert rig.stored == ["one"]
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_a_server_that_restarts_under_an_open_connection_costs_one_attempt(rig: Rig) -> None:
-    rig.put("a", "one")
-    rig.run()
-    rig.server.refuse()
-    rig.server.resume()
-    rig.put("b", "two")
-    rig.run(2)
-    assert rig.stored == ["one", "two"]
-
-
-def test_one_connection_serves_all_batches(rig: Rig) -> None:
-    sockets = set()
-    for number in range(5):
-        rig.put(f"b{number}", "x")
-        rig.run()
-        sockets.add(rig.bench.transport._network._socket)  # type: ignore[attr-defined]  # the real one's
-    assert len(rig.server.requests) == 5
-    assert len(sockets) == 1
 
 
 def test_a_minute_of_500_loses_nothing_and_buries_nothing(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -304,71 +152,3 @@ def test_a_wrong_count_is_reported_once_and_counts_as_delivered(rig: Rig, capsys
     assert rig.run(100).delivered == 2
     assert rig.keys == ["a", "b"]
     assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_a_request_that_hangs_is_cut_short_by_the_exit() -> None:
-    with make_rig(timeout=600.0) as rig:
-        rig.server.default = behaviours.hang()
-        rig.put("a", "one")
-        rig.bench.sender.exit(rig.bench.clock.now + 0.1)
-        start = time.monotonic()
-        rig.bench.run()
-        assert time.monotonic() - start < 60
-
-
-def test_tls_is_verified_and_a_ca_file_is_what_makes_it_trust(
-    certificate: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with FaultyServer(tls=certificate) as server:
-        for verify, delivered in ((True, 0), (certificate[0], 1), (False, 1)):
-            settings = replace(Settings(), server_url=server.url, verify=verify)
-            clock = SkippingClock()
-            transport = HttpTransport(settings, WIRE, clock)
-            bench = Bench(settings=settings, clock=clock, transport=transport)  # type: ignore[arg-type]
-            bench.put(f"b{verify}", "one")
-            bench.run()
-            assert bench.stats().delivered == delivered
-            transport.close()
-    assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
-
-
-def inode_of(descriptor: int) -> int | None:
-    """None if it is closed. The server, in this process too, may have taken the number for a socket of its own."""
-    try:
-        return os.fstat(descriptor).st_ino
-    except OSError:
-        return None
-
-
-def test_an_abandoned_handshake_is_closed_too(certificate: tuple[str, str]) -> None:
-    """A child that is forked during the TLS handshake must find the connection, though no object refers to it yet."""
-    with FaultyServer(tls=certificate) as server:
-        settings = replace(Settings(), server_url=server.url, verify=False)
-        transport = HttpTransport(settings, WIRE, SkippingClock())
-        network = transport._network
-        network.begin(0, 30)
-        stream = network.connect_tcp("127.0.0.1", int(server.url.rpartition(":")[2]))
-        raw = stream.get_extra_info("socket")
-        assert isinstance(raw, socket.socket)
-        # As the TLS handshake does: another object takes the descriptor over.
-        descriptor = raw.detach()
-        inode = os.fstat(descriptor).st_ino
-        transport.abandon()
-        assert inode_of(descriptor) != inode
-
-
-def test_an_abandoned_connection_is_closed_without_a_word(rig: Rig) -> None:
-    """As a forked child does with the parent's connection: the server gets no goodbye."""
-    rig.put("a", "one")
-    rig.run()
-    assert threading.active_count() >= 1
-    transport = rig.bench.transport
-    sock = transport._network._socket  # type: ignore[attr-defined]  # the real transport's
-    descriptor = sock.fileno()
-    inode = os.fstat(descriptor).st_ino
-    transport.abandon()
-    assert sock.fileno() == -1
-    assert inode_of(descriptor) != inode
-    rig.put("b", "two")
-    rig.run(2)
-    assert rig.stored == ["one", "two"]

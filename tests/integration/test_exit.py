@@ -9,7 +9,8 @@ import pytest
 
 from tests.integration import behaviours
 from tests.integration.behaviours import Behaviour, answer
-from tests.integration.faulty import FaultyServer, Request
+from tests.integration.faulty import FaultyServer
+from tests.integration.faulty_connections import Request
 from tests.integration.programs import messages, run
 
 pytestmark = [pytest.mark.integration, pytest.mark.every_python]

@@ -12,7 +12,8 @@ import pytest
 
 from tests.integration import behaviours
 from tests.integration.behaviours import Behaviour
-from tests.integration.faulty import FaultyServer, Request
+from tests.integration.faulty import FaultyServer
+from tests.integration.faulty_connections import Request
 from tests.integration.programs import PRELUDE, messages, run
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.behaviours import Behaviour, answer
-from tests.integration.faulty import FaultyServer, Request, refuse_records
+from tests.integration.faulty import FaultyServer, refuse_records
+from tests.integration.faulty_connections import Request
 from tests.integration.programs import messages, run
 
 pytestmark = pytest.mark.integration

@@ -3,70 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from logcollector_handler import bind_context
-from logcollector_handler.context import current_fields
 from logcollector_handler.delivery import exit as lifecycle
-from logcollector_handler.integrations.asgi import App, Message, Receive, RequestLogMiddleware, Scope, Send
+from logcollector_handler.integrations.asgi import Message, Receive, Scope, Send
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import fields
-
-log = logging.getLogger("shop")
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-
-
-def scope(**changes: Any) -> dict[str, Any]:
-    return {
-        "type": "http",
-        "method": "GET",
-        "path": "/orders/7",
-        "headers": [
-            (b"x-request-id", b"req-1"),
-            (b"traceparent", f"00-{TRACE}-00f067aa0ba902b7-01".encode()),
-        ],
-        "client": ("203.0.113.5", 4711),
-        **changes,
-    }
-
-
-def run(app: App, scope: dict[str, Any], incoming: list[Message] | None = None, fail_at: int = -1) -> list[Message]:
-    """Serve one request; returns the messages sent to the server. Sending message number `fail_at` raises OSError."""
-    messages = list(incoming or [])
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return messages.pop(0) if messages else {"type": f"{scope['type']}.disconnect"}
-
-    async def send(message: Message) -> None:
-        if len(sent) == fail_at:
-            raise OSError("the client is gone")
-        sent.append(message)
-
-    asyncio.run(_serve(app, scope, receive, send))
-    return sent
-
-
-async def _serve(app: App, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    await RequestLogMiddleware(app)(scope, receive, send)
-    assert current_fields() is None, "nothing stays bound behind the request"
-
-
-def responding(status: int = 200, *pieces: bytes, then: Callable[[], Awaitable[None]] | None = None) -> App:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        log.info("inside")
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body"})
-        if then is not None:
-            await then()
-
-    return app
+from tests.integrations.asgi_requests import TRACE, log, responding, run, scope, serve
 
 
 def test_records_logged_in_a_request_carry_its_fields(captured: CapturingHandler) -> None:
@@ -185,7 +131,7 @@ def test_a_cancelled_request_is_logged_as_a_warning_without_a_status(captured: C
         await asyncio.sleep(3600)
 
     async def main() -> None:
-        task = asyncio.create_task(_serve(app, scope(), None, None))  # type: ignore[arg-type]
+        task = asyncio.create_task(serve(app, scope(), None, None))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -218,7 +164,7 @@ def test_fields_bound_by_the_application_are_on_the_record_of_that_request_only(
 
     async def main() -> None:
         for path in ("/login", "/other"):
-            await _serve(app, scope(path=path), None, drop)  # type: ignore[arg-type]
+            await serve(app, scope(path=path), None, drop)  # type: ignore[arg-type]
 
     async def drop(message: Message) -> None: ...
 
@@ -236,7 +182,7 @@ def test_concurrent_requests_do_not_share_their_fields(captured: CapturingHandle
     async def drop(message: Message) -> None: ...
 
     async def main() -> None:
-        await asyncio.gather(*(_serve(app, scope(path=f"/{n}"), None, drop) for n in range(5)))  # type: ignore[arg-type]
+        await asyncio.gather(*(serve(app, scope(path=f"/{n}"), None, drop) for n in range(5)))  # type: ignore[arg-type]
 
     asyncio.run(main())
     steps = [entry for entry in captured.entries if entry["message"].startswith("/")]
@@ -293,7 +239,7 @@ def test_the_middleware_answers_lifespan_messages_for_an_application_without_lif
     async def send(message: Message) -> None:
         sent.append(message["type"])
 
-    asyncio.run(_serve(app, {"type": "lifespan"}, receive, send))
+    asyncio.run(serve(app, {"type": "lifespan"}, receive, send))
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert len(flushed) == 1
 
@@ -306,75 +252,3 @@ def test_an_application_that_fails_at_its_start_raises_further(captured: Capturi
 
     with pytest.raises(ValueError, match="no database"):
         run(app, {"type": "lifespan"}, [{"type": "lifespan.startup"}])
-
-
-# WebSockets
-
-CONNECT = {"type": "websocket.connect"}
-SOCKET = {"type": "websocket", "path": "/live"}
-
-
-def socket_scope() -> dict[str, Any]:
-    made = scope(**SOCKET)
-    del made["method"]
-    return made
-
-
-class WebSocketDisconnect(Exception):  # noqa: N818 - Starlette's name
-    """Named like Starlette's exception."""
-
-
-def talking(*, close: bool = False, error: Exception | None = None) -> App:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        log.info("inside")
-        if close:
-            await send({"type": "websocket.close", "code": 4000})
-        else:
-            while (await receive())["type"] != "websocket.disconnect":
-                pass
-        if error is not None:
-            raise error
-
-    return app
-
-
-def test_a_websocket_gets_one_record_when_it_is_closed(captured: CapturingHandler) -> None:
-    texts: list[Message] = [{"type": "websocket.receive", "text": "x"}] * 50
-    run(talking(), socket_scope(), [CONNECT, *texts, {"type": "websocket.disconnect", "code": 1001}])
-    run(talking(close=True), socket_scope(), [CONNECT])
-    _, first, inside, second = captured.entries
-    assert (first["level"], first["path"], fields(first)["status"]) == ("INFO", "/live", 101)
-    assert (fields(first)["close_code"], fields(second)["close_code"]) == (1001, 4000)
-    assert first["message"].startswith("WebSocket /live closed with 1001 after ")
-    assert "method" not in first
-    assert inside["trace_id"] == TRACE
-
-
-def test_a_websocket_whose_application_raises_is_logged_as_an_error(captured: CapturingHandler) -> None:
-    with pytest.raises(ValueError, match="bad"):
-        run(talking(close=True, error=ValueError("bad")), socket_scope(), [CONNECT])
-    access = captured.entries[1]
-    assert (access["level"], access["error_type"]) == ("ERROR", "ValueError")
-
-
-def test_a_websocket_closed_by_the_client_is_not_logged_as_an_error(captured: CapturingHandler) -> None:
-    leaving: list[Message] = [CONNECT, {"type": "websocket.disconnect", "code": 1000}]
-    with pytest.raises(WebSocketDisconnect):
-        run(talking(error=WebSocketDisconnect()), socket_scope(), leaving)
-    assert captured.entries[1]["level"] == "INFO"
-    assert "stack_trace" not in captured.entries[1]
-
-
-def test_a_refused_websocket_is_logged_as_a_warning(captured: CapturingHandler) -> None:
-    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "websocket.close"})
-
-    async def refuse_in_words(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
-        await send({"type": "websocket.http.response.body"})
-
-    run(refuse, socket_scope(), [CONNECT])
-    run(refuse_in_words, socket_scope(), [CONNECT])
-    assert [(entry["level"], fields(entry)["status"]) for entry in captured.entries] == [("WARN", 403), ("WARN", 401)]

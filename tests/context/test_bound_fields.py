@@ -1,58 +1,23 @@
-"""Bound fields: every record of their context carries them and no other; their precedence; OpenTelemetry's ids."""
+"""Bound fields: every record carries them until they are removed; their precedence; arbitrary names and values."""
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import logging
-import subprocess
-import sys
-import threading
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 
 from logcollector_handler import bind_context, clear_context, log_context
 from logcollector_handler.context import current_fields
 from logcollector_handler.entry.bound import bound
 from logcollector_handler.testing import CapturingHandler
-from tests.capturing import capturing, fields
+from tests.capturing import fields
+from tests.context.logged import last, log, logged
 from tests.entry.making import BIG, builder, encode_lines, record
 from tests.entry.strategies import Switch, big, check_entry, cleaned, extras, values
-
-log = logging.getLogger("shop.context")
-
-
-@pytest.fixture(autouse=True)
-def _nothing_bound() -> Iterator[None]:
-    clear_context()
-    yield
-    clear_context()
-
-
-@pytest.fixture
-def handler() -> Iterator[CapturingHandler]:
-    with capturing("shop.context", service="shop", environment="production") as made:
-        yield made
-
-
-def last(handler: CapturingHandler) -> dict[str, Any]:
-    return handler.entries[-1]
-
-
-def logged(handler: CapturingHandler, extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    log.info("hello", extra=extra)
-    return last(handler)
-
-
-# Fields on records
 
 
 def test_bound_fields_are_on_every_record_until_they_are_cleared(handler: CapturingHandler) -> None:
@@ -178,160 +143,6 @@ def test_records_with_an_exception_or_a_formatter_carry_bound_fields_too(handler
         handler.setFormatter(logging.Formatter("[%(message)s]"))
         entry = logged(handler)
         assert (entry["message"], entry["user_id"], fields(entry)) == ("[hello]", "1", {"note": "n"})
-
-
-# Each context has its own
-
-
-def test_tasks_start_with_the_fields_of_their_creator_and_do_not_share_their_own(handler: CapturingHandler) -> None:
-    async def request(number: int) -> None:
-        bind_context(user_id=number)
-        for _ in range(3):
-            await asyncio.sleep(0)
-            log.info("in %d", number)
-        await asyncio.to_thread(log.info, "in %d", number)
-
-    async def main() -> None:
-        bind_context(region="eu")
-        await asyncio.gather(*map(request, range(10)))
-        log.info("outside")
-
-    asyncio.run(main())
-    *inside, outside = handler.entries
-    assert len(inside) == 40
-    assert {entry["message"] == f"in {entry['user_id']}" for entry in inside} == {True}
-    assert {fields(entry)["region"] for entry in handler.entries} == {"eu"}
-    assert "user_id" not in outside
-    assert fields(logged(handler)) == {}
-
-
-def test_fields_bound_in_a_thread_stay_there_and_a_new_thread_starts_with_none(handler: CapturingHandler) -> None:
-    here, go_on = threading.Event(), threading.Event()
-
-    def work() -> None:
-        log.info("new")
-        with log_context(user_id=2):
-            here.set()
-            go_on.wait(60)
-            log.info("bound")
-
-    bind_context(user_id=1)
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert here.wait(60)
-    log.info("main")
-    go_on.set()
-    thread.join()
-    assert [(each["message"], each.get("user_id")) for each in handler.entries] == [
-        ("new", None),
-        ("main", "1"),
-        ("bound", "2"),
-    ]
-
-
-def test_work_run_in_a_copy_of_the_context_logs_its_fields(handler: CapturingHandler) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        with log_context(user_id=1):
-            pool.submit(contextvars.copy_context().run, log.info, "with").result()
-            pool.submit(log.info, "without").result()
-        pool.submit(log.info, "after").result()
-    assert [entry.get("user_id") for entry in handler.entries] == ["1", None, None]
-
-
-def test_a_block_may_end_in_another_context_than_it_started_in(handler: CapturingHandler) -> None:
-    def dependency() -> Iterator[None]:
-        with log_context(user_id=1):
-            log.info("inside")
-            yield
-
-    generator = dependency()
-    contextvars.copy_context().run(next, generator)
-    assert contextvars.copy_context().run(next, generator, "over") == "over"
-    assert handler.entries[0]["user_id"] == "1"
-    assert "user_id" not in logged(handler)
-
-
-# OpenTelemetry
-
-
-@pytest.fixture
-def tracer() -> trace.Tracer:
-    return TracerProvider().get_tracer("test")
-
-
-def test_records_carry_trace_id_and_span_id_of_the_current_span(
-    handler: CapturingHandler, tracer: trace.Tracer
-) -> None:
-    assert "trace_id" not in logged(handler)
-    with tracer.start_as_current_span("outer") as outer:
-        entry = logged(handler, {"note": 1})
-        ids = outer.get_span_context()
-        assert entry["trace_id"] == format(ids.trace_id, "032x")
-        assert fields(entry) == {"span_id": format(ids.span_id, "016x"), "note": 1}
-        with tracer.start_as_current_span("inner") as inner, log_context(user_id=1):
-            entry = logged(handler)
-            assert entry["trace_id"] == format(ids.trace_id, "032x")
-            assert fields(entry) == {"span_id": format(inner.get_span_context().span_id, "016x")}
-            assert entry["user_id"] == "1"
-    assert "trace_id" not in logged(handler)
-    assert fields(last(handler)) == {}
-
-
-def test_an_explicit_trace_id_replaces_that_of_the_span_and_omits_the_span_id(
-    handler: CapturingHandler, tracer: trace.Tracer
-) -> None:
-    with tracer.start_as_current_span("span") as span:
-        ids = span.get_span_context()
-        for entry in (logged(handler, {"trace_id": "mine"}), last_with(handler, trace_id="mine")):
-            assert (entry["trace_id"], fields(entry)) == ("mine", {})
-        same = uuid.UUID(int=ids.trace_id)
-        entry = last_with(handler, trace_id=same)
-        assert (entry["trace_id"], fields(entry)) == (same.hex, {"span_id": format(ids.span_id, "016x")})
-        entry = last_with(handler, span_id="mine")
-        assert (entry["trace_id"], fields(entry)) == (same.hex, {"span_id": "mine"})
-
-
-def last_with(handler: CapturingHandler, **bound: Any) -> dict[str, Any]:
-    with log_context(**bound):
-        return logged(handler)
-
-
-def test_each_task_logs_its_own_span(handler: CapturingHandler, tracer: trace.Tracer) -> None:
-    async def request() -> None:
-        with tracer.start_as_current_span("request") as span:
-            await asyncio.sleep(0)
-            log.info(format(span.get_span_context().trace_id, "032x"))
-
-    async def main() -> None:
-        await asyncio.gather(*(request() for _ in range(10)))
-
-    asyncio.run(main())
-    assert len({entry["trace_id"] for entry in handler.entries}) == 10
-    assert all(entry["message"] == entry["trace_id"] for entry in handler.entries)
-
-
-def test_a_broken_or_half_imported_opentelemetry_loses_no_record(
-    handler: CapturingHandler, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry.trace", object())
-    entry = logged(handler)
-    assert ("trace_id" in entry, fields(entry)) == (False, {})
-
-
-def test_importing_the_package_imports_neither_opentelemetry_nor_asyncio_nor_structlog() -> None:
-    code = (
-        "import sys, logging, logcollector_handler as l\n"
-        "l.bind_context(a=1)\n"
-        "from logcollector_handler.context import current_span\n"
-        "assert current_span() is None\n"
-        "names = {'opentelemetry', 'asyncio', 'structlog', 'httpx'} & set(sys.modules)\n"
-        "sys.exit(str(names) if names else 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-# Arbitrary fields
 
 
 @settings(big, max_examples=60)

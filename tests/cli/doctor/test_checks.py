@@ -2,70 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from logcollector_handler.cli import main
-from logcollector_handler.cli.configured import ConfigurationError, handlers_in
-from logcollector_handler.cli.doctor import CHECKS, _remedy, clock_finding, examine
+from logcollector_handler.cli.doctor import CHECKS, _remedy, clock_finding
 from logcollector_handler.entry.model import COLUMNS
-from logcollector_handler.settings import Settings
 from logcollector_handler.testing import CollectorServer
 from tests.cli.conftest import Run
+from tests.cli.doctor.examined import Examined, real
 from tests.delivery.spool.processes import Process
 from tests.integration.behaviours import answer, hang, html_page, redirect, wrong_count
 from tests.integration.faulty import FaultyServer
-
-real = pytest.mark.integration
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    with FaultyServer() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("LOGCOLLECTOR_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-
-
-class Examined:
-    """Runs the doctor and parses its output."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
-        self.code = main(["doctor", *arguments])
-        self.out = capsys.readouterr().out
-        self.lines = {line[2:16].strip(): line[17:].split(maxsplit=1) for line in self.out.splitlines()}
-
-    def __getitem__(self, check: str) -> str:
-        return self.lines[check][0]
-
-    def text(self, check: str) -> str:
-        return self.lines[check][1]
-
-    def only(self, check: str, *words: str) -> None:
-        """Assert that this check failed with these words, that no other failed, and that the rest was skipped."""
-        assert self.code == 1
-        assert tuple(self.lines) == CHECKS, "one line a check, in their order"
-        assert [name for name in CHECKS if self[name] == "FAILED"] == [check]
-        assert [word for word in words if word not in self.text(check)] == []
 
 
 @real
@@ -297,87 +254,3 @@ if os.geteuid() == 0:
         ended = run("doctor", "--server-url", server.url, "--spool-dir", spool, before=before)
     assert ended.returncode == 1
     assert f"{spool} cannot be written (Permission denied). Give it to the user of this process" in ended.stdout
-
-
-# Where the settings come from
-
-
-def test_it_shows_the_server_and_each_setting_that_is_not_the_default_without_secrets() -> None:
-    finding = next(examine(Settings(service="shop", batch_size=7, headers={"X-Token": "hunter2"})))
-    shown = (
-        "server_url http://localhost:8000, service shop, batch_size 7, headers {'X-Token': '***'}; all else by default"
-    )
-    assert (finding.check, finding.text) == ("settings", shown)
-
-
-@real
-def test_every_handler_in_a_file_is_checked(
-    server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        nobody = f"http://127.0.0.1:{one.getsockname()[1]}"
-    common = {"class": "logcollector_handler.LogCollectorHandler", "level": "INFO", "filters": ["storms"]}
-    config = {
-        "LOGGING": {
-            "version": 1,
-            "handlers": {
-                "console": {"class": "logging.StreamHandler"},
-                "first": {**common, "server_url": server.url, "service": "shop"},
-                "second": {**common, "server_url": nobody},
-            },
-        }
-    }
-    file = tmp_path / "logging.json"
-    file.write_text(json.dumps(config))
-    assert main(["doctor", "--config", str(file)]) == 1
-    first, _, second = capsys.readouterr().out.partition("Handler second:\n")
-    assert first.startswith("Handler first:\n")
-    assert "service shop" in first
-    assert "FAILED" not in first
-    assert "connection     FAILED" in second
-    # An argument takes precedence over the file.
-    assert main(["doctor", "--config", str(file), "--server-url", server.url]) == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("a.json", '{"handlers": {"c": {"class": "logcollector_handler.LogCollectorHandler", "batch_size": 7}}}'),
-        ("a.toml", '[tool.x.handlers.c]\n"()" = "logcollector_handler.handler.LogCollectorHandler"\nbatch_size = 7'),
-        ("a.yml", "- handlers:\n    c: {class: logcollector_handler.LogCollectorHandler, batch_size: 7}"),
-    ],
-)
-def test_a_file_may_be_json_toml_or_yaml(tmp_path: Path, name: str, text: str) -> None:
-    if name.endswith("toml") and sys.version_info < (3, 11):
-        pytest.skip("3.10 has no tomllib")
-    if name.endswith("yml"):
-        pytest.importorskip("yaml")
-    (tmp_path / name).write_text(text)
-    assert handlers_in(tmp_path / name) == {"c": {"batch_size": 7}}
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("a.json", "{", "a.json is no JSON"),
-        ("a.json", '{"handlers": {"c": {"class": "logging.StreamHandler"}}}', "names no logcollector_handler."),
-        ("a.ini", "[x]", "must be named *.json"),
-        ("missing.json", None, "cannot be read (No such file"),
-    ],
-)
-def test_a_useless_configuration_file_is_reported_with_the_reason(
-    tmp_path: Path, name: str, text: str | None, words: str
-) -> None:
-    if text is not None:
-        (tmp_path / name).write_text(text)
-    with pytest.raises(ConfigurationError) as raised:
-        handlers_in(tmp_path / name)
-    assert words in str(raised.value)
-
-
-def test_wrong_settings_are_reported_with_exit_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", "--server-url", "logs"]) == 2
-    assert "server_url is 'logs'" in capsys.readouterr().err
-    assert main(["doctor", "--config", str(tmp_path / "missing.json")]) == 2
-    assert "cannot be read" in capsys.readouterr().err
-    assert threading.active_count() == 1

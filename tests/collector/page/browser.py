@@ -1,0 +1,111 @@
+"""A real browser that shows the page of a collector, used as a person would.
+
+Tests import what they need of Selenium from here: this module skips them where Selenium is not installed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+try:
+    from selenium import webdriver
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.remote.webelement import WebElement
+except ImportError:
+    # The project's check sets this where these tests must run, so that they are not skipped without notice.
+    if "REQUIRE_BROWSER" in os.environ:
+        raise
+    pytest.skip("needs selenium", allow_module_level=True)
+
+__all__ = ["FLAGS", "Keys", "Page", "webdriver"]
+
+FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync --disable-default-apps --window-size=1300,800"""
+
+
+class Page:
+    """The page of one collector, used as a person would."""
+
+    def __init__(self, browser: webdriver.Chrome, url: str, token: str | None = None) -> None:
+        self.browser = browser
+        self.url = url
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx.Client(timeout=60)
+
+    def close(self) -> None:
+        self.browser.get("about:blank")
+        self._client.close()
+
+    def post(self, *entries: dict[str, Any]) -> None:
+        answer = self._client.post(self.url + "/logs", json={"logs": list(entries)}, headers=self._headers)
+        assert answer.status_code == 200, answer.text
+
+    def open(self, query: str = "") -> None:
+        self.browser.get(f"{self.url}/{query}")
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector: str) -> list[str]:
+        script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
+        return list(self.browser.execute_script(script, selector))
+
+    @property
+    def messages(self) -> list[str]:
+        return self.texts("#rows .message")
+
+    @property
+    def state(self) -> str:
+        return self.texts("#state")[0]
+
+    def until(self, condition: Callable[[], object], what: str = "") -> None:
+        """Wait until the condition is true."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                if condition():
+                    return
+            except StaleElementReferenceException:
+                pass
+            assert time.monotonic() < deadline, f"{what} rows: {self.messages[:5]}, state: {self.state}"
+            time.sleep(0.02)
+
+    def shows(self, *messages: str, what: str = "") -> None:
+        """Wait until these are the entries in the list, from top to bottom."""
+        self.until(lambda: self.messages == list(messages), what)
+
+    def click(self, selector: str) -> None:
+        """Click the first element that matches; try again if the page replaces it at that moment."""
+
+        def done() -> bool:
+            found = self.all(selector)
+            for one in found[:1]:
+                one.click()
+            return bool(found)
+
+        self.until(done, selector)
+
+    def press(self, keys: str) -> None:
+        self.browser.switch_to.active_element.send_keys(keys)
+
+    def fill(self, name: str, value: str) -> None:
+        field = self.browser.find_element(By.NAME, name)
+        if field.tag_name == "select":
+            option = f'[name={name}] option[value="{value}"]'
+            self.until(lambda: bool(self.all(option)), option)
+            self.all(option)[0].click()
+        else:
+            # Selected and deleted as a person would: WebDriver's `clear` sends no `input` event.
+            field.send_keys(Keys.CONTROL + "a" + Keys.NULL, Keys.DELETE, value)
+
+    def complaints(self) -> list[str]:
+        """The messages on the browser's console (errors, violations of the policy) since the last call."""
+        return [entry["message"] for entry in self.browser.get_log("browser")]  # type: ignore[no-untyped-call]

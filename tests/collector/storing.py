@@ -1,0 +1,23 @@
+"""Short ways to put entries into a store, and to ask what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from logcollector_handler.collector.body import RawBatch
+from logcollector_handler.collector.entries import Row, check
+from logcollector_handler.collector.query import Query
+from logcollector_handler.collector.store import Store
+
+
+def rows(*entries: dict[str, Any]) -> list[Row]:
+    return check(RawBatch(list(entries), suspicious=True), strict=True, now=0.0).rows
+
+
+def messages(entries: Iterable[dict[str, Any]]) -> list[str]:
+    return [entry["message"] for entry in entries]
+
+
+def found(store: Store, **filters: Any) -> list[str]:
+    return messages(store.page(Query(**filters)).entries)

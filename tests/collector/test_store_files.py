@@ -1,0 +1,66 @@
+"""The file of the store: which files are refused, with which explanation, and an older one that is upgraded."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from logcollector_handler.collector.store import Store, StoreError
+from tests.collector.storing import rows
+
+
+def test_a_file_that_is_not_a_database_is_refused_with_an_explanation(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database " * 1000)
+    with pytest.raises(StoreError, match=r"notes\.txt cannot be opened"):
+        Store(path)
+    assert path.read_text().startswith("not a database")
+
+
+def test_a_database_of_another_program_is_refused_and_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "other.sqlite"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE theirs (a)")
+    other.commit()
+    other.close()
+    with pytest.raises(StoreError, match="was not made by this version"):
+        Store(path)
+    other = sqlite3.connect(path)
+    assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    other.close()
+
+
+def test_a_missing_directory_is_refused_with_an_explanation(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store(tmp_path / "nowhere" / "logs.sqlite")
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "logs.sqlite"
+    Store(path).close()
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(StoreError, match="move that one away"):
+        Store(path)
+
+
+def test_a_file_from_before_a_column_was_added_gets_it_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "logs.sqlite"
+    store = Store(path)
+    store.add(rows({"message": "before"}))
+    store.close()
+    earlier = sqlite3.connect(path)
+    earlier.execute("ALTER TABLE logs DROP COLUMN action_type")
+    earlier.execute("ALTER TABLE logs DROP COLUMN duration_ms")
+    earlier.close()
+    store = Store(path)
+    store.add(rows({"message": "after", "action_type": "pay", "duration_ms": 1.5}))
+    before, after = store.in_order_of_arrival()
+    store.close()
+    assert before["message"] == "before"
+    assert "action_type" not in before
+    assert (after["action_type"], after["duration_ms"]) == ("pay", 1.5)
