@@ -14,7 +14,7 @@ import structlog
 from logcollector_handler.integrations.structlog import LogCollectorProcessor
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import fields
-from tests.integrations.structlog.chains import Chain, chain, fail, only
+from tests.integrations.structlog.chains import Chain, chain, only
 
 
 def test_the_processor_returns_the_same_event_unchanged(handler: CapturingHandler) -> None:
@@ -162,6 +162,11 @@ def test_the_timestamp_may_have_another_key(handler: CapturingHandler) -> None:
     )
     log.info("hello", ts=1.5, timestamp=7)
     assert (only(handler)["created_at"], fields(only(handler))) == (1.5, {"timestamp": 7})
+
+
+def fail() -> None:
+    """Like the one of `chains`, but here: the test below asks for its file."""
+    raise ValueError("why")
 
 
 def of_exception(form: str) -> Any:
