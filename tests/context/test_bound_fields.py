@@ -152,6 +152,7 @@ def test_the_server_accepts_an_entry_with_any_bound_and_logged_fields_and_none_i
 ) -> None:
     standard = set(record().__dict__) | {"message", "asctime", "unreadable"}
     extra = {name: value for name, value in extra.items() if name not in standard}
+    ambient = {name: value for name, value in ambient.items() if name != "unreadable"}
     with Switch():
         made = bound(bound(None, {"first": value}), ambient)
     by = builder(bound=lambda: made)
