@@ -11,9 +11,12 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from .clock import SystemClock
+from .report import Reporter
 
 
 class Draining(Protocol):
@@ -76,9 +79,9 @@ def drain() -> None:
     _exiting = True
     draining = list(_live)
     for each in draining:
-        each.begin_exit()
+        _attempt(each.begin_exit)
     for each in draining:
-        each.finish_exit()
+        _attempt(each.finish_exit)
 
 
 def flush() -> float:
@@ -89,11 +92,19 @@ def flush() -> float:
     """
     draining = list(_live)
     for each in draining:
-        each.flush(0.0)
+        _attempt(partial(each.flush, 0.0))
     start = SystemClock.monotonic()
     for each in draining:
-        each.flush(max(0.0, start + each.shutdown_timeout - SystemClock.monotonic()))
+        _attempt(partial(each.flush, max(0.0, start + each.shutdown_timeout - SystemClock.monotonic())))
     return SystemClock.monotonic() - start
+
+
+def _attempt(part: Callable[[], object]) -> None:
+    """Drain one of those registered. An error in it, which the application's own handlers can raise, stops no other."""
+    try:
+        part()
+    except Exception as error:  # noqa: BLE001 - any handler of the application may get the report of a rate limit
+        Reporter().say("exit", f"an error came up while the process was about to end: {error!r}")
 
 
 def forget() -> None:

@@ -6,6 +6,7 @@ import multiprocessing.process
 import multiprocessing.util
 import os
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -120,3 +121,19 @@ def test_a_child_of_multiprocessing_registers_one_finalizer_and_so_does_its_chil
     monkeypatch.setattr(os, "getpid", lambda: -1)
     ending.watch(Watched())
     assert registered == [(ending.drain, True)] * 2
+
+
+def test_an_error_in_one_that_is_drained_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> bool:
+        raise RuntimeError("cannot schedule new futures")
+
+    failing: Any = SimpleNamespace(shutdown_timeout=5.0, flush=fail, begin_exit=fail, finish_exit=fail)
+    others = [Watched() for _ in range(20)]
+    monkeypatch.setattr(ending, "_live", [failing, *others])
+    ending.flush()
+    ending.drain()
+    for each in others:
+        assert [told.partition(" ")[0] for told in each.told] == ["flush", "flush", "begin", "finish"]
+    assert "cannot schedule new futures" in capsys.readouterr().err
