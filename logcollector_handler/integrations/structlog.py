@@ -101,6 +101,8 @@ class LogCollectorProcessor:
     def __call__(self, logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
         """Ship the event and return it."""
         name = "structlog"
+        # Already true in a call inside a call: a signal handler or a record factory that logs through structlog.
+        was_shipping = self._thread.shipping
         self._thread.shipping = True
         try:
             frame, _ = _application(sys._getframe(1))
@@ -112,7 +114,7 @@ class LogCollectorProcessor:
         except Exception:  # noqa: BLE001 - filters and record factories are the application's, and fields can be anything
             self._handler._queue_handler.handleError(logging.LogRecord(name, 0, "", 0, "", None, None))
         finally:
-            self._thread.shipping = False
+            self._thread.shipping = was_shipping
         return event_dict
 
     def _is_new(self, record: logging.LogRecord) -> bool:

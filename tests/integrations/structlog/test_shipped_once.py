@@ -114,3 +114,26 @@ def test_a_record_logged_by_a_later_processor_is_shipped(root: CapturingHandler)
 
     through(root, talk, structlog.processors.JSONRenderer()).info("hello")
     assert [entry["message"] for entry in root.entries] == ["hello", "seen"]
+
+
+def test_an_event_is_shipped_though_another_is_logged_while_its_record_is_made() -> None:
+    handler = CapturingHandler()
+    factory = logging.getLogRecordFactory()
+    nested: list[str] = []
+
+    def logging_factory(*args: Any, **more: Any) -> logging.LogRecord:
+        if not nested:
+            nested.append("nested")
+            structlog.get_logger("inner").info("nested")
+        return factory(*args, **more)
+
+    structlog.configure(
+        processors=[LogCollectorProcessor(handler), structlog.stdlib.render_to_log_kwargs],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    logging.setLogRecordFactory(logging_factory)
+    logging.getLogger("outer").setLevel(logging.INFO)
+    logging.getLogger("inner").setLevel(logging.INFO)
+    structlog.get_logger("outer").info("outer")
+    assert sorted(entry["message"] for entry in handler.entries) == ["nested", "outer"]
