@@ -283,6 +283,9 @@ class JournalQueueHandler(RecordQueueHandler):
         if self._overflow == "block":
             if self._may_wait():
                 journal.block(self._wake)
+                # Not asked once more whether it is full: another caller may have taken the room. Then the journal
+                # exceeds `max_size` by this record, because one that waited is never dropped.
+                return True
         elif not journal.is_stuck and self._may_wait():
             journal.wait_for_room()
         # At exit nobody waits for room. Few records come by then, so they may exceed `max_size`.

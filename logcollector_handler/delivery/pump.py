@@ -74,7 +74,9 @@ class Pump:
         One thread does that at a time. It also sends what other threads log meanwhile: their calls return at once.
         """
         me = threading.get_ident()
-        if me in own_threads or me in self._pumping:
+        # A call that interrupted the journal in the middle of a write leaves the work to the call that it interrupted:
+        # taking the file that is being written would leave that one without its lines.
+        if me in own_threads or me in self._pumping or self._queue.is_held():
             return
         while True:
             try:
@@ -98,10 +100,12 @@ class Pump:
         self._ended.wait(lambda: not self._is_starting(), self.time_left())
         if self._lives(Role.LISTENER):
             self._listener.wake()
-        elif self._lives(Role.SENDER):
-            self._hand_over()
         else:
-            self._drain()
+            if self._lives(Role.SENDER):
+                self._hand_over()
+            # Not `elif`: a sender that had found nothing to send may have ended meanwhile.
+            if not self._lives(Role.SENDER):
+                self._drain()
         if self.time_left() <= 0 or not self._lives(Role.SENDER):
             self._drop_rest()
 

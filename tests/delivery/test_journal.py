@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -14,8 +15,9 @@ import pytest
 
 from logcollector_handler.delivery.journal import JournalFile
 from logcollector_handler.delivery.process import own_work
+from logcollector_handler.delivery.states import Role
 from tests.delivery.harness import line
-from tests.delivery.pipelines import PipelineBench, records_add_up
+from tests.delivery.pipelines import PipelineBench, alive, records_add_up
 
 
 @pytest.fixture
@@ -285,3 +287,41 @@ def test_a_call_in_the_middle_of_another_of_its_thread_leaves_the_writing_to_tha
     journal.journal.add(line("outer"))
     assert on_disk(tmp_path) == [["inner", "outer"]]
     journal.pipeline.workers.abandon()
+
+
+def test_at_exit_a_call_in_the_middle_of_a_write_does_not_take_the_file_away_from_it(
+    journal: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(journal)
+    journal.pipeline.workers.begin_exit()
+    write = JournalFile.write
+
+    def interrupted(self: JournalFile, *, fsync: bool) -> None:
+        if self.lines[-1:] and b"outer" in self.lines[-1]:
+            journal.log("nested", level=logging.ERROR)
+            assert self.lines, "its lines are gone before they are written"
+        write(self, fsync=fsync)
+
+    monkeypatch.setattr(JournalFile, "write", interrupted)
+    journal.log("outer")
+    assert [len(batch) for batch in journal.batches] == [2]
+    assert journal.stats().pending == 0
+
+
+def test_a_caller_that_waited_under_block_is_not_turned_away_when_another_takes_the_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = PipelineBench(
+        spool_dir=str(tmp_path), durability="record", overflow="block", max_queue_size=1, batch_size=1
+    )
+    alive(bench, *Role)
+    bench.log("first")
+
+    def block(wake: Callable[[], object]) -> None:
+        bench.listen()
+        bench.journal.add(line("another"))
+
+    monkeypatch.setattr(bench.journal, "block", block)
+    bench.log("waited")
+    assert not bench.stats().dropped
+    assert bench.stats().accepted == 3

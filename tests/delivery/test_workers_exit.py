@@ -108,3 +108,19 @@ def test_what_is_logged_after_the_deadline_of_the_exit_is_counted_though_the_lis
     bench.log("late")
     stats = bench.stats()
     assert (stats.pending, stats.dropped) == (0, {"shutdown": 1})
+
+
+def test_at_exit_a_record_is_sent_though_the_sender_ends_while_it_is_handed_over(
+    bench: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive(bench, Role.SENDER)
+    bench.pipeline.workers.begin_exit()
+    handle = bench.pipeline.listener.handle
+
+    def handle_and_end(taken: object) -> None:
+        handle(taken)
+        alive(bench)
+
+    monkeypatch.setattr(bench.pipeline.listener, "handle", handle_and_end)
+    bench.log("late")
+    assert bench.stats().delivered == 1
