@@ -140,6 +140,8 @@ class Workers:
         with own_work(), self._lock:
             self._starting = True
             try:
+                # The caller that asked for this raised it. Lowered before `_is_done` looks for entries that came since.
+                self._queue.relax(1)
                 if not self._exiting and not self._is_done():
                     self._start_missing()
             finally:
@@ -229,7 +231,9 @@ class Workers:
         mark = len(self._queue) + self._ledger.passed
         self._listener.flush_to(mark)
         if not self._is_settled(mark):
-            self.wake()
+            # Not where the sender alone is needed and lives: that would open a closed handler again.
+            if self._listener.put_to < mark or self._lacks_a_thread():
+                self.wake()
             self._sender.hurry()
             self._ledger.settled.wait(lambda: self._is_settled(mark), seconds)
         return self._is_settled(mark) and self._ledger.dropped == dropped
@@ -250,7 +254,7 @@ class Workers:
         self._listener.stop()
         self._sender.hurry()
         if not is_own_thread():
-            self._ended.wait(self._is_over, seconds)
+            self._ended.wait(lambda: self.state is State.IDLE and not self._queue, seconds)
 
     def _lacks_a_thread(self) -> bool:
         """Whether there is work for a thread that is not alive."""
@@ -258,9 +262,6 @@ class Workers:
         if self._queue:
             return not (sending and self._lives(Role.LISTENER))
         return len(self._outbox) > 0 and not sending
-
-    def _is_over(self) -> bool:
-        return self.state is State.IDLE and not self._queue
 
     # Exit and fork
 

@@ -241,3 +241,29 @@ def test_a_starter_that_comes_after_close_has_seen_all_out_starts_nothing(
     bench.send()
     threads.run_starters()
     assert threads.started == []
+
+
+def test_a_starter_that_finds_all_done_leaves_the_next_record_to_wake_the_listener(
+    bench: PipelineBench, threads: FakeThreads
+) -> None:
+    threads.hold_starters = True
+    workers = bench.pipeline.workers
+    # The entry of this call was taken by a listener that was about to end after `close`, and did.
+    bench.pipeline.queue.wake_once(workers.wake)
+    workers.close(0.0)
+    threads.run_starters()
+    assert threads.started == []
+    bench.log("later")
+    threads.run_starters()
+    assert threads.started == [LISTENER, SENDER]
+
+
+def test_a_flush_of_a_closed_handler_leaves_the_rest_to_its_sender(bench: PipelineBench, threads: FakeThreads) -> None:
+    bench.log("a")
+    bench.pipeline.workers.close(0.0)
+    bench.listen()
+    alive(bench, SENDER)
+    threads.started.clear()
+    assert not bench.pipeline.workers.flush(0.0)
+    assert threads.started == []
+    assert bench.pipeline.listener.is_stopping
