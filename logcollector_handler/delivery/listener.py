@@ -183,6 +183,7 @@ class BatchListener(QueueListener):
         """Encode what was taken, in as many batches as it needs, and put them into the outbox. Never raises."""
         taken: Taken = record
         left = len(taken.entries)
+        losses: Mapping[str, int] = {}
         try:
             # With an id, the entries are encoded lines and all of them are that one batch.
             runs = (
@@ -212,7 +213,7 @@ class BatchListener(QueueListener):
                     self.queue.kept(taken.batch_id)
                 self._sender.wake()
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread must go on with the records behind
-            self._ledger.drop("internal_error", left)
+            self._ledger.drop("internal_error", left, untold=losses)
             self._reporter.say(
                 "internal_error",
                 f"{left} records were dropped: they could not be encoded ({type(error).__name__})",

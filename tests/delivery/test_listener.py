@@ -273,3 +273,18 @@ def test_entries_are_let_go_when_their_batch_is_made() -> None:
     assert taken is not None
     bench.pipeline.listener.handle(taken)
     assert taken.entries == []
+
+
+def test_losses_that_a_batch_could_not_report_are_reported_by_the_next(
+    bench: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.pipeline.ledger.turn_away("queue_full")
+    bench.pipeline.listener.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.pipeline.outbox, "put", lambda _: (_ for _ in ()).throw(MemoryError))
+        bench.log("a")
+        bench.listen()
+    bench.log("b")
+    bench.listen()
+    ((notice, _),) = bench.batches
+    assert "the queue was full" in notice
