@@ -161,6 +161,10 @@ class RateLimitFilter(logging.Filter):
             timer.start()
         except RuntimeError:  # The system has no more threads; the next record tries again.
             self._timer = None
+        except BaseException:
+            # A signal handler raised. If the thread runs all the same, a second timer does no harm.
+            self._timer = None
+            raise
 
     def _on_timer(self) -> None:
         self._timer = None

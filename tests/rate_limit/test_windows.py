@@ -135,3 +135,17 @@ def test_f_strings_of_one_line_are_one_call_site(kept: Kept) -> None:
     for number in range(10):
         log.info(f"number {number}")
     assert kept.messages == ["number 0", "number 1", "number 2"]
+
+
+def test_a_timer_whose_start_was_interrupted_is_followed_by_another(
+    limit: RateLimitFilter, kept: Kept, timers: list[FakeTimer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: FakeTimer) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeTimer, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            storm(100)
+    storm(1)
+    assert len(timers) > 1
