@@ -38,6 +38,8 @@ _live: set[Draining] = set()
 _exiting = False
 _spent = 0.0
 _finalizing_in: int | None = None
+# Celery's signal drains its children.
+_is_connected = False
 
 
 def watch(draining: Draining) -> None:
@@ -137,9 +139,18 @@ def _watch_celery() -> None:
     """A child of Celery's pool ends in `os._exit` and runs no finalizers either, but sends a Celery signal before."""
     # Looked up, not imported: an application without Celery does not have it. The name is missing while another thread
     # is still importing the module.
+    global _is_connected
     ending = getattr(sys.modules.get("celery.signals"), "worker_process_shutdown", None)
-    if ending is not None:
+    if ending is None or _is_connected:
+        return
+    try:
+        # Before it is connected: a finalizer or a signal handler that logs in the middle of that must not come to
+        # Celery's lock, which the interrupted code holds. Forked children have the connection, too.
+        _is_connected = True
         ending.connect(_drain_celery_child, weak=False, dispatch_uid=__name__)
+    except BaseException:
+        _is_connected = False
+        raise
 
 
 def _drain_celery_child(**_: object) -> None:

@@ -195,7 +195,7 @@ class Journal(Intake):
                 ledger.take(len(file.lines))
         return Taken(file.lines, ordinal, file.id)
 
-    def kept(self, batch_id: str) -> None:
+    def done_with(self, batch_id: str) -> None:
         # Closed, not removed: the outbox removes the file once the batch has a file of its own or is settled.
         self._taken.pop(batch_id).close()
 

@@ -209,8 +209,6 @@ class BatchListener(QueueListener):
                 self._outbox.put(batch)
                 losses = {}
                 left -= batch.count
-                if taken.batch_id:
-                    self.queue.kept(taken.batch_id)
                 self._sender.wake()
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread must go on with the records behind
             self._ledger.drop("internal_error", left, untold=losses)
@@ -219,6 +217,8 @@ class BatchListener(QueueListener):
                 f"{left} records were dropped: they could not be encoded ({type(error).__name__})",
             )
         finally:
+            if taken.batch_id:
+                self.queue.done_with(taken.batch_id)
             # The stdlib's loop refers to `taken` until the next batch comes. Without this the entries would live on.
             taken.entries.clear()
             self._mark()

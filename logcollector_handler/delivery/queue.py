@@ -98,8 +98,8 @@ class Intake:
         """Whether the next batch is complete, where a batch holds at most `count` entries."""
         return len(self) >= count
 
-    def kept(self, batch_id: str) -> None:
-        """The listener has put the batch of this id, which came with `Taken`, into the outbox."""
+    def done_with(self, batch_id: str) -> None:
+        """The listener has put the batch of this id, which came with `Taken`, into the outbox, or failed on it."""
 
     def is_held(self) -> bool:
         """Whether the calling thread holds a lock that the listener needs in order to take entries."""

@@ -4,8 +4,7 @@ The table in `states` says when each of them is started and when it may end.
 
 A logging call takes no lock here and starts neither of the two itself, because a signal handler that raises may end the
 call between any two of its steps. Instead, one call into the interpreter starts a third thread, the starter, in which
-no signal handler runs, and the starter starts those that are missing. If none is missing it does nothing, so it does
-no harm when there are several starters.
+no signal handler runs, and the starter starts those that are missing. Several starters do no harm.
 
 While the process goes down no thread is started; `pump` then does the work that the threads left.
 """
@@ -65,8 +64,7 @@ class Workers:
         # of them sees the other, and new threads never do the work while the ending thread does it too.
         self._exiting = False
         self._starting = False
-        # A starter was asked for and has not finished yet.
-        self._is_requested = False
+        self._is_requested = False  # A starter was asked for and has not finished yet.
         self._pump = Pump(
             queue=queue,
             listener=listener,
@@ -119,11 +117,13 @@ class Workers:
         # Before anything that can fail, so that the end of the process drains the queue in any case.
         ending.watch(self)
         self._listener.resume()
-        self._is_requested = True
         try:
+            self._is_requested = True
             _thread.start_new_thread(self._start_threads, ())
-        except RuntimeError as error:
+        except BaseException as error:
             self._is_requested = False
+            if not isinstance(error, RuntimeError):
+                raise
             self._could_not_start(error)
             return False
         return True

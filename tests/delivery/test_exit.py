@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing.process
 import multiprocessing.util
 import os
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -137,3 +138,20 @@ def test_an_error_in_one_that_is_drained_stops_no_other(
     for each in others:
         assert [told.partition(" ")[0] for told in each.told] == ["flush", "flush", "begin", "finish"]
     assert "cannot schedule new futures" in capsys.readouterr().err
+
+
+def test_what_logs_while_celerys_signal_is_connected_does_not_come_to_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finalizer, say. Celery's lock is not re-entrant."""
+    connected: list[object] = []
+
+    class Signal:
+        def connect(self, receiver: object, **_: object) -> None:
+            assert not connected, "it would wait for the lock that it holds"
+            connected.append(receiver)
+            ending.watch(Watched())
+
+    monkeypatch.setitem(sys.modules, "celery.signals", SimpleNamespace(worker_process_shutdown=Signal()))
+    monkeypatch.setattr(ending, "_is_connected", False)
+    ending.watch(Watched())
+    ending.watch(Watched())
+    assert connected == [ending._drain_celery_child]
