@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from .delivery import exit as ending
 from .delivery.clock import Clock, SystemClock
+from .delivery.locks import new_lock
 from .delivery.process import is_interruption
 from .settings import SettingError
 
@@ -62,7 +63,7 @@ class RateLimitFilter(logging.Filter):
         # Ordered by their end. Guarded by `_lock`, which is reentrant because a signal handler or finalizer may log
         # while its thread holds it. Nothing that can block is done under it.
         self._windows: dict[_Site, _Window] = {}
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._timer: Timer | None = None
         #: The last record that this thread filtered, and the decision: other handlers may ask about it again.
         self._last = threading.local()
@@ -182,7 +183,7 @@ class RateLimitFilter(logging.Filter):
 
     def _forget(self) -> None:
         """Reset in a forked child: the parent reports what it held back, and its timer thread was not copied."""
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._windows.clear()
         self._timer = None
 

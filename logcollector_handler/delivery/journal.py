@@ -23,7 +23,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +34,7 @@ from logcollector_handler.wire.format import Format
 
 from .clock import Clock
 from .ledger import Ledger
+from .locks import new_lock
 from .process import own_threads
 from .queue import Intake, RecordQueueHandler, Taken
 from .report import Reporter
@@ -142,7 +142,7 @@ class Journal(Intake):
         self._handed_in: deque[bytes] = deque()
         # Guards the files. Re-entrant, because only such a lock can say whether the calling thread holds it: a signal
         # handler that logs has to know.
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._is_owned: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]  # not in the stubs
         self.files: deque[JournalFile] = deque()
         # Files that the listener has taken and whose batches are not in the outbox yet.

@@ -7,7 +7,6 @@ also after a signal handler has raised, which can end a logging call anywhere.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from types import MappingProxyType
 from logcollector_handler.stats import DROP_REASONS, LOSSES, REFUSED, Stats
 
 from .clock import Clock, Waiters
+from .locks import new_lock
 
 
 class Ledger:
@@ -28,7 +28,7 @@ class Ledger:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.lock = threading.RLock()
+        self.lock = new_lock()
         #: Threads that wait for records to be settled. Notified after every settlement.
         self.settled = Waiters(clock)
         # Records that the listener took from the queue.

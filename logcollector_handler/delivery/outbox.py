@@ -7,13 +7,13 @@ memory; `spool` holds the outbox of files.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Protocol
 
 from .batch import Batch
 from .ledger import Ledger
+from .locks import new_lock
 
 
 class Replaced(Enum):
@@ -94,7 +94,7 @@ class MemoryOutbox:
         self._max_memory = max_bytes
         self._ledger = ledger
         # Guards the fields below. Never held while anything else is called.
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         # In the order in which they are to be sent.
         self._batches: dict[str, Batch] = {}
         self._memory_bytes = 0

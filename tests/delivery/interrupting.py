@@ -1,8 +1,10 @@
 """Raises an exception at a chosen point of a call, as an exception out of a signal handler comes.
 
 The interpreter runs signal handlers at three kinds of points: at the entry of a function, when a call returns, and when
-a loop jumps back. A trace and a profile function find these points in the frames of the package, and raise at the one
-that was chosen. The interpreter then unwinds as if the call itself, or the jump, had raised.
+a loop jumps back. When `with` calls `__enter__`, the return is no such point, but for an `__enter__` in C on CPython
+3.14 (`test_locks.py` tries that with real signals). A trace and a profile function find these points in the frames of
+the package, and raise at the one that was chosen. The interpreter then unwinds as if the call itself, or the jump, had
+raised.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 
 import logcollector_handler
 
+_ENTERING_IN_C_IS_A_POINT = sys.implementation.name == "cpython" and sys.version_info[:2] == (3, 14)
 _PACKAGE = str(Path(logcollector_handler.__file__).parent)
 
 
@@ -75,8 +78,13 @@ class Points:
 
     def _profile(self, frame: FrameType, event: str, arg: Any) -> None:
         # A function in C has no frame of its own: the event comes with the caller's.
-        caller = frame if event == "c_return" else frame.f_back if event == "return" else None
-        if caller is not None and _is_of_the_package(caller):
+        if event == "c_return":
+            caller, is_point = frame, _ENTERING_IN_C_IS_A_POINT or arg.__name__ != "__enter__"
+        elif event == "return" and frame.f_back is not None:
+            caller, is_point = frame.f_back, frame.f_code.co_name != "__enter__"
+        else:
+            return
+        if is_point and _is_of_the_package(caller):
             self._point(caller, "return of a call")
 
     def _point(self, frame: FrameType, kind: str) -> None:

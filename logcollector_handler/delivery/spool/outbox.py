@@ -8,7 +8,6 @@ sense of, and never a batch on the shelf without its file.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.clock import Clock
 from logcollector_handler.delivery.ledger import Ledger
+from logcollector_handler.delivery.locks import new_lock
 from logcollector_handler.delivery.outbox import Replaced
 from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.wire.format import Format
@@ -72,7 +72,7 @@ class SpoolOutbox:
         self._owners = Owners(self._files, owner)
         self._next_look = clock.monotonic()
         # Guards the two fields below. No file is touched while it is held.
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._shelf = Shelf()
         self._room = Room(max_bytes, self._shelf, self._files, self._lock)
 

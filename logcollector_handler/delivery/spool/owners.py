@@ -15,10 +15,11 @@ import contextlib
 import errno
 import fcntl
 import os
-import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
+
+from logcollector_handler.delivery.locks import new_lock
 
 from .files import Left, SpoolFiles, remove
 
@@ -39,7 +40,7 @@ class Owners:
         self._held: dict[str, int] = {}
         # Held while our own lock is made or released, which can happen in a logging call, in the listener and in the
         # sender. Re-entrant, because a signal handler may log while its thread is in here.
-        self._own_lock = threading.RLock()
+        self._own_lock = new_lock()
 
     @property
     def held(self) -> set[str]:
