@@ -25,6 +25,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any
 
@@ -63,12 +64,14 @@ if sys.version_info >= (3, 12):
     # From 3.12 on `sys.settrace` misses instructions of functions that ran before (seen in 3.12.1 and 3.13.0).
 
     def instructions(call: Call) -> int:
-        """The bytecode instructions that `call` executes in this thread; the others stand still."""
+        """The bytecode instructions that `call` executes in this thread."""
         count, tool, event = 0, sys.monitoring.PROFILER_ID, sys.monitoring.events.INSTRUCTION
+        me = get_ident()
 
         def one(code: CodeType, offset: int) -> None:
+            # Events of all threads come here, and one that starts may not stand still yet.
             nonlocal count
-            count += 1
+            count += get_ident() == me
 
         sys.monitoring.use_tool_id(tool, "counts")
         sys.monitoring.register_callback(tool, event, one)
