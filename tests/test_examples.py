@@ -147,7 +147,8 @@ def by_path(collector: CollectorServer, logger: str) -> dict[str, dict[str, Any]
 def test_web_applications(name: str, paths: list[str], collector: CollectorServer, tmp_path: Path) -> None:
     run(name, collector, tmp_path)
     access = by_path(collector, "logcollector.access")
-    assert list(access) == paths
+    # A server with threads may write the record of one request after that of the next.
+    assert sorted(access) == sorted(paths)
     assert [access[path]["level"] for path in (paths[0], "/missing", "/broken")] == ["INFO", "WARN", "ERROR"]
     assert {(entry["trace_id"], entry["metadata"]["request_id"]) for entry in access.values()} == {(TRACE, "req-1")}
     inside = by_path(collector, "shop")["/orders/7"]
