@@ -43,14 +43,17 @@ for number in range({handlers}):
     handler = LogCollectorHandler(server_url=os.environ["SERVER"], batch_size=20, shutdown_timeout=60, **{settings})
     logger = Collected(f"shop{{number}}")
     logger.addHandler(handler)
+    def log_until_it_rings():
+        while armed:
+            message = f"{{number}} {{alarm}} {{len(told['whole'])}}"
+            logger.info(message)
+            told["whole"].append(message)
     for alarm in range({alarms}):
+        # In a function, because from 3.13 on an exception at the jump of a loop misses a `try` right around it.
         try:
             armed = True
             signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00001, 0.0003))
-            while armed:
-                message = f"{{number}} {{alarm}} {{len(told['whole'])}}"
-                logger.info(message)
-                told["whole"].append(message)
+            log_until_it_rings()
         except Alarm:
             pass
     if not handler.flush(60): told["dead"].append(number)
