@@ -57,11 +57,9 @@ class Workers:
         # Guards the start and end of threads. Logging calls and `close` never take it.
         self._lock = threading.Lock()
         self._threads: dict[Role, threading.Thread] = {}
-        # Threads that wait for the listener, the sender or a starter to end.
-        self._ended = Waiters(clock)
-        # `_exiting`: the process goes down. `_starting`: a starter is at work. A starter sets `_starting`, then looks
-        # at `_exiting`; the thread that ends the process sets `_exiting` and then looks at `_starting`. So at least one
-        # of them sees the other, and new threads never do the work while the ending thread does it too.
+        self._ended = Waiters(clock)  # Threads that wait for the listener, the sender or a starter to end.
+        # A starter sets `_starting` and then looks at `_exiting`; the thread that ends the process does it the other way
+        # round. So one of them sees the other, and never do threads and the ending thread both work.
         self._exiting = False
         self._starting = False
         self._is_requested = False  # A starter was asked for and has not finished yet.
@@ -129,9 +127,11 @@ class Workers:
         return True
 
     def _could_not_start(self, error: RuntimeError) -> None:
-        """The interpreter is going down, or the system has no more threads. The next record tries again."""
+        """The interpreter goes down, or the system has no more threads. The next record tries again."""
         self._queue.relax(1)
-        self._reporter.say("threads", f"no thread could be started to send logs ({error}); they wait")
+        # From 3.12 on a starter can come when the interpreter goes down already, whose end then sends what waits.
+        if "interpreter shutdown" not in str(error):
+            self._reporter.say("threads", f"no thread could be started to send logs ({error}); they wait")
 
     # Starting and ending threads
 
