@@ -58,8 +58,8 @@ class Workers:
         self._lock = threading.Lock()
         self._threads: dict[Role, threading.Thread] = {}
         self._ended = Waiters(clock)  # Threads that wait for one to end, or for a starter.
-        # A starter sets `_starting`, then looks at `_exiting`; the thread that ends the process sets and looks the other
-        # way round. So one of them sees the other, and never do threads and the ending thread both work.
+        # A starter sets `_starting`, then looks at `_exiting`; the thread that ends the process sets the latter and
+        # looks at the former. So one of them sees the other, and never do threads and the ending thread both work.
         self._exiting = False
         self._starting = False
         self._is_requested = False  # A starter was asked for and has not finished yet.
