@@ -1,25 +1,30 @@
-"""`LogCollectorHandler`: the logging handler that people configure. `Pipeline` does its work; a fork gets a new one."""
+"""`LogCollectorHandler`: the logging handler that people configure. A `Pipeline` does its work, one in each process.
+
+Nothing of the process is touched before the first record: no lock, thread or event is made at configuration. So it does
+not matter what becomes of the process until then, be it a fork that Python does not see or gevent's patches.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from collections.abc import Mapping
-from threading import get_ident
+from functools import partial
 from typing import Any
 
 from .context import current_fields, current_span
-from .delivery import exit as ending
 from .delivery.clock import SystemClock
+from .delivery.lookout import holds_batches, look_out
 from .delivery.pipeline import Pipeline, connect, entry_builder
-from .delivery.process import at_fork, holds_logging_lock, own_threads
+from .delivery.process import at_fork, current_pid, holds_logging_lock, own_threads
 from .settings import load
 from .settings.signature import with_settings
 from .stats import Stats
 
 #: Loggers of the HTTP client. Shipping what they log while the package sends would make it send again, without end.
 _CLIENT_LOGGERS = frozenset({"httpx", "httpcore"})
-#: Every handler of this process, so that a forked child can reopen them.
+#: Every handler of this process, so that a forked child can drop what they have of the parent.
 _handlers: weakref.WeakSet[LogCollectorHandler] = weakref.WeakSet()
 
 
@@ -37,30 +42,53 @@ class LogCollectorHandler(logging.Handler):
     def __init__(self, level: int | str = logging.NOTSET, **settings: Any) -> None:
         """Check the settings. Threads start with the first record.
 
+        If the spool has batches from before, a thread starts delivery some seconds later, unless a record comes first.
+
         Args:
             level: records below it are not handled.
         """
         self._settings = load(settings)
         self._builder = entry_builder(self._settings, bound=current_fields, span=current_span)
         self._flush_level = self._settings.flush_level
-        self._open()
+        # By process id: that of this process, once it has logged; in a forked child also its parent's, until the child
+        # notices that it is one.
+        self._pipelines: dict[int, Pipeline] = {}
+        # Only the look-out asks: a closed handler starts nothing but for a record.
+        self._is_closed = False
         # Last: it registers the handler with `logging`, which flushes it at exit. A failed one must not get there.
         super().__init__(level)
         _handlers.add(self)
-
-    def _open(self) -> None:
-        self._pipeline = Pipeline(self._settings, self._builder, SystemClock(), connect)
-        self._queue_handler = self._pipeline.handler
         # When nobody refers to the handler any more, its threads send what they have and end. Not at exit, where
         # `exit.drain` does that for all handlers together.
-        self._finalizer = weakref.finalize(self, self._pipeline.workers.close, 0.0)
-        self._finalizer.atexit = False
+        weakref.finalize(self, _close_dropped, self._pipelines).atexit = False
+        if self._settings.spool_dir is not None and holds_batches(self._settings.spool_dir, self._settings.server_url):
+            look_out(partial(_deliver_leftovers, weakref.ref(self)))
 
-    def _reopen(self) -> None:
-        """In a forked child: close what belongs to the parent, and start with an empty pipeline."""
-        self._finalizer.detach()
-        self._pipeline.workers.abandon()
-        self._open()
+    def createLock(self) -> None:  # noqa: N802 - the stdlib's name
+        """Make no lock: see `acquire`."""
+        self.lock = None
+
+    def acquire(self) -> None:
+        """Do nothing, whatever `lock` is: gevent gives one to every handler. See `handle` for why none is needed."""
+
+    def release(self) -> None:
+        """Do nothing, as `acquire`."""
+
+    @property
+    def _pipeline(self) -> Pipeline:
+        """The pipeline of this process. The first record makes it."""
+        pid = current_pid()
+        pipeline = self._pipelines.get(pid)
+        if pipeline is None:
+            # Two threads may each make one here. `setdefault` keeps that of the first, and the other has done nothing.
+            made = Pipeline(self._settings, self._builder, SystemClock(), connect)
+            pipeline = self._pipelines.setdefault(pid, made)
+        return pipeline
+
+    def _drop_inherited(self) -> None:
+        """In a forked child: close what belongs to the parent."""
+        while self._pipelines:
+            self._pipelines.popitem()[1].workers.abandon()
 
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]  # as 3.12 does
         """Filter a record and put it into the queue.
@@ -69,7 +97,7 @@ class LogCollectorHandler(logging.Handler):
         that is interrupted, or missing after a fork, while it holds one would block the others.
         """
         passed: bool | logging.LogRecord = self.filter(record)  # From 3.12 on a filter can replace the record.
-        if not passed or (get_ident() in own_threads and record.name.partition(".")[0] in _CLIENT_LOGGERS):
+        if not passed or (threading.get_ident() in own_threads and record.name.partition(".")[0] in _CLIENT_LOGGERS):
             return False
         if isinstance(passed, logging.LogRecord):
             record = passed
@@ -78,13 +106,18 @@ class LogCollectorHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put a record into the queue, as an entry. Never raises and never waits for the network."""
-        self._queue_handler.emit(record)
+        try:
+            # The record knows the process: asking the system each time would cost a tenth of the whole call.
+            pipeline = self._pipelines[record.process]  # type: ignore[index]  # no process: see below
+        except Exception:  # noqa: BLE001 - the first record, one of another process, or made by hand in any way
+            pipeline = self._pipeline
+        pipeline.handler.emit(record)
         try:
             urgent = record.levelno >= self._flush_level
         except Exception:  # noqa: BLE001 - a record made by hand can have any level, or none
             return
         if urgent:
-            self._pipeline.workers.urge()
+            pipeline.workers.urge()
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the stdlib's name
         """Have a formatter render the `message` of entries. Without one it is the record's own message."""
@@ -93,7 +126,8 @@ class LogCollectorHandler(logging.Handler):
 
     def stats(self) -> Stats:
         """What became of the records that this process gave the handler."""
-        return self._pipeline.stats()
+        pipeline = self._pipelines.get(current_pid())
+        return pipeline.stats() if pipeline is not None else Stats()
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # the stdlib's returns nothing
         """Send what was accepted so far, and wait until that is done or the time has passed.
@@ -105,9 +139,12 @@ class LogCollectorHandler(logging.Handler):
         Returns:
             True if everything accepted before the call was delivered or dead-lettered, and nothing dropped meanwhile.
         """
+        pipeline = self._pipelines.get(current_pid())
+        if pipeline is None:
+            return True
         if timeout is None:
             timeout = 0.0 if holds_logging_lock() else self._settings.shutdown_timeout
-        return self._pipeline.workers.flush(timeout)
+        return pipeline.workers.flush(timeout)
 
     def close(self) -> None:
         """Send everything and let the threads end, within `shutdown_timeout` seconds.
@@ -115,8 +152,11 @@ class LogCollectorHandler(logging.Handler):
         What takes longer goes on in the background. When `dictConfig` closes the handler there is no wait at
         all. A record after `close()` opens the handler again.
         """
+        self._is_closed = True
         super().close()
-        self._pipeline.workers.close(0.0 if holds_logging_lock() else self._settings.shutdown_timeout)
+        pipeline = self._pipelines.get(current_pid())
+        if pipeline is not None:
+            pipeline.workers.close(0.0 if holds_logging_lock() else self._settings.shutdown_timeout)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings!r} ({logging.getLevelName(self.level)})>"
@@ -145,10 +185,22 @@ def get_handler(name: str | None = None) -> LogCollectorHandler:
     return found[name]
 
 
+def _close_dropped(pipelines: dict[int, Pipeline]) -> None:
+    pipeline = pipelines.get(current_pid())
+    if pipeline is not None:
+        pipeline.workers.close(0.0)
+
+
+def _deliver_leftovers(reference: weakref.ref[LogCollectorHandler]) -> None:
+    """Start delivery as a first record would, unless one did, or the handler was closed or dropped."""
+    handler = reference()
+    if handler is not None and not handler._is_closed and not handler._pipelines:
+        handler._pipeline.workers.wake()
+
+
 def _after_fork_in_child() -> None:
-    ending.forget()
     for handler in list(_handlers):
-        handler._reopen()
+        handler._drop_inherited()
 
 
 at_fork(_after_fork_in_child)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import weakref
 from threading import Timer
@@ -18,7 +17,7 @@ from typing import Any, Final
 from .delivery import exit as ending
 from .delivery.clock import Clock, SystemClock
 from .delivery.locks import new_lock
-from .delivery.process import is_interruption
+from .delivery.process import at_fork, current_pid, is_interruption
 from .settings import SettingError
 
 #: Maximum of open windows. A further call site ends the oldest window early.
@@ -87,6 +86,7 @@ class RateLimitFilter(logging.Filter):
         return passed
 
     def _admit(self, site: _Site, record: logging.LogRecord) -> bool:
+        current_pid()
         now = self._clock.monotonic()
         with self._lock:
             ended = self._take(now)
@@ -258,5 +258,4 @@ def _after_fork_in_child() -> None:
         each._forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(_after_fork_in_child)

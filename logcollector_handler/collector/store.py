@@ -53,7 +53,7 @@ class Store:
     cannot be opened or was made by another version. The methods raise sqlite3.Error if the disk fails.
     """
 
-    def __init__(self, path: str | Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: str | Path, clock: Callable[[], float] = lambda: time.time()) -> None:
         self._path = Path(path)
         self._clock = clock
         #: Guards the writing connection and `_batches`.

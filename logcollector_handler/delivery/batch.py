@@ -100,10 +100,11 @@ def make_batch(
 
 
 class BatchIds:
-    """Ids that no other process draws, and that sort in the order in which they were drawn here.
+    """Ids that are drawn once and never again, and that sort in the order in which they were drawn here.
 
     They begin with the time at which this object was made, not that of the draw: so the order survives a clock that is
-    set back.
+    set back. Each ends in random bytes of its own, because the memory of a process can be copied unseen: two virtual
+    machines that start from one snapshot go on with the same owner and the same number.
     """
 
     def __init__(self, now: float) -> None:
@@ -113,4 +114,4 @@ class BatchIds:
 
     def draw(self) -> str:
         """The next id."""
-        return f"{self.owner}-{next(self._numbers):08x}"
+        return f"{self.owner}-{next(self._numbers):08x}{os.urandom(8).hex()}"

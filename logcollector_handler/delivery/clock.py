@@ -1,16 +1,18 @@
 """Time and waiting: what a handler's parts use to read the time and to let it pass, so that tests can replace it.
 
 `delivery`, the timers and the rate limit read the time from a Clock, and wait through a Wakeup or Waiters. Exceptions:
-network time-outs, a fork's wait in `process`, and a Reporter that is given no clock. What reads the time by itself:
-`entry` (the time of an entry), the structlog processor, the collector, and the command line.
+network time-outs, a fork's wait in `process`, and the sleep of the look-out. What reads the time by itself: `entry` for
+the time of an entry, the structlog processor, the collector, and the command line.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 
@@ -25,10 +27,18 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The real time."""
+    """The real time for waits, also where tests of the application freeze it; and the time that people read."""
 
-    monotonic = staticmethod(time.monotonic)
-    time = staticmethod(time.time)
+    if sys.platform == "win32":
+        monotonic = staticmethod(time.monotonic)
+    else:
+        # freezegun replaces `time.monotonic`, and a wait by a clock that stands still would never end.
+        monotonic = staticmethod(partial(time.clock_gettime, time.CLOCK_MONOTONIC))
+
+    @staticmethod
+    def time() -> float:
+        # Looked up with each call: what is found at the import may be the function of a test that is over.
+        return time.time()
 
 
 class Wakeup:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Protocol
 
 from .clock import SystemClock
+from .process import at_fork, current_pid
 from .report import Reporter
 
 
@@ -44,6 +45,7 @@ _is_connected = False
 
 def watch(draining: Draining) -> None:
     """Register: drain this when the process ends, unless `unwatch` comes first. A second call does no harm."""
+    current_pid()
     _live.add(draining)
     _watch_child()
     _watch_celery()
@@ -67,17 +69,22 @@ def spent() -> float:
 
 def is_exiting() -> bool:
     """Whether the end of the process has begun: `drain` was called, or the interpreter is being torn down."""
+    if _exiting:
+        # Perhaps it is the end of the parent, in a child that was forked meanwhile.
+        current_pid()
     return _exiting or sys.is_finalizing()
 
 
 def holds_up() -> bool:
     """Whether the calling thread was interrupted in a logging call while it held a lock that a drain needs."""
+    current_pid()
     return any(each.holds_up() for each in list(_live))
 
 
 def drain() -> None:
     """Drain all that is registered, at the same time, within the longest of their deadlines."""
     global _exiting
+    current_pid()
     _exiting = True
     draining = list(_live)
     for each in draining:
@@ -92,6 +99,7 @@ def flush() -> float:
     Returns:
         Seconds that it took.
     """
+    current_pid()
     draining = list(_live)
     for each in draining:
         _attempt(partial(each.flush, 0.0))
@@ -111,12 +119,12 @@ def _attempt(part: Callable[[], object]) -> None:
 
 def forget() -> None:
     """In a forked child: abandon what the parent has registered, and start with all the time for the child's end."""
-    global _exiting, _spent
-    for each in _live:  # Including those whose handler was dropped, which the handlers' own fork hook does not reach.
-        each.abandon()
-    _live.clear()
+    global _exiting, _live, _spent
+    inherited, _live = _live, set()
     _exiting = False
     _spent = 0.0
+    for each in inherited:  # Including those whose handler was dropped, which the handlers themselves do not reach.
+        each.abandon()
 
 
 def _watch_child() -> None:
@@ -157,5 +165,6 @@ def _drain_celery_child(**_: object) -> None:
     drain()
 
 
+at_fork(forget)
 # Runs before logging.shutdown(): exit handlers run in reverse order, and `logging` registered its own on import.
 atexit.register(drain)

@@ -23,10 +23,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from threading import get_ident
 from typing import Any, Protocol
 
 from logcollector_handler.entry.model import Entry
@@ -173,7 +173,7 @@ class Journal(Intake):
         waiting = 1
         # A finalizer that logs in a thread of the package must not wait for the lock: the caller that holds it may be
         # waiting for this thread. The listener writes the line later, before it takes the file.
-        while handed_in and get_ident() not in own_threads:
+        while handed_in and threading.get_ident() not in own_threads:
             if self._is_owned():
                 # This call interrupted another `add` of the same thread, which writes the line before it returns.
                 break

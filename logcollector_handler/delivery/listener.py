@@ -17,6 +17,7 @@ from .batch import make_batch
 from .clock import Clock, Wakeup
 from .ledger import Ledger
 from .outbox import Outbox
+from .process import current_pid
 from .queue import Intake, Taken
 from .report import Reporter
 from .sender import Sender
@@ -52,6 +53,7 @@ class BatchListener(QueueListener):
         clock: Clock,
     ) -> None:
         super().__init__(queue)  # type: ignore[arg-type]  # only what is overridden below uses `get`
+        self._pid = current_pid()
         self._settings = settings
         self._wire = wire
         self._ledger = ledger
@@ -120,8 +122,11 @@ class BatchListener(QueueListener):
                 self._wakeup.wait(1.0)
 
     def dequeue(self, block: bool) -> Any:
-        """Wait for the next batch that is due and take it. After `stop`, the sentinel once the queue is empty."""
-        while True:
+        """Wait for the next batch that is due and take it. After `stop`, the sentinel once the queue is empty.
+
+        The sentinel also in a forked child, where the parent's greenlet lives on.
+        """
+        while current_pid() == self._pid:
             taken, delay = self.collect()
             if taken is not None:
                 return taken
@@ -135,6 +140,7 @@ class BatchListener(QueueListener):
             self.queue.relax(self._batch_size if waiting else 1)
             if bool(self.queue) == waiting and not self._is_due(self._clock.monotonic()):
                 self._wakeup.wait(delay)
+        return self._sentinel  # type: ignore[attr-defined]  # as above
 
     def collect(self) -> tuple[Taken | None, float | None]:
         """Take a batch if one is due. Otherwise None and the seconds until one will be (None: wait to be woken)."""

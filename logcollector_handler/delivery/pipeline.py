@@ -32,7 +32,7 @@ Connect = Callable[[Settings, Clock], Transport]
 
 def connect(settings: Settings, clock: Clock) -> Transport:
     """Make the real network. Imports httpx, which is slow, and therefore only with the first batch."""
-    with setting_up:
+    with setting_up():
         from .transport import HttpTransport
 
     return HttpTransport(settings, format_of(settings), clock)
@@ -142,13 +142,14 @@ class Pipeline:
             "reporter": reporter,
             "wake": self.workers.wake,
         }
-        self.handler: RecordQueueHandler
+        handler: RecordQueueHandler
         if isinstance(self.queue, Journal):
-            self.handler = JournalQueueHandler(
+            handler = JournalQueueHandler(
                 journal=self.queue, wire=wire, max_record_bytes=settings.max_record_bytes, **callers_end
             )
         else:
-            self.handler = RecordQueueHandler(intake=self.queue, **callers_end)
+            handler = RecordQueueHandler(intake=self.queue, **callers_end)
+        self.handler = handler
 
     def stats(self) -> Stats:
         """What became of the records so far."""

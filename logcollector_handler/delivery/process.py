@@ -2,6 +2,10 @@
 
 The answers about the calling thread decide whether a logging call may wait, and whether its record is shipped. Most
 are slow and needed on rare paths only; `own_threads` is looked at in every logging call.
+
+A forked child drops what it inherited before it uses any of it. Python tells of a fork that goes through `os.fork`. A
+fork in C, such as that of uWSGI, is noticed by the process id: whoever comes to state of the process calls
+`current_pid` first.
 """
 
 from __future__ import annotations
@@ -15,30 +19,38 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from threading import get_ident
 from types import FrameType
 from typing import Final
 
+from .locks import new_lock
+
 #: Idents of the threads that do the package's own work: what its HTTP client logs in them is not shipped.
 own_threads: set[int] = set()
-#: Held while a thread of the package imports a module or makes a TLS context. A fork waits for it: meanwhile that
-#: thread holds locks of the import system or of OpenSSL, which nobody in the child would release.
-setting_up = threading.Lock()
-#: Seconds that a fork waits for `setting_up` at most.
+#: Seconds that a fork waits at most for a thread that is setting something up.
 _SETTING_UP_LIMIT: Final = 5.0
-#: For each fork that is under way: whether it holds `setting_up`.
-_held: list[bool] = []
+# The process to which the state of the package belongs.
+_pid = os.getpid()
+# Called in a forked child, to drop what belongs to the parent.
+_in_child: list[Callable[[], None]] = []
+# Locks by process id, made when first used, so that a child never comes upon one that a thread of its parent holds.
+# Held while a child drops what it inherited:
+_dropping: dict[int, threading.RLock] = {}
+# Held while a thread of the package imports a module or makes a TLS context. A fork waits for it: meanwhile that
+# thread holds locks of the import system or of OpenSSL, which nobody in the child would release.
+_setting_up: dict[int, threading.RLock] = {}
+# The locks of `_setting_up` that forks wait for, by the thread that forks.
+_waited_for: dict[int, threading.RLock] = {}
 
 
 def is_own_thread() -> bool:
     """Whether the current thread is doing the package's own work."""
-    return get_ident() in own_threads
+    return threading.get_ident() in own_threads
 
 
 @contextlib.contextmanager
 def own_work() -> Iterator[None]:
     """While the block runs, the current thread counts as one that does the package's own work."""
-    ident = get_ident()
+    ident = threading.get_ident()
     if ident in own_threads:
         yield
         return
@@ -49,27 +61,73 @@ def own_work() -> Iterator[None]:
         own_threads.discard(ident)
 
 
-def at_fork(after_in_child: Callable[[], None]) -> None:
-    """Have every forked child call `after_in_child` as soon as this module has reset its own state."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
-        os.register_at_fork(after_in_child=after_in_child)
+def at_fork(in_child: Callable[[], None]) -> None:
+    """Have every forked child call `in_child`, which drops what the child has of its parent. It may be called again."""
+    _in_child.append(in_child)
+
+
+def current_pid() -> int:
+    """The id of this process. In the child of a fork that Python did not see, the first call drops what is inherited.
+
+    A child in another PID namespace can have the id of its parent. Only a fork that Python sees is noticed there.
+    """
+    pid = os.getpid()
+    if pid != _pid:
+        _drop_inherited(pid)
+    return pid
+
+
+def _drop_inherited(pid: int) -> None:
+    global _pid
+    # Other threads of the child wait until all is done. This thread comes here a second time if a signal handler logs
+    # meanwhile. When the first call goes on, the state is that of the child already: hence it asks at each step.
+    with _dropping.setdefault(pid, new_lock()):
+        if pid != _pid:
+            # The child has none of the parent's threads, and may reuse their idents.
+            own_threads.clear()
+        for each in _in_child:
+            if pid != _pid:
+                each()
+        # Last: if a signal handler raises before, the next call drops the rest.
+        _pid = pid
+
+
+@contextlib.contextmanager
+def setting_up() -> Iterator[None]:
+    """While the block runs, other threads of this process that fork wait. Re-entrant: the block itself may fork."""
+    with _setting_up.setdefault(os.getpid(), new_lock()):
+        yield
 
 
 def _before_fork() -> None:
-    # Not for ever: the thread that forks may itself hold a lock that the import waits for.
-    _held.append(setting_up.acquire(timeout=_SETTING_UP_LIMIT))
+    lock = _setting_up.get(os.getpid())
+    if lock is not None:
+        # Noted before it is taken, so that it is released whatever a signal handler raises here.
+        _waited_for[threading.get_ident()] = lock
+        # Not for ever: the thread that forks may itself hold a lock that the import waits for.
+        lock.acquire(timeout=_SETTING_UP_LIMIT)
 
 
 def _after_fork() -> None:
-    if _held.pop():
-        setting_up.release()
+    lock = _waited_for.pop(threading.get_ident(), None)
+    if lock is not None:
+        # A RuntimeError: the wait was in vain, so there is nothing to release.
+        with contextlib.suppress(RuntimeError):
+            lock.release()
 
 
 def _after_fork_in_child() -> None:
-    _after_fork()
-    # The child has none of the parent's threads, and may reuse their idents.
-    own_threads.clear()
+    # A program that forks in C can call this alone, without `_before_fork` (uWSGI with `--py-call-osafterfork`).
+    global _pid
+    for each in (_dropping, _setting_up, _waited_for):
+        each.clear()
+    # Of no process: in another PID namespace the child can have the id of its parent.
+    _pid = 0
+    _drop_inherited(os.getpid())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 def may_wait() -> bool:

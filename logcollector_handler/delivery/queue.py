@@ -209,7 +209,8 @@ class RecordQueueHandler(QueueHandler):
         reporter: Reporter,
         wake: Callable[[], bool],
     ) -> None:
-        super().__init__(intake.entries)  # type: ignore[arg-type]  # only what is overridden below uses put_nowait
+        # Not the stdlib's `__init__`: it takes the lock of `logging`, and the first record makes this object.
+        self.queue = intake.entries
         # As an attribute, because a method that calls `build` would cost every record one call more.
         self.prepare = build  # type: ignore[assignment]  # the stdlib's is a method
         self._intake = intake

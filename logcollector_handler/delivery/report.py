@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+
+from .clock import SystemClock
 
 #: Seconds for which a second message of the same kind is held back and counted.
 REPEAT_AFTER = 60.0
@@ -18,7 +19,7 @@ REPEAT_AFTER = 60.0
 class Reporter:
     """Says on stderr what went wrong, at most once a minute for each kind of trouble."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float] = SystemClock.monotonic) -> None:
         self._monotonic = monotonic
         self._said: dict[str, tuple[float, int]] = {}
         # How many lost records were reported, by reason.

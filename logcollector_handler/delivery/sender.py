@@ -22,7 +22,7 @@ from .batch import Batch
 from .clock import Clock, Wakeup
 from .ledger import Ledger
 from .outbox import Outbox, Replaced
-from .process import own_work
+from .process import current_pid, own_work
 from .report import Reporter
 from .suspects import Suspects
 
@@ -83,7 +83,8 @@ class Sender:
         self._suspects = Suspects(settings.max_retries)
         self._compressing = settings.enable_compression
         self._transport: Transport | None = None
-        self._abandoned = False
+        # Greenlets live on in a forked child, in the middle of a `step` perhaps. There this tells that they must stop.
+        self._pid = current_pid()
         # Monotonic seconds before which nothing is sent. A flush does not shorten a firm hold.
         self._hold = 0.0
         self._hold_is_firm = False
@@ -128,11 +129,7 @@ class Sender:
             self._transport.close()
 
     def abandon(self) -> None:
-        """In a forked child: release what the parent uses, without using it, and never send again.
-
-        Where threads are greenlets, those of the parent run on in the child, in the middle of a `step` perhaps.
-        """
-        self._abandoned = True
+        """In a forked child: release what the parent uses, without using it."""
         if self._transport is not None:
             self._transport.abandon()
 
@@ -142,7 +139,7 @@ class Sender:
         Returns:
             Seconds until something may be due: 0 for now, None for when woken.
         """
-        if self._abandoned:
+        if current_pid() != self._pid:
             return None
         now = self._clock.monotonic()
         next_look = None
@@ -177,7 +174,7 @@ class Sender:
             self._transport = self._connect()
         seconds = self._settings.timeout if self._exit_at is None else min(self._settings.timeout, self._exit_at - now)
         answer = self._transport.post(batch.id, batch.body, batch.compressed, seconds)
-        if self._abandoned:
+        if current_pid() != self._pid:
             return
         self._settle(batch, answer)
         # After it is settled: until then it could be dropped for room although it was delivered.

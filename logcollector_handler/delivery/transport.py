@@ -105,7 +105,7 @@ class HttpTransport:
             headers["Authorization"] = f"Bearer {settings.api_key}"
         # Only for https: reading all the certificates takes longer than sending a batch.
         tls = self._url.scheme == "https"
-        with setting_up:
+        with setting_up():
             context = ssl_context(settings.verify) if tls else None
         transport = _PooledTransport(
             httpcore.ConnectionPool(

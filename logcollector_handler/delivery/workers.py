@@ -20,7 +20,7 @@ from .clock import Clock, Waiters
 from .ledger import Ledger
 from .listener import BatchListener
 from .outbox import Outbox
-from .process import is_own_thread, own_work
+from .process import current_pid, is_own_thread, own_work
 from .pump import Pump, step
 from .queue import Intake
 from .report import Reporter
@@ -47,6 +47,8 @@ class Workers:
         clock: Clock,
     ) -> None:
         self.shutdown_timeout = shutdown_timeout
+        # Greenlets live on in a forked child: there they see by it that they belong to the parent.
+        self._pid = current_pid()
         self._queue = queue
         self._listener = listener
         self._outbox = outbox
@@ -94,6 +96,9 @@ class Workers:
         Returns:
             False when the next record has to call this again: no thread could be started, or the process goes down.
         """
+        if current_pid() != self._pid:
+            # The first that this process logs is a record of its parent, such as one that a MemoryHandler has kept.
+            return False
         if self._exiting:
             self._pump.run()
             return False
@@ -137,6 +142,8 @@ class Workers:
 
     def _start_threads(self) -> None:
         """The starter: start the threads that are missing. Runs in a thread of its own."""
+        if current_pid() != self._pid:
+            return
         with own_work(), self._lock:
             self._starting = True
             try:
@@ -180,6 +187,8 @@ class Workers:
         with own_work():
             while True:
                 self._listener.run()
+                if current_pid() != self._pid:
+                    return
                 with self._lock:
                     if self._may_end(Role.LISTENER):
                         del self._threads[Role.LISTENER]

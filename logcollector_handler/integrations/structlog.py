@@ -112,7 +112,7 @@ class LogCollectorProcessor:
             if record.levelno >= self._handler.level:
                 self._handler.handle(record)
         except Exception:  # noqa: BLE001 - filters and record factories are the application's, and fields can be anything
-            self._handler._queue_handler.handleError(logging.LogRecord(name, 0, "", 0, "", None, None))
+            self._handler._pipeline.handler.handleError(logging.LogRecord(name, 0, "", 0, "", None, None))
         finally:
             self._thread.shipping = was_shipping
         return event_dict

@@ -108,7 +108,7 @@ def main() -> None:
             for name, log in (("floor", floor), ("ours", ours)):
                 gc.collect(0)
                 best[name] = min(best[name], measure(kind, log))
-                handler._queue_handler.queue.clear()
+                handler._pipeline.handler.queue.clear()
         result[kind] = {
             "floor_us": round(best["floor"] * 1e6, 3),
             "ours_us": round(best["ours"] * 1e6, 3),

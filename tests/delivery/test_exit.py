@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from logcollector_handler.delivery import exit as ending
+from logcollector_handler.delivery import process
 from logcollector_handler.delivery.states import Role
 from tests.delivery.harness import Request, answer_lost
 from tests.delivery.pipelines import PipelineBench, alive
@@ -108,6 +109,8 @@ def test_a_child_of_multiprocessing_registers_one_finalizer_and_so_does_its_chil
 ) -> None:
     """Such a child runs no exit handlers, and begins without the finalizers of its parent."""
     registered: list[tuple[object, object]] = []
+    # A process of another id is noticed as a forked child. After the test this is the parent again.
+    monkeypatch.setattr(process, "_pid", os.getpid())
 
     def finalize(obj: object, callback: object, *, exitpriority: int) -> None:
         registered.append((callback, exitpriority < 0))

@@ -21,7 +21,7 @@ from tests.integration.faulty import FaultyServer
 from tests.integration.faulty_connections import Request
 from tests.integration.oracle_worker import differences
 
-_BATCH: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{16}-[0-9a-f]{8}(\.[01])*\.(json|json\.gz|open)")
+_BATCH: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{16}-[0-9a-f]{24}(\.[01])*\.(json|json\.gz|open)")
 _IDENTITY: Final = re.compile(rb'"oracle":"(\d+-\d+-\d+)"')
 
 #: A fault of one request. None of them lets a batch be stored after its sender gave the attempt up.

@@ -20,7 +20,8 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 _OWNER: Final = r"(?P<owner>[0-9a-f]{12}-[0-9a-f]{16})"
-_DRAWN: Final = rf"{_OWNER}-[0-9a-f]{{8}}"
+# Version 0.1.0 drew ids without the last 16 digits.
+_DRAWN: Final = rf"{_OWNER}-[0-9a-f]{{8}}(?:[0-9a-f]{{16}})?"
 # The id of a half of a split batch has `.0` or `.1` behind the id of the whole.
 _ID: Final = rf"(?P<id>{_DRAWN}(?:\.[01])*)"
 

@@ -98,10 +98,11 @@ class Owners:
 
     def abandon(self) -> None:
         """In a forked child: close the descriptors. The parent keeps its locks."""
-        for descriptor in self._held.values():
+        while self._held:
+            # Taken out first: what is closed twice could be the descriptor of another file the second time.
+            _, descriptor = self._held.popitem()
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-        self._held = {}
         for owner, holder in list(_holders.items()):
             if holder is self:
                 del _holders[owner]
