@@ -96,8 +96,11 @@ class LogCollectorHandler(logging.Handler):
         The stdlib's holds the handler's lock around `emit`, this one does not. The queue needs no lock, and a thread
         that is interrupted, or missing after a fork, while it holds one would block the others.
         """
+        # Before the filters, which may count: a RateLimitFilter would report them.
+        if threading.get_ident() in own_threads and record.name.partition(".")[0] in _CLIENT_LOGGERS:
+            return False
         passed: bool | logging.LogRecord = self.filter(record)  # From 3.12 on a filter can replace the record.
-        if not passed or (threading.get_ident() in own_threads and record.name.partition(".")[0] in _CLIENT_LOGGERS):
+        if not passed:
             return False
         if isinstance(passed, logging.LogRecord):
             record = passed

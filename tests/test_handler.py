@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from logcollector_handler import LogCollectorHandler
+from logcollector_handler import LogCollectorHandler, Stats
 
 
 @pytest.fixture
@@ -29,6 +33,70 @@ def queued(handler: LogCollectorHandler) -> list[str]:
 
 def record(message: str, level: int = logging.INFO) -> logging.LogRecord:
     return logging.LogRecord("shop", level, __file__, 1, message, None, None)
+
+
+@pytest.mark.parametrize("durability", ["memory", "batch", "record"])
+def test_nothing_of_the_process_is_touched_before_the_first_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, durability: str
+) -> None:
+    made: list[Any] = []
+    settings: dict[str, Any] = {} if durability == "memory" else {"spool_dir": str(tmp_path), "durability": durability}
+    for name in ("Lock", "RLock", "Event", "Condition", "Thread"):
+        monkeypatch.setattr(threading, name, lambda *_, name=name, **__: made.append(name))
+    monkeypatch.setattr("_thread.start_new_thread", lambda *_: made.append("thread"))
+    descriptors = os.listdir("/dev/fd")
+    handler = LogCollectorHandler(**settings)
+    handler.setFormatter(logging.Formatter())
+    assert (handler.stats(), handler.flush(), handler.lock) == (Stats(), True, None)
+    handler.close()
+    assert (made, os.listdir("/dev/fd"), list(tmp_path.iterdir())) == ([], descriptors, [])
+
+
+def test_the_lock_that_gevent_gives_to_every_handler_is_never_taken(handler: LogCollectorHandler) -> None:
+    lock: Any = threading.Lock()  # Not an RLock, which this thread could take again.
+    handler.lock = lock
+    lock.acquire()
+    for _ in range(2):
+        handler.acquire()
+    handler.handle(record("x"))
+    handler.flush(0.0)
+    handler.close()
+    handler.release()
+    handler.setLevel(5)
+    assert lock.locked()
+    assert queued(handler) == ["x"]
+
+
+def test_records_of_other_processes_and_those_that_name_none_are_taken(handler: LogCollectorHandler) -> None:
+    one, two, three, four = (record(f"{number}") for number in range(4))
+    one.process = 1 << 30
+    two.process = None  # As with `logging.logProcesses = False`.
+    three.process = []  # type: ignore[assignment]
+    del four.process
+    for each in (one, two, three, four, record("4")):
+        handler.handle(each)
+    assert queued(handler) == [f"{number}" for number in range(5)]
+    assert handler.stats().accepted == 5
+    assert len(handler._pipelines) == 1
+
+
+def test_threads_that_log_first_at_the_same_time_share_one_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = LogCollectorHandler()
+    monkeypatch.setattr("logcollector_handler.delivery.workers.Workers._start", lambda self: True)
+    barrier = threading.Barrier(8)
+
+    def log(number: int) -> None:
+        barrier.wait(60)
+        handler.handle(record(f"{number}"))
+
+    threads = [threading.Thread(target=log, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(queued(handler)) == [f"{number}" for number in range(8)]
+    handler._pipeline.queue.entries.clear()
+    handler.close()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="a filter only says yes or no there")

@@ -109,6 +109,11 @@ class BatchListener(QueueListener):
         """`stop` was called, and `resume` was not called since."""
         return self._is_stopping
 
+    @property
+    def is_asked(self) -> bool:
+        """Somebody flushes or closes, so everything in the queue is due."""
+        return self._is_stopping or self._ledger.passed < self._flush_to
+
     # The work
 
     def run(self) -> None:
@@ -163,7 +168,7 @@ class BatchListener(QueueListener):
             return True
         if not self.queue:
             return False
-        if self._is_stopping or self._ledger.passed < self._flush_to:
+        if self.is_asked:
             return True
         old = self._since is not None and now - self._since >= self._settings.flush_interval
         return (old or self._is_urgent) and not self._is_held_back()

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
@@ -28,6 +29,9 @@ from .locks import new_lock
 own_threads: set[int] = set()
 #: Seconds that a fork waits at most for a thread that is setting something up.
 _SETTING_UP_LIMIT: Final = 5.0
+#: Seconds between two looks whether uWSGI has forked, and how many looks there are at most.
+_FORK_STEP: Final = 0.05
+_FORK_STEPS: Final = 200
 # The process to which the state of the package belongs.
 _pid = os.getpid()
 # Called in a forked child, to drop what belongs to the parent.
@@ -128,6 +132,28 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+
+
+def let_fork(is_urgent: Callable[[], bool]) -> None:
+    """In uWSGI's first process: wait until it has forked its workers, some seconds at most, or until `is_urgent()`.
+
+    It forks them in C as soon as it has imported the application. A worker that is forked while another thread runs
+    Python code hangs for ever, because it waits for that thread to release the interpreter's lock. So the threads that
+    a record at import asks for must not run before.
+    """
+    for _ in range(_FORK_STEPS):
+        if not _is_about_to_fork() or is_urgent():
+            return
+        time.sleep(_FORK_STEP)
+
+
+def _is_about_to_fork() -> bool:
+    # Looked up, not imported: only uWSGI itself has this module. Others make one of the name, for tests.
+    uwsgi = sys.modules.get("uwsgi")
+    try:
+        return uwsgi is not None and uwsgi.worker_id() == 0 and not all(each["pid"] for each in uwsgi.workers())
+    except Exception:  # noqa: BLE001 - see above
+        return False
 
 
 def may_wait() -> bool:

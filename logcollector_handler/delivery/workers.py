@@ -20,7 +20,7 @@ from .clock import Clock, Waiters
 from .ledger import Ledger
 from .listener import BatchListener
 from .outbox import Outbox
-from .process import current_pid, is_own_thread, own_work
+from .process import current_pid, is_own_thread, let_fork, own_work
 from .pump import Pump, step
 from .queue import Intake
 from .report import Reporter
@@ -142,6 +142,7 @@ class Workers:
 
     def _start_threads(self) -> None:
         """The starter: start the threads that are missing. Runs in a thread of its own."""
+        let_fork(lambda: self._listener.is_asked)
         if current_pid() != self._pid:
             return
         with own_work(), self._lock:

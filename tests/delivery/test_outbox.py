@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import MappingProxyType
 
 from logcollector_handler.delivery.batch import Batch, BatchIds
@@ -158,6 +159,13 @@ def test_ids_sort_as_they_were_drawn_and_nobody_else_draws_them() -> None:
     drawn = [ids.draw() for _ in range(1000)]
     assert drawn == sorted(drawn)
     assert not set(drawn) & {others.draw() for _ in range(1000)}
+
+
+def test_a_copy_of_the_process_draws_other_ids() -> None:
+    ids = BatchIds(1_700_000_000.0)
+    ids.draw()
+    copied = copy.deepcopy(ids)
+    assert not {ids.draw() for _ in range(1000)} & {copied.draw() for _ in range(1000)}
 
 
 def test_a_flush_waits_for_a_batch_that_is_delivered_but_not_counted_yet() -> None:

@@ -26,6 +26,20 @@ def directory(tmp_path: Path) -> SpoolFiles:
     return made
 
 
+@pytest.mark.parametrize("drawn", [ID, f"{ID}{'b' * 16}"], ids=["as version 0.1.0 drew it", "as it is drawn now"])
+def test_files_are_known_by_the_id_in_their_names(directory: SpoolFiles, drawn: str) -> None:
+    names = [f"{drawn}.json", f"{drawn}.0.json.gz", f"{drawn}.1.0.json", f"{drawn}.open", f"{drawn}.1.json.tmp"]
+    for name in names:
+        (directory.directory / name).touch()
+    left = directory.scan()[OWNER]
+    assert left.bodies == {
+        drawn: BodyFile(0, False),
+        f"{drawn}.0": BodyFile(0, True),
+        f"{drawn}.1.0": BodyFile(0, False),
+    }
+    assert (left.opened, [path.name for path in left.temporaries]) == ([drawn], names[-1:])
+
+
 def test_a_batch_is_a_file_with_exactly_the_body_that_is_posted(root: Path) -> None:
     process = Process(root)
     plain = process.put("one", "two")
