@@ -129,7 +129,7 @@ def test_a_fork_waits_for_another_thread_that_is_setting_something_up(monkeypatc
     threads[0].start()
     assert begun.wait(60)
     threads[1].start()
-    while not process._waited_for:
+    while not (process._waited_for or order):
         pass
     go_on.set()
     for thread in threads:

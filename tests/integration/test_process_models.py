@@ -26,7 +26,8 @@ def write(directory: Path, name: str, source: str) -> None:
 
 
 def environment(server: FaultyServer, directory: Path) -> dict[str, str]:
-    return {**os.environ, "SERVER": server.url, "PYTHONPATH": str(directory)}
+    path = filter(None, [str(directory), os.environ.get("PYTHONPATH")])
+    return {**os.environ, "SERVER": server.url, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def run_file(server: FaultyServer, directory: Path, name: str) -> subprocess.CompletedProcess[str]:
