@@ -65,14 +65,24 @@ class LogCollectorHandler(logging.Handler):
             look_out(partial(_deliver_leftovers, weakref.ref(self)))
 
     def createLock(self) -> None:  # noqa: N802 - the stdlib's name
-        """Make no lock: see `acquire`."""
-        self.lock = None
+        """Make no lock: see `handle` for why none is needed."""
+
+    @property
+    def lock(self) -> None:
+        """There is none. gevent gives one to each handler when it patches the process, and so tells us."""
+        return None
+
+    @lock.setter
+    def lock(self, value: object) -> None:
+        pipeline = self._pipelines.pop(current_pid(), None)
+        if pipeline is not None:
+            pipeline.move_to(self._pipeline)
 
     def acquire(self) -> None:
-        """Do nothing, whatever `lock` is: gevent gives one to every handler. See `handle` for why none is needed."""
+        """Do nothing: there is no lock."""
 
     def release(self) -> None:
-        """Do nothing, as `acquire`."""
+        """Do nothing: there is no lock."""
 
     @property
     def _pipeline(self) -> Pipeline:

@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 
 from logcollector_handler import LogCollectorHandler, Stats
+from logcollector_handler.delivery import exit as ending
+from logcollector_handler.delivery.workers import Workers
 
 
 @pytest.fixture
 def handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[LogCollectorHandler]:
     """One whose records stay in the queue."""
+    monkeypatch.setattr(Workers, "_start", lambda self: True)
     made = LogCollectorHandler(shutdown_timeout=3.0)
-    monkeypatch.setattr(made._pipeline.workers, "_start", lambda: True)
     yield made
     made._pipeline.queue.entries.clear()
     monkeypatch.undo()
@@ -67,6 +69,21 @@ def test_the_lock_that_gevent_gives_to_every_handler_is_never_taken(handler: Log
     assert queued(handler) == ["x"]
 
 
+def test_what_waits_when_gevent_patches_the_process_is_taken_over(handler: LogCollectorHandler) -> None:
+    handler.handle(record("before"))
+    before = handler._pipeline
+    handler.lock = threading.RLock()
+    handler.handle(record("after"))
+    assert handler._pipeline is not before
+    assert queued(handler) == ["before", "after"]
+    assert handler.stats().accepted == 2
+    assert before.workers not in ending._live
+    started: list[Any] = []
+    before.workers._start_missing = lambda: started.append("threads")  # type: ignore[method-assign]
+    before.workers._start_threads()
+    assert started == [], "its starter comes too late"
+
+
 def test_records_of_other_processes_and_those_that_name_none_are_taken(handler: LogCollectorHandler) -> None:
     one, two, three, four = (record(f"{number}") for number in range(4))
     one.process = 1 << 30
@@ -82,7 +99,7 @@ def test_records_of_other_processes_and_those_that_name_none_are_taken(handler: 
 
 def test_threads_that_log_first_at_the_same_time_share_one_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = LogCollectorHandler()
-    monkeypatch.setattr("logcollector_handler.delivery.workers.Workers._start", lambda self: True)
+    monkeypatch.setattr(Workers, "_start", lambda self: True)
     barrier = threading.Barrier(8)
 
     def log(number: int) -> None:

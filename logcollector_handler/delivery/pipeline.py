@@ -15,6 +15,7 @@ from logcollector_handler.stats import Stats
 from logcollector_handler.wire import FORMATS
 from logcollector_handler.wire.format import Format
 
+from . import exit as ending
 from .batch import BatchIds
 from .clock import Clock, Wakeup
 from .journal import FileMaker, Journal, JournalQueueHandler
@@ -25,6 +26,7 @@ from .process import setting_up
 from .queue import EntryQueue, RecordQueueHandler
 from .report import Reporter
 from .sender import Sender, Transport
+from .states import State
 from .workers import Workers
 
 Connect = Callable[[Settings, Clock], Transport]
@@ -150,6 +152,22 @@ class Pipeline:
         else:
             handler = RecordQueueHandler(intake=self.queue, **callers_end)
         self.handler = handler
+
+    def move_to(self, other: Pipeline) -> None:
+        """Threads become greenlets from now on: let another pipeline of the same settings, made since, go on.
+
+        What waits in the queue goes over. Files are left to the other as those of a dead process. If threads run
+        already, they go on with what there is, and end.
+        """
+        if self.workers.state is not State.IDLE:
+            self.workers.close(0.0)
+            return
+        ending.unwatch(self.workers)
+        if isinstance(self.queue, EntryQueue) and isinstance(other.queue, EntryQueue):
+            other.queue.entries.extend(self.queue.entries)
+            self.queue.entries.clear()
+        self.workers.abandon()
+        other.workers.wake()
 
     def stats(self) -> Stats:
         """What became of the records so far."""

@@ -29,9 +29,10 @@ from .locks import new_lock
 own_threads: set[int] = set()
 #: Seconds that a fork waits at most for a thread that is setting something up.
 _SETTING_UP_LIMIT: Final = 5.0
-#: Seconds between two looks whether uWSGI has forked, and how many looks there are at most.
-_FORK_STEP: Final = 0.05
+#: Seconds between two looks at a process that is about to change, and how many looks there are at most.
+_STEP: Final = 0.05
 _FORK_STEPS: Final = 200
+_PATCH_STEPS: Final = 60
 # The process to which the state of the package belongs.
 _pid = os.getpid()
 # Called in a forked child, to drop what belongs to the parent.
@@ -134,17 +135,26 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
-def let_fork(is_urgent: Callable[[], bool]) -> None:
-    """In uWSGI's first process: wait until it has forked its workers, some seconds at most, or until `is_urgent()`.
+def let_settle(is_urgent: Callable[[], bool]) -> None:
+    """Where threads that start now would do harm: wait some seconds, until they do not or until `is_urgent()`.
 
-    It forks them in C as soon as it has imported the application. A worker that is forked while another thread runs
-    Python code hangs for ever, because it waits for that thread to release the interpreter's lock. So the threads that
-    a record at import asks for must not run before.
+    uWSGI's first process forks its workers, in C, as soon as it has imported the application. A worker that is forked
+    while another thread runs Python code hangs for ever, because it waits for that thread to release the interpreter's
+    lock. And a worker of gunicorn logs before gevent patches it.
     """
-    for _ in range(_FORK_STEPS):
-        if not _is_about_to_fork() or is_urgent():
+    for steps in range(_FORK_STEPS):
+        if is_urgent() or not (_is_about_to_fork() or (steps < _PATCH_STEPS and _is_about_to_be_patched())):
             return
-        time.sleep(_FORK_STEP)
+        time.sleep(_STEP)
+
+
+def _is_about_to_be_patched() -> bool:
+    # Looked up, not imported: an application without gevent does not have it.
+    monkey = sys.modules.get("gevent.monkey")
+    try:
+        return monkey is not None and not monkey.is_module_patched("threading")
+    except Exception:  # noqa: BLE001 - another thread is still importing it
+        return True
 
 
 def _is_about_to_fork() -> bool:

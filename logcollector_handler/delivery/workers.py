@@ -20,7 +20,7 @@ from .clock import Clock, Waiters
 from .ledger import Ledger
 from .listener import BatchListener
 from .outbox import Outbox
-from .process import current_pid, is_own_thread, let_fork, own_work
+from .process import current_pid, is_own_thread, let_settle, own_work
 from .pump import Pump, step
 from .queue import Intake
 from .report import Reporter
@@ -49,6 +49,7 @@ class Workers:
         self.shutdown_timeout = shutdown_timeout
         # Greenlets live on in a forked child: there they see by it that they belong to the parent.
         self._pid = current_pid()
+        self._is_abandoned = False
         self._queue = queue
         self._listener = listener
         self._outbox = outbox
@@ -142,8 +143,8 @@ class Workers:
 
     def _start_threads(self) -> None:
         """The starter: start the threads that are missing. Runs in a thread of its own."""
-        let_fork(lambda: self._listener.is_asked)
-        if current_pid() != self._pid:
+        let_settle(lambda: self._listener.is_asked)
+        if current_pid() != self._pid or self._is_abandoned:
             return
         with own_work(), self._lock:
             self._starting = True
@@ -305,6 +306,7 @@ class Workers:
 
     def abandon(self) -> None:
         """In a forked child: this pipeline belongs to the parent. Close the descriptors, without using them."""
+        self._is_abandoned = True
         self._sender.abandon()
         self._outbox.abandon()
         self._queue.abandon()

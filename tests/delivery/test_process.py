@@ -192,7 +192,7 @@ def test_threads_wait_until_uwsgi_has_forked_its_workers(
             uwsgi(monkeypatch, 0, 7, 8)
 
     monkeypatch.setattr(time, "sleep", sleep)
-    process.let_fork(lambda: False)
+    process.let_settle(lambda: False)
     assert len(slept) == (3 if waits else 0)
 
 
@@ -200,13 +200,27 @@ def test_nobody_waits_for_workers_that_never_come_or_while_somebody_flushes(monk
     uwsgi(monkeypatch, 0, 0)
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    process.let_fork(lambda: len(slept) == 2)
+    process.let_settle(lambda: len(slept) == 2)
     assert len(slept) == 2
-    process.let_fork(lambda: False)
+    process.let_settle(lambda: False)
     assert 5 < sum(slept) < 15
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_threads_wait_for_a_moment_if_gevent_may_be_about_to_patch(
+    monkeypatch: pytest.MonkeyPatch, patched: bool
+) -> None:
+    """Whoever imports `gevent.monkey` usually patches; if not, they start a little later."""
+    monkey = SimpleNamespace(is_module_patched=lambda name: patched)
+    monkeypatch.setitem(sys.modules, "gevent.monkey", monkey)
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    process.let_settle(lambda: False)
+    assert (sum(slept) == 0) is patched
+    assert sum(slept) < 5
 
 
 def test_a_module_that_only_has_the_name_of_uwsgi_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace())
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waited"))
-    process.let_fork(lambda: False)
+    process.let_settle(lambda: False)

@@ -52,6 +52,32 @@ def test_a_handler_that_is_older_than_the_patches_ships_what_greenlets_log(
     assert Counter(messages(server)) == Counter(f"{name}-{n}" for name in "abcd" for n in range(100))
 
 
+@pytest.mark.parametrize("durability", ["memory", "batch", "record"])
+def test_what_was_logged_between_the_import_of_gevent_and_its_patches_arrives_too(
+    server: FaultyServer, tmp_path: Path, durability: str
+) -> None:
+    """A worker of gunicorn says that it boots before it is patched."""
+    more = "" if durability == "memory" else f", spool_dir={str(tmp_path / 'spool')!r}, durability={durability!r}"
+    ended = program(
+        server,
+        tmp_path,
+        f"""
+        from gevent import monkey
+        handler = configure(flush_interval=3600{more})
+        log.info("before the patches")
+        monkey.patch_all()
+        import gevent
+        gevent.sleep(0.1)
+        log.info("after the patches")
+        print(handler.flush(60))
+        stats = handler.stats()
+        print(stats.delivered + stats.adopted.get("delivered", 0), stats.accepted == stats.delivered)
+        """,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n2 True\n", "")
+    assert Counter(messages(server)) == Counter(["before the patches", "after the patches"])
+
+
 #: What a process leaves in its spool.
 LEAVES = """
 handler = configure(spool_dir="spool", durability="record", flush_interval=3600)
