@@ -112,7 +112,8 @@ class LogCollectorHandler(logging.Handler):
         passed: bool | logging.LogRecord = self.filter(record)  # From 3.12 on a filter can replace the record.
         if not passed:
             return False
-        if isinstance(passed, logging.LogRecord):
+        # The usual answers are told first, because they are faster to tell than a record.
+        if passed is not True and passed is not record and isinstance(passed, logging.LogRecord):
             record = passed
         self.emit(record)
         return passed
