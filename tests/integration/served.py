@@ -74,6 +74,12 @@ def served(collector: CollectorServer, *command: str, **environ: str) -> Iterato
                 print(made.out)
 
 
+def free_port() -> int:
+    """A port that nobody has, for servers that cannot be given a socket."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
 def by_logger(collector: CollectorServer, name: str) -> list[dict[str, Any]]:
     """The entries of a logger."""
     return [entry for entry in collector.entries if entry["metadata"]["logger"] == name]

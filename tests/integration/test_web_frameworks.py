@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from logcollector_handler.testing import CollectorServer
-from tests.integration.served import access_of, by_logger, served, wait_for
+from tests.integration.served import access_of, by_logger, free_port, served, wait_for
 
 pytestmark = pytest.mark.integration
 pytest_plugins = ["logcollector_handler.testing"]
@@ -200,11 +200,6 @@ def test_djangos_runserver_starts_serves_and_ends(collector: CollectorServer, re
     assert boom["error_type"] == "ValueError"
     # There the record's `request` is a socket.
     assert "socket" in by_logger(collector, "django.server")[-1]["metadata"]["request"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def wait_for_port(port: int) -> None:
