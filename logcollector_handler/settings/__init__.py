@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from logcollector_handler.entry.model import ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, TEXT_LIMITS
 from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK
 from logcollector_handler.wire import FORMATS
-from logcollector_handler.wire.compression import COMPRESS_FROM
+from logcollector_handler.wire.compression import COMPRESS_BYTES, COMPRESS_FROM
 
 from . import kinds, secret
 from .kinds import MIB, NotAllowedError
@@ -75,13 +75,18 @@ class Settings:
     max_queue_size: Setting[int, int] = Setting(
         kinds.Whole(1, "records"), 10_000, "Room between the logging calls and the background."
     )
+    max_queue_bytes: Setting[int, int] = Setting(
+        kinds.Size(), 64 * MIB, "The same room in bytes, as estimated; each record counts for half a KiB at least."
+    )
     overflow: Setting[str, str] = Setting(
         kinds.OneOf("drop_oldest", "drop_newest", "block"),
         "drop_oldest",
         "What a full queue does: `drop_oldest`, `drop_newest`, or `block`, where the logging call waits for room.",
     )
     enable_compression: Setting[bool, bool] = Setting(
-        kinds.Flag(), True, f"Batches of {COMPRESS_FROM} records and more are sent as gzip."
+        kinds.Flag(),
+        True,
+        f"Batches of {COMPRESS_FROM} records or {COMPRESS_BYTES // 1024} KiB and more are sent as gzip.",
     )
     max_retries: Setting[int, int] = Setting(
         kinds.Whole(0, "times"),

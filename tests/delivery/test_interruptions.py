@@ -178,7 +178,8 @@ def test_a_call_that_writes_what_others_handed_in_may_be_interrupted_anywhere(
     make: Callable[[str], Process], error: type[BaseException]
 ) -> None:
     def hand_in(process: Process) -> None:
-        entry = process.pipeline.handler.prepare(logging.makeLogRecord({"msg": "another's"}))
+        made = logging.makeLogRecord({"msg": "another's"})
+        entry = process.pipeline.handler.prepare(made, process.pipeline.queue.reserve)
         process.logged.append("another's")
         assert isinstance(process.pipeline.queue, Journal)
         process.pipeline.queue.entries.append(WIRE.encode_line(entry, 10_000))

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logcollector_handler.entry.traceback import Trace, _lately
+from logcollector_handler.entry.frames import _lately
+from logcollector_handler.entry.traceback import Trace
 from tests.entry.making import (
     BIG,
     builder,
