@@ -205,20 +205,17 @@ class BatchListener(QueueListener):
         left = len(taken.entries)
         losses: Mapping[str, int] = {}
         try:
-            # With an id, the entries are encoded lines and all of them are that one batch.
-            runs = (
-                self._wire.runs_of_lines(taken.entries)
-                if taken.batch_id
-                else self._wire.encode(taken.entries, self._settings.max_record_bytes)
-            )
+            runs = self._encode(taken)
             losses = self._ledger.take_losses()
             if losses:
                 runs.insert(0, self._notice(losses))
             while runs:
+                # With an id, all of them are that one batch.
                 part = runs if taken.batch_id else runs[: self._fitting(runs)]
                 runs = runs[len(part) :]
                 count = sum(run.entries for run in part)
                 plain = self._wire.join(part)
+                del part
                 batch = make_batch(
                     taken.batch_id or self._new_id(),
                     plain,
@@ -240,9 +237,17 @@ class BatchListener(QueueListener):
         finally:
             if taken.batch_id:
                 self.queue.done_with(taken.batch_id)
-            # The stdlib's loop refers to `taken` until the next batch comes. Without this the entries would live on.
-            taken.entries.clear()
             self._mark()
+
+    def _encode(self, taken: Taken) -> list[Run]:
+        """Encode the entries, and forget them: they can be large, and the stdlib's loop refers to `taken` for long."""
+        try:
+            # With an id, the entries are encoded lines.
+            if taken.batch_id:
+                return self._wire.runs_of_lines(taken.entries)
+            return self._wire.encode(taken.entries, self._settings.max_record_bytes)
+        finally:
+            taken.entries.clear()
 
     def _notice(self, losses: Mapping[str, int]) -> Run:
         """An encoded entry that reports losses to the server. They are reported on stderr at the same time."""

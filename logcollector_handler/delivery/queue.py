@@ -43,7 +43,7 @@ Build = Callable[[logging.LogRecord, Callable[[int], None]], Entry]
 
 #: Bytes of an entry with hardly any text in it: the objects that it is made of. No slot is smaller.
 _BARE: Final = 512
-#: The listener takes entries in so many steps at least before it has the bytes of a batch.
+#: Large entries that make a batch are taken in this many steps.
 _STEPS: Final = 8
 
 
@@ -75,8 +75,9 @@ class EntryQueue(Intake):
         super().__init__(min(max_size, max(1, max_bytes // self._slot)), clock)
         # Callers append on the right, the listener takes from the left. None: a slot that a larger entry takes.
         self._slots: deque[Entry | None] = deque()
-        self._reserved_in_batch = max(1, max_batch_bytes // self._slot)
-        self._step = max(1, self._reserved_in_batch // _STEPS)
+        # Slots taken at a time; and how many of them may hold no entry until what is taken is enough for a batch.
+        self._step = max(1, max_batch_bytes // self._slot // _STEPS)
+        self._reserved_in_batch = self._step * (_STEPS - 1)
 
     @property
     def entries(self) -> deque[Entry | None]:

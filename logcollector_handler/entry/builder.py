@@ -23,6 +23,7 @@ from msgspec.json import decode
 
 from .bound import Bound
 from .fields import FieldPlacer
+from .memory import make_room
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, Entry, LogEntry, level_name
 from .record import STANDARD, Site, as_text, level_of, message_of, read, template_of, user_fields
 from .redact import Redactor
@@ -48,8 +49,8 @@ _LEVELS: Final = {number: level_name(number) for number in (10, 20, 30, 40, 50)}
 _RENDERED: Final = frozenset({"exception", "stack"})
 _UNUSUAL: Final = STANDARD | _RENDERED
 
-#: Call sites that are remembered. Few programs have more; beyond that all are forgotten and learned again.
-_REMEMBERED: Final = 4096
+#: Call sites that are remembered, each with the threads that log there. One takes about 1 KB.
+_REMEMBERED: Final = 20_480
 
 #: What is remembered of a Site: the format's `site_entry`, which is faster to get from here than from the builder; the
 #: common part as the format made it; function and file; and what `metadata` says of every record from there, as JSON
@@ -223,8 +224,7 @@ class EntryBuilder:
             metadata = Raw(origin)
             rest = self._common(self._entry("", "", 0.0, metadata, function, file))
             common = (self._site_entry, rest, function, file, metadata, decode(origin))
-            if len(self._sites) >= _REMEMBERED:
-                self._sites.clear()
+            make_room(self._sites, _REMEMBERED)
             self._sites[site] = common
         return common
 

@@ -15,11 +15,12 @@ from msgspec import UNSET, Raw
 
 from .bound import Bound, Field
 from .columns import DECLINED, FILLABLE, Column
+from .memory import make_room
 from .model import LogEntry
 from .redact import MASK, Redactor
 from .values import INT64, Cleaner, encode, encode_fields
 
-#: Field names whose meaning is remembered. Few programs use more; beyond that all are forgotten and learned again.
+#: Field names whose meaning is remembered. Few programs use more.
 _REMEMBERED: Final = 4096
 
 #: Bound fields as one handler puts them into entries: names and values of columns, what goes into `metadata`, and the
@@ -49,8 +50,7 @@ class _Meanings(dict[str, "Column | bool"]):
             raise TypeError("the name of a field is not exact text")
         # A secret name is masked even when a column has that name.
         meaning = self._secret(name) or FILLABLE.get(name, False)
-        if len(self) >= _REMEMBERED:
-            self.clear()
+        make_room(self, _REMEMBERED)
         self[name] = meaning
         return meaning
 

@@ -10,6 +10,8 @@ import traceback
 from types import CodeType
 from typing import Final
 
+from .memory import make_room
+
 #: From Python 3.11 on an instruction is enough to find line and columns, so the logging call need not find the line.
 POSITIONS: Final = sys.version_info >= (3, 11)
 
@@ -43,8 +45,7 @@ def printed(frames: list[Frame]) -> _Lines:
         stack.extend(itertools.starmap(_summary, frames))
         found = frames, _sources(frames), _Lines(stack.format())
         if len(frames) <= _LATELY_FRAMES and sum(map(len, found[2])) <= _LATELY_TEXT:
-            if len(_lately) >= _LATELY:
-                _lately.clear()
+            make_room(_lately, _LATELY)
             _lately[key] = found
     return found[2]
 
