@@ -73,15 +73,16 @@ class Trace:
     @property
     def size(self) -> int:
         """Estimated size in bytes."""
-        texts: list[object] = [self._alone, self._tail]
-        size = 0 if self._stacks else _FRAME_BYTES * len(self._frames)
+        size = 0
         for captured, frames in self._stacks:
-            held = captured.__dict__
-            notes = held.get("__notes__")
-            # `_str` is what the exception's `str` gave, `text` the line of a SyntaxError.
-            texts += held["_str"], held.get("text"), *(notes if type(notes) is list else [notes])
-            size += _EXCEPTION_BYTES + _FRAME_BYTES * len(frames)
-        return size + sum(map(getsizeof, texts))
+            # What the exception's `str` gave. Not public, and not in the stubs.
+            size += _EXCEPTION_BYTES + _FRAME_BYTES * len(frames) + getsizeof(captured._str)  # type: ignore[attr-defined]
+            notes = getattr(captured, "__notes__", None)
+            if notes is not None:
+                size += sum(map(getsizeof, notes if type(notes) is list else [notes]))
+        if self._alone or self._tail:
+            size += getsizeof(self._alone) + getsizeof(self._tail) + _FRAME_BYTES * len(self._frames)
+        return size
 
     def render(self) -> str:
         """The text as `traceback.format_exception` makes it, without the last line end. Raises what loaders raise."""
