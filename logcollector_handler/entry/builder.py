@@ -138,16 +138,16 @@ class EntryBuilder:
                 message = record.getMessage()
             if type(message) is not str or type(created) is not float or not 0.0 <= created < _TOO_LATE:
                 return self._any(record, reserve)
-            if len(message) > self._usual_length:
-                if len(message) > self._max_bytes:
-                    return self._any(record, reserve)
-                reserve(getsizeof(message))
             site = _site_of(fields)
             site_entry, rest, function, file, metadata, origin = self._sites.get(site) or self._see(site)
             level = _LEVELS.get(levelno) or level_name(levelno)
             bound = self._bound()
             span = self._span() if "opentelemetry.trace" in _modules else None
             unbound = bound is None and span is None
+            if len(message) > self._usual_length:
+                if len(message) > self._max_bytes:
+                    return self._any(record, reserve)
+                reserve(getsizeof(message))
             if unbound and len(fields) == _WIDTH:
                 return site_entry(level, message, created, rest)
             # What `_entry` does, without the cost of calling it.
@@ -239,7 +239,9 @@ class EntryBuilder:
             entry.error_type = reading.error_type
             entry.stack_trace = reading.stack_trace
             trace = reading.stack_trace
-            reserve(getsizeof(reading.message) + (trace.size if isinstance(trace, Trace) else getsizeof(trace)))
+            size = getsizeof(reading.message) + (trace.size if isinstance(trace, Trace) else getsizeof(trace))
+            if size > self._usual_length:
+                reserve(size)
             self._fill(entry, origin, reading.fields, self._bound(), self._span(), reserve)
             return entry
         except Exception as error:  # noqa: BLE001 - not a record at all; the entry says what can be read of it
