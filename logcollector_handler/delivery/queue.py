@@ -75,6 +75,8 @@ class EntryQueue(Intake):
         super().__init__(min(max_size, max(1, max_bytes // self._slot)), clock)
         # Callers append on the right, the listener takes from the left. None: a slot that a larger entry takes.
         self._slots: deque[Entry | None] = deque()
+        # A larger entry has come. Until then no slot is looked for that holds no entry.
+        self._has_larger = False
         # Slots taken at a time; and how many of them may hold no entry until what is taken is enough for a batch.
         self._step = max(1, max_batch_bytes // self._slot // _STEPS)
         self._reserved_in_batch = self._step * (_STEPS - 1)
@@ -85,7 +87,13 @@ class EntryQueue(Intake):
 
     def reserve(self, size: int) -> None:
         # A part that is larger than the queue leaves one slot, so that its entry fits into an empty queue.
-        self._slots.extend(repeat(None, min(size // self._slot, self.max_size - 1)))
+        if further := min(size // self._slot, self.max_size - 1):
+            self._has_larger = True
+            self._slots.extend(repeat(None, further))
+
+    def _reserved(self) -> int:
+        """How many slots hold no entry."""
+        return self._slots.copy().count(None) if self._has_larger else 0
 
     def __len__(self) -> int:
         slots = self._slots.copy()
@@ -98,24 +106,30 @@ class EntryQueue(Intake):
         return len(self._slots) > self.max_size
 
     def has_batch(self, count: int) -> bool:
-        return len(self._slots) >= count
+        slots = len(self._slots)
+        if slots < min(count, self._reserved_in_batch):
+            return False
+        reserved = self._reserved()
+        return slots - reserved >= count or reserved >= self._reserved_in_batch
+
+    def relax(self, wanted: int) -> None:
+        super().relax(wanted + self._reserved())
 
     def take(self, count: int, ledger: Ledger) -> Taken:
         taken: list[Entry] = []
-        passed = reserved = 0
+        reserved = 0
         with ledger.lock:
             ordinal = ledger.passed
-            while passed < count and reserved < self._reserved_in_batch:
+            while not taken or (len(taken) < count and reserved < self._reserved_in_batch):
                 slots: list[Entry | None] = []
                 # Not limited by a length asked before: a caller that makes room may take entries out at the same time.
                 with contextlib.suppress(IndexError):
-                    slots.extend(map(deque.popleft, repeat(self._slots, min(self._step, count - passed))))
+                    slots.extend(map(deque.popleft, repeat(self._slots, min(self._step, count - len(taken)))))
                 if not slots:
                     break
                 entries = [each for each in slots if each is not None]
                 ledger.take(len(entries))
                 taken += entries
-                passed += len(slots)
                 reserved += len(slots) - len(entries)
         return Taken(taken, ordinal)
 
