@@ -70,13 +70,15 @@ class Settings:
         kinds.Seconds(), 1.0, "The longest that a record waits for others before its batch is sent."
     )
     flush_level: Setting[int | str, int] = Setting(
-        kinds.Level(), ERROR, "A record of this level or above is sent at once, with those before it."
+        kinds.Level(),
+        ERROR,
+        "A record of this level or above is sent at once, with those before it; others right behind it are gathered.",
     )
     max_queue_size: Setting[int, int] = Setting(
         kinds.Whole(1, "records"), 10_000, "Room between the logging calls and the background."
     )
     max_queue_bytes: Setting[int, int] = Setting(
-        kinds.Size(), 64 * MIB, "The same room in bytes, as estimated; each record counts for half a KiB at least."
+        kinds.Size(), 64 * MIB, "The same room in bytes, by an estimate: a record counts as 512 bytes or more."
     )
     overflow: Setting[str, str] = Setting(
         kinds.OneOf("drop_oldest", "drop_newest", "block"),
