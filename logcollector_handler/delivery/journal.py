@@ -171,7 +171,7 @@ class Journal(Intake):
 
     def has_batch(self, count: int) -> bool:
         files = list(self.files)
-        return len(files) > 1 or any(len(file.lines) >= self._batch_size for file in files)
+        return len(files) > 1 or any(len(file.lines) >= self._batch_size for file in files) or self.is_full()
 
     def add(self, line: bytes) -> bool:
         """Write a line, and the lines that other callers have handed in. Returns whether to wake the listener."""

@@ -107,13 +107,14 @@ class EntryQueue(Intake):
 
     def has_batch(self, count: int) -> bool:
         slots = len(self._slots)
-        if slots < min(count, self._reserved_in_batch):
+        if slots < min(count, self._reserved_in_batch, self.max_size):
             return False
         reserved = self._reserved()
-        return slots - reserved >= count or reserved >= self._reserved_in_batch
+        # A queue with room for less than a batch is full before it has one.
+        return slots - reserved >= count or reserved >= self._reserved_in_batch or slots >= self.max_size
 
     def relax(self, wanted: int) -> None:
-        super().relax(wanted + self._reserved())
+        super().relax(min(wanted + self._reserved(), self.max_size))
 
     def take(self, count: int, ledger: Ledger) -> Taken:
         taken: list[Entry] = []

@@ -251,6 +251,18 @@ def test_the_listener_takes_no_more_than_a_batch_has_room_for() -> None:
     assert bench.stats().pending == 100
 
 
+def test_room_that_large_records_take_does_not_wake_the_listener_for_every_record_behind_them() -> None:
+    bench = PipelineBench(batch_size=500)
+    bench.pipeline.queue.is_stuck = True
+    log(bench, *(large(str(number), 100_000) for number in range(20)))
+    bench.pipeline.queue.relax(500)
+    bench.starts = 0
+    log(bench, *map(str, range(479)))
+    assert bench.starts == 0
+    log(bench, "the last of a batch")
+    assert bench.starts == 1
+
+
 def test_usual_entries_are_taken_by_number() -> None:
     bench = PipelineBench()
     log(bench, *map(str, range(2000)))
@@ -263,6 +275,16 @@ def test_a_batch_of_large_records_goes_without_waiting_for_its_number_of_records
     assert bench.listen() == 0.0
     assert len(bench.batches[0]) >= 15
     assert bench.scripted.requests[0].compressed
+
+
+@pytest.mark.parametrize("durability", ["memory", "record"])
+def test_a_queue_that_is_full_before_it_has_a_batch_is_emptied_at_once(tmp_path: Path, durability: str) -> None:
+    bench = make(100 * KIB) if durability == "memory" else make_journal(tmp_path, max_queue_bytes=100 * KIB)
+    log(bench, *(large(name, 30 * KIB) for name in "abc"))
+    assert bench.listen() == bench.settings.flush_interval
+    log(bench, large("d", 30 * KIB))
+    assert bench.listen() == 0.0
+    bench.pipeline.workers.abandon()
 
 
 def test_entries_are_encoded_a_few_at_a_time_if_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +320,8 @@ def make_journal(directory: Path, **changes: Any) -> PipelineBench:
 
 
 def test_a_journal_that_is_full_of_bytes_turns_records_away(tmp_path: Path) -> None:
-    bench = make_journal(tmp_path, max_queue_bytes=50 * KIB, max_batch_bytes=20 * KIB, max_record_bytes=20 * KIB)
+    limits = {"max_batch_bytes": 20 * KIB, "max_record_bytes": 20 * KIB, "batch_size": 10}
+    bench = make_journal(tmp_path, max_queue_bytes=50 * KIB, **limits)
     log(bench, *(large(name, 10 * KIB) for name in "abcdefgh"))
     assert bench.stats().dropped == {"queue_full": 3}
     assert sum(file.size for file in bench.files) <= 60 * KIB
