@@ -164,10 +164,7 @@ class Settings:
         hidden: dict[str, str] = {}
         for name, setting in SETTINGS.items():
             hidden |= setting.kind.secrets(getattr(self, name))
-        # The longest first, because one secret may contain another.
-        for each in sorted(hidden, key=len, reverse=True):
-            text = text.replace(each, hidden[each])
-        return text
+        return secret.masked(text, hidden)
 
     def changed(self) -> dict[str, object]:
         """The settings that differ from their defaults, without secrets."""
