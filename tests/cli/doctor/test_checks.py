@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler.cli.doctor import CHECKS, _remedy, clock_finding
+from logcollector_handler.cli.check_tls import remedy
+from logcollector_handler.cli.doctor import CHECKS, clock_finding
 from logcollector_handler.entry.model import COLUMNS
 from logcollector_handler.testing import CollectorServer
 from tests.cli.conftest import Run
@@ -173,7 +174,7 @@ def test_a_missing_or_broken_date_header_skips_the_clock_check(date: str | None)
 def test_each_fault_of_a_certificate_gets_its_own_advice(code: int, words: str) -> None:
     error = ssl.SSLCertVerificationError("refused")
     error.verify_code = code
-    assert words in _remedy(error)
+    assert words in remedy(error)
 
 
 # The proxy
