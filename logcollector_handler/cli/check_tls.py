@@ -6,7 +6,7 @@ import socket
 import ssl
 
 from logcollector_handler.delivery.resolver import without_scope
-from logcollector_handler.delivery.transport import ssl_context
+from logcollector_handler.delivery.route import ssl_context
 from logcollector_handler.delivery.trouble import WrongSettingError, setting_at_fault
 from logcollector_handler.settings import Settings
 

@@ -21,7 +21,9 @@ from logcollector_handler.delivery.batch import BatchIds
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import entry_builder, format_of
 from logcollector_handler.delivery.resolver import address_of, plain_host
-from logcollector_handler.delivery.transport import HttpTransport, proxy_of
+from logcollector_handler.delivery.route import proxy_of
+from logcollector_handler.delivery.transport import HttpTransport
+from logcollector_handler.delivery.trouble import WrongSettingError
 from logcollector_handler.settings import NAMES, SettingError, Settings, load
 
 from .check_tls import check_tls, wanted_certificate
@@ -85,8 +87,8 @@ def _reach(settings: Settings) -> Iterator[Finding]:
     host, port = plain_host(url.hostname or ""), url.port or (443 if url.scheme == "https" else 80)
     try:
         proxy = proxy_of(settings)
-    except ValueError as error:
-        yield Finding("proxy", FAILED, f"{error}. Correct proxy, or the variables of the environment.")
+    except WrongSettingError as error:
+        yield Finding("proxy", FAILED, f"{error}. Correct {error.setting}, or the variables of the environment.")
         return
     whence = "the environment" if settings.proxy is None else "the settings"
     if proxy is None:

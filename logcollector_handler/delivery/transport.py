@@ -12,10 +12,7 @@ from __future__ import annotations
 import _datetime  # type: ignore[import-not-found]  # noqa: F401
 import contextlib
 import logging
-import os
 import re
-import ssl
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -24,6 +21,7 @@ import httpx
 
 from logcollector_handler import __version__
 from logcollector_handler.settings import Settings
+from logcollector_handler.settings.secret import Url, masked
 from logcollector_handler.wire.format import IDEMPOTENCY_HEADER, Format
 
 from .answers import Answer
@@ -31,6 +29,7 @@ from .clock import Clock
 from .network import DeadlineBackend
 from .process import is_own_thread, own_work, setting_up
 from .resolver import without_scope
+from .route import proxy_of, proxy_url, ssl_context
 from .trouble import in_setting, setting_at_fault
 
 #: Bytes of an answer that are read. The server's own are about forty bytes long.
@@ -65,6 +64,7 @@ class HttpTransport:
         self._url: httpx.URL | str = settings.server_url + wire.path
         self._network = DeadlineBackend(clock)
         self._client: httpx.Client | None = None
+        self._proxy_secrets: dict[str, str] = {}
         _mute_request_lines()
 
     def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
@@ -138,8 +138,9 @@ class HttpTransport:
         tls = self._url.scheme == "https"
         with setting_up:
             context = ssl_context(settings.verify, settings.client_cert) if tls else None
-        with in_setting("proxy"):
             proxy = proxy_of(settings)
+        # The proxy of the environment has a password that the settings do not know.
+        self._proxy_secrets = Url().secrets(proxy_url(settings))
         pool = httpcore.ConnectionPool(
             ssl_context=context,
             proxy=proxy,
@@ -186,7 +187,7 @@ class HttpTransport:
 
     def _plain(self, text: str) -> str:
         """One printable line without what the settings keep secret."""
-        text = self._settings.mask(text)
+        text = masked(self._settings.mask(text), self._proxy_secrets)
         line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
         return line if len(line) <= _DETAIL_LIMIT else line[: _DETAIL_LIMIT - 1] + "…"
 
@@ -232,58 +233,6 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         self._answer.close()
-
-
-def ssl_context(verify: bool | str, client_cert: str | tuple[str, str] | None = None) -> ssl.SSLContext:
-    """What the settings of these names ask for.
-
-    Raises:
-        WrongSettingError: a file cannot be read, or does not hold what it should.
-    """
-    with in_setting("verify"):
-        if isinstance(verify, bool):
-            context = httpx.create_ssl_context(verify=verify)
-        else:
-            directory = os.path.isdir(verify)
-            context = ssl.create_default_context(
-                cafile=None if directory else verify, capath=verify if directory else None
-            )
-    if client_cert is not None:
-        certificate, key = (client_cert, None) if isinstance(client_cert, str) else client_cert
-        with in_setting("client_cert"):
-            context.load_cert_chain(certificate, key, password=_no_password)
-    return context
-
-
-def _no_password() -> str:
-    """Called for a key that is encrypted. Without this OpenSSL would ask for the password on the terminal, and wait."""
-    raise ValueError("the key is encrypted, and must not be")
-
-
-def proxy_of(settings: Settings) -> httpcore.Proxy | None:
-    """The proxy of the settings, else that of the environment unless its `no_proxy` names the server.
-
-    Raises ValueError when the URL of the proxy is wrong or its kind is not supported.
-    """
-    url = httpx.URL(settings.server_url)
-    found = settings.proxy
-    port = url.port or (443 if url.scheme == "https" else 80)
-    if found is None and not any(map(urllib.request.proxy_bypass, (url.host, f"{url.host}:{port}"))):
-        proxies = urllib.request.getproxies()
-        found = proxies.get(url.scheme) or proxies.get("all")
-    if not found:
-        return None
-    try:
-        proxy = httpx.URL(found if "://" in found else f"http://{found}")
-    except httpx.InvalidURL:
-        # The error quotes from the URL, perhaps a part of the password.
-        raise ValueError("the URL of the proxy cannot be read") from None
-    if proxy.scheme not in ("http", "https"):
-        raise ValueError(f"a proxy of the kind {proxy.scheme} is not supported: set proxy to one of HTTP")
-    return httpcore.Proxy(
-        url=str(proxy.copy_with(username=None, password=None)),
-        auth=(proxy.username, proxy.password) if proxy.username else None,
-    )
 
 
 def _mute_request_lines() -> None:

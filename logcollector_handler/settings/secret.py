@@ -79,7 +79,7 @@ class Headers(Kind[Mapping[str, str], Mapping[str, str]]):
     def secrets(self, value: Mapping[str, str]) -> dict[str, str]:
         found = [*value.values()]
         for credentials in filter(None, map(_CREDENTIALS.fullmatch, value.values())):
-            found += [credentials[1].rstrip("="), *_decoded(credentials[1])]
+            found += [credentials[1], credentials[1].rstrip("="), *_decoded(credentials[1])]
         return {each: MASK for each in found if len(each) >= _SECRET_FROM}
 
 
@@ -122,7 +122,8 @@ class Url(Kind[str, str]):
         found = {f":{parts.password}@": f":{MASK}@"}
         user, password = unquote(parts.username or ""), unquote(parts.password)
         # As it stands in the header by which it is sent.
-        found[_base64(f"{user}:{password}").rstrip("=")] = MASK
+        sent = _base64(f"{user}:{password}")
+        found |= {sent: MASK, sent.rstrip("="): MASK}
         return {**found, **{each: MASK for each in (parts.password, password) if len(each) >= _SECRET_FROM}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,8 @@ import respx
 
 from logcollector_handler import __version__
 from logcollector_handler.delivery.answers import Answer
-from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
+from logcollector_handler.delivery.route import proxy_of, ssl_context
+from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import WIRE, FakeClock
 
@@ -192,6 +194,15 @@ def test_a_secret_that_the_server_echoes_is_masked_and_the_detail_is_one_short_l
     assert "s3cret" not in detail
     assert detail.isprintable()
     assert len(detail) <= 200
+
+
+@pytest.mark.parametrize("proxy", ["http://me:hunter2@proxy.test:3128", "me:hunter2@proxy.test:3128"])
+def test_the_password_of_a_proxy_of_the_environment_is_masked_too(
+    server: respx.MockRouter, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setattr(urllib.request, "getproxies", lambda: {"http": proxy})
+    server.post("/logs").respond(407, text=f"who is Basic {b64encode(b'me:hunter2').decode()} with hunter2?")
+    assert post().detail == "HTTP 407: who is Basic *** with ***?"
 
 
 def test_the_value_of_a_header_that_the_server_echoes_is_masked(server: respx.MockRouter) -> None:

@@ -15,7 +15,6 @@ import httpcore
 import httpx
 import pytest
 
-from logcollector_handler.delivery import transport
 from logcollector_handler.delivery.answers import Answer, Verdict, classify
 from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.delivery.trouble import setting_at_fault
@@ -89,7 +88,7 @@ def test_the_table_holds_each_error_of_the_http_client() -> None:
 OPENING: list[tuple[str, Exception, str | None]] = [
     *(
         (name, error, setting)
-        for name, setting in (("create_ssl_context", "verify"), ("proxy_of", "proxy"))
+        for name, setting in (("create_ssl_context", "verify"), ("Proxy", "proxy"))
         for error in (
             FileNotFoundError(2, "No such file or directory"),
             PermissionError(13, "Permission denied"),
@@ -101,7 +100,7 @@ OPENING: list[tuple[str, Exception, str | None]] = [
     ),
     *(
         (name, error, None)
-        for name in ("create_ssl_context", "proxy_of")
+        for name in ("create_ssl_context", "Proxy")
         for error in (
             *map(system, (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)),
             MemoryError(),
@@ -118,8 +117,8 @@ def test_an_error_before_a_request_is_of_the_setting_that_was_read_or_may_pass(
     def fail(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(httpx if name == "create_ssl_context" else transport, name, fail)
-    answer = post(server_url="https://127.0.0.1:1")
+    monkeypatch.setattr(httpx if name == "create_ssl_context" else httpcore, name, fail)
+    answer = post(server_url="https://127.0.0.1:1", proxy="http://127.0.0.1:1")
     assert (answer.unusable, answer.check) == (setting is not None, setting)
     expected = Verdict.RETRY if setting is None else Verdict.CONFIGURATION
     assert classify(answer, compressed=False) is expected

@@ -208,6 +208,14 @@ def test_a_proxy_from_the_environment_is_named(
     assert (examined.code, "from the environment" in examined.text("proxy")) == (0, True)
 
 
+def test_a_proxy_or_a_url_that_cannot_be_used_fails_its_check(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Examined(capsys, "--server-url", "http://999.1.1.1").only("proxy", "999.1.1.1", "Correct server_url")
+    monkeypatch.setenv("all_proxy", "socks5://me:hunter2@proxy.test")
+    Examined(capsys, "--server-url", "http://logs.test").only("proxy", "socks5 is not supported", "Correct proxy")
+
+
 # The spool
 
 
