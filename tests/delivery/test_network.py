@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -147,6 +148,21 @@ def test_the_end_of_a_large_body_waits_until_the_peer_has_the_rest(
 
 
 # Addresses
+
+
+def test_a_certificate_is_asked_for_by_the_address_without_its_scope(backend: DeadlineBackend) -> None:
+    asked: list[str | None] = []
+
+    class Peer(ConnectedPeer):
+        def start_tls(
+            self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        ) -> httpcore.NetworkStream:
+            asked.append(server_hostname)
+            return self
+
+    for host in ("fe80::1%25eth0", "logs.test"):
+        backend.watch(Peer()).start_tls(ssl.create_default_context(), host)
+    assert asked == ["fe80::1", "logs.test"]
 
 
 @pytest.fixture

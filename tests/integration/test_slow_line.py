@@ -51,3 +51,12 @@ def test_a_record_that_the_line_does_not_carry_in_time_is_kept_and_the_others_go
     assert (stats.delivered, stats.pending, stats.dead_lettered, dict(stats.dropped)) == (2, 2, 0, {})
     slow.server.default = behaviours.answer()
     assert slow.run(31).delivered == 4
+
+
+def test_a_request_that_had_less_than_its_whole_time_tells_nothing_of_the_size_of_its_batch(slow: Rig) -> None:
+    """As at exit, where what is left of the time may be little."""
+    slow.server.default = behaviours.slow_read(0.2, 1024)
+    body = b'{"logs":[]}' + b" " * 4_000_000
+    for seconds, unfinished in ((0.3, False), (1.0, True)):
+        answer = slow.bench.transport.post("a", body, False, seconds)
+        assert (answer.status, answer.arrived, answer.unfinished) == (None, False, unfinished)
