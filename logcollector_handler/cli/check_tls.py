@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 
+from logcollector_handler.delivery.failures import WrongSettingError, setting_at_fault
 from logcollector_handler.delivery.resolver import without_scope
 from logcollector_handler.delivery.route import ssl_context
-from logcollector_handler.delivery.trouble import WrongSettingError, setting_at_fault
 from logcollector_handler.settings import Settings
 
 from .finding import FAILED, OK, SKIPPED, Finding, words

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.batch import BatchIds
 from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.delivery.failures import WrongSettingError
 from logcollector_handler.delivery.pipeline import entry_builder, format_of
 from logcollector_handler.delivery.resolver import address_of, plain_host
 from logcollector_handler.delivery.route import proxy_of
 from logcollector_handler.delivery.transport import HttpTransport
-from logcollector_handler.delivery.trouble import WrongSettingError
 from logcollector_handler.settings import NAMES, SettingError, Settings, load
 
 from .check_tls import check_tls, wanted_certificate

@@ -1,7 +1,7 @@
 """From an entry to an answer of the server: queueing, batching, keeping and posting.
 
 On an entry's way come `queue` or `journal` (the logging call's end), `listener` (makes batches), `outbox` or `spool`
-(keep them), `sender` and `transport` (post them; the transport stands on `network`, `resolver`, `route` and `trouble`).
+(keep them), `sender` and `transport` (post them; below are `network`, `resolver`, `route` and `failures`).
 `workers` runs the listener and the sender in threads, `exit` and `pump` finish their work when the process ends, and
 `pipeline` puts all of it together for one handler.
 

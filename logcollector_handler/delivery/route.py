@@ -11,7 +11,7 @@ import httpx
 
 from logcollector_handler.settings import Settings
 
-from .trouble import in_setting
+from .failures import in_setting
 
 
 def ssl_context(verify: bool | str, client_cert: str | tuple[str, str] | None = None) -> ssl.SSLContext:

@@ -5,7 +5,7 @@
     settle    `answers` says what the answer means, `suspects` what follows from it; the outbox and the ledger are told
 
 `step` does at most one request and says how long to wait for the next, so tests drive the whole behaviour without a
-thread and without time passing. What people read on stderr is worded by `announcer`.
+thread and without time passing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Protocol
 from logcollector_handler.settings import Settings
 from logcollector_handler.wire.format import Format
 
-from .announcer import Announcer
 from .answers import Answer, Verdict, classify, retry_after
 from .batch import Batch
 from .clock import Clock, Wakeup
@@ -27,6 +26,7 @@ from .pace import Pace
 from .process import own_work
 from .report import Reporter
 from .suspects import Suspects
+from .trouble import Trouble
 
 
 class Transport(Protocol):
@@ -77,7 +77,7 @@ class Sender:
         self._outbox = outbox
         self._connect = connect
         self._ledger = ledger
-        self._announcer = Announcer(settings, reporter)
+        self._trouble = Trouble(settings.mask(settings.server_url), reporter)
         self._clock = clock
         self._idle = idle
         self._chance = chance
@@ -220,9 +220,14 @@ class Sender:
             self._deliver(batch, answer)
         elif verdict is Verdict.UNSUPPORTED_ENCODING:
             self._send_plain(batch)
-        self._announcer.answered(
-            verdict, answer, batch, misconfigured=ruling.misconfigured, exiting=self._exit_at is not None
-        )
+        if ruling.misconfigured:
+            self._trouble.configuration(answer)
+        elif verdict is Verdict.RETRY:
+            self._trouble.away(answer, exiting=self._exit_at is not None)
+        elif verdict is Verdict.SERVER_ERROR:
+            self._trouble.failing(answer)
+        elif verdict is Verdict.UNFINISHED:
+            self._trouble.slow(batch.size, self._settings.timeout)
         for each, reason in ruling.bury:
             self._bury(each, reason)
         for each in ruling.split:
@@ -236,7 +241,9 @@ class Sender:
         if self._outbox.remove(batch):
             self._ledger.deliver(batch.count, batch.encoded_bytes, batch.size, adopted=batch.adopted)
         self._pace.went_well()
-        self._announcer.delivered(batch, answer)
+        self._trouble.is_over()
+        if answer.count not in (None, batch.entries):
+            self._trouble.count(answer, batch.entries)
 
     def _send_plain(self, batch: Batch) -> None:
         self._compressing = False
@@ -260,7 +267,7 @@ class Sender:
     def _replace(self, batch: Batch, successors: Sequence[Batch], *, blamed: bool = False) -> bool:
         replaced = self._outbox.replace(batch, successors)
         if replaced is Replaced.DONE:
-            self._announcer.found_room()
+            self._trouble.has_room()
             self._suspects.replaced(batch, successors, blamed=blamed)
             for each in successors:
                 if self._suspects.passes_over(each):
@@ -270,7 +277,7 @@ class Sender:
         else:
             self._suspects.not_replaced(batch, now=self._clock.monotonic(), chance=self._chance())
             self._outbox.set_aside(batch)
-            self._announcer.found_no_room()
+            self._trouble.no_room()
         return replaced is not Replaced.NO_ROOM
 
     def _bury(self, batch: Batch, reason: str) -> None:
@@ -282,6 +289,7 @@ class Sender:
             # A notice of losses is no record, and nobody misses it.
             self._ledger.bury(loaded.count, adopted=loaded.adopted)
             if loaded.count:
-                self._announcer.gave_up(self._wire.describe(loaded.runs(self._wire)[0].encoded), reason)
+                name = self._wire.describe(loaded.runs(self._wire)[0].encoded)
+                self._trouble.refused(reason, name)
         self._outbox.end(batch)
         self._ledger.settled.notify()

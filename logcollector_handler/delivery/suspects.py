@@ -18,11 +18,11 @@ failed once more than `max_retries` is set aside, so that others go, and is trie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from .answers import CONFIGURATION_RETRY, Verdict, backoff
 from .batch import Batch
-from .case import Case
+from .cases import Case, Ruling
 
 #: This many lone records refused, and nothing accepted in between: the configuration is wrong, and not the records.
 REFUSALS_IN_A_ROW: Final = 20
@@ -30,21 +30,6 @@ REFUSALS_IN_A_ROW: Final = 20
 _SIGNS_ENOUGH: Final = 3
 #: How many batches that are not set aside are remembered. Few fail at a time; others were dropped by the outbox.
 _REMEMBERED: Final = 1000
-
-
-class Ruling(NamedTuple):
-    """What the sender is to do after a request, beside settling a batch that was delivered."""
-
-    #: Seconds for which nothing is sent.
-    rest: float = 0.0
-    #: The server asked for this rest, or nothing but a person can shorten it: a flush does not.
-    firm: bool = False
-    #: Batches to split, because the server refused them or only fails on them.
-    split: Sequence[Batch] = ()
-    #: Lone records to bury, and why.
-    bury: Sequence[tuple[Batch, str]] = ()
-    #: The settings are wrong, here or at the server; people must be told.
-    misconfigured: bool = False
 
 
 class Suspects:

@@ -26,11 +26,11 @@ from logcollector_handler.wire.format import IDEMPOTENCY_HEADER, Format
 
 from .answers import Answer
 from .clock import Clock
+from .failures import in_setting, setting_at_fault
 from .network import DeadlineBackend
 from .process import is_own_thread, own_work, setting_up
 from .resolver import without_scope
 from .route import proxy_of, proxy_url, ssl_context
-from .trouble import in_setting, setting_at_fault
 
 #: Bytes of an answer that are read. The server's own are about forty bytes long.
 _ANSWER_LIMIT = 64 * 1024

@@ -1,107 +1,83 @@
-"""What an exception of the HTTP client, of TLS or of the system means: a setting is wrong, or it may pass by itself.
-
-`in_setting` wraps what is read from a setting before a request; `setting_at_fault` judges what came of the request.
-"""
+"""What people are told about the server, on stderr: each kind of trouble once, until it is over."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import ssl
-from collections.abc import Iterator
-from typing import Final
-
-import httpcore
-import httpx
-
-#: Errors of the system that have nothing to do with what was asked of it.
-_PASSING: Final = frozenset(
-    {
-        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EIO, errno.EINTR, errno.EAGAIN),
-        *(errno.ESTALE, errno.ETIMEDOUT),
-    }
-)
-#: Alerts of TLS by which a server says that it wants another certificate of the client, or one at all.
-_WANTS_CLIENT_CERT: Final = frozenset(
-    {
-        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
-        "SSLV3_ALERT_BAD_CERTIFICATE",
-        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
-        "SSLV3_ALERT_CERTIFICATE_REVOKED",
-        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
-        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
-        "TLSV1_ALERT_UNKNOWN_CA",
-        "TLSV1_ALERT_ACCESS_DENIED",
-        "TLSV1_ALERT_DECRYPT_ERROR",
-        # Up to TLS 1.2 a server that asks for a certificate and gets none says no more than this.
-        "SSLV3_ALERT_HANDSHAKE_FAILURE",
-    }
-)
-#: What a handshake ends in with a server that speaks no TLS there, or none that this machine allows.
-_NO_TLS_IN_COMMON: Final = frozenset(
-    {
-        *("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST"),
-        *("UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_SHARED_CIPHER"),
-        *("UNSAFE_LEGACY_RENEGOTIATION_DISABLED", "DH_KEY_TOO_SMALL", "TLSV1_UNRECOGNIZED_NAME"),
-        *("TLSV1_ALERT_INSUFFICIENT_SECURITY", "WRONG_SIGNATURE_TYPE", "BAD_SIGNATURE"),
-    }
-)
-#: Answers of a proxy to CONNECT that may be others the next time.
-_PROXY_IS_BUSY: Final = frozenset({408, 425, 429, *range(500, 600)})
+from .answers import CONFIGURATION_RETRY, Answer, advice
+from .report import Reporter
 
 
-class WrongSettingError(Exception):
-    """No request can be made with what a setting says. The cause is why."""
+class Trouble:
+    """Words for what goes wrong with the server.
 
-    def __init__(self, setting: str, cause: Exception) -> None:
-        super().__init__(f"{type(cause).__name__}: {cause}")
-        self.setting = setting
+    Args:
+        server: its URL, without secrets.
+        reporter: prints them.
+    """
 
+    def __init__(self, server: str, reporter: Reporter) -> None:
+        self._server = server
+        self._reporter = reporter
+        # The kinds of trouble that people were told of since it began.
+        self._said: set[str] = set()
 
-@contextlib.contextmanager
-def in_setting(name: str) -> Iterator[None]:
-    """Raise a WrongSettingError for an error in the block, unless it may pass by itself."""
-    try:
-        yield
-    except Exception as error:
-        if _may_pass(error):
-            raise
-        raise WrongSettingError(name, error) from error
+    def is_over(self) -> None:
+        """The server took a batch."""
+        # A wrong count, a full disk and a slow line are no troubles of that kind.
+        self._said &= {"count", "room", "slow"}
 
+    def has_room(self) -> None:
+        """A batch that the server does not take could be written anew."""
+        self._said.discard("room")
 
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, MemoryError | ImportError):
-        return True
-    # The numbers of an SSLError are OpenSSL's own.
-    return isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in _PASSING
+    def configuration(self, answer: Answer) -> None:
+        """The settings are wrong, here or at the server."""
+        self._say(
+            "configuration",
+            f"{self._server} is not taking logs, and waiting will not help ({answer.detail}): {advice(answer)}; "
+            f"the logs are kept as long as there is room, and tried every {CONFIGURATION_RETRY:.0f} s",
+        )
 
+    def away(self, answer: Answer, *, exiting: bool) -> None:
+        """The server cannot be reached, or asks for patience."""
+        follows = "they are kept and sent as soon as it does"
+        if exiting:
+            follows = "the process ends and cannot wait"
+        self._say("away", f"{self._server} takes no logs now ({answer.detail}); {follows}")
 
-def setting_at_fault(error: Exception) -> str | None:
-    """The setting that a person must look at, because trying again will not help; None where it may help."""
-    if isinstance(error, WrongSettingError):
-        return error.setting
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpcore.UnsupportedProtocol | UnicodeError):
-        return "server_url"
-    if isinstance(error, httpx.LocalProtocolError | httpcore.LocalProtocolError):
-        return "headers"
-    if isinstance(error, httpcore.ProxyError):
-        # "407 Proxy Authentication Required"
-        status = str(error)[:3]
-        return None if status.isdecimal() and int(status) in _PROXY_IS_BUSY else "proxy"
-    cause = _cause(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return "verify"
-    if isinstance(cause, ssl.SSLError):
-        reason = getattr(cause, "reason", None)  # What is raised in Python has none.
-        if reason in _WANTS_CLIENT_CERT:
-            return "client_cert"
-        if reason in _NO_TLS_IN_COMMON:
-            return "server_url"
-    return None
+    def failing(self, answer: Answer) -> None:
+        """The server failed on a batch."""
+        self._say("failing", f"{self._server} fails on logs ({answer.detail}); they are kept and sent again")
 
+    def slow(self, size: int, seconds: float) -> None:
+        """That many bytes were not sent whole in that many seconds."""
+        self._say(
+            "slow",
+            f"{seconds:g} s were not enough to send a batch of {size} bytes to {self._server}; smaller ones are sent "
+            "for a while, and what cannot be made smaller is tried again later. If the line is slow, raise timeout or "
+            "lower max_batch_bytes",
+        )
 
-def _cause(error: Exception) -> Exception:
-    """What httpcore made an error of its own of: it passes that on as the argument."""
-    while error.args and isinstance(error.args[0], Exception):
-        error = error.args[0]
-    return error
+    def count(self, answer: Answer, entries: int) -> None:
+        """The server says that it took another number of entries than were sent."""
+        self._say(
+            "count",
+            f"{self._server} answered that it took {answer.count} entries of a batch of {entries}; "
+            "the batch counts as delivered, check the server",
+        )
+
+    def no_room(self) -> None:
+        """A batch that the server does not take cannot be written anew, because the disk is full."""
+        self._say(
+            "room",
+            f"{self._server} does not take a batch as it is, and there is no room to write it anew; "
+            "it is kept whole and tried again later, and the others go on",
+        )
+
+    def refused(self, reason: str, record: str) -> None:
+        """A record is a dead letter. Said of each, as often as the reporter allows."""
+        self._reporter.say("refused", f"a record was given up, because {self._server} refused it ({reason}): {record}")
+
+    def _say(self, kind: str, message: str) -> None:
+        if kind not in self._said:
+            self._said.add(kind)
+            self._reporter.say(kind, message)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from logcollector_handler.delivery.answers import CONFIGURATION_RETRY, Verdict
-from logcollector_handler.delivery.suspects import REFUSALS_IN_A_ROW, Ruling, Suspects
+from logcollector_handler.delivery.cases import Ruling
+from logcollector_handler.delivery.suspects import REFUSALS_IN_A_ROW, Suspects
 from tests.delivery.stories import batch, blamed, end, named, tell
 
 

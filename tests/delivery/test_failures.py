@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from logcollector_handler.delivery.answers import Answer, Verdict, classify
+from logcollector_handler.delivery.failures import setting_at_fault
 from logcollector_handler.delivery.transport import HttpTransport
-from logcollector_handler.delivery.trouble import setting_at_fault
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import WIRE, FakeClock
 

@@ -1,10 +1,27 @@
-"""What is remembered of one batch that failed. `suspects` writes it, and draws the conclusions."""
+"""What is remembered of a batch that failed, and what a failure leads to: the data that `suspects` works with."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .batch import Batch
+
+
+class Ruling(NamedTuple):
+    """What the sender is to do after a request, beside settling a batch that was delivered."""
+
+    #: Seconds for which nothing is sent.
+    rest: float = 0.0
+    #: The server asked for this rest, or nothing but a person can shorten it: a flush does not.
+    firm: bool = False
+    #: Batches to split, because the server refused them or only fails on them.
+    split: Sequence[Batch] = ()
+    #: Lone records to bury, and why.
+    bury: Sequence[tuple[Batch, str]] = ()
+    #: The settings are wrong, here or at the server; people must be told.
+    misconfigured: bool = False
 
 
 @dataclass(eq=False)
