@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, quote_plus
 
+import pydantic
 import pytest
 
-from logcollector_handler import LogCollectorHandler, SettingError
+from logcollector_handler import LogClient, LogCollectorHandler, SettingError
+from logcollector_handler.entry.redact import DEFAULT_REDACT, Redactor
+from logcollector_handler.entry.values import encode_fields
 from logcollector_handler.settings import Settings, load
 
-SECRETS = {
+SECRETS: dict[str, Any] = {
     "server_url": "http://localhost:1",
     "api_key": "hunter2-key",
     "headers": {"X-Token": "hunter2-header"},
@@ -49,6 +57,11 @@ def test_no_secret_shows_in_a_repr(other: dict[str, Any]) -> None:
         ("headers", "hunter2"),
         ("server_url", b"http://user:hunter2@host"),
         ("proxy", ["http://user:hunter2@host"]),
+        ("proxy", b"http://user:hunter2@host"),
+        ("server_url", ["http://user:hunter2@host"]),
+        ("server_url", {"url": "http://user:hunter2@host"}),
+        ("proxy", {"http": "http://user:hunter2@host"}),
+        ("proxy", ("http://user:hunter2@host",)),
     ],
 )
 def test_no_secret_shows_in_an_error(name: str, value: object) -> None:
@@ -91,3 +104,105 @@ def test_masking_takes_longer_secrets_first_and_leaves_alone_what_is_too_short_f
     settings = load({"server_url": "http://127.0.0.1:81", "headers": headers}, {})
     assert settings.mask("http://127.0.0.1:81 said abcdTOPSECRET, abcd") == "http://127.0.0.1:81 said ***, ***"
     assert "http://127.0.0.1:81" in repr(settings)
+
+
+SECRET = 'pa/ss "wörd\\'
+ECHOES: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in capitals": str.upper,
+    "in JSON": json.dumps,
+    "in JSON as it comes": lambda text: json.dumps(text, ensure_ascii=False),
+    "in JSON with escaped slashes": lambda text: json.dumps(text).replace("/", "\\/"),
+    "in a URL": lambda text: quote(text, safe=""),
+    "in a URL with slashes": quote,
+    "in a form": quote_plus,
+    "in a repr": repr,
+    "in HTML": lambda text: text.replace("&", "&amp;").replace('"', "&quot;"),
+    "in JSON in a repr": lambda text: repr(json.dumps(text)),
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("where", ["header", "password of the proxy", "password of the server"])
+def test_a_secret_is_found_however_it_is_written(where: str, echo: str) -> None:
+    if where == "header":
+        # Headers are of ASCII.
+        secret = SECRET.replace("ö", "o")
+        settings = load({"headers": {"X-Token": secret}}, {})
+    else:
+        secret = SECRET
+        name = "proxy" if "proxy" in where else "server_url"
+        settings = load({name: f"http://me:{quote(secret, safe='')}@host"}, {})
+    shown = settings.mask(f"I got <{ECHOES[echo](secret)}> of you")
+    assert shown.startswith("I got <")
+    assert shown.endswith("> of you")
+    assert "***" in shown
+    assert not [part for part in ("pa", "ss", "rd") if part in shown.lower()]
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "x"])
+def test_user_and_password_are_found_as_the_header_sends_them(secret: str) -> None:
+    for name in ("server_url", "proxy"):
+        settings = load({name: f"http://me:{secret}@host"}, {})
+        sent = b64encode(f"me:{secret}".encode()).decode()
+        assert sent.rstrip("=") not in settings.mask(f"Authorization: Basic {sent} is wrong")
+
+
+def test_the_credentials_of_a_header_are_found_without_their_scheme() -> None:
+    given = {
+        "Authorization": "Bearer abcdef-hunter2",
+        "Proxy-Authorization": f"Basic {b64encode(b'me:hunter2').decode()}",
+    }
+    settings = load({"headers": given}, {})
+    for echo in (
+        "abcdef-hunter2",
+        "ABCDEF-HUNTER2",
+        b64encode(b"me:hunter2").decode().rstrip("="),
+        "me:hunter2",
+        "hunter2",
+    ):
+        assert settings.mask(f"token {echo} is wrong") == "token *** is wrong"
+
+
+@pytest.mark.parametrize("text", ["", "HTTP 401: wrong key", "me@host", "hunter"])
+def test_what_is_no_secret_is_left_alone(text: str) -> None:
+    assert load(SECRETS, {}).mask(text) == text
+    assert Settings().mask(text) == text
+
+
+# What an application logs of this package
+
+
+@dataclass
+class Application:
+    settings: Any
+
+
+class Model(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    settings: Any
+
+
+def test_no_secret_is_shipped_with_the_settings_of_a_handler_that_are_logged_as_a_field() -> None:
+    handler, client = LogCollectorHandler(**SECRETS), LogClient(**SECRETS)
+    settings = handler._settings
+    fields = {
+        "settings": settings,
+        "handler": handler,
+        "client": client,
+        "list": [settings, handler],
+        "dict": {"mine": settings},
+        "dataclass": Application(settings),
+        "pydantic": Model(settings=settings),
+        "attributes": vars(handler),
+        "settings in a dict": vars(settings),
+        "exception": ValueError(settings),
+        "text": f"{settings!r} {vars(settings)}",
+    }
+    redact = Redactor(DEFAULT_REDACT)
+    for name, value in fields.items():
+        shipped = encode_fields({name: value}, redact, 100_000).decode()
+        assert "hunter2" not in shipped
+        assert "server_url" in shipped, "and it is told what they are"
+    handler.close()
+    client.close()

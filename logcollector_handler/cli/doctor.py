@@ -7,13 +7,11 @@ import logging
 import os
 import shutil
 import socket
-import ssl
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,26 +19,21 @@ from urllib.parse import urlsplit
 from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.batch import BatchIds
 from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.delivery.failures import WrongSettingError
 from logcollector_handler.delivery.pipeline import entry_builder, format_of
-from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
+from logcollector_handler.delivery.resolver import address_of, plain_host
+from logcollector_handler.delivery.route import proxy_of
+from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.settings import NAMES, SettingError, Settings, load
 
+from .check_tls import check_tls, wanted_certificate
 from .configured import ConfigurationError, handlers_in
+from .finding import FAILED, OK, SKIPPED, Finding, words
 
-OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 #: The names of the checks, in the order in which they run.
 CHECKS = ("settings", "proxy", "name", "connection", "TLS", "authorization", "round trip", "clock", "spool")
 #: Seconds by which the clocks of server and machine may differ.
 CLOCK_LIMIT = 5.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check. The text of a failed one also says what to do."""
-
-    check: str
-    status: str
-    text: str
 
 
 def run(options: argparse.Namespace) -> int:
@@ -91,35 +84,38 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _reach(settings: Settings) -> Iterator[Finding]:
     """Check the way to the server step by step, up to the first failure."""
     url = urlsplit(settings.server_url)
-    host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    host, port = plain_host(url.hostname or ""), url.port or (443 if url.scheme == "https" else 80)
     try:
         proxy = proxy_of(settings)
-    except ValueError as error:
-        yield Finding("proxy", FAILED, f"{error}. Correct proxy, or the variables of the environment.")
+    except WrongSettingError as error:
+        yield Finding("proxy", FAILED, f"{error}. Correct {error.setting}, or the variables of the environment.")
         return
     whence = "the environment" if settings.proxy is None else "the settings"
     if proxy is None:
         yield Finding("proxy", OK, "none is used")
     else:
-        host, port = proxy.url.host.decode(), proxy.url.port or (443 if proxy.url.scheme == b"https" else 80)
+        host, port = (
+            plain_host(proxy.url.host.decode()),
+            proxy.url.port or (443 if proxy.url.scheme == b"https" else 80),
+        )
         yield Finding("proxy", OK, f"{host}:{port}, from {whence}; the next two checks are of it")
 
     change = "server_url" if proxy is None else "the proxy"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        yield Finding("name", FAILED, f"{host} is not found ({_words(error)}). Correct {change}, or the DNS.")
+        yield Finding("name", FAILED, f"{host} is not found ({words(error)}). Correct {change}, or the DNS.")
         return
-    yield Finding("name", OK, f"{host} is {', '.join(dict.fromkeys(str(each[4][0]) for each in found))}")
+    yield Finding("name", OK, f"{host} is {', '.join(dict.fromkeys(address_of(each[4]) for each in found))}")
 
     try:
         connection = socket.create_connection((host, port), settings.timeout)
     except OSError as error:
-        yield Finding("connection", FAILED, f"{host}:{port} cannot be reached ({_words(error)}). {_why(error, change)}")
+        yield Finding("connection", FAILED, f"{host}:{port} cannot be reached ({words(error)}). {_why(error, change)}")
         return
     with connection:
         yield Finding("connection", OK, f"{host}:{port} takes connections")
-        tls = _tls(settings, connection, host, port, direct=proxy is None)
+        tls = check_tls(settings, connection, host, port, direct=proxy is None)
     yield tls
     if tls.status != FAILED:
         yield from _round_trip(settings)
@@ -131,37 +127,6 @@ def _why(error: OSError, change: str) -> str:
     if isinstance(error, TimeoutError):
         return "A firewall may drop it, or the machine is off."
     return f"Look at the network between, or correct {change}."
-
-
-def _tls(settings: Settings, connection: socket.socket, host: str, port: int, *, direct: bool) -> Finding:
-    if not settings.server_url.startswith("https:"):
-        return Finding("TLS", SKIPPED, "server_url is one of http")
-    try:
-        context = ssl_context(settings.verify)
-    except (OSError, ssl.SSLError) as error:
-        return Finding("TLS", FAILED, f"{settings.verify} holds no certificates ({_words(error)}). Correct verify.")
-    if not direct:
-        return Finding("TLS", SKIPPED, "it goes through the proxy; the round trip shows it")
-    try:
-        with context.wrap_socket(connection, server_hostname=host) as secured:
-            until = (secured.getpeercert() or {}).get("notAfter")
-            checked = f"certificate valid until {until}" if until else "not verified, because verify is false"
-            return Finding("TLS", OK, f"{secured.version()}, {checked}")
-    except ssl.SSLCertVerificationError as error:
-        return Finding("TLS", FAILED, f"the certificate is refused: {error.verify_message}. {_remedy(error)}")
-    except OSError as error:
-        reason = error.reason if isinstance(error, ssl.SSLError) else _words(error)
-        advice = f"If {host}:{port} has no TLS, server_url is one of http."
-        return Finding("TLS", FAILED, f"no TLS could be agreed on ({reason}). {advice}")
-
-
-def _remedy(error: ssl.SSLCertVerificationError) -> str:
-    # The numbers are from OpenSSL's x509_vfy.h: 2 and 18 to 21, the issuer is unknown; 9 and 10, the dates do not fit.
-    if error.verify_code in (2, 18, 19, 20, 21):
-        return "Set verify to the file with the certificate of its CA."
-    if error.verify_code in (9, 10):
-        return "Renew it, unless the clock of this machine is wrong."
-    return "Call the server in server_url by a name that is in the certificate."
 
 
 # One record
@@ -209,14 +174,14 @@ def judge(answer: Answer, settings: Settings, took: float) -> Iterator[Finding]:
     if status in (401, 403):
         denied = "the key is not accepted" if settings.api_key else "the key is missing"
         denied += f" ({answer.detail}). Set api_key, or LOGCOLLECTOR_API_KEY."
-    elif status == 407:
+    elif status == 407 or (answer.check == "proxy" and " 407 " in answer.detail):
         denied = f"the proxy wants a password ({answer.detail}). Put it into proxy, as in http://name:password@host."
     if denied:
         yield Finding("authorization", FAILED, denied)
         yield Finding("round trip", SKIPPED, "until authorization is well")
         return
     yield Finding("authorization", *((SKIPPED, "no answer came") if status is None else (OK, key)))
-    advice = _advice(answer)
+    advice = wanted_certificate(settings) if answer.check == "client_cert" else _advice(answer)
     if advice is not None:
         yield Finding("round trip", FAILED, f"{answer.detail}. {advice}")
     else:
@@ -227,9 +192,11 @@ def _advice(answer: Answer) -> str | None:
     """What to do about an answer; None if it is as it should be."""
     status = answer.status
     if answer.unusable:
-        return "No request can be made with these settings; correct the one that is named."
+        return f"No request gets there with these settings: correct {answer.check}."
     if status is None:
         return "The server takes connections but did not answer: look at its log, or raise timeout."
+    if answer.foreign and (status in (408, 425, 429) or status >= 500):
+        return "This is the page of a gateway, whose server is busy or away; the handler would try again. Try it too."
     if answer.foreign or status in (404, 405):
         return "This is some other server, or another path of it: correct host, port and path of server_url."
     if 300 <= status < 400:
@@ -279,7 +246,7 @@ def _spool(settings: Settings) -> Finding:
         free = shutil.disk_usage(directory).free
     except OSError as error:
         advice = "Give it to the user of this process, or set another spool_dir."
-        return Finding("spool", FAILED, f"{directory} cannot be written ({_words(error)}). {advice}")
+        return Finding("spool", FAILED, f"{directory} cannot be written ({words(error)}). {advice}")
     if directory == root / place and stat.S_IMODE(directory.stat().st_mode) & 0o077:
         return Finding("spool", FAILED, f"others can get into {directory}, where logs lie. Do: chmod 700 {directory}")
     waiting = sum(each.files for each in held if each.kind != "refused")
@@ -292,7 +259,3 @@ def _spool(settings: Settings) -> Finding:
         left = f"dead processes left some {max(0.0, time.time() - oldest):.0f} s ago"
         text += f"; {left}: the next process sends them, or logcollector spool replay {root}"
     return Finding("spool", OK, text)
-
-
-def _words(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

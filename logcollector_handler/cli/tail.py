@@ -14,6 +14,8 @@ from contextlib import closing
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
+from logcollector_handler.settings.secret import without_user
+
 #: Seconds without data after which the connection counts as dead: the server sends a heartbeat every ten.
 SILENCE: Final = 25.0
 #: Seconds between two attempts to connect: at first, and at most.
@@ -31,10 +33,10 @@ class _RefusedError(Exception):
 
 def run(options: argparse.Namespace) -> int:
     """Print logs until interrupted. Returns 1 if the server refuses the request, 2 if the URL is wrong."""
-    url = urlsplit(options.server_url)
-    if url.scheme not in ("http", "https") or not url.hostname:
+    if not _is_url(options.server_url):
         print(
-            f"logcollector tail: {options.server_url!r} is not a URL of a server, as http://localhost:8000.",
+            f"logcollector tail: {without_user(options.server_url)!r} is not a URL of a server, as "
+            "http://localhost:8000.",
             file=sys.stderr,
         )
         return 2
@@ -49,6 +51,15 @@ def run(options: argparse.Namespace) -> int:
     raise AssertionError("it follows without end")
 
 
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        _ = url.port  # Raises for a port that is not a number, and quotes it: perhaps a part of a password.
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.hostname)
+
+
 def _wants_colours(environment: Mapping[str, str]) -> bool:
     return sys.stdout.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
@@ -58,6 +69,8 @@ class _Follower:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._url = urlsplit(options.server_url.rstrip("/"))
+        #: As it may be printed: without the name and the password.
+        self._server = self._url._replace(netloc=self._url.netloc.rpartition("@")[2]).geturl()
         self._headers = {"Authorization": f"Bearer {options.token}"} if options.token else {}
         asked = {name: getattr(options, name) for name in _FILTERS}
         asked["min_level"] = options.level
@@ -104,7 +117,7 @@ class _Follower:
             reason = json.loads(body)["error"]
         except (ValueError, KeyError, TypeError):
             reason = f"it answers {response.status}; is that a collector?"
-        raise _RefusedError(f"{self._url.geturl()}: {reason}")
+        raise _RefusedError(f"{self._server}: {reason}")
 
     def _events(self, response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
         fields: dict[str, str] = {}
@@ -128,7 +141,7 @@ class _Follower:
     def _lost(self, error: Exception) -> None:
         if not self._away:
             reason = str(error) or type(error).__name__
-            print(f"logcollector tail: {self._url.geturl()} cannot be reached ({reason}); retrying.", file=sys.stderr)
+            print(f"logcollector tail: {self._server} cannot be reached ({reason}); retrying.", file=sys.stderr)
         self._away = True
 
 

@@ -30,8 +30,11 @@ class Answer:
         count: the number of entries that the server says it took, if it says so.
         retry_after: the header of that name.
         date: the header of that name.
-        foreign: a 2xx that no log collection server gives: an HTML page.
-        unusable: no request could be made at all, because a setting is wrong.
+        foreign: an HTML page: the word of a gateway or of another server, and not that of a log collection server.
+        unusable: no request can get there, because a setting is wrong.
+        check: the setting that a person must look at, where the error or the page names one.
+        unfinished: the time of the request was over before the batch was sent.
+        lost_before: the server may have got the request before, on a connection that it then closed.
     """
 
     status: int | None = None
@@ -42,14 +45,21 @@ class Answer:
     date: str | None = None
     foreign: bool = False
     unusable: bool = False
+    check: str | None = None
+    unfinished: bool = False
+    lost_before: bool = False
 
     @property
     def lost(self) -> bool:
         """The server may have stored the batch, and its answer did not get here.
 
-        A 502 or 504 is the word of a gateway; what the server behind it answered is not known.
+        A 502 or 504, and a page that says that something failed, is the word of a gateway; what the server behind it
+        answered is not known.
         """
-        return self.arrived and self.status in (None, 502, 504)
+        if self.lost_before:
+            return True
+        page = self.foreign and (self.status or 0) >= 500 and self.status != 503
+        return self.arrived and (self.status in (None, 502, 504) or page)
 
 
 class Verdict(Enum):
@@ -63,6 +73,8 @@ class Verdict(Enum):
     REFUSED = "refused"
     #: The server failed. That is its own fault or the batch's, and the answer does not tell which.
     SERVER_ERROR = "server error"
+    #: The batch was not sent whole when the time was over: it is too large for the line.
+    UNFINISHED = "unfinished"
     #: The server does not take compressed bodies, and this one was compressed.
     UNSUPPORTED_ENCODING = "unsupported encoding"
     #: Something is configured wrongly, here or there, and waiting does not help.
@@ -71,14 +83,22 @@ class Verdict(Enum):
 
 _RETRY: Final = frozenset({408, 409, 425, 429, 502, 503, 504})
 _REFUSED: Final = frozenset({400, 413, 422})
+#: Beside all from 500: an HTML page with one of these asks for patience. Others come of a wrong way to the server.
+_RETRY_PAGE: Final = frozenset({408, 425, 429})
 
 
 def classify(answer: Answer, *, compressed: bool) -> Verdict:
     """The verdict of an answer to a body that was compressed or was not."""
     status = answer.status
-    if answer.unusable or answer.foreign:
+    if answer.unusable:
         return Verdict.CONFIGURATION
-    if status is None or status in _RETRY:
+    if answer.unfinished:
+        return Verdict.UNFINISHED
+    if status is None:
+        return Verdict.RETRY
+    if answer.foreign:
+        return _classify_page(status)
+    if status in _RETRY:
         return Verdict.RETRY
     if 200 <= status < 300:
         return Verdict.DELIVERED
@@ -91,14 +111,23 @@ def classify(answer: Answer, *, compressed: bool) -> Verdict:
     return Verdict.CONFIGURATION
 
 
+def _classify_page(status: int) -> Verdict:
+    """The verdict of an HTML page: it tells of the way to the server, and nothing of the records."""
+    if status == 413:
+        return Verdict.REFUSED
+    return Verdict.RETRY if status >= 500 or status in _RETRY_PAGE else Verdict.CONFIGURATION
+
+
 def advice(answer: Answer) -> str:
     """What a person should look at after a configuration error."""
     status = answer.status or 0
-    if answer.foreign or 300 <= status < 400 or status in (404, 405):
-        return "check server_url"
+    if answer.check is not None:
+        return f"check {answer.check}"
     if status in (401, 403):
         return "check api_key"
-    return "check proxy" if status == 407 else "check the settings"
+    if status == 407:
+        return "check proxy"
+    return "check server_url" if answer.foreign or 300 <= status < 400 or status in (404, 405) else "check the settings"
 
 
 def backoff(failures: int, chance: float) -> float:

@@ -284,9 +284,9 @@ class BatchListener(QueueListener):
         self._ledger.settled.notify()
 
     def _fitting(self, runs: list[Run]) -> int:
-        """How many of the first runs fit into one batch of `max_batch_bytes`; at least one."""
+        """How many of the first runs fit into one batch of the size that the sender takes; at least one."""
         # Below, each run takes a comma. There is one comma fewer than runs: the 1 here.
-        room = self._settings.max_batch_bytes - len(self._wire.join([])) + 1
+        room = self._sender.batch_bytes - len(self._wire.join([])) + 1
         for number, run in enumerate(runs):
             room -= len(run.encoded) + 1
             if room < 0 and number:

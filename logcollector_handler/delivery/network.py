@@ -1,62 +1,115 @@
 """The network below the HTTP client: every operation gets what is left of the request's time.
 
 httpx bounds each read, not the request, so a server that sends a byte now and then could hold one for ever. The bound
-is kept here instead, in the network backend of httpcore, on which httpx stands. The backend also remembers the socket
-in use, so that a forked child can close its copy without sending anything to the peer.
+is kept here instead, in the network backend of httpcore, on which httpx stands. The backend also sees what httpx does
+not tell: how much of the body was sent, and whether a request that failed was made on a connection that had been kept.
+It remembers the socket in use, so that a forked child can close its copy without sending anything to the peer.
 """
 
 from __future__ import annotations
 
 import contextlib
-import encodings.idna  # noqa: F401 - the first look-up of a name imports it, and a fork may come in the middle of that
 import os
 import socket
 import ssl
+import struct
 import sys
-import threading
+import time
 from collections.abc import Iterable
 
 import httpcore
 
 from .clock import Clock
+from .pipes import broken_pipes_raise
+from .resolver import Resolver, without_scope
 
 #: Bytes that are handed to the network in one call.
 _SLICE = 16 * 1024
+#: Seconds. A wait for the network may end this much before its time.
+_EARLY = 0.01
+#: Of a body of this many bytes or more the last ones are sent when the peer has confirmed those before.
+_LARGE = 64 * 1024
+#: Seconds between two looks whether it has.
+_LOOK_EVERY = 0.002
+#: Linux: ask a TCP socket for the bytes that it has not sent yet, and for those that the peer has not confirmed yet
+#: (SIOCOUTQNSD and SIOCOUTQ of linux/sockios.h).
+_NOT_SENT, _NOT_CONFIRMED = 0x894B, 0x5411
 
 
 class DeadlineBackend(httpcore.SyncBackend):
-    """The network for one connection at a time. No operation on it goes on after `deadline`."""
+    """The network for one connection at a time. No operation on it goes on after the deadline of the request."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._resolver = Resolver()
         # Monotonic seconds at which the time of the present request is over.
         self._deadline = 0.0
-        # The size of its body, less every byte that was handed to the network.
-        self._unsent = 0
-        self._look_up: _LookUp | None = None
-        # The addresses that a name had when it was last looked up.
-        self._addresses: dict[tuple[str, int], list[str]] = {}
+        # The bytes of its body, and those of them that were not handed to the network; None until the headers were.
+        self._body_size = 0
+        self._body_left: int | None = None
+        # The bytes that the system had taken and not sent when the connection was closed.
+        self._stuck = 0
+        # What the present attempt has done: opened a connection, written to one, got a byte of an answer.
+        self._has_connected = self._has_written = self._has_heard = False
         # The socket, and its descriptor with the inode: during the TLS handshake no socket object has the descriptor.
         self._socket: socket.socket | None = None
         self._descriptor: tuple[int, int] | None = None
 
-    def begin(self, body_size: int, seconds: float) -> None:
-        """A request with a body of that many bytes begins, and has that many seconds from start to end."""
+    def begin(self, seconds: float) -> None:
+        """A request begins, and has that many seconds from start to end."""
         self._deadline = self._clock.monotonic() + seconds
-        self._unsent = body_size
+
+    def attempt(self) -> None:
+        """The request is made now, for the first time or once more."""
+        self._body_left = None
+        self._has_connected = self._has_written = self._has_heard = False
+
+    def body_follows(self, size: int) -> None:
+        """What is written from now on is the body, which has that many bytes."""
+        self._body_size = self._body_left = size
+        self._stuck = 0
+
+    @property
+    def has_begun_body(self) -> bool:
+        """Whether the headers went out: there was a connection, and its handshake was over."""
+        return self._body_left is not None
 
     @property
     def has_sent_all(self) -> bool:
-        """Whether the server may have got the whole request.
+        """Whether the server may have got the whole request. In doubt it has."""
+        return self._body_left is not None and self._body_left <= 0 and not self._stuck
 
-        The bytes of the headers, and of a CONNECT to a proxy, count too. So this is true a few hundred bytes before the
-        body is through: in doubt, a request counts as arrived.
+    @property
+    def is_over(self) -> bool:
+        """Whether the time of the request is over."""
+        return self._clock.monotonic() >= self._deadline - _EARLY
+
+    @property
+    def was_stale(self) -> bool:
+        """Whether the attempt, which failed, was made on a kept connection, without a byte of an answer.
+
+        Then the server had closed it since the request before.
         """
-        return self._unsent <= 0
+        return self._has_written and not (self._has_connected or self._has_heard or self.is_over)
 
-    def handed_over(self, count: int) -> None:
-        """That many bytes go to the network. Told before, because a write that fails may have reached the server."""
-        self._unsent -= count
+    def hands_over(self, count: int) -> None:
+        """That many bytes go to the network. Told before, because a write that fails may have reached the server.
+
+        The last bytes of a large body wait here until the peer has confirmed those before. So when the time is over
+        before that, the server is known not to have the whole request, although a line that is slow and long, and the
+        buffers on it, may hold all of it.
+        """
+        self._has_written = True
+        if self._body_left is None:
+            return
+        if self._body_left <= count and self._body_size >= _LARGE and self._socket is not None:
+            while _queued(self._socket, _NOT_CONFIRMED) > _SLICE:
+                time.sleep(min(_LOOK_EVERY, self.left()))
+        self._body_left -= count
+
+    def heard(self) -> None:
+        """A part of an answer came."""
+        self._has_heard = True
 
     def left(self) -> float:
         """Seconds left of the request's time. Raises TimeoutException when there are none."""
@@ -73,7 +126,8 @@ class DeadlineBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = self._resolve(host, port)
+        self._has_connected = True
+        addresses = self._resolver.addresses(host, port, self.left)
         failure: Exception = httpcore.ConnectError(f"the name {host} has no address")
         for number, address in enumerate(addresses):
             # An address that does not answer must leave time for those after it.
@@ -83,30 +137,9 @@ class DeadlineBackend(httpcore.SyncBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
+                self._resolver.took_connection(host, port, address)
                 return self.watch(stream)
         raise failure
-
-    def _resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a host. The system's resolver takes no time-out, so it runs in a thread of its own."""
-        if _is_address(host):
-            return [host]
-        look_up = self._look_up
-        if look_up is None or look_up.host != host or look_up.done.is_set():
-            look_up = self._look_up = _LookUp(host, port)
-            try:
-                look_up.start()
-            except RuntimeError:  # The interpreter is going down, or the system has no more threads.
-                if known := self._addresses.get((host, port)):
-                    return known
-                look_up.run()
-        # A look-up that an earlier request began, and that has no answer yet, is waited for and not repeated.
-        look_up.done.wait(self.left())
-        if look_up.trouble is not None:
-            raise httpcore.ConnectError(f"the name {host} was not found: {look_up.trouble}") from look_up.trouble
-        if not look_up.found:
-            raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time")
-        self._addresses[host, port] = look_up.found
-        return look_up.found
 
     def watch(self, stream: httpcore.NetworkStream) -> _DeadlineStream:
         """Remember the stream's socket, the only one that is open, and bound every operation on it."""
@@ -115,6 +148,11 @@ class DeadlineBackend(httpcore.SyncBackend):
         descriptor = self._socket.fileno()
         self._descriptor = (descriptor, os.fstat(descriptor).st_ino) if descriptor >= 0 else None
         return _DeadlineStream(stream, self)
+
+    def closes(self) -> None:
+        """The connection is about to be closed: note what of the request is still in this machine."""
+        if self._socket is not None and self._socket.fileno() >= 0:
+            self._stuck = _queued(self._socket, _NOT_SENT)
 
     def abandon(self) -> None:
         """In a forked child: close the descriptor without sending anything, because the parent talks to the peer."""
@@ -129,33 +167,6 @@ class DeadlineBackend(httpcore.SyncBackend):
         self._socket = self._descriptor = None
 
 
-class _LookUp(threading.Thread):
-    """One question to the system's resolver, which may take any time to answer."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(name="logcollector-resolver", daemon=True)
-        self.host = host
-        self._port = port
-        self.found: list[str] = []
-        self.trouble: Exception | None = None
-        self.done = threading.Event()
-
-    def start(self) -> None:
-        if sys.is_finalizing():
-            # Before Python 3.12 a thread that is started now never runs, and `start` would wait for it for ever.
-            raise RuntimeError("the interpreter is going down")
-        super().start()
-
-    def run(self) -> None:
-        try:
-            answers = socket.getaddrinfo(self.host, self._port, type=socket.SOCK_STREAM)
-            self.found = list(dict.fromkeys(str(each[4][0]) for each in answers))
-        except (OSError, UnicodeError) as error:
-            self.trouble = error
-        finally:
-            self.done.set()
-
-
 class _DeadlineStream(httpcore.NetworkStream):
     """A connection on which no operation goes on after the deadline of its network."""
 
@@ -164,30 +175,48 @@ class _DeadlineStream(httpcore.NetworkStream):
         self._network = network
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._network.left())
+        with broken_pipes_raise():  # TLS answers some of what it reads.
+            data = self._stream.read(max_bytes, self._network.left())
+        if data:
+            self._network.heard()
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # In slices, because httpcore applies the time to each send of a write, and not to all of them together.
-        for start in range(0, len(buffer), _SLICE):
-            part = buffer[start : start + _SLICE]
-            self._network.handed_over(len(part))
-            self._stream.write(part, self._network.left())
+        with broken_pipes_raise():
+            for start in range(0, len(buffer), _SLICE):
+                part = buffer[start : start + _SLICE]
+                self._network.hands_over(len(part))
+                self._stream.write(part, self._network.left())
 
     def close(self) -> None:
-        self._stream.close()
+        self._network.closes()
+        with broken_pipes_raise():
+            self._stream.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return self._network.watch(self._stream.start_tls(ssl_context, server_hostname, self._network.left()))
+        # No certificate names the scope of an address.
+        name = server_hostname and without_scope(server_hostname)
+        with broken_pipes_raise():
+            return self._network.watch(self._stream.start_tls(ssl_context, name, self._network.left()))
 
     def get_extra_info(self, info: str) -> object:
         return self._stream.get_extra_info(info)
 
 
-def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError, ValueError):
-            socket.inet_pton(family, host)
-            return True
-    return False
+def _queued(connection: socket.socket, which: int) -> int:
+    """The bytes that were written to a connection and wait in this machine; 0 where the system does not tell.
+
+    The buffer of a connection holds megabytes, so that a server may be far from having a body that was all written.
+    """
+    if sys.platform != "linux":
+        return 0
+    import fcntl
+
+    try:
+        (count,) = struct.unpack("i", fcntl.ioctl(connection.fileno(), which, bytes(4)))
+    except (OSError, ValueError):  # It is closed, not a connection of TCP, or not the Linux that it seems.
+        return 0
+    return int(count)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from .clock import SystemClock
+from .pipes import broken_pipes_raise
 
 #: Seconds for which a second message of the same kind is held back and counted.
 REPEAT_AFTER = 60.0
@@ -66,7 +67,8 @@ class Reporter:
             if stream is not None and not isinstance(stream, io.TextIOBase):
                 # Something that the application or Celery has put in its place. It may log what is written to it.
                 stream = sys.__stderr__
-            stream.write(f"logcollector-handler: {message}\n")  # type: ignore[union-attr]  # one that is None, too
-            stream.flush()  # type: ignore[union-attr]
+            with broken_pipes_raise():
+                stream.write(f"logcollector-handler: {message}\n")  # type: ignore[union-attr]  # one that is None, too
+                stream.flush()  # type: ignore[union-attr]
         except Exception:  # noqa: BLE001 - see above
             return

@@ -5,7 +5,7 @@
     settle    `answers` says what the answer means, `suspects` what follows from it; the outbox and the ledger are told
 
 `step` does at most one request and says how long to wait for the next, so tests drive the whole behaviour without a
-thread and without time passing. What people read about the server on stderr is said here, too.
+thread and without time passing.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from typing import Protocol
 from logcollector_handler.settings import Settings
 from logcollector_handler.wire.format import Format
 
-from .answers import CONFIGURATION_RETRY, Answer, Verdict, advice, classify, retry_after
+from .answers import Answer, Verdict, classify, retry_after
 from .batch import Batch
 from .clock import Clock, Wakeup
 from .ledger import Ledger
 from .outbox import Outbox, Replaced
+from .pace import Pace
 from .process import current_pid, own_work
 from .report import Reporter
 from .suspects import Suspects
+from .trouble import Trouble
 
 
 class Transport(Protocol):
@@ -72,12 +74,13 @@ class Sender:
         self._outbox = outbox
         self._connect = connect
         self._ledger = ledger
-        self._reporter = reporter
+        self._trouble = Trouble(settings.mask(settings.server_url), reporter)
         self._clock = clock
         self._idle = idle
         self._chance = chance
         self._wakeup = Wakeup()
         self._suspects = Suspects(settings.max_retries)
+        self._pace = Pace(settings.max_batch_bytes)
         self._compressing = settings.enable_compression
         self._transport: Transport | None = None
         # Greenlets live on in a forked child, in the middle of a `step` perhaps. There this tells that they must stop.
@@ -85,8 +88,6 @@ class Sender:
         # Monotonic seconds before which nothing is sent. A flush does not shorten a firm hold.
         self._hold = 0.0
         self._hold_is_firm = False
-        # The kinds of trouble that people were told of since it began.
-        self._said: set[str] = set()
         # Monotonic seconds at which the process stops waiting, once it goes down.
         self._exit_at: float | None = None
         self.request_seconds = 0.0  #: How long the last request took; 0 before the first.
@@ -100,6 +101,11 @@ class Sender:
     def compressing(self) -> bool:
         """The settings want compressed bodies, and the server has not refused one for that."""
         return self._compressing
+
+    @property
+    def batch_bytes(self) -> int:
+        """The largest size of a batch before compression: `max_batch_bytes`, or less while the line is slow."""
+        return self._pace.batch_bytes
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -167,6 +173,11 @@ class Sender:
         if batch is None or batch.body is None:
             self._suspects.forget(chosen)
             return
+        # One that was made before the line was found to be slow is split now, if there is room for its parts.
+        is_large = batch.encoded_bytes > self._pace.batch_bytes and self._suspects.may_split(batch)
+        if is_large and self._split(batch, blamed=False):
+            self._outbox.end(batch)
+            return
         self._ledger.request()
         if self._transport is None:
             self._transport = self._connect()
@@ -206,23 +217,30 @@ class Sender:
             self._deliver(batch, answer)
         elif verdict is Verdict.UNSUPPORTED_ENCODING:
             self._send_plain(batch)
-        self._tell(verdict, answer, misconfigured=ruling.misconfigured)
+        if ruling.misconfigured:
+            self._trouble.configuration(answer)
+        elif verdict is Verdict.RETRY:
+            self._trouble.away(answer, exiting=self._exit_at is not None)
+        elif verdict is Verdict.SERVER_ERROR:
+            self._trouble.failing(answer)
+        elif verdict is Verdict.UNFINISHED:
+            self._trouble.slow(batch.size, self._settings.timeout)
         for each, reason in ruling.bury:
             self._bury(each, reason)
         for each in ruling.split:
-            self._split(each, blamed=verdict is not Verdict.REFUSED)
+            self._split(
+                each,
+                blamed=verdict not in (Verdict.REFUSED, Verdict.UNFINISHED),
+                slow=verdict is Verdict.UNFINISHED,
+            )
 
     def _deliver(self, batch: Batch, answer: Answer) -> None:
         if self._outbox.remove(batch):
             self._ledger.deliver(batch.count, batch.encoded_bytes, batch.size, adopted=batch.adopted)
-        # The troubles of the server are over. A wrong count and a full disk are others.
-        self._said &= {"count", "room"}
+        self._pace.went_well()
+        self._trouble.is_over()
         if answer.count not in (None, batch.entries):
-            self._say(
-                "count",
-                f"{self._server} answered that it took {answer.count} entries of a batch of {batch.entries}; "
-                "the batch counts as delivered, check the server",
-            )
+            self._trouble.count(answer, batch.entries)
 
     def _send_plain(self, batch: Batch) -> None:
         self._compressing = False
@@ -230,15 +248,23 @@ class Sender:
         if loaded is not None:
             self._replace(batch, [loaded.uncompressed(self._wire)])
 
-    def _split(self, batch: Batch, *, blamed: bool) -> None:
-        loaded = self._outbox.load(batch)
-        if loaded is not None:
-            self._replace(batch, loaded.halves(self._wire), blamed=blamed)
+    def _split(self, batch: Batch, *, blamed: bool, slow: bool = False) -> bool:
+        """Put the halves of a batch in its place. False: it stays, because its body is gone or they find no room.
 
-    def _replace(self, batch: Batch, successors: Sequence[Batch], *, blamed: bool = False) -> None:
+        `blamed`: the server fails on it. `slow`: it did not fit the time, so that batches must be smaller for a while.
+        """
+        loaded = self._outbox.load(batch)
+        if loaded is None:
+            return False
+        halves = loaded.halves(self._wire)
+        if slow:
+            self._pace.slow_down(max(each.encoded_bytes for each in halves))
+        return self._replace(batch, halves, blamed=blamed)
+
+    def _replace(self, batch: Batch, successors: Sequence[Batch], *, blamed: bool = False) -> bool:
         replaced = self._outbox.replace(batch, successors)
         if replaced is Replaced.DONE:
-            self._said.discard("room")
+            self._trouble.has_room()
             self._suspects.replaced(batch, successors, blamed=blamed)
             for each in successors:
                 if self._suspects.passes_over(each):
@@ -248,11 +274,8 @@ class Sender:
         else:
             self._suspects.not_replaced(batch, now=self._clock.monotonic(), chance=self._chance())
             self._outbox.set_aside(batch)
-            self._say(
-                "room",
-                f"{self._server} does not take a batch as it is, and there is no room to write it anew; "
-                "it is kept whole and tried again later, and the others go on",
-            )
+            self._trouble.no_room()
+        return replaced is not Replaced.NO_ROOM
 
     def _bury(self, batch: Batch, reason: str) -> None:
         loaded = self._outbox.begin(batch)
@@ -264,34 +287,6 @@ class Sender:
             self._ledger.bury(loaded.count, adopted=loaded.adopted)
             if loaded.count:
                 name = self._wire.describe(loaded.runs(self._wire)[0].encoded)
-                refused = f"a record was given up, because {self._server} refused it ({reason}): {name}"
-                self._reporter.say("refused", refused)
+                self._trouble.refused(reason, name)
         self._outbox.end(batch)
         self._ledger.settled.notify()
-
-    # Tell people
-
-    def _tell(self, verdict: Verdict, answer: Answer, *, misconfigured: bool) -> None:
-        if misconfigured:
-            self._say(
-                "configuration",
-                f"{self._server} is not taking logs, and waiting will not help ({answer.detail}): {advice(answer)}; "
-                f"the logs are kept as long as there is room, and tried every {CONFIGURATION_RETRY:.0f} s",
-            )
-        elif verdict is Verdict.RETRY:
-            follows = "they are kept and sent as soon as it does"
-            if self._exit_at is not None:
-                follows = "the process ends and cannot wait"
-            self._say("away", f"{self._server} takes no logs now ({answer.detail}); {follows}")
-        elif verdict is Verdict.SERVER_ERROR:
-            self._say("failing", f"{self._server} fails on logs ({answer.detail}); they are kept and sent again")
-
-    def _say(self, kind: str, message: str) -> None:
-        """Tell people, unless they were told of this kind of trouble and it is not over."""
-        if kind not in self._said:
-            self._said.add(kind)
-            self._reporter.say(kind, message)
-
-    @property
-    def _server(self) -> str:
-        return self._settings.mask(self._settings.server_url)

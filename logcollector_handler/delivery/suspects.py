@@ -18,11 +18,11 @@ failed once more than `max_retries` is set aside, so that others go, and is trie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from .answers import CONFIGURATION_RETRY, Verdict, backoff
 from .batch import Batch
+from .cases import Case, Ruling
 
 #: This many lone records refused, and nothing accepted in between: the configuration is wrong, and not the records.
 REFUSALS_IN_A_ROW: Final = 20
@@ -30,52 +30,6 @@ REFUSALS_IN_A_ROW: Final = 20
 _SIGNS_ENOUGH: Final = 3
 #: How many batches that are not set aside are remembered. Few fail at a time; others were dropped by the outbox.
 _REMEMBERED: Final = 1000
-
-
-class Ruling(NamedTuple):
-    """What the sender is to do after a request, beside settling a batch that was delivered."""
-
-    #: Seconds for which nothing is sent.
-    rest: float = 0.0
-    #: The server asked for this rest, or nothing but a person can shorten it: a flush does not.
-    firm: bool = False
-    #: Batches to split, because the server refused them or only fails on them.
-    split: Sequence[Batch] = ()
-    #: Lone records to bury, and why.
-    bury: Sequence[tuple[Batch, str]] = ()
-    #: The settings are wrong, here or at the server; people must be told.
-    misconfigured: bool = False
-
-
-@dataclass(eq=False)
-class _Case:
-    """What is remembered of one batch."""
-
-    #: Without its body: the outbox knows it by its id, and may drop it meanwhile.
-    batch: Batch
-    #: Answers of 500 and the like, in number.
-    failures: int = 0
-    #: The number of the request that got the last of them; 0 for none.
-    failed_at: int = 0
-    #: The request right before that one succeeded.
-    witnessed: bool = False
-    #: Consecutive pairs of successes between which only batches failed that were set aside before, this one included.
-    signs: int = 0
-    #: It was cut from a batch that was blamed.
-    of_suspect: bool = False
-    #: The server may have stored it under its id. Its halves, which have other ids, would be stored again.
-    answer_lost: bool = False
-    #: Monotonic seconds before which it is not tried while it is set aside.
-    not_before: float = 0.0
-    #: What the server said when it refused this lone record.
-    refusal: str = ""
-    #: How often there was no room for its successors.
-    unkept: int = 0
-    #: It had its one attempt since the process began to go down.
-    tried_at_exit: bool = False
-
-    def __post_init__(self) -> None:
-        self.batch = replace(self.batch, body=None)
 
 
 class Suspects:
@@ -93,9 +47,9 @@ class Suspects:
         self._server_may_be_at_fault = False
         # A batch is in one of three places: in the order of the outbox; set aside, in the order in which that was done;
         # or refused, as a lone record that waits for the proof that the server takes others.
-        self._in_order: dict[str, _Case] = {}
-        self._aside: dict[str, _Case] = {}
-        self._refused: dict[str, _Case] = {}
+        self._in_order: dict[str, Case] = {}
+        self._aside: dict[str, Case] = {}
+        self._refused: dict[str, Case] = {}
         # Lone records that were refused since something was accepted.
         self._refusals = 0
         # They were too many. Until a batch is accepted, a refusal says nothing of the batch.
@@ -108,6 +62,10 @@ class Suspects:
     def passes_over(self, batch: Batch) -> bool:
         """Whether the batch is set aside or refused, so that the outbox must not offer it as the next."""
         return batch.id in self._aside or batch.id in self._refused
+
+    def may_split(self, batch: Batch) -> bool:
+        """Whether the batch has parts, and the server cannot have stored it, which would store the parts again."""
+        return batch.entries > 1 and not self._case_of(batch).answer_lost
 
     def forget(self, batch: Batch) -> None:
         """The batch is settled, or not in the outbox any more."""
@@ -132,7 +90,7 @@ class Suspects:
             return None
         return min((max(0.0, case.not_before - now) for case in self._aside.values()), default=None)
 
-    def _on_probation(self, case: _Case) -> bool:
+    def _on_probation(self, case: Case) -> bool:
         """It failed as often as it may, in an outage perhaps, and the server works now: try it before it is due."""
         return self._is_exhausted(case) and not case.witnessed and case.failed_at < self._last_success
 
@@ -173,6 +131,12 @@ class Suspects:
             return Ruling()
         case = self._case_of(batch)
         case.answer_lost |= lost
+        if verdict is Verdict.UNFINISHED:
+            self._server_may_be_at_fault = True
+            if self.may_split(batch):
+                return Ruling(split=(batch,))
+            self._postpone(case, now, chance)
+            return Ruling()
         if verdict is Verdict.REFUSED and not self._refusals_say_nothing:
             if batch.entries > 1:
                 return Ruling(split=(batch,))
@@ -215,16 +179,16 @@ class Suspects:
                 bury.append((suspect, "the server fails on it, and only on it"))
         return Ruling(split=[each for each in suspects if each.entries > 1], bury=bury)
 
-    def _is_suspect_after_success(self, case: _Case) -> bool:
+    def _is_suspect_after_success(self, case: Case) -> bool:
         between_successes = case.witnessed and case.failed_at == self._request - 1
         if not self._is_exhausted(case) or not (between_successes or case.signs >= _SIGNS_ENOUGH):
             return False
         return case.batch.entries == 1 or not case.answer_lost
 
-    def _is_exhausted(self, case: _Case) -> bool:
+    def _is_exhausted(self, case: Case) -> bool:
         return case.failures > self._max_retries
 
-    def _lone_refusal(self, case: _Case, detail: str, now: float) -> Ruling:
+    def _lone_refusal(self, case: Case, detail: str, now: float) -> Ruling:
         self.forget(case.batch)
         self._refused[case.batch.id] = case
         case.refusal = detail
@@ -242,7 +206,7 @@ class Suspects:
         self._server_may_be_at_fault = True
         return Ruling(rest=CONFIGURATION_RETRY, firm=True, misconfigured=True)
 
-    def _server_failed(self, case: _Case, now: float, chance: float) -> Ruling:
+    def _server_failed(self, case: Case, now: float, chance: float) -> Ruling:
         others_go = self._request - 1 == self._last_success > 0
         case.failures += 1
         case.witnessed = others_go
@@ -266,30 +230,32 @@ class Suspects:
         # A half that fails once more is split again. A lone record, and a plain copy, get all of their attempts.
         inherited = [parent.failures if 1 < each.entries < batch.entries else 0 for each in successors]
         cases[at : at + 1] = [
-            _Case(each, failures=count, of_suspect=blamed) for each, count in zip(successors, inherited, strict=True)
+            Case(each, failures=count, of_suspect=blamed) for each, count in zip(successors, inherited, strict=True)
         ]
         place.clear()
         place.update((case.batch.id, case) for case in cases)
 
     def not_replaced(self, batch: Batch, *, now: float, chance: float) -> None:
         """There was no room for its successors: it is set aside, and tried again after a backoff."""
-        case = self._case_of(batch)
-        case.unkept += 1
+        self._postpone(self._case_of(batch), now, chance)
+
+    def _postpone(self, case: Case, now: float, chance: float) -> None:
+        case.postponed += 1
         # Neither blamed again nor put on probation by the next success of another, but only after a failure of its own.
         case.signs, case.witnessed = 0, True
         case.tried_at_exit = self._exiting
-        self._set_aside(case, now + backoff(case.unkept, chance))
+        self._set_aside(case, now + backoff(case.postponed, chance))
 
-    def _case_of(self, batch: Batch) -> _Case:
+    def _case_of(self, batch: Batch) -> Case:
         for place in (self._aside, self._refused, self._in_order):
             if batch.id in place:
                 return place[batch.id]
-        case = self._in_order[batch.id] = _Case(batch)
+        case = self._in_order[batch.id] = Case(batch)
         while len(self._in_order) > _REMEMBERED:
             del self._in_order[next(iter(self._in_order))]
         return case
 
-    def _set_aside(self, case: _Case, not_before: float) -> None:
+    def _set_aside(self, case: Case, not_before: float) -> None:
         """Behind those that are set aside already."""
         self.forget(case.batch)
         self._aside[case.batch.id] = case

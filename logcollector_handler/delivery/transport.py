@@ -12,22 +12,25 @@ from __future__ import annotations
 import _datetime  # type: ignore[import-not-found]  # noqa: F401
 import contextlib
 import logging
-import os
-import ssl
-import urllib.request
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpcore
 import httpx
 
 from logcollector_handler import __version__
 from logcollector_handler.settings import Settings
+from logcollector_handler.settings.secret import Url, masked
 from logcollector_handler.wire.format import IDEMPOTENCY_HEADER, Format
 
 from .answers import Answer
 from .clock import Clock
+from .failures import in_setting, setting_at_fault
 from .network import DeadlineBackend
-from .process import is_own_thread, setting_up
+from .process import is_own_thread, own_work, setting_up
+from .resolver import without_scope
+from .route import proxy_of, proxy_url, ssl_context
 
 #: Bytes of an answer that are read. The server's own are about forty bytes long.
 _ANSWER_LIMIT = 64 * 1024
@@ -35,6 +38,13 @@ _ANSWER_LIMIT = 64 * 1024
 _DETAIL_LIMIT = 200
 #: Seconds for which an idle connection is kept open.
 _KEEPALIVE = 60.0
+_TITLE = re.compile(rb"<title>([^<]+)", re.IGNORECASE)
+#: How an HTML page begins.
+_PAGE = (b"<!doctype html", b"<html")
+#: What servers in Go, that of Caddy and Traefik say, in plain text, where a request without TLS comes to a port of TLS.
+_NEEDS_TLS = b"Client sent an HTTP request to an HTTPS server"
+#: The loggers of the HTTP client that write about its requests.
+_REQUEST_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 
 
 class HttpTransport:
@@ -54,20 +64,27 @@ class HttpTransport:
         self._url: httpx.URL | str = settings.server_url + wire.path
         self._network = DeadlineBackend(clock)
         self._client: httpx.Client | None = None
+        self._proxy_secrets: dict[str, str] = {}
         _mute_request_lines()
 
     def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
         headers = {IDEMPOTENCY_HEADER: batch_id}
         if compressed:
             headers["Content-Encoding"] = "gzip"
+        self._network.begin(seconds)
+        with own_work():
+            answer = self._attempt(headers, body, seconds)
+            if answer.status is None and not answer.unusable and self._network.was_stale:
+                # The server closes connections that are idle for long, perhaps just when this request came: no fault.
+                answer = replace(self._attempt(headers, body, seconds), lost_before=answer.arrived)
+        return answer
+
+    def _attempt(self, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
+        self._network.attempt()
         try:
             if self._client is None:
                 self._client = self._open()
             request = self._client.build_request("POST", self._url, content=body, headers=headers)
-        except Exception as error:  # noqa: BLE001 - the URL, the proxy or the CA file is wrong: people must read which
-            return Answer(unusable=True, detail=self._explain(error))
-        self._network.begin(len(body), seconds)
-        try:
             response = self._client.send(request, stream=True)
             try:
                 content = self._read(response)
@@ -76,16 +93,26 @@ class HttpTransport:
         except Exception as error:  # noqa: BLE001 - httpx, httpcore, ssl and socket each have their own
             # Nobody knows what was sent and read of this request, so the connection is not used for another.
             self.close()
-            detail = self._explain(error)
-            if isinstance(error, httpcore.TimeoutException):
-                detail = f"no complete answer within {seconds:.3g} s ({detail})"
-            return Answer(arrived=self._network.has_sent_all, detail=detail)
+            return self._failed(error, seconds)
         return self._answer(response, content)
+
+    def _failed(self, error: Exception, seconds: float) -> Answer:
+        detail = self._plain(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        setting = setting_at_fault(error)
+        if setting is not None:
+            return Answer(unusable=True, check=setting, detail=detail)
+        arrived = self._network.has_sent_all
+        if self._network.is_over:
+            detail = f"no complete answer within {seconds:.3g} s ({detail})"
+        # At exit a request has less time than it needs, which tells nothing of the size of its batch.
+        whole_time = self._network.is_over and seconds >= self._settings.timeout
+        unfinished = whole_time and self._network.has_begun_body and not arrived
+        return Answer(arrived=arrived, unfinished=unfinished, detail=detail)
 
     def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(Exception):
+            with own_work(), contextlib.suppress(Exception):
                 client.close()
 
     def abandon(self) -> None:
@@ -94,9 +121,13 @@ class HttpTransport:
 
     def _open(self) -> httpx.Client:
         settings = self._settings
-        # Parsed once and not for every batch; and here, where `post` makes an answer of the error.
-        self._url = httpx.URL(self._url)
+        with in_setting("server_url"):
+            # Parsed once and not for every batch; and here, where `post` makes an answer of the error.
+            self._url = httpx.URL(self._url)
         headers = httpx.Headers({"User-Agent": f"logcollector-handler/{__version__}"})
+        if "%" in self._url.host:
+            port = f":{self._url.port}" if self._url.port else ""
+            headers["Host"] = f"[{without_scope(self._url.host)}]{port}"
         headers.update(settings.headers)
         headers.update(self._wire.headers)
         # A compressed answer of a few bytes could unpack to a very large one.
@@ -106,17 +137,18 @@ class HttpTransport:
         # Only for https: reading all the certificates takes longer than sending a batch.
         tls = self._url.scheme == "https"
         with setting_up():
-            context = ssl_context(settings.verify) if tls else None
-        transport = _PooledTransport(
-            httpcore.ConnectionPool(
-                ssl_context=context,
-                proxy=proxy_of(settings),
-                max_connections=1,
-                keepalive_expiry=_KEEPALIVE,
-                network_backend=self._network,
-            )
+            context = ssl_context(settings.verify, settings.client_cert) if tls else None
+            proxy = proxy_of(settings)
+        # The proxy of the environment has a password that the settings do not know.
+        self._proxy_secrets = Url().secrets(proxy_url(settings))
+        pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            proxy=proxy,
+            max_connections=1,
+            keepalive_expiry=_KEEPALIVE,
+            network_backend=self._network,
         )
-        return httpx.Client(transport=transport, headers=headers)
+        return httpx.Client(transport=_PooledTransport(pool, self._network), headers=headers)
 
     @staticmethod
     def _read(response: httpx.Response) -> bytes:
@@ -132,10 +164,13 @@ class HttpTransport:
         return bytes(content)
 
     def _answer(self, response: httpx.Response, content: bytes) -> Answer:
-        page = content.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
-        html = page or "text/html" in response.headers.get("content-type", "").lower()
+        page = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:15].lower().startswith(_PAGE)
+        html = page or "html" in response.headers.get("content-type", "").lower()
+        title = _TITLE.search(content) if html else None
         if response.is_redirect:
             text = f"a redirect to {response.headers.get('location')}"
+        elif title is not None:
+            text = f"an HTML page, {title[1].decode('utf-8', 'replace')}"
         else:
             text = "an HTML page" if html else content.decode("utf-8", "replace")
         return Answer(
@@ -145,15 +180,14 @@ class HttpTransport:
             count=self._wire.taken(content),
             retry_after=response.headers.get("retry-after"),
             date=response.headers.get("date"),
-            foreign=html and response.is_success,
+            foreign=html or content.startswith(_NEEDS_TLS),
+            # nginx: "400 No required SSL certificate was sent", "400 The SSL certificate error".
+            check="client_cert" if title and response.is_client_error and b"SSL certificate" in title[1] else None,
         )
-
-    def _explain(self, error: Exception) -> str:
-        return self._plain(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
     def _plain(self, text: str) -> str:
         """One printable line without what the settings keep secret."""
-        text = self._settings.mask(text)
+        text = masked(self._settings.mask(text), self._proxy_secrets)
         line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
         return line if len(line) <= _DETAIL_LIMIT else line[: _DETAIL_LIMIT - 1] + "…"
 
@@ -161,8 +195,9 @@ class HttpTransport:
 class _PooledTransport(httpx.BaseTransport):
     """Passes httpx's requests to a pool of httpcore, because httpx itself does not accept a network backend."""
 
-    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+    def __init__(self, pool: httpcore.ConnectionPool, network: DeadlineBackend) -> None:
         self._pool = pool
+        self._network = network
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
@@ -171,12 +206,17 @@ class _PooledTransport(httpx.BaseTransport):
                 request.method,
                 httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
                 headers=request.headers.raw,
-                content=request.stream,
+                content=self._body_of(request),
                 # One request at a time uses the one connection; waiting for it would be a fault of this package.
                 extensions={"timeout": {"pool": 1.0}},
             )
         )
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def _body_of(self, request: httpx.Request) -> Iterator[bytes]:
+        # httpcore asks for the body when it has written the headers.
+        self._network.body_follows(int(request.headers["Content-Length"]))
+        yield request.content
 
     def close(self) -> None:
         self._pool.close()
@@ -195,46 +235,14 @@ class _Body(httpx.SyncByteStream):
         self._answer.close()
 
 
-def ssl_context(verify: bool | str) -> ssl.SSLContext:
-    """What the `verify` setting asks for. Raises OSError when its file cannot be read or holds no certificates."""
-    if isinstance(verify, bool):
-        return httpx.create_ssl_context(verify=verify)
-    directory = os.path.isdir(verify)
-    return ssl.create_default_context(cafile=None if directory else verify, capath=verify if directory else None)
-
-
-def proxy_of(settings: Settings) -> httpcore.Proxy | None:
-    """The proxy of the settings, else that of the environment unless its `no_proxy` names the server.
-
-    Raises ValueError when the URL of the proxy is wrong or its kind is not supported.
-    """
-    url = httpx.URL(settings.server_url)
-    found = settings.proxy
-    port = url.port or (443 if url.scheme == "https" else 80)
-    if found is None and not any(map(urllib.request.proxy_bypass, (url.host, f"{url.host}:{port}"))):
-        proxies = urllib.request.getproxies()
-        found = proxies.get(url.scheme) or proxies.get("all")
-    if not found:
-        return None
-    try:
-        proxy = httpx.URL(found if "://" in found else f"http://{found}")
-    except httpx.InvalidURL:
-        # The error quotes from the URL, perhaps a part of the password.
-        raise ValueError("the URL of the proxy cannot be read") from None
-    if proxy.scheme not in ("http", "https"):
-        raise ValueError(f"a proxy of the kind {proxy.scheme} is not supported: set proxy to one of HTTP")
-    return httpcore.Proxy(
-        url=str(proxy.copy_with(username=None, password=None)),
-        auth=(proxy.username, proxy.password) if proxy.username else None,
-    )
-
-
 def _mute_request_lines() -> None:
-    """Keep httpx's INFO line for each request of this package from the application's handlers.
+    """Keep what the HTTP client logs about requests of this package from the application's handlers.
 
-    Lines for requests that the application makes with httpx still pass.
+    Lines for requests that the application makes with httpx and httpcore still pass.
     """
-    logging.getLogger("httpx").addFilter(_of_the_application)
+    # On each logger that writes: the filters of a logger do not apply to what comes from those below it.
+    for name in _REQUEST_LOGGERS:
+        logging.getLogger(name).addFilter(_of_the_application)
 
 
 def _of_the_application(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Which fields hold secrets, by their names."""
+"""What must not be shown: fields that hold secrets, by their names, and texts that are known to hold one."""
 
 from __future__ import annotations
 
@@ -46,6 +46,24 @@ class Redactor:
 
     def __call__(self, name: str) -> bool:
         return _plain(name) in self._names
+
+
+class Hidden(str):
+    """A text with a secret in it: used it is the text, but its `repr` and what is logged of it are `shown` instead.
+
+    So a traceback with its variables, a dict of settings or a dataclass that holds one shows nothing of it.
+    """
+
+    shown: str
+
+    def __new__(cls, text: str, shown: str = MASK) -> Hidden:
+        """Hide a text, and show the other one."""
+        self = super().__new__(cls, text)
+        self.shown = shown
+        return self
+
+    def __repr__(self) -> str:
+        return repr(self.shown)
 
 
 def _plain(name: str) -> str:

@@ -41,7 +41,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .redact import MASK
+from .redact import MASK, Hidden
 from .text import clean_text, key_text, safe_repr, safe_text, shortened, unused, whole_number
 
 #: Levels of containers in containers.
@@ -156,7 +156,7 @@ class Cleaner:
         if isinstance(value, enum.Enum):
             return self.value(value.value, depth)
         if isinstance(value, str):
-            return self.text(value)
+            return self.text(value.shown if isinstance(value, Hidden) else value)
         if isinstance(value, int | float):
             return self.value(int(value) if isinstance(value, int) else float(value), depth)
         if isinstance(value, datetime.date | datetime.time):

@@ -119,6 +119,12 @@ class Settings:
         True,
         "Whether TLS certificates are verified; or the path of a CA file or directory to verify them with.",
     )
+    client_cert: Setting[_Path | Sequence[_Path], str | tuple[str, str] | None] = Setting(
+        kinds.ClientCert(),
+        None,
+        "Path of a PEM file with a certificate and its key, or a list of the paths of both: what the handler shows a "
+        "server that asks for a certificate (mutual TLS).",
+    )
     proxy: Setting[str, str | None] = Setting(
         secret.Url(), None, "URL of a proxy; without it `HTTPS_PROXY`, `NO_PROXY` and the like are honoured."
     )
@@ -171,10 +177,7 @@ class Settings:
         hidden: dict[str, str] = {}
         for name, setting in SETTINGS.items():
             hidden |= setting.kind.secrets(getattr(self, name))
-        # The longest first, because one secret may contain another.
-        for each in sorted(hidden, key=len, reverse=True):
-            text = text.replace(each, hidden[each])
-        return text
+        return secret.masked(text, hidden)
 
     def changed(self) -> dict[str, object]:
         """The settings that differ from their defaults, without secrets."""

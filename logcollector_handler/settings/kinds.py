@@ -163,6 +163,28 @@ class Verify(_Flag[bool | str | os.PathLike[str], bool | str]):
         raise self.refused(given)
 
 
+class ClientCert(Kind[str | os.PathLike[str] | Sequence[str | os.PathLike[str]], str | tuple[str, str]]):
+    """Where the certificate and the key are by which a client of TLS proves who it is. Neither is read here."""
+
+    type = str | Sequence[str]
+    allowed = "the path of a PEM file with certificate and key, or a list of two paths, certificate and key; all exist"
+
+    def accept(self, value: object) -> str | tuple[str, str]:
+        return super().accept([_path(each) for each in value] if isinstance(value, list | tuple) else _path(value))
+
+    def read(self, given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> str | tuple[str, str]:
+        if isinstance(given, str | os.PathLike):
+            if os.path.isfile(given):
+                return os.fspath(given)
+        elif len(given) == 2 and all(os.path.isfile(each) for each in given):
+            certificate, key = given
+            return os.fspath(certificate), os.fspath(key)
+        raise self.refused(given)
+
+    def parse(self, text: str) -> object:
+        return from_json(text, text, self.allowed) if text.lstrip().startswith("[") else text
+
+
 class Text(Kind[str, str]):
     """Text of `limit` characters at most. A NUL is not allowed, because databases refuse it."""
 

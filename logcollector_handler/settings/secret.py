@@ -1,14 +1,19 @@
-"""The kinds of values that must not be shown, or not all of them: keys, values of headers, passwords in URLs."""
+"""The kinds of values that must not be shown, or not all of them: keys, values of headers, passwords in URLs.
+
+`masked` finds them in a text however a server may have written them there.
+"""
 
 from __future__ import annotations
 
+import binascii
+import functools
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from logcollector_handler.entry.redact import MASK
+from logcollector_handler.entry.redact import MASK, Hidden
 
 from .kinds import Kind, NotAllowedError, from_json
 
@@ -16,6 +21,8 @@ from .kinds import Kind, NotAllowedError, from_json
 _SECRET_FROM: Final = 4
 #: What RFC 9110 calls a token.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: The value of an Authorization header: a scheme, and the credentials.
+_CREDENTIALS: Final = re.compile(r"(?:basic|bearer|token|api-?key)\s+(\S+)", re.IGNORECASE)
 #: Headers that say how the body is sent, which the handler decides.
 _OWN_HEADERS: Final = frozenset(
     {"content-encoding", "content-length", "transfer-encoding", "connection", "idempotency-key"}
@@ -31,7 +38,7 @@ class Key(Kind[str, str]):
     def read(self, given: str) -> str:
         if not given or not given.isascii() or not given.isprintable():
             raise self.refused(given)
-        return given
+        return Hidden(given)
 
     def refused(self, value: object) -> NotAllowedError:
         return NotAllowedError(MASK, self.allowed)
@@ -56,7 +63,7 @@ class Headers(Kind[Mapping[str, str], Mapping[str, str]]):
                 raise NotAllowedError(MASK, self.allowed, f"[{name!r}]")
             if name.lower() in _OWN_HEADERS:
                 raise NotAllowedError(MASK, "any header but those that the handler sets itself", f"[{name!r}]")
-        return MappingProxyType(dict(given))
+        return MappingProxyType({name: Hidden(value) for name, value in given.items()})
 
     def refused(self, value: object) -> NotAllowedError:
         entries = value.items() if isinstance(value, Mapping) else ()
@@ -70,7 +77,10 @@ class Headers(Kind[Mapping[str, str], Mapping[str, str]]):
         return dict.fromkeys(value, MASK)
 
     def secrets(self, value: Mapping[str, str]) -> dict[str, str]:
-        return {each: MASK for each in value.values() if len(each) >= _SECRET_FROM}
+        found = [*value.values()]
+        for credentials in filter(None, map(_CREDENTIALS.fullmatch, value.values())):
+            found += [credentials[1], credentials[1].rstrip("="), *_decoded(credentials[1])]
+        return {each: MASK for each in found if len(each) >= _SECRET_FROM}
 
 
 class Url(Kind[str, str]):
@@ -93,30 +103,78 @@ class Url(Kind[str, str]):
             raise self.refused(given)
         if parts.query or parts.fragment:
             # A key may stand there.
-            shown = f"{re.split('[?#]', _without_user(given))[0]}?{MASK}"
+            shown = f"{re.split('[?#]', without_user(given))[0]}?{MASK}"
             raise NotAllowedError(shown, f"{self.allowed}, without ? and #")
-        return f"{parts.scheme}{given[len(parts.scheme) :]}".rstrip("/")
+        url = f"{parts.scheme}{given[len(parts.scheme) :]}".rstrip("/")
+        return Hidden(url, _with_password_hidden(url)) if parts.password else url
 
     def refused(self, value: object) -> NotAllowedError:
         # Bytes or a list may hold a password too.
-        return NotAllowedError(_without_user(value) if isinstance(value, str) else MASK, self.allowed)
+        return NotAllowedError(without_user(value) if isinstance(value, str) else MASK, self.allowed)
 
     def hide(self, value: str | None) -> object:
-        password = _password(value)
-        return value.replace(f":{password}@", f":{MASK}@") if value and password else value
+        return value.shown if isinstance(value, Hidden) else value
 
     def secrets(self, value: str | None) -> dict[str, str]:
-        password = _password(value)
-        if not password:
+        parts = urlsplit(value or "")
+        if not parts.password:
             return {}
-        in_url = {f":{password}@": f":{MASK}@"}
-        return {**in_url, password: MASK} if len(password) >= _SECRET_FROM else in_url
+        found = {f":{parts.password}@": f":{MASK}@"}
+        user, password = unquote(parts.username or ""), unquote(parts.password)
+        # As it stands in the header by which it is sent.
+        sent = _base64(f"{user}:{password}")
+        found |= {sent: MASK, sent.rstrip("="): MASK}
+        return {**found, **{each: MASK for each in (parts.password, password) if len(each) >= _SECRET_FROM}}
 
 
-def _password(url: str | None) -> str | None:
-    return urlsplit(url).password if url else None
+def masked(text: str, secrets: Mapping[str, str]) -> str:
+    """The text with each secret in it replaced by what to show instead.
+
+    It is also found in other cases, and as JSON, URLs, HTML and Python's `repr` write it.
+    """
+    if not secrets:
+        return text
+    found, shown = _finder(frozenset(secrets.items()))
+    return found.sub(lambda each: shown.get(each[0].lower(), MASK), text)
 
 
-def _without_user(given: str) -> str:
+@functools.lru_cache(maxsize=32)
+def _finder(secrets: frozenset[tuple[str, str]]) -> tuple[re.Pattern[str], Mapping[str, str]]:
+    """A pattern that finds these secrets in every form, and what to show instead by the form in lower case."""
+    instead = {form: shown for secret, shown in secrets for form in _forms(secret)}
+    # The longest first, because one secret may contain another.
+    forms = sorted(instead, key=len, reverse=True)
+    found = re.compile("|".join(map(re.escape, forms)), re.IGNORECASE)
+    return found, {form.lower(): shown for form, shown in instead.items()}
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as it is, and as it may be written in an answer or in an error that quotes it."""
+    import html  # Both are not needed before something is masked.
+    import json
+
+    written = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+    written |= {each.replace("\\", "\\\\") for each in written} | {each.replace("/", "\\/") for each in written}
+    return written | {quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
+
+
+def _base64(text: str) -> str:
+    return binascii.b2a_base64(text.encode(), newline=False).decode()
+
+
+def _decoded(credentials: str) -> list[str]:
+    """The user's name with the password, and the password, of the credentials of Basic."""
+    try:
+        plain = binascii.a2b_base64(credentials).decode()
+    except ValueError:
+        return []
+    return [plain, plain.partition(":")[2]] if ":" in plain else []
+
+
+def _with_password_hidden(url: str) -> str:
+    return url.replace(f":{urlsplit(url).password}@", f":{MASK}@")
+
+
+def without_user(given: str) -> str:
     """The text without what stands before an @, which may be a password, even if the text is not a URL."""
     return f"{MASK}@{given.rpartition('@')[2]}" if "@" in given else given

@@ -159,11 +159,32 @@ def test_a_refusal_by_the_server_ends_it(server: BackgroundServer, start: Start)
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://"])
-def test_a_wrong_url_is_reported(start: Start, url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000",
+        "ftp://x",
+        "http://",
+        "ftp://me:hunter2@x",
+        "http://me:hunter2/x@host",
+        "http://me:hunter2@[::1",
+    ],
+)
+def test_a_wrong_url_is_reported_without_a_password(start: Start, url: str) -> None:
     process = start("tail", "--server-url", url)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, "is not a URL" in err, "Traceback" in err) == (2, True, False)
+    assert "hunter2" not in err
+
+
+def test_the_password_of_a_url_is_never_printed(server: BackgroundServer, start: Start, follow: Follow) -> None:
+    _, err, _ = follow("http://me:hunter2@127.0.0.1:9")
+    assert "http://127.0.0.1:9 cannot be reached" in err.take()[0]
+    url = server.url.replace("//", "//me:hunter2@")
+    process = start("tail", "--server-url", url, environment={"LOGCOLLECTOR_API_KEY": "wrong"})
+    _, said = process.communicate(timeout=60)
+    assert f"{server.url}: " in said
+    assert "hunter2" not in said
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 A story is a list of requests. Each is the id of a batch and how its request ended: `+` delivered, `-` the server
 failed, `~` the server is away, `?` the answer was lost, `!` a configuration error, `x` refused, `e` the server takes no
-compressed bodies. An id in capitals is a batch of many records, the others are lone records.
+compressed bodies, `<` not sent whole in its time. An id in capitals is a batch of many records, the others are lone
+records.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Final
 
 from logcollector_handler.delivery.answers import Verdict
 from logcollector_handler.delivery.batch import Batch
-from logcollector_handler.delivery.suspects import Ruling, Suspects
+from logcollector_handler.delivery.cases import Ruling
+from logcollector_handler.delivery.suspects import Suspects
 
 VERDICTS: Final = {
     "+": Verdict.DELIVERED,
@@ -21,6 +23,7 @@ VERDICTS: Final = {
     "!": Verdict.CONFIGURATION,
     "x": Verdict.REFUSED,
     "e": Verdict.UNSUPPORTED_ENCODING,
+    "<": Verdict.UNFINISHED,
 }
 
 

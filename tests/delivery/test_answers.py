@@ -35,15 +35,39 @@ def test_no_answer_is_tried_again(arrived: bool) -> None:
     assert classify(Answer(arrived=arrived), compressed=False) is Verdict.RETRY
 
 
-@pytest.mark.parametrize("answer", [Answer(status=200, arrived=True, foreign=True), Answer(unusable=True)])
-def test_an_html_page_with_2xx_and_a_request_that_cannot_be_made_are_configuration_errors(answer: Answer) -> None:
-    assert classify(answer, compressed=True) is Verdict.CONFIGURATION
+def test_a_request_that_cannot_be_made_is_a_configuration_error() -> None:
+    assert classify(Answer(unusable=True), compressed=True) is Verdict.CONFIGURATION
+
+
+#: What an HTML page means, which is the word of a gateway; each other status is a configuration error.
+PAGES = {
+    413: Verdict.REFUSED,
+    **dict.fromkeys((408, 425, 429, *range(500, 600)), Verdict.RETRY),
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_an_html_page_says_nothing_of_the_records(status: int) -> None:
+    for compressed in (True, False):
+        page = Answer(status=status, arrived=True, foreign=True)
+        assert classify(page, compressed=compressed) is PAGES.get(status, Verdict.CONFIGURATION)
+
+
+def test_a_request_that_was_not_sent_whole_in_its_time_is_too_large_for_the_line() -> None:
+    assert classify(Answer(unfinished=True), compressed=True) is Verdict.UNFINISHED
 
 
 @pytest.mark.parametrize("status", [None, *STATUSES])
 def test_the_server_may_have_stored_a_batch_only_where_its_own_answer_did_not_come(status: int | None) -> None:
     assert Answer(status=status, arrived=True).lost is (status in (None, 502, 504))
     assert not Answer(status=status, arrived=False).lost
+    assert Answer(status=status, lost_before=True).lost
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_behind_a_page_that_says_that_something_failed_the_server_may_have_stored_the_batch(status: int) -> None:
+    page = Answer(status=status, arrived=True, foreign=True)
+    assert page.lost is (status >= 500 and status != 503)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +82,11 @@ def test_the_server_may_have_stored_a_batch_only_where_its_own_answer_did_not_co
         (Answer(status=300), "check server_url"),
         (Answer(status=399), "check server_url"),
         (Answer(status=200, foreign=True), "check server_url"),
+        (Answer(status=400, foreign=True), "check server_url"),
+        (Answer(status=401, foreign=True), "check api_key"),
+        (Answer(status=407, foreign=True), "check proxy"),
+        (Answer(status=400, foreign=True, check="client_cert"), "check client_cert"),
+        (Answer(unusable=True, check="verify"), "check verify"),
         (Answer(unusable=True), "check the settings"),
     ],
 )

@@ -1,10 +1,13 @@
-"""The network below the HTTP client: looking up names, and the time of a request."""
+"""The network below the HTTP client: the time of a request, its addresses, and what of it was sent."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
+import sys
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpcore
@@ -19,59 +22,13 @@ from tests.delivery.harness import FakeClock
 @pytest.fixture
 def backend() -> DeadlineBackend:
     made = DeadlineBackend(SystemClock())
-    made.begin(0, 30)
+    made.begin(30)
     return made
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_an_address_is_not_looked_up(backend: DeadlineBackend, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
-    assert backend._resolve(address, 80) == [address]
-
-
-def test_a_name_that_cannot_be_encoded_was_not_found(
-    backend: DeadlineBackend, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(httpcore.ConnectError, match="was not found"):
-        backend._resolve("a..b", 80)
-    assert capfd.readouterr().err == ""
-
-
-def test_a_resolver_that_hangs_is_waited_for_within_the_time_and_not_asked_twice(
-    backend: DeadlineBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    answer = threading.Event()
-
-    def getaddrinfo(host: str, *_: Any, **__: Any) -> Any:
-        asked.append(host)
-        answer.wait(30)
-        return [(0, 0, 0, "", ("192.0.2.1", 80))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    for _ in range(3):
-        backend.begin(0, 0.2)
-        with pytest.raises(httpcore.TimeoutException):
-            backend._resolve("logs.test", 80)
-    answer.set()
-    backend.begin(0, 30)
-    assert backend._resolve("logs.test", 80) == ["192.0.2.1"]
-    assert asked == ["logs.test"]
-
-
-def test_when_no_thread_can_start_the_last_addresses_serve(
-    backend: DeadlineBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As at the end of the interpreter, where a look-up would run without a bound in the thread that exits."""
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("192.0.2.1", 80))])
-    assert backend._resolve("logs.test", 80) == ["192.0.2.1"]
-
-    def start(self: threading.Thread) -> None:
-        raise RuntimeError("can't create new thread at interpreter shutdown")
-
-    monkeypatch.setattr(network._LookUp, "start", start)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up"))
-    assert backend._resolve("logs.test", 80) == ["192.0.2.1"]
+def sent_all(backend: DeadlineBackend) -> bool:
+    """Not narrowed by type checkers, which take a property for a constant."""
+    return backend.has_sent_all
 
 
 class SlowPeer(httpcore.NetworkStream):
@@ -90,12 +47,14 @@ def test_a_peer_that_reads_slowly_but_steadily_holds_a_request_no_longer_than_it
     clock = FakeClock()
     peer = SlowPeer(clock)
     backend = DeadlineBackend(clock)
-    backend.begin(0, 5)
+    backend.begin(5)
     start = clock.now
+    assert not backend.is_over
     with pytest.raises(httpcore.TimeoutException):
         network._DeadlineStream(peer, backend).write(b"x" * 4_000_000)
     assert 5 <= clock.now - start < 7, "and no longer than the slice that was under way"
     assert peer.received < 100_000
+    assert backend.is_over
 
 
 class DeadPeer(httpcore.NetworkStream):
@@ -111,14 +70,150 @@ class DeadPeer(httpcore.NetworkStream):
 
 
 @pytest.mark.parametrize(("takes", "arrived"), [(0, False), (1, False), (2, True), (3, True)])
-def test_a_request_counts_as_arrived_once_its_last_bytes_were_handed_over(
+def test_a_request_counts_as_arrived_once_the_last_bytes_of_its_body_were_handed_over(
     backend: DeadlineBackend, takes: int, arrived: bool
 ) -> None:
-    """The bytes of its headers are counted, too: in doubt it arrived."""
-    body = b"x" * 20_000
-    backend.begin(len(body), 30)
+    """Headers, however long they are, and a CONNECT to a proxy do not count. The body is of two slices."""
     stream = network._DeadlineStream(DeadPeer(takes), backend)
+    body = b"x" * 20_000
+    backend.attempt()
     with contextlib.suppress(httpcore.WriteError):
-        for part in (b"headers", body):
-            stream.write(part)
+        stream.write(b"headers" * 2000)
+        assert not sent_all(backend)
+        backend.body_follows(len(body))
+        stream.write(body)
+    assert backend.has_begun_body is (takes > 0)
     assert backend.has_sent_all is arrived
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is in the buffer")
+
+
+@pytest.fixture
+def unread(backend: DeadlineBackend) -> Iterator[tuple[httpcore.NetworkStream, socket.socket]]:
+    """A connection whose peer has read nothing so far, and the peer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stream = backend.connect_tcp("127.0.0.1", server.getsockname()[1])
+        peer, _ = server.accept()
+        backend.attempt()
+        with peer:
+            yield stream, peer
+        stream.close()
+
+
+@linux
+def test_what_is_still_in_the_buffer_of_the_system_when_the_connection_is_closed_was_not_sent(
+    backend: DeadlineBackend, unread: tuple[httpcore.NetworkStream, socket.socket]
+) -> None:
+    stream, _ = unread
+    backend.body_follows(60_000)
+    stream.write(b"x" * 60_000)
+    assert sent_all(backend), "all was handed over"
+    stream.close()
+    assert not sent_all(backend)
+    stream.close()
+    assert not sent_all(backend), "closing it twice changes nothing"
+    backend.attempt()
+    backend.body_follows(1)
+    backend.hands_over(1)
+    assert sent_all(backend), "what was in the buffer is none of the next request"
+
+
+@linux
+def test_the_end_of_a_large_body_waits_until_the_peer_has_the_rest(
+    backend: DeadlineBackend, unread: tuple[httpcore.NetworkStream, socket.socket]
+) -> None:
+    stream, peer = unread
+    body = b"x" * 400_000
+    backend.begin(0.05)
+    backend.body_follows(len(body))
+    with pytest.raises(httpcore.TimeoutException):
+        stream.write(body)
+    assert not sent_all(backend), "though the buffers take it"
+    backend.begin(60)
+    backend.attempt()
+    backend.body_follows(len(body))
+    received = bytearray()
+
+    def read() -> None:
+        while len(received) < 2 * len(body) - network._SLICE:
+            received.extend(peer.recv(65536))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    stream.write(body)
+    assert sent_all(backend)
+    reader.join(60)
+
+
+# Addresses
+
+
+def test_a_certificate_is_asked_for_by_the_address_without_its_scope(backend: DeadlineBackend) -> None:
+    asked: list[str | None] = []
+
+    class Peer(ConnectedPeer):
+        def start_tls(
+            self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        ) -> httpcore.NetworkStream:
+            asked.append(server_hostname)
+            return self
+
+    for host in ("fe80::1%25eth0", "logs.test"):
+        backend.watch(Peer()).start_tls(ssl.create_default_context(), host)
+    assert asked == ["fe80::1", "logs.test"]
+
+
+@pytest.fixture
+def dial(backend: DeadlineBackend, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Connects to `logs.test`, whose addresses are `.1` to `.3`, some of which are dead; which were tried."""
+    found = [(0, 0, 0, "", (f"192.0.2.{number}", 80)) for number in (1, 2, 3)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+    def dial(*dead: int) -> list[str]:
+        tried: list[str] = []
+        shares: list[float] = []
+
+        def connect_tcp(_: Any, host: str, port: int, timeout: float, *__: Any) -> httpcore.NetworkStream:
+            tried.append(host.rpartition(".")[2])
+            shares.append(timeout)
+            if int(tried[-1]) in dead:
+                raise httpcore.ConnectTimeout("timed out")
+            return ConnectedPeer()
+
+        monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
+        backend.begin(30)
+        try:
+            backend.connect_tcp("logs.test", 80)
+        finally:
+            assert all(share <= 30 / (3 - number) for number, share in enumerate(shares)), "time is left for the others"
+        return tried
+
+    return dial
+
+
+class ConnectedPeer(httpcore.NetworkStream):
+    """Its socket is closed already."""
+
+    def get_extra_info(self, info: str) -> object:
+        with socket.socket() as sock:
+            return sock
+
+
+def test_dead_addresses_cost_their_share_once_and_the_good_one_is_tried_first_from_then_on(
+    dial: Callable[..., list[str]],
+) -> None:
+    assert dial(1, 2) == ["1", "2", "3"]
+    assert dial(1, 2) == ["3"]
+    assert dial(3) == ["3", "1"], "the good one died: the others are tried"
+    assert dial() == ["1"]
+
+
+def test_where_all_addresses_are_dead_each_is_tried_and_the_last_error_counts(
+    dial: Callable[..., list[str]],
+) -> None:
+    for _ in range(2):
+        with pytest.raises(httpcore.ConnectTimeout):
+            dial(1, 2, 3)
+    assert dial(2, 3) == ["1"]

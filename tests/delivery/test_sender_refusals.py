@@ -171,6 +171,33 @@ def test_an_html_page_is_no_delivery() -> None:
     assert len(bench.keys) == 3
 
 
+@pytest.mark.parametrize("code", [400, 409, 415, 422, 451])
+def test_a_page_that_refuses_gives_up_no_record_and_waits_as_a_wrong_configuration(
+    code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench()
+    bench.transport.rule = status(code, foreign=True)
+    for number in range(30):
+        bench.put(f"b{number:02}", f"m{number}")
+    bench.run(61)
+    assert bench.keys == ["b00"] * 3
+    assert (bench.stats().pending, bench.stats().dead_lettered) == (30, 0)
+    assert "check server_url" in capsys.readouterr().err
+    bench.transport.rule = ok
+    bench.run(31)
+    assert bench.stats().delivered == 30
+
+
+def test_a_page_with_413_splits_as_the_word_of_a_server_does() -> None:
+    bench = Bench()
+    bench.transport.rule = lambda request: (
+        status(413, foreign=True)(request) if len(request.entries) > 1 else ok(request)
+    )
+    bench.put("a", "one", "two")
+    bench.run()
+    assert bench.transport.stored == ["one", "two"]
+
+
 def test_a_client_that_cannot_be_set_up_is_a_configuration_error(capsys: pytest.CaptureFixture[str]) -> None:
     bench = Bench()
     bench.transport.rule = lambda request: Answer(unusable=True, detail="FileNotFoundError: ca.pem")

@@ -271,3 +271,14 @@ def test_half_of_a_refused_batch_is_no_suspect() -> None:
     bench.put("a", "one", "two", "three")
     bench.run(10)
     assert bench.keys == ["a", "a.0", "a.1", "a.1"]
+
+
+@pytest.mark.parametrize("code", [500, 501, 507])
+def test_a_page_that_says_that_something_failed_is_no_evidence_against_a_batch(code: int) -> None:
+    bench = Bench(settings=replace(Settings(), max_retries=0))
+    bench.transport.script = [ok, status(code, foreign=True), status(code, foreign=True), status(code, foreign=True)]
+    for batch_id in "wab":
+        bench.put(batch_id, f"{batch_id}1", f"{batch_id}2")
+    bench.run(30)
+    assert bench.keys == ["w", "a", "a", "a", "a", "b"], "as for 503"
+    assert bench.stats().delivered == 6

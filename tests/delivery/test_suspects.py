@@ -45,6 +45,14 @@ from tests.delivery.stories import batch, blamed, end, named, tell
         ("w+ A- w~ A? w+ A- w+", ""),
         ("A- b- w+ A? w+ A- b- w+ A- b- w+ A- b- w+", "b"),
         ("w+ a? w+ a- w+", "a"),
+        # A batch that is too large for the line is split at once, but not where its halves would be stored again.
+        ("A<", "A"),
+        ("a<", ""),
+        ("A? A<", ""),
+        ("A? w+ A< w+", ""),
+        # A line that is too slow for one batch may be the reason why another failed.
+        ("w+ a- A< w+", ""),
+        ("w+ A< a- w+", ""),
         # Turned away is not lost.
         ("w+ A~ w+ A- w+", "A"),
     ],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from logcollector_handler.delivery.answers import CONFIGURATION_RETRY, Verdict
-from logcollector_handler.delivery.suspects import REFUSALS_IN_A_ROW, Ruling, Suspects
+from logcollector_handler.delivery.cases import Ruling
+from logcollector_handler.delivery.suspects import REFUSALS_IN_A_ROW, Suspects
 from tests.delivery.stories import batch, blamed, end, named, tell
 
 
@@ -20,6 +21,8 @@ from tests.delivery.stories import batch, blamed, end, named, tell
         ("Ax", 0, False),
         ("ax", 0, False),
         ("Ae", 0, False),
+        ("A<", 0, False),
+        ("a<", 0, False),
         # The first failure of all: it is set aside, and the next one tells who is at fault.
         ("a-", 0, False),
         ("a- b-", 0, False),
@@ -169,6 +172,29 @@ def test_a_batch_whose_successors_find_no_room_waits_for_a_backoff_that_grows() 
         waits.append(wait)
         now += wait
     assert waits == [1, 2, 4]
+
+
+def test_what_does_not_fit_the_time_and_has_no_parts_waits_for_a_backoff_that_grows_and_is_never_buried() -> None:
+    for story in ("a<", "A? A<"):
+        suspects = Suspects(0)
+        now, waits = 0.0, []
+        for _ in range(4):
+            ruling = [end(suspects, request, now) for request in story.split()][-1]
+            assert (blamed(ruling), ruling.rest) == ("", 0)
+            assert suspects.passes_over(named(story[0])), "the others go on"
+            assert blamed(end(suspects, "w+", now)) == ""
+            wait = suspects.due_in(now)
+            assert wait is not None
+            assert suspects.choose(None, now + wait - 0.01) is None, "no success of others makes it due earlier"
+            waits.append(wait)
+            now += wait
+        assert waits == [1, 2, 4, 8]
+
+
+def test_a_batch_has_parts_that_may_be_sent_unless_the_server_may_have_stored_it_whole() -> None:
+    suspects = Suspects(0)
+    tell(suspects, "B? C~")
+    assert [suspects.may_split(named(each)) for each in "aABC"] == [False, True, False, True]
 
 
 @pytest.mark.parametrize("story", ["w+ A- w+", "A- b- w+ A- b- w+ A- b- w+ A- b- w+"])

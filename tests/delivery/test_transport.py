@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
+import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 
 import httpcore
-import httpx
 import pytest
 import respx
 
 from logcollector_handler import __version__
 from logcollector_handler.delivery.answers import Answer
-from logcollector_handler.delivery.process import own_work
-from logcollector_handler.delivery.transport import HttpTransport, proxy_of, ssl_context
+from logcollector_handler.delivery.route import proxy_of, ssl_context
+from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import WIRE, FakeClock
 
@@ -98,13 +97,56 @@ def test_an_answer_that_is_not_what_we_know_has_no_count(server: respx.MockRoute
 
 @pytest.mark.parametrize(
     ("content_type", "body"),
-    [("text/html", b"hello"), ("application/json", b"  <!DOCTYPE html><p>"), ("text/plain", b"<html>")],
+    [
+        ("text/html", b"hello"),
+        ("application/xhtml+xml", b"<?xml"),
+        ("application/json", b"  <!DOCTYPE html><p>"),
+        ("text/plain", b"<html>"),
+        ("text/plain", b"\xef\xbb\xbf<HTML>"),
+    ],
 )
-def test_an_html_page_is_foreign(server: respx.MockRouter, content_type: str, body: bytes) -> None:
-    server.post("/logs").respond(200, content=body, headers={"Content-Type": content_type})
+@pytest.mark.parametrize("status", [200, 400, 413, 500])
+def test_an_html_page_is_foreign(server: respx.MockRouter, content_type: str, body: bytes, status: int) -> None:
+    server.post("/logs").respond(status, content=body, headers={"Content-Type": content_type})
     answer = post()
     assert answer.foreign
     assert "HTML" in answer.detail
+
+
+def page(title: str) -> str:
+    return f"<html>\r\n<head><title>{title}</title></head><body></body></html>"
+
+
+def test_of_a_page_people_are_told_the_title(server: respx.MockRouter) -> None:
+    server.post("/logs").respond(503, html=page("503 Service Temporarily Unavailable"))
+    assert post().detail == "HTTP 503: an HTML page, 503 Service Temporarily Unavailable"
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "check"),
+    [
+        (400, "400 No required SSL certificate was sent", "client_cert"),
+        (400, "400 The SSL certificate error", "client_cert"),
+        (400, "400 The plain HTTP request was sent to HTTPS port", None),
+        (200, "SSL certificates for all", None),
+        (502, "The SSL certificate of the server", None),
+    ],
+)
+def test_a_page_that_asks_for_a_certificate_of_the_client_names_the_setting(
+    server: respx.MockRouter, status: int, title: str, check: str | None
+) -> None:
+    server.post("/logs").respond(status, html=page(title))
+    assert post().check == check
+
+
+def test_the_plain_word_of_a_port_of_tls_is_foreign_too(server: respx.MockRouter) -> None:
+    server.post("/logs").respond(400, text="Client sent an HTTP request to an HTTPS server.\n")
+    assert post().foreign
+
+
+def test_a_refusal_in_json_is_the_word_of_the_server(server: respx.MockRouter) -> None:
+    server.post("/logs").respond(400, json={"error": "<html> is no level"})
+    assert not post().foreign
 
 
 def test_a_redirect_is_not_followed(server: respx.MockRouter) -> None:
@@ -154,6 +196,15 @@ def test_a_secret_that_the_server_echoes_is_masked_and_the_detail_is_one_short_l
     assert len(detail) <= 200
 
 
+@pytest.mark.parametrize("proxy", ["http://me:hunter2@proxy.test:3128", "me:hunter2@proxy.test:3128"])
+def test_the_password_of_a_proxy_of_the_environment_is_masked_too(
+    server: respx.MockRouter, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setattr(urllib.request, "getproxies", lambda: {"http": proxy})
+    server.post("/logs").respond(407, text=f"who is Basic {b64encode(b'me:hunter2').decode()} with hunter2?")
+    assert post().detail == "HTTP 407: who is Basic *** with ***?"
+
+
 def test_the_value_of_a_header_that_the_server_echoes_is_masked(server: respx.MockRouter) -> None:
     server.post("/logs").respond(401, text="who is t0ken-of-a-header?")
     assert post(replace(SETTINGS, headers={"X-Token": "t0ken-of-a-header"})).detail == "HTTP 401: who is ***?"
@@ -171,16 +222,11 @@ def test_a_url_that_the_http_client_refuses_makes_no_request() -> None:
     assert "999.1.1.1" in answer.detail
 
 
-def test_request_lines_of_the_sender_reach_nobody_and_those_of_the_application_do(
-    server: respx.MockRouter, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    with own_work():
-        post()
-    assert caplog.records == []
-    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
-        client.get("http://logs.test/")
-    assert [record.name for record in caplog.records] == ["httpx"]
+def test_the_scope_of_an_address_is_sent_to_nobody() -> None:
+    with respx.mock() as router:
+        route = router.post(host="fe80::1%25eth0").respond(json={"status": "ok", "count": 0})
+        post(replace(SETTINGS, server_url="http://[fe80::1%25eth0]:8000"))
+    assert route.calls[0].request.headers["host"] == "[fe80::1]:8000"
 
 
 def test_tls_is_verified_by_default_and_only_by_word_not() -> None:

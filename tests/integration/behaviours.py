@@ -22,6 +22,8 @@ class Behaviour:
     read_piece: int = 65536
     #: Cuts the connection when this share of the body was read (0.0: none of it); None reads it all.
     cut_in_body: float | None = None
+    #: Answers before that cut, as a server does that has seen enough.
+    answer_early: bool = False
     hang: Literal["no", "before storing", "after storing"] = "no"
     hang_until: threading.Event | None = None
     store: bool = False
@@ -68,6 +70,11 @@ def store_then_answer(status: int) -> Behaviour:
 def cut_before_body() -> Behaviour:
     """Cuts the connection when the headers were read. (A rule that looked at the body has read it.)"""
     return Behaviour(cut_in_body=0.0)
+
+
+def answer_early(status: int) -> Behaviour:
+    """Answers when the headers were read, and closes the connection without reading the body."""
+    return Behaviour(cut_in_body=0.0, answer_early=True, status=status, close=True)
 
 
 def cut_during_body() -> Behaviour:

@@ -42,7 +42,8 @@ class FaultyServer:
 
     `script` is a list of behaviours, one a request in the order of arrival, or a rule for all of them.
     `default` is what follows the list, a behaviour or a rule; it may be set while the server runs.
-    `tls` is the pair of files (certificate chain, private key), in PEM.
+    `tls` is the pair of files (certificate chain, private key), in PEM. `client_ca`, with `tls`, is a file with the CA
+    that must have signed the certificate of each client.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class FaultyServer:
         default: Behaviour | Rule | None = None,
         *,
         tls: tuple[str, str] | None = None,
+        client_ca: str | None = None,
     ) -> None:
         self.default: Behaviour | Rule = default or answer()
         if callable(script):
@@ -60,6 +62,9 @@ class FaultyServer:
         if tls is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(*tls)
+            if client_ca is not None:
+                self._tls.load_verify_locations(client_ca)
+                self._tls.verify_mode = ssl.CERT_REQUIRED
         # Guards the fields below; notified of each request and each stored batch.
         self._changed = threading.Condition()
         self._requests: list[Request] = []
@@ -204,6 +209,8 @@ class FaultyServer:
                 self._requests.append(request)
                 self._changed.notify_all()
         if behaviour.cut_in_body is not None:
+            if behaviour.answer_early:
+                connection.send(_render(behaviour, request), behaviour.trickle)
             return False
         if behaviour.store and request.method == "POST" and not request.is_batch:
             behaviour = answer(400)

@@ -136,7 +136,7 @@ def test_an_abandoned_handshake_is_closed_too(certificate: tuple[str, str]) -> N
         settings = replace(Settings(), server_url=server.url, verify=False)
         transport = HttpTransport(settings, WIRE, SkippingClock())
         network = transport._network
-        network.begin(0, 30)
+        network.begin(30)
         stream = network.connect_tcp("127.0.0.1", int(server.url.rpartition(":")[2]))
         raw = stream.get_extra_info("socket")
         assert isinstance(raw, socket.socket)

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler.cli.doctor import CHECKS, _remedy, clock_finding
+from logcollector_handler.cli.check_tls import remedy
+from logcollector_handler.cli.doctor import CHECKS, clock_finding
 from logcollector_handler.entry.model import COLUMNS
 from logcollector_handler.testing import CollectorServer
 from tests.cli.conftest import Run
@@ -173,7 +174,7 @@ def test_a_missing_or_broken_date_header_skips_the_clock_check(date: str | None)
 def test_each_fault_of_a_certificate_gets_its_own_advice(code: int, words: str) -> None:
     error = ssl.SSLCertVerificationError("refused")
     error.verify_code = code
-    assert words in _remedy(error)
+    assert words in remedy(error)
 
 
 # The proxy
@@ -205,6 +206,14 @@ def test_a_proxy_from_the_environment_is_named(
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
     examined = Examined(capsys, "--server-url", "http://logs.invalid")
     assert (examined.code, "from the environment" in examined.text("proxy")) == (0, True)
+
+
+def test_a_proxy_or_a_url_that_cannot_be_used_fails_its_check(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Examined(capsys, "--server-url", "http://999.1.1.1").only("proxy", "999.1.1.1", "Correct server_url")
+    monkeypatch.setenv("all_proxy", "socks5://me:hunter2@proxy.test")
+    Examined(capsys, "--server-url", "http://logs.test").only("proxy", "socks5 is not supported", "Correct proxy")
 
 
 # The spool
