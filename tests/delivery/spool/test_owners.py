@@ -111,13 +111,13 @@ def test_others_that_look_around_do_not_disturb_a_lock_that_is_being_made(
     process = Process(root)
     rename = os.rename
 
-    def after_a_look(source: Path, target: Path) -> None:
+    def after_a_look(source: str, target: str, **directories: int) -> None:
         monkeypatch.setattr(os, "rename", rename)
         with monkeypatch.context() as patch:
             # As seen from another process.
             patch.setattr(owners, "_holders", {other.ids.owner: other.outbox._owners})
             other.look()
-        rename(source, target)
+        rename(source, target, **directories)
 
     monkeypatch.setattr(os, "rename", after_a_look)
     assert process.put("mine").body is None, "it waits in memory"
@@ -136,10 +136,10 @@ def test_a_lock_that_never_was_one_is_cleared_away_and_one_removed_too_early_is_
     slow = Process(root)
     rename = os.rename
 
-    def too_late(source: Path, target: Path) -> None:
+    def too_late(source: str, target: str, **directories: int) -> None:
         monkeypatch.setattr(os, "rename", rename)
-        os.unlink(source)
-        rename(source, target)
+        os.unlink(source, dir_fd=directories["src_dir_fd"])
+        rename(source, target, **directories)
 
     monkeypatch.setattr(os, "rename", too_late)
     assert slow.put("two").body is None, "it waits in memory"
@@ -152,10 +152,10 @@ def test_a_logging_call_inside_the_making_of_the_lock_does_not_undo_it(
     process = Process(root)
     rename = os.rename
 
-    def interrupted(source: Path, target: Path) -> None:
+    def interrupted(source: str, target: str, **directories: int) -> None:
         monkeypatch.setattr(os, "rename", rename)
         process.write_lines("inside")
-        rename(source, target)
+        rename(source, target, **directories)
 
     monkeypatch.setattr(os, "rename", interrupted)
     process.write_lines("outside")
@@ -199,7 +199,7 @@ def test_a_lock_that_its_owner_made_again_is_not_removed(root: Path) -> None:
 def test_an_exception_while_the_lock_is_made_leaves_it_free(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = Process(root)
 
-    def interrupted(source: Path, target: Path) -> None:
+    def interrupted(source: str, target: str, **directories: int) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -219,8 +219,8 @@ def test_a_look_while_our_own_lock_is_made_does_not_take_ourselves_for_dead(
     process.outbox.close()
     rename = os.rename
 
-    def renamed(old: Path, new: Path) -> None:
-        rename(old, new)
+    def renamed(old: str, new: str, **directories: int) -> None:
+        rename(old, new, **directories)
         if Path(new).suffix == ".lock":
             process.look()
 
