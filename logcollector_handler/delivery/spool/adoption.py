@@ -15,7 +15,7 @@ from logcollector_handler.delivery.report import Reporter
 
 from .bodies import Bodies
 from .directory import NotABodyError, charge
-from .files import Left, SpoolFiles, lost_name, open_name
+from .files import Left, SpoolFiles, lock_name, lost_name, open_name
 from .owners import Owners
 from .shelf import Kept
 from .usage import DEAD
@@ -51,7 +51,7 @@ def look_around(files: SpoolFiles, bodies: Bodies, owners: Owners, reporter: Rep
     for owner in told.keys() - found.keys() - owners.held - {DEAD}:
         owners.usage.forget(owner)
     silent = {
-        owner: files.charged(files.names_of(left))
+        owner: files.charged([lock_name(owner), *files.names_of(left)])
         for owner, left in found.items()
         if owner not in told and owner not in owners.held
     }

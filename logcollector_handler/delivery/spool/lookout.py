@@ -71,6 +71,7 @@ class Lookout:
         self._is_more_left = False
         self._bodies.remove_the_rest()
         self._owners.renew()
+        self._release()
         try:
             found = look_around(self._files, self._bodies, self._owners, self._reporter, self._clock.time())
             self._is_more_left = found.more
@@ -84,8 +85,12 @@ class Lookout:
                 for kept in found.adopted:
                     self._shelf.add(kept)
         finally:
-            with self._lock:
-                waiting = {owner_of(kept.batch.id) for kept in self._shelf.adopted}
-            self._owners.release_all_but(waiting)
+            self._release()
         for owner in self._owners.held:
             self._room.publish(owner)
+
+    def _release(self) -> None:
+        """Unlock the dead owners all of whose batches are sent."""
+        with self._lock:
+            waiting = {owner_of(kept.batch.id) for kept in self._shelf.adopted}
+        self._owners.release_all_but(waiting)

@@ -237,9 +237,8 @@ class SpoolOutbox:
     def close(self) -> None:
         """Leave adopted batches to other processes, and unlock our owner unless something of ours is here."""
         with self._lock:
-            for kept in list(self._shelf.adopted):
-                self._shelf.take_out(kept.batch)
-        self._owners.release_all_but(())
+            left = [self._shelf.take_out(kept.batch) for kept in list(self._shelf.adopted)]
+        self._owners.release_all_but((), left={owner_of(kept.batch.id) for kept in left if kept})
         # Not if files are left: the process may log until it ends, and if another process took the lock over, these
         # records would have no owner to be filed under.
         self._owners.release_own(self._is_empty)

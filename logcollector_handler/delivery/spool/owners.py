@@ -78,10 +78,10 @@ class Owners:
             if when():
                 self._release(self._own)
 
-    def release_all_but(self, needed: Collection[str]) -> None:
-        """Unlock all dead owners but the `needed` ones."""
+    def release_all_but(self, needed: Collection[str], left: Collection[str] = ()) -> None:
+        """Unlock all dead owners but the `needed` ones. Those in `left` still have files, which count until sent."""
         for owner in set(self._held) - {self._own, *needed}:
-            self._release(owner)
+            self._release(owner, unlink=owner not in left)
 
     def publish(self, owner: str, size: int) -> None:
         """Tell other processes how many bytes the files of an owner take, if we hold its lock. Raises OSError."""

@@ -112,6 +112,7 @@ class Room:
             if not evicted:
                 raise OSError(errno.EDQUOT, f"max_spool_bytes ({self._max_bytes}) is used up by others")
             self.drop(evicted, "spool_full")
+            self.publish(self._own)
 
     def drop(self, evicted: Iterable[Kept], reason: str) -> None:
         """Remove the files of batches that were taken off the shelf, and count their records as dropped."""
