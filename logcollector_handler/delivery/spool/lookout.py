@@ -86,8 +86,7 @@ class Lookout:
                     self._shelf.add(kept)
         finally:
             self._release()
-        for owner in self._owners.held:
-            self._room.publish(owner)
+        self._room.publish_anew()
 
     def _release(self) -> None:
         """Unlock the dead owners all of whose batches are sent."""

@@ -24,6 +24,8 @@ from .usage import DEAD
 
 #: Bytes that each owner takes beside its batches: its lock, and its number in `usage/`.
 HOUSEKEEPING: Final = 2 * BLOCK
+#: Other processes are not told of less than this share of the limit that an owner gave back.
+_UNNOTICED: Final = 256
 
 
 class Room:
@@ -60,6 +62,8 @@ class Room:
         self._ledger = ledger
         # Bytes of files that are being written, or are written and not on the shelf yet, by the first batch's id.
         self._reserved: dict[str, int] = {}
+        # What other processes were told, by owner.
+        self._told: dict[str, int] = {}
         #: Bytes at the last look of the living owners that tell nobody, because they run version 0.1.0.
         self.silent: dict[str, int] = {}
 
@@ -102,6 +106,7 @@ class Room:
         with self._lock:
             self._reserved[key] = size
         # Told before the others' numbers are read: so at least one of two that want the same room sees the other.
+        self._told.pop(self._own, None)
         self._owners.publish(self._own, self._of(self._own))
         excess = self.total() - freed - self._max_bytes
         if excess > 0 and self._remove_dead_letters(excess):
@@ -126,9 +131,19 @@ class Room:
             self._reserved.pop(key, None)
 
     def publish(self, owner: str) -> None:
-        """Tell other processes how much an owner takes whose files changed. It is told again with the next change."""
+        """Tell other processes how much an owner takes whose files changed, if it is noticeably less than before."""
+        size = self._of(owner)
+        if 0 <= self._told.get(owner, -1) - size < self._max_bytes // _UNNOTICED:
+            return
         with contextlib.suppress(OSError):
-            self._owners.publish(owner, self._of(owner))
+            self._owners.publish(owner, size)
+            self._told[owner] = size
+
+    def publish_anew(self) -> None:
+        """Tell other processes how much all owners take that are locked by us, in case somebody removed the numbers."""
+        self._told = {}
+        for owner in self._owners.held:
+            self.publish(owner)
 
     def bury(self, size: int) -> None:
         """Count a file of `size` bytes that was put into `dead/`."""

@@ -55,7 +55,7 @@ def test_a_name_that_the_locale_cannot_say_keeps_batches_in_memory(tmp_path: Pat
 from pathlib import Path
 from logcollector_handler.delivery.spool import survey
 from tests.delivery.spool.processes import Process
-process = Process(Path({ascii(str(tmp_path))}) / "sp\\u00f6ol")
+process = Process(Path({str(tmp_path)!a}) / "sp\\u00f6ol")
 print(process.put("one").body is not None, process.put("two").body is not None)
 process.look()
 process.outbox.drop_memory("shutdown")
