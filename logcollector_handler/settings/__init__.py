@@ -136,8 +136,8 @@ class Settings:
     max_spool_bytes: Setting[int, int] = Setting(
         kinds.Size(),
         1024 * MIB,
-        "Room for the files of one server, of all processes and with dead letters, as the disk is charged: 4 KiB or more "
-        "for each.",
+        "Room for the files of one server, of all processes, dead letters included: what the disk is charged, 4 KiB or "
+        "more a file.",
     )
     redact: Setting[Sequence[str], tuple[str, ...]] = Setting(
         kinds.Names(),

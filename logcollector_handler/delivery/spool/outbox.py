@@ -178,13 +178,16 @@ class SpoolOutbox:
     def bury(self, batch: Batch) -> bool:
         """Keep the body in `dead/` and remove the batch."""
         with self._lock:
-            if self._shelf.get(batch) is None:
-                return False
+            here = self._shelf.get(batch)
+        if here is None:
+            return False
         assert batch.body is not None  # noqa: S101 - `Outbox` asks for it
         try:
-            self._room.bury(self._files.bury(self._bodies.name(batch), batch.body))
+            self._room.bury(here, self._bodies.name(batch), batch.body)
         except OSError as error:
-            self._reporter.say("dead", f"a refused record could not be kept in {self._files.dead.path}: {error}")
+            self._reporter.say(
+                "dead", f"a refused record could not be kept in {self._files.dead.path}: {error.strerror}"
+            )
         return self.remove(batch)
 
     def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:
@@ -267,7 +270,7 @@ class SpoolOutbox:
     def _drop_damaged(self, here: Kept, damage: DamagedError) -> None:
         name = self._bodies.name(here.batch)
         try:
-            self._room.bury(self._files.bury_damaged(name))
+            self._room.count_dead(self._files.bury_damaged(name))
         except FileNotFoundError:
             pass
         except OSError as error:

@@ -95,14 +95,27 @@ class Room:
         key = batches[0].id
         self._owners.ensure_own()
         try:
-            self._reserve(key, sum(charge_for(batch.size) for batch in batches), freed)
+            self._reserve(key, sum(charge_for(batch.size) for batch in batches), freed, evicting=True)
             return self._bodies.write(batches)
         except BaseException:
             self.release(key)
             self.publish(self._own)
             raise
 
-    def _reserve(self, key: str, size: int, freed: int) -> None:
+    def bury(self, kept: Kept, name: str, body: bytes) -> None:
+        """Write the body of a batch that will be removed into `dead/`. For that only older dead letters have to go.
+
+        Raises:
+            OSError: there is no room, or it cannot be written.
+        """
+        key = f"dead {name}"
+        try:
+            self._reserve(key, charge_for(len(body)), kept.charge, evicting=False)
+            self.count_dead(self._files.bury(name, body))
+        finally:
+            self.release(key)
+
+    def _reserve(self, key: str, size: int, freed: int, *, evicting: bool) -> None:
         with self._lock:
             self._reserved[key] = size
         # Told before the others' numbers are read: so at least one of two that want the same room sees the other.
@@ -113,7 +126,7 @@ class Room:
             excess = self.total() - freed - self._max_bytes
         if excess > 0:
             with self._lock:
-                evicted = self._shelf.evict_files(excess)
+                evicted = self._shelf.evict_files(excess) if evicting else []
             if not evicted:
                 raise OSError(errno.EDQUOT, f"max_spool_bytes ({self._max_bytes}) is used up by others")
             self.drop(evicted, "spool_full")
@@ -140,12 +153,12 @@ class Room:
             self._told[owner] = size
 
     def publish_anew(self) -> None:
-        """Tell other processes how much all owners take that are locked by us, in case somebody removed the numbers."""
-        self._told = {}
+        """Tell other processes how much the owners take that are locked by us, where they were told something else."""
+        self._told = self._owners.usage.read()
         for owner in self._owners.held:
             self.publish(owner)
 
-    def bury(self, size: int) -> None:
+    def count_dead(self, size: int) -> None:
         """Count a file of `size` bytes that was put into `dead/`."""
         with contextlib.suppress(OSError):
             self._owners.usage.add(DEAD, size)
@@ -167,5 +180,5 @@ class Room:
                 if self._files.dead.remove(name):
                     removed += size
         if removed:
-            self.bury(-removed)
+            self.count_dead(-removed)
         return removed
