@@ -91,6 +91,8 @@ class Owners:
 
     def renew(self) -> None:
         """Lock again what we hold, and forget the dead owners that another process has locked meanwhile."""
+        with self._own_lock:
+            self._renew(self._own)
         for owner in set(self._held) - {self._own}:
             if not self._renew(owner):
                 self._release(owner, unlink=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -229,3 +232,46 @@ def test_a_look_while_our_own_lock_is_made_does_not_take_ourselves_for_dead(
     process.put("second")
     assert process.messages() == [["first"], ["second"]]
     assert process.dropped == {}
+
+
+@pytest.mark.parametrize("renew", ["a batch", "a look"])
+def test_a_lock_that_was_lost_because_the_application_copied_its_spool_is_taken_again(root: Path, renew: str) -> None:
+    """Whoever closes a descriptor of the lock file frees the lock of the process."""
+    process = Process(root)
+    process.put("mine")
+    shutil.copytree(root, root.parent / "copy")
+    if renew == "a batch":
+        process.put("more")
+    else:
+        process.look()
+    assert other_process(root, "print(other.messages())") == "[]"
+
+
+def test_a_lock_that_another_process_took_meanwhile_is_taken_back_with_the_next_batch(root: Path) -> None:
+    process = Process(root)
+    process.put("one")
+    shutil.copytree(root, root.parent / "copy")
+    program = f"""
+import sys
+from pathlib import Path
+from tests.delivery.spool.processes import Process
+other = Process(Path({str(root)!r}))
+other.look()
+print(len(other.outbox), flush=True)
+sys.stdin.read(1)
+other.look()
+print(len(other.outbox), other.messages(), flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "1\n"
+        assert process.put("two").body is None
+        out, _ = other.communicate("x")
+    assert out == "0 []\n"
+    assert process.messages() == [["one"], ["two"]]
