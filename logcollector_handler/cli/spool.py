@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import Pipeline, connect, entry_builder
@@ -36,22 +40,34 @@ def _line(holding: Holding) -> str:
 
 
 def replay(options: argparse.Namespace) -> int:
-    """Send the batches of dead processes. Returns 0 if none is left, 1 if some are, 2 if the settings are wrong."""
+    """Send the batches of dead processes. Returns 0 if none is left, 1 if some are, 2 if the settings are wrong.
+
+    Run by root, it does so as the user whose directory it is: what it writes there must be that user's, who is to read
+    it afterwards, and root should not read and write at the word of another user.
+    """
     try:
         settings = load({"spool_dir": str(options.directory), "server_url": options.server_url})
     except SettingError as error:
         print(f"logcollector spool replay: {error}", file=sys.stderr)
         return 2
-    pipeline = Pipeline(settings, entry_builder(settings), SystemClock(), connect)
+    # Made now, because another user may not be able to read what it imports.
+    clock = SystemClock()
+    transport = connect(settings, clock)
+    pipeline = Pipeline(settings, entry_builder(settings), clock, lambda *_: transport)
     outbox = pipeline.outbox
     if not isinstance(outbox, SpoolOutbox) or not outbox.directory.is_dir():
         print(f"{options.directory} holds nothing for {settings.mask(settings.server_url)}.")
         return 0
+    with _as_owner_of(outbox.directory):
+        return _replay(pipeline, outbox, settings.mask(settings.server_url), options.seconds)
+
+
+def _replay(pipeline: Pipeline, outbox: SpoolOutbox, server: str, seconds: float) -> int:
     outbox.look()
     total = len(outbox)
-    print(f"{total} batches to send to {settings.mask(settings.server_url)}.", flush=True)
+    print(f"{total} batches to send to {server}.", flush=True)
     try:
-        _send(pipeline, outbox, total, options.seconds)
+        _send(pipeline, outbox, total, seconds)
     finally:
         left = len(outbox)
         pipeline.sender.close()
@@ -62,6 +78,25 @@ def replay(options: argparse.Namespace) -> int:
         f"{told.get('dropped', 0):,} damaged; {left} batches left."
     )
     return 1 if left else 0
+
+
+@contextlib.contextmanager
+def _as_owner_of(directory: Path) -> Iterator[None]:
+    """If this is root, and the directory another user's: act as that user while the block runs."""
+    status = directory.lstat()
+    if os.geteuid() != 0 or status.st_uid == 0:
+        yield
+        return
+    group, groups = os.getegid(), os.getgroups()
+    os.setgroups([])
+    os.setegid(status.st_gid)
+    os.seteuid(status.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def _send(pipeline: Pipeline, outbox: SpoolOutbox, total: int, patience: float) -> None:

@@ -11,12 +11,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from logcollector_handler.wire.compression import compress, decompress, is_worth_compressing
 from logcollector_handler.wire.format import Format, Run
 
+#: Bytes of memory that a batch takes beside its body, at most: itself, its id, its places in the outbox.
+_OVERHEAD: Final = 1024
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Batch:
     """Encoded entries under one idempotency key."""
 
@@ -38,6 +42,13 @@ class Batch:
     ordinal: int
     #: Another process left it behind. The ledger counts such batches apart.
     adopted: bool = False
+    #: An earlier process lost an answer: the server may have stored it. Its halves would be stored a second time.
+    answer_lost: bool = False
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes of the memory while its body is there, in bytes."""
+        return self.size + _OVERHEAD
 
     def runs(self, wire: Format) -> list[Run]:
         """Its encoded entries, one a run. Raises ValueError or zlib.error if the body is not of this format."""

@@ -7,13 +7,14 @@ memory; `spool` holds the outbox of files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
 from .batch import Batch
 from .ledger import Ledger
 from .locks import new_lock
+from .order import Order
 
 
 class Replaced(Enum):
@@ -53,14 +54,18 @@ class Outbox(Protocol):
         """The sender is about to post or settle a batch: until `end` it cannot be dropped for room.
 
         Returns:
-            The batch with its body; None when it is not here any more, or was found damaged and was dropped.
+            The batch with its body. None when it is not here any more, was found damaged and was dropped, or cannot be
+            read now and was set aside for a while.
         """
 
     def end(self, batch: Batch) -> None:
         """The batch was settled and counted, or stays."""
 
+    def note_lost_answer(self, batch: Batch) -> None:
+        """The server may have stored this batch without our being told. A spool keeps that for other processes."""
+
     def load(self, batch: Batch) -> Batch | None:
-        """The batch with its body, or None if either is missing. Unlike `begin` it changes nothing."""
+        """The batch with its body; None if either cannot be had now. Unlike `begin` it changes nothing."""
 
     def remove(self, batch: Batch) -> bool:
         """Remove a settled batch. False: it was not there any more, because somebody else settled it."""
@@ -95,11 +100,8 @@ class MemoryOutbox:
         self._ledger = ledger
         # Guards the fields below. Never held while anything else is called.
         self._lock = new_lock()
-        # In the order in which they are to be sent.
-        self._batches: dict[str, Batch] = {}
+        self._batches: Order[Batch] = Order()
         self._memory_bytes = 0
-        # Ids of batches that `next` passes over.
-        self._aside: set[str] = set()
         # Batches between `begin` and `end`: their ordinals by their ids.
         self._in_flight: dict[str, int] = {}
 
@@ -109,32 +111,33 @@ class MemoryOutbox:
 
     def put(self, batch: Batch) -> None:
         with self._lock:
-            self._batches[batch.id] = batch
-            self._memory_bytes += batch.size
-            evicted = self._evicted(spared=batch)
+            self._batches.add(batch.id, batch)
+            self._memory_bytes += batch.memory_bytes
+            evicted = self._evict(spared=batch)
         for old in evicted:
             self._drop(old, "buffer_full")
 
-    def _evicted(self, spared: Batch) -> list[Batch]:
+    def _evict(self, spared: Batch) -> list[Batch]:
         """Take out the oldest batches until the others fit, but none in flight. Called with the lock held."""
         evicted: list[Batch] = []
-        if self._memory_bytes > self._max_memory:
-            for old in list(self._batches.values()):
-                if self._memory_bytes <= self._max_memory:
-                    break
-                if old.id not in self._in_flight and old is not spared:
-                    self._take_out(old)
-                    evicted.append(old)
+        excess = self._memory_bytes - self._max_memory
+        for old in self._batches:
+            if excess <= 0:
+                break
+            if old.id not in self._in_flight and old is not spared:
+                evicted.append(old)
+                excess -= old.memory_bytes
+        for old in evicted:
+            self._take_out(old)
         return evicted
 
     def next(self) -> Batch | None:
         with self._lock:
-            return next((batch for batch in self._batches.values() if batch.id not in self._aside), None)
+            return self._batches.first_ready()
 
     def set_aside(self, batch: Batch) -> None:
         with self._lock:
-            if batch.id in self._batches:
-                self._aside.add(batch.id)
+            self._batches.set_aside(batch.id)
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -149,6 +152,9 @@ class MemoryOutbox:
     def end(self, batch: Batch) -> None:
         with self._lock:
             self._in_flight.pop(batch.id, None)
+
+    def note_lost_answer(self, batch: Batch) -> None:
+        pass
 
     def load(self, batch: Batch) -> Batch | None:
         with self._lock:
@@ -170,19 +176,20 @@ class MemoryOutbox:
             here = self._batches.get(batch.id)
             if here is None:
                 return Replaced.GONE
-            self._batches = dict(in_place(self._batches, here, successors))
-            self._memory_bytes += sum(each.size for each in successors) - here.size
-            self._aside.discard(here.id)
+            self._batches.replace(batch.id, {each.id: each for each in successors})
+            self._memory_bytes += sum(each.memory_bytes for each in successors) - here.memory_bytes
             return Replaced.DONE
 
     def holds_before(self, ordinal: int) -> bool:
         with self._lock:
-            ordinals = [batch.ordinal for batch in self._batches.values()]
-            return min([*ordinals, *self._in_flight.values()], default=ordinal) < ordinal
+            # The first has the lowest ordinal: batches are put in the order of their ordinals.
+            first = self._batches.first()
+            ordinals = [*self._in_flight.values()] + ([first.ordinal] if first else [])
+            return min(ordinals, default=ordinal) < ordinal
 
     def drop_memory(self, reason: str) -> None:
         with self._lock:
-            dropped = list(self._batches.values())
+            dropped = list(self._batches)
             for batch in dropped:
                 self._take_out(batch)
         for batch in dropped:
@@ -199,16 +206,8 @@ class MemoryOutbox:
 
     def _take_out(self, batch: Batch) -> None:
         """Called with the lock held. `batch` must be the object that is in here, for its size."""
-        del self._batches[batch.id]
-        self._aside.discard(batch.id)
-        self._memory_bytes -= batch.size
+        self._batches.pop(batch.id)
+        self._memory_bytes -= batch.memory_bytes
 
     def _drop(self, batch: Batch, reason: str) -> None:
         self._ledger.drop(reason, batch.count, adopted=batch.adopted, untold=batch.losses)
-
-
-def in_place(batches: dict[str, Batch], batch: Batch, successors: Sequence[Batch]) -> Iterator[tuple[str, Batch]]:
-    """The batches in order, with the successors where `batch` was."""
-    for old in batches.values():
-        for each in successors if old is batch else (old,):
-            yield each.id, each

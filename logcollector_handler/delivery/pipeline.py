@@ -91,6 +91,7 @@ class Pipeline:
                 server_url=settings.server_url,
                 wire=wire,
                 max_bytes=settings.max_spool_bytes,
+                max_batch_bytes=settings.max_batch_bytes,
                 max_memory=settings.max_buffer_bytes,
                 owner=ids.owner,
                 fsync=settings.fsync,

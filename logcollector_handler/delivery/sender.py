@@ -168,7 +168,6 @@ class Sender:
     # Post
 
     def _attempt(self, chosen: Batch, now: float) -> None:
-        # What is in the batch of another process is known only now that its file is read.
         batch = self._outbox.begin(chosen)
         if batch is None or batch.body is None:
             self._suspects.forget(chosen)
@@ -190,7 +189,7 @@ class Sender:
         self._settle(batch, answer)
         # After it is settled: until then it could be dropped for room although it was delivered.
         self._outbox.end(batch)
-        # The ledger notifies of what it counts; a batch that another process settled meanwhile is not counted here.
+        # Not every batch was counted, which would have notified: another process may have settled it.
         self._ledger.settled.notify()
         if not self.busy:
             self._idle.set()
@@ -200,6 +199,8 @@ class Sender:
     def _settle(self, batch: Batch, answer: Answer) -> None:
         now = self._clock.monotonic()
         verdict = classify(answer, compressed=batch.compressed)
+        if answer.lost:
+            self._outbox.note_lost_answer(batch)
         ruling = self._suspects.ended(
             batch,
             verdict,
@@ -279,7 +280,7 @@ class Sender:
 
     def _bury(self, batch: Batch, reason: str) -> None:
         loaded = self._outbox.begin(batch)
-        if loaded is None:  # It is not there any more, or was found damaged and counted as dropped.
+        if loaded is None:  # It cannot be buried now, if it is there at all: then the server refuses it once more.
             self._suspects.forget(batch)
             return
         if self._outbox.bury(loaded):

@@ -250,7 +250,7 @@ class Suspects:
         for place in (self._aside, self._refused, self._in_order):
             if batch.id in place:
                 return place[batch.id]
-        case = self._in_order[batch.id] = Case(batch)
+        case = self._in_order[batch.id] = Case(batch, answer_lost=batch.answer_lost)
         while len(self._in_order) > _REMEMBERED:
             del self._in_order[next(iter(self._in_order))]
         return case

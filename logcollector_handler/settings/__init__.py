@@ -147,7 +147,10 @@ class Settings:
         "With `spool_dir`: waits until the disk itself has what is written, which then survives a loss of power; slow.",
     )
     max_spool_bytes: Setting[int, int] = Setting(
-        kinds.Size(), 1024 * MIB, "Room for the files of one server, dead letters included."
+        kinds.Size(),
+        1024 * MIB,
+        "Room for the files of one server, of all processes, dead letters included: what the disk is charged, 4 KiB or "
+        "more a file.",
     )
     redact: Setting[Sequence[str], tuple[str, ...]] = Setting(
         kinds.Names(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import zlib
 from typing import Final
 
@@ -32,6 +33,13 @@ else:
         return bytes(igzip_lib.compress(body, 1, igzip_lib.COMP_GZIP))
 
 
-def decompress(body: bytes) -> bytes:
-    """The body that `compress` was given. Raises zlib.error for what is not gzip."""
-    return zlib.decompress(body, wbits=31)
+def decompress(body: bytes, max_bytes: int = sys.maxsize) -> bytes:
+    """The body that `compress` was given. Raises zlib.error if it is not gzip, or unpacks to more than `max_bytes`."""
+    unpacking = zlib.decompressobj(wbits=31)
+    # One byte more than may come, to see that it is too much.
+    plain = unpacking.decompress(body, min(max_bytes + 1, sys.maxsize))
+    if len(plain) > max_bytes:
+        raise zlib.error(f"it unpacks to more than {max_bytes} bytes")
+    if not unpacking.eof:
+        raise zlib.error("it ends too early")
+    return plain

@@ -66,6 +66,28 @@ def test_replay_sends_the_batches_of_dead_processes(tmp_path: Path, capsys: pyte
     assert "3 records delivered, 1 refused, 0 damaged; 0 batches left" in out
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+def test_root_replays_what_a_service_left_as_the_user_of_that_service(tmp_path: Path) -> None:
+    """What it writes, as the halves of a batch and the dead letters, the service must be able to read."""
+    user = 65534
+    for each in tmp_path.parents:
+        if "pytest" in str(each):
+            each.chmod(0o755)
+    tmp_path.chmod(0o755)
+    with FaultyServer(default=refuse_records(lambda entry: entry["message"] == "bad", 400)) as server:
+        process = Process(tmp_path / "spool", url=server.url)
+        process.put("good", "bad")
+        process.die()
+        for path in ((tmp_path / "spool"), *(tmp_path / "spool").rglob("*")):
+            os.chown(path, user, user)
+        assert main(["spool", "replay", str(tmp_path / "spool"), "--server-url", server.url]) == 0
+        assert [entry["message"] for entry in server.stored] == ["good"]
+    assert os.geteuid() == 0
+    letters = list((process.outbox.directory / "dead").iterdir())
+    assert len(letters) == 1
+    assert {path.stat().st_uid for path in (tmp_path / "spool").rglob("*")} == {user}
+
+
 def test_replay_without_a_server_gives_up_and_keeps_every_batch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

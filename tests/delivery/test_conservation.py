@@ -68,7 +68,7 @@ class PipelineMachine(RuleBasedStateMachine):
         queue_bytes=st.sampled_from([1024, 8 * 1024, 64 * 1024 * 1024]),
         batch=st.integers(1, 12),
         overflow=st.sampled_from(["drop_oldest", "drop_newest"]),
-        room=st.integers(2048, 6000),
+        room=st.integers(2048, 16_000),
         retries=st.integers(0, 3),
         compression=st.booleans(),
     )
@@ -168,7 +168,7 @@ class PipelineMachine(RuleBasedStateMachine):
         return self.bench.queued
 
     def in_outbox(self) -> list[dict[str, Any]]:
-        batches = list(self.pipeline.outbox._batches.values())  # type: ignore[attr-defined]  # the one in memory
+        batches = list(self.pipeline.outbox._batches)  # type: ignore[attr-defined]  # the one in memory
         # The first entry of a batch with losses tells of them and is no record.
         return [json.loads(run.encoded) for batch in batches for run in batch.runs(WIRE)[bool(batch.losses) :]]
 

@@ -271,5 +271,6 @@ def judge(world: World, spool: Path, when: str) -> None:
     assert {message: count for message, count in stored.items() if count > 1} == {}, f"{when}: twice"
     assert set(stored) <= world.logged, f"{when}: invented"
     assert set(dead) <= {"poison", "old poison"}, f"{when}: dead"
-    left = [path for path in spool.glob("*/*") if path.name != "dead"]
+    left = [path for path in spool.glob("*/*") if path.name not in ("dead", "usage")]
     assert left == [], when
+    assert {path.name for path in spool.glob("*/usage/*")} <= {"dead"}, when

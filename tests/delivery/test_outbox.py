@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from types import MappingProxyType
 
 from logcollector_handler.delivery.batch import Batch, BatchIds
@@ -27,11 +28,11 @@ def batch(name: str, size: int = 100, ordinal: int = 0, losses: int = 0) -> Batc
 
 
 class Filled:
-    """An outbox in memory, and what its ledger says."""
+    """An outbox in memory with room for so many batches of 100 bytes, and what its ledger says."""
 
-    def __init__(self, max_bytes: int, *batches: Batch) -> None:
+    def __init__(self, room: int, *batches: Batch) -> None:
         self.ledger = Ledger(FakeClock())
-        self.outbox = MemoryOutbox(max_bytes, self.ledger)
+        self.outbox = MemoryOutbox(room * batch("any").memory_bytes, self.ledger)
         for each in batches:
             self.put(each)
 
@@ -42,7 +43,7 @@ class Filled:
     @property
     def ids(self) -> list[str]:
         """What is in it, in the order in which it would go."""
-        return list(self.outbox._batches)
+        return [each.id for each in self.outbox._batches]
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -51,7 +52,7 @@ class Filled:
 
 def test_the_oldest_that_is_not_set_aside_is_next() -> None:
     first, second = batch("a"), batch("b")
-    outbox = Filled(1000, first, second).outbox
+    outbox = Filled(10, first, second).outbox
     assert outbox.next() is first
     outbox.set_aside(first)
     assert outbox.next() is second
@@ -61,21 +62,21 @@ def test_the_oldest_that_is_not_set_aside_is_next() -> None:
 
 
 def test_a_batch_that_is_not_here_cannot_be_set_aside() -> None:
-    filled = Filled(1000)
+    filled = Filled(10)
     filled.outbox.set_aside(batch("a"))
     filled.put(batch("a"))
     assert filled.outbox.next() is not None
 
 
 def test_without_room_the_oldest_go() -> None:
-    filled = Filled(300, *(batch(name) for name in "abcde"))
+    filled = Filled(3, *(batch(name) for name in "abcde"))
     assert filled.ids == ["c", "d", "e"]
     assert filled.dropped == {"buffer_full": 2}
 
 
 def test_what_is_in_flight_never_goes() -> None:
     flying = batch("a")
-    filled = Filled(200, flying)
+    filled = Filled(2, flying)
     assert filled.outbox.begin(flying) is flying
     filled.put(batch("b"))
     filled.put(batch("c"))
@@ -86,21 +87,21 @@ def test_what_is_in_flight_never_goes() -> None:
 
 
 def test_the_batch_that_comes_is_not_the_one_that_goes() -> None:
-    filled = Filled(50, batch("a"))
+    filled = Filled(0, batch("a"))
     assert filled.ids == ["a"]
     filled.put(batch("b"))
     assert filled.ids == ["b"]
 
 
 def test_losses_that_a_dropped_batch_was_to_tell_of_are_told_by_the_next() -> None:
-    filled = Filled(100, batch("a", losses=7), batch("b"))
+    filled = Filled(1, batch("a", losses=7), batch("b"))
     assert filled.dropped == {"buffer_full": 1}
     assert filled.ledger.take_losses() == {"buffer_full": 1, "queue_full": 7}
 
 
 def test_room_is_given_back() -> None:
-    first, second = batch("a", 300), batch("b", 300)
-    filled = Filled(300, first)
+    first, second = batch("a", 3000), batch("b", 3000)
+    filled = Filled(3, first)
     assert filled.outbox.remove(first)
     assert not filled.outbox.remove(first)
     filled.put(second)
@@ -116,7 +117,7 @@ def test_room_is_given_back() -> None:
 
 def test_a_batch_that_went_cannot_be_begun_loaded_buried_or_replaced() -> None:
     gone = batch("a")
-    filled = Filled(100, gone, batch("b"))
+    filled = Filled(1, gone, batch("b"))
     assert filled.outbox.begin(gone) is None
     assert filled.outbox.load(gone) is None
     assert not filled.outbox.bury(gone)
@@ -126,30 +127,44 @@ def test_a_batch_that_went_cannot_be_begun_loaded_buried_or_replaced() -> None:
 
 def test_a_batch_comes_with_its_body() -> None:
     here = batch("a")
-    assert Filled(100, here).outbox.load(here) is here
+    assert Filled(1, here).outbox.load(here) is here
 
 
 def test_successors_take_the_place_of_what_they_replace() -> None:
     first = batch("a")
-    filled = Filled(1000, first, batch("b"))
+    filled = Filled(10, first, batch("b"))
     filled.outbox.set_aside(first)
     assert filled.outbox.replace(first, [batch("a.0"), batch("a.1")]) is Replaced.DONE
     assert filled.ids == ["a.0", "a.1", "b"]
 
 
 def test_the_end_of_the_process_drops_everything() -> None:
-    filled = Filled(1000, batch("a"), batch("b"))
+    filled = Filled(10, batch("a"), batch("b"))
     filled.outbox.drop_memory("shutdown")
     assert len(filled.outbox) == 0
     assert filled.dropped == {"shutdown": 2}
-    filled.put(batch("c", 1000))
+    filled.put(batch("c"))
     assert filled.ids == ["c"]
     assert not filled.outbox.durable
     assert filled.outbox.look() is None
 
 
+def test_batches_of_one_record_take_no_more_memory_than_the_limit() -> None:
+    """Beside a small body, what a batch takes of its own is most of it."""
+    ids = BatchIds(1_700_000_000.0)
+    limit = 4 << 20
+    outbox = MemoryOutbox(limit, Ledger(FakeClock()))
+    tracemalloc.start()
+    for number in range(limit // 300):
+        outbox.put(batch(ids.draw(), 200 + number % 50, ordinal=number))
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(outbox) > limit // 2000
+    assert taken < limit
+
+
 def test_it_knows_whether_something_older_is_left() -> None:
-    outbox = Filled(1000, batch("a", ordinal=10)).outbox
+    outbox = Filled(10, batch("a", ordinal=10)).outbox
     assert outbox.holds_before(11)
     assert not outbox.holds_before(10)
 
@@ -170,7 +185,7 @@ def test_a_copy_of_the_process_draws_other_ids() -> None:
 
 def test_a_flush_waits_for_a_batch_that_is_delivered_but_not_counted_yet() -> None:
     first = batch("a")
-    outbox = Filled(1000, first).outbox
+    outbox = Filled(10, first).outbox
     outbox.begin(first)
     outbox.remove(first)
     assert outbox.holds_before(first.ordinal + 1)

@@ -1,4 +1,7 @@
-"""Adoption: batches that dead processes left behind, made ready to be sent by this one."""
+"""Adoption: batches that dead processes left behind, made ready to be sent by this one.
+
+Only what must be known now is looked at: a batch's file is read when it is sent.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,11 @@ from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.report import Reporter
 
 from .bodies import Bodies
-from .files import BodyFile, Left, SpoolFiles
+from .directory import NotABodyError, charge
+from .files import Left, SpoolFiles, lock_name, lost_name, open_name
 from .owners import Owners
+from .shelf import Kept
+from .usage import DEAD
 
 #: The ordinal of adopted batches: higher than any of our own, so that no flush waits for adopted ones.
 _NOBODY_WAITS: Final = 1 << 62
@@ -22,43 +28,77 @@ class Found(NamedTuple):
     """What a look at the directory found."""
 
     #: Batches of dead processes, in the order in which they are to be sent. Their owners are locked by us now.
-    adopted: list[Batch]
-    #: Bytes of complete batches by owner, for all owners that this look did not take over, ourselves included.
-    living: dict[str, int]
-    #: Bytes in `dead/`.
-    buried: int
+    adopted: list[Kept]
+    #: Records in them that are damaged.
+    damaged: int
+    #: What the disk is charged for the files of living owners that publish no number of their own, by owner.
+    silent: dict[str, int]
+    #: There may be more dead owners.
+    more: bool
 
 
 def look_around(files: SpoolFiles, bodies: Bodies, owners: Owners, reporter: Reporter, now: float) -> Found:
     """Adopt what dead processes left. `now` is in Unix seconds. Raises OSError if the directory cannot be read."""
-    found, taken = owners.take_over()
-    adopted: list[Batch] = []
+    told = owners.usage.read()
+    found, taken, more = owners.take_over()
+    adopted: list[Kept] = []
+    damaged = 0
     for owner in taken:
-        adopted += _adopt(found.pop(owner, Left()), files, bodies, reporter)
+        kept, lines = _adopt(found.pop(owner, Left()), files, bodies, reporter)
+        adopted += kept
+        damaged += lines
     owners.clear_new_locks(now)
-    living = {owner: sum(body.size for body in left.bodies.values()) for owner, left in found.items()}
-    buried = 0
+    for owner in told.keys() - found.keys() - owners.held - {DEAD}:
+        owners.usage.forget(owner)
+    silent = {
+        owner: files.charged([lock_name(owner), *files.names_of(left)])
+        for owner, left in found.items()
+        if owner not in told and owner not in owners.held
+    }
     with contextlib.suppress(OSError):
-        buried = sum(path.lstat().st_size for path in files.buried())
-    return Found(adopted, living, buried)
+        if (dead := files.charged_for_dead(files.buried())) != told.get(DEAD, 0):
+            owners.usage.write(DEAD, dead)
+        if not dead:
+            owners.usage.forget(DEAD)
+    return Found(adopted, damaged, silent, more)
 
 
-def _adopt(left: Left, files: SpoolFiles, bodies: Bodies, reporter: Reporter) -> list[Batch]:
+def _adopt(left: Left, files: SpoolFiles, bodies: Bodies, reporter: Reporter) -> tuple[list[Kept], int]:
+    """Make what one owner left ready to be sent. Returns its batches, and the number of damaged records."""
+    damaged = 0
     for temporary in left.temporaries:
         bodies.remove(temporary)
     for batch_id in left.opened:
-        opened = files.opened(batch_id)
+        name = open_name(batch_id)
         try:
             # If both files are there, the owner died after it wrote the batch and before it removed the open file.
-            if batch_id not in left.bodies and (batch := bodies.finish(batch_id)) is not None:
-                left.bodies[batch_id] = BodyFile(batch.size, batch.compressed)
-        except OSError as error:
-            reporter.say("damaged", f"{opened} cannot be taken over now ({error.strerror}); it stays there")
+            if batch_id not in left.bodies:
+                finished = bodies.finish(batch_id)
+                if finished.batch:
+                    left.bodies[batch_id] = finished.batch[1]
+                damaged += finished.damaged
+        except NotABodyError as error:
+            damaged += 1
+            reporter.say("damaged", f"{name} cannot be sent ({error.strerror}); it is in dead/")
+            with contextlib.suppress(OSError):
+                files.bury_damaged(name)
             continue
-        bodies.remove(opened)
+        except OSError as error:
+            path = files.place.path / name
+            reporter.say("damaged", f"{path} cannot be taken over now ({error.strerror}); it stays there")
+            continue
+        bodies.remove(name)
     for batch_id in superseded(left.bodies):
-        bodies.remove(files.body(batch_id, left.bodies.pop(batch_id).compressed))
-    return [_unread(batch_id, file) for batch_id, file in sorted(left.bodies.items())]
+        bodies.remove(files.body(batch_id, left.bodies.pop(batch_id)))
+    for batch_id in left.lost - left.bodies.keys():
+        bodies.remove(lost_name(batch_id))
+    names = {files.body(batch_id, compressed): batch_id for batch_id, compressed in sorted(left.bodies.items())}
+    adopted = []
+    for name, status in files.place.status(names):
+        batch_id = names[name]
+        batch = _unread(batch_id, left.bodies[batch_id], status.st_size, batch_id in left.lost)
+        adopted.append(Kept(batch, charge=charge(status)))
+    return adopted, damaged
 
 
 def superseded(ids: Collection[str]) -> list[str]:
@@ -78,17 +118,18 @@ def superseded(ids: Collection[str]) -> list[str]:
     return [batch_id for batch_id in ids if is_replaced(batch_id) or is_half_of_a_whole(batch_id)]
 
 
-def _unread(batch_id: str, file: BodyFile) -> Batch:
+def _unread(batch_id: str, compressed: bool, size: int, answer_lost: bool) -> Batch:
     """An adopted batch. How many records are in it is known only when its file is read."""
     return Batch(
         id=batch_id,
         body=None,
-        compressed=file.compressed,
-        size=file.size,
+        compressed=compressed,
+        size=size,
         encoded_bytes=0,
         count=0,
         entries=0,
         losses=MappingProxyType({}),
         ordinal=_NOBODY_WAITS,
         adopted=True,
+        answer_lost=answer_lost,
     )

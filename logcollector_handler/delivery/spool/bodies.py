@@ -7,18 +7,35 @@ it wrote the file, or first read it. This module counts nothing and decides noth
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from logcollector_handler.delivery.batch import Batch, make_batch
 from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.wire.compression import decompress, is_worth_compressing
 from logcollector_handler.wire.format import Format
 
-from .files import SpoolFiles, read, remove
+from .directory import NotABodyError
+from .files import SpoolFiles, lost_name, open_name
 from .shelf import Kept
+
+
+class DamagedError(Exception):
+    """A file is gone, or holds something else than the batch that was written to it."""
+
+
+class Finished(NamedTuple):
+    """What became of an open file whose owner died."""
+
+    #: The id of the batch that was written, and whether it is compressed; None if there was no whole line.
+    batch: tuple[str, bool] | None
+    #: Lines that are no entries.
+    damaged: int
 
 
 class Bodies:
@@ -30,9 +47,11 @@ class Bodies:
         self._reporter = reporter
         #: Ids of the open files that this process made and that are still there.
         self.opened: set[str] = set()
+        # Names of files that could not be removed.
+        self._unremoved: set[str] = set()
 
-    def path(self, batch: Batch) -> Path:
-        """The file of a batch."""
+    def name(self, batch: Batch) -> str:
+        """The name of a batch's file."""
         return self._files.body(batch.id, batch.compressed)
 
     def write(self, batches: Sequence[Batch]) -> list[Kept]:
@@ -41,32 +60,43 @@ class Bodies:
         try:
             for batch in batches:
                 body = batch.body or b""
-                self._files.write(self.path(batch), body)
-                written.append(Kept(replace(batch, body=None), zlib.crc32(body)))
+                charge = self._files.write(self.name(batch), body)
+                written.append(Kept(replace(batch, body=None), zlib.crc32(body), charge))
         except BaseException:
             # Including the one that failed: it may have been renamed before syncing the directory failed.
             for batch in reversed(batches):
                 with contextlib.suppress(OSError):
-                    remove(self.path(batch))
+                    self._files.place.remove(self.name(batch))
             raise
         return written
 
-    def read(self, kept: Kept) -> Batch | None:
+    def read(self, kept: Kept) -> Batch:
         """A batch with its body, and with its counts if these were not known yet.
 
-        Returns:
-            None if the file is gone, cannot be read, or does not hold the body that it held before.
+        Raises:
+            DamagedError: the file is gone, or does not hold the body that it held before.
+            OSError: it cannot be read now.
         """
         if not kept.in_file:
             return kept.batch
         try:
-            body = read(self.path(kept.batch))
-            if kept.checksum is not None:
-                return replace(kept.batch, body=body) if zlib.crc32(body) == kept.checksum else None
-            plain = decompress(body) if kept.batch.compressed else body
+            body = self._files.place.read(self.name(kept.batch), self._files.max_body)
+        except FileNotFoundError as error:
+            raise DamagedError("it is gone") from error
+        except NotABodyError as error:
+            raise DamagedError(error.strerror) from error
+        if kept.checksum is not None:
+            if zlib.crc32(body) != kept.checksum:
+                raise DamagedError("its content was changed")
+            return replace(kept.batch, body=body)
+        try:
+            plain = decompress(body, self._files.max_body) if kept.batch.compressed else body
             entries = len(self._wire.split(plain))
-        except Exception:  # noqa: BLE001 - anybody may have changed the file, so that it can hold anything
-            return None
+        except MemoryError as error:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
+        except Exception as error:
+            # Anybody may have changed the file, so that it can hold anything.
+            raise DamagedError(f"it holds no batch: {error}") from error
         return replace(kept.batch, body=body, count=entries, entries=entries, encoded_bytes=len(plain))
 
     def survives(self, kept: Kept) -> bool:
@@ -74,60 +104,102 @@ class Bodies:
         if kept.in_file or kept.batch.id not in self.opened:
             return kept.in_file
         try:
-            return len(self._files.lines(kept.batch.id, self._wire.is_line)) >= kept.batch.count
-        except OSError:
+            lines = self._files.lines(kept.batch.id)
+        except (FileNotFoundError, NotABodyError):
             return False
+        except OSError:
+            return True  # It cannot be read now, and nothing says that it is damaged.
+        return sum(map(self._wire.is_line, lines)) >= kept.batch.count
 
     def create_open(self, batch_id: str, lock_owner: Callable[[], None]) -> tuple[Path, int]:
         """Lock the owner and create the open file of a batch. After an error there is no file. Raises OSError."""
-        path = self._files.opened(batch_id)
         # Listed before the owner is locked: `SpoolOutbox.close` keeps it locked while anything is listed here.
         self.opened.add(batch_id)
         try:
             lock_owner()
-            return path, self._files.create_open(batch_id)
+            return self._files.place.path / open_name(batch_id), self._files.create_open(batch_id)
         except BaseException:
             with contextlib.suppress(OSError):
-                remove(path)
+                self._files.place.remove(open_name(batch_id))
             self.opened.discard(batch_id)
             raise
 
+    def charged_for_open(self, batch_id: str = "") -> int:
+        """What the disk is charged for an open file that this process made, or for all of them."""
+        names = [open_name(each) for each in list(self.opened) if not batch_id or each == batch_id]
+        try:
+            return self._files.charged(names) if names else 0
+        except OSError:
+            return 0
+
+    def note_lost_answer(self, batch: Batch) -> int:
+        """Mark a batch as one that the server may have stored. Returns what the disk is charged for it."""
+        try:
+            os.close(self._files.place.create(lost_name(batch.id), 0))
+            return self._files.charged([lost_name(batch.id)])
+        except OSError:
+            return 0  # Then another process may cut it on a 5xx, and its records may be stored twice.
+
     def erase(self, kept: Kept) -> None:
-        """Remove all files of a batch."""
+        """Remove all files of a batch, the mark of a lost answer last."""
         if kept.in_file:
-            self.remove(self.path(kept.batch))
+            self.remove(self.name(kept.batch))
         self.erase_open(kept.batch.id)
+        if kept.batch.answer_lost:
+            self.remove(lost_name(kept.batch.id))
 
     def erase_open(self, batch_id: str) -> None:
         """Remove the open file of a batch, if there is one."""
         if batch_id in self.opened:
-            self.remove(self._files.opened(batch_id))
+            self.remove(open_name(batch_id))
             self.opened.discard(batch_id)
 
-    def finish(self, batch_id: str) -> Batch | None:
+    def finish(self, batch_id: str) -> Finished:
         """Write the batch of an open file whose owner died, as the owner would have done.
 
-        Returns:
-            The batch; None if the file has no whole line.
+        Lines that are no entries are kept in `dead/`, if that is possible.
 
         Raises:
             OSError: the open file cannot be read, or the batch cannot be written.
         """
-        lines = self._files.lines(batch_id, self._wire.is_line)
-        if not lines:
-            return None
-        plain = self._wire.join(self._wire.runs_of_lines(lines))
-        compressed = is_worth_compressing(len(lines), len(plain))
-        batch = make_batch(batch_id, plain, len(lines), compressed=compressed, ordinal=0)
+        lines: dict[bool, list[bytes]] = {True: [], False: []}
+        for line in self._files.lines(batch_id):
+            lines[self._wire.is_line(line)].append(line)
+        whole, damaged = lines[True], lines[False]
+        if damaged:
+            self._bury_lines(batch_id, damaged)
+        if not whole:
+            return Finished(None, len(damaged))
+        plain = self._wire.join(self._wire.runs_of_lines(whole))
+        compressed = is_worth_compressing(len(whole), len(plain))
+        batch = make_batch(batch_id, plain, len(whole), compressed=compressed, ordinal=0)
         self.write([batch])
-        return batch
+        return Finished((batch_id, batch.compressed), len(damaged))
 
-    def remove(self, path: Path) -> None:
-        """Remove a file. If that fails, report it."""
+    def _bury_lines(self, batch_id: str, lines: Sequence[bytes]) -> None:
+        name = open_name(batch_id)
+        where = f"they are in {self._files.dead.path}"
         try:
-            remove(path)
+            self._files.bury(f"{name}.damaged", b"\n".join([*lines, b""]))
         except OSError as error:
+            where = f"they could not be kept in {self._files.dead.path} ({error.strerror})"
+        self._reporter.say("damaged", f"{len(lines)} records in {name} are damaged and cannot be sent; {where}")
+
+    def remove(self, name: str) -> None:
+        """Remove a file. If that fails, report it, and try again with `remove_the_rest`."""
+        try:
+            self._files.place.remove(name)
+        except OSError as error:
+            self._unremoved.add(name)
             self._reporter.say(
                 "spool",
-                f"{path} was sent but cannot be removed ({error.strerror}); it will be sent again, under its key",
+                f"{self._files.place.path / name} was sent but cannot be removed now ({error.strerror}); if it "
+                "is still there when the process ends, another sends it again, under its key",
             )
+
+    def remove_the_rest(self) -> None:
+        """Remove the files that could not be removed before."""
+        for name in list(self._unremoved):
+            with contextlib.suppress(OSError):
+                self._files.place.remove(name)
+                self._unremoved.discard(name)

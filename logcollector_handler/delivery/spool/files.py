@@ -1,23 +1,23 @@
-"""Files of the spool: what they are called, how they are written and read, and what a directory holds.
+"""Files of the spool: what they are called, and what the directory of a destination holds.
 
-A batch's file appears under its name only when it is complete: it is written under another name and then renamed. No
-link is followed, and only regular files are read. This module counts nothing and knows no locks; errors of the file
-system are raised as OSError and left to the caller.
+A batch's file appears under its name only when it is complete: it is written under another name and then renamed. This
+module counts nothing and knows no locks; errors of the file system are raised as OSError and left to the caller.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import os
 import re
-import stat
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import urlsplit
+
+from logcollector_handler.delivery.report import Reporter
+
+from .directory import Directory, charge
 
 _OWNER: Final = r"(?P<owner>[0-9a-f]{12}-[0-9a-f]{16})"
 # Version 0.1.0 drew ids without the last 16 digits.
@@ -26,157 +26,150 @@ _DRAWN: Final = rf"{_OWNER}-[0-9a-f]{{8}}(?:[0-9a-f]{{16}})?"
 _ID: Final = rf"(?P<id>{_DRAWN}(?:\.[01])*)"
 
 _OPEN: Final = re.compile(rf"(?P<id>{_DRAWN})\.open")
+_LOST: Final = re.compile(rf"{_ID}\.lost")
 _LOCK: Final = re.compile(rf"{_OWNER}\.lock")
 _NEW_LOCK: Final = re.compile(rf"{_OWNER}\.new")
 _TEMPORARY: Final = re.compile(rf"{_DRAWN}.*\.tmp")
 #: A batch in whatever format, complete or still open.
-BATCH: Final = re.compile(rf"{_ID}\.[a-z]+(?:\.gz)?")
-
-
-class BodyFile(NamedTuple):
-    """What the name and the size of a file say about the batch in it."""
-
-    size: int
-    compressed: bool
+BATCH: Final = re.compile(rf"{_ID}\.(?!lost\b)[a-z]+(?:\.gz)?")
+# What the spool puts into `dead/`.
+_BURIED: Final = re.compile(rf"{_DRAWN}.*")
 
 
 @dataclass
 class Left:
     """What one owner has in the directory."""
 
-    #: Complete batches by id.
-    bodies: dict[str, BodyFile] = field(default_factory=dict)
+    #: Complete batches by id: whether the body is compressed.
+    bodies: dict[str, bool] = field(default_factory=dict)
     #: Ids of open files.
     opened: list[str] = field(default_factory=list)
-    #: Files that were being written, and not renamed yet.
-    temporaries: list[Path] = field(default_factory=list)
+    #: Ids of batches of which an answer was lost.
+    lost: set[str] = field(default_factory=set)
+    #: Names of files that were being written, and not renamed yet.
+    temporaries: list[str] = field(default_factory=list)
 
 
 class SpoolFiles:
     """The directory of one destination.
 
     Args:
-        directory: it need not exist yet.
+        path: it need not exist yet.
         suffix: the ending of a file with an uncompressed body, `Format.suffix`.
+        max_body: a longer file is damaged, in bytes. So is what unpacks to more.
         fsync: wait until the disk itself has each file that was written.
+        reporter: told when the file system cannot sync directories.
     """
 
-    def __init__(self, directory: Path, suffix: str, *, fsync: bool) -> None:
-        self.directory = directory
-        self.dead = directory / "dead"
+    def __init__(
+        self,
+        path: Path,
+        suffix: str,
+        *,
+        max_body: int,
+        fsync: bool,
+        reporter: Reporter,
+    ) -> None:
+        def unsynced(error: OSError) -> None:
+            lost = f"what is written to {path} may not survive a loss of power"
+            reporter.say("fsync", f"{lost}: its file system cannot sync directories ({error.strerror})")
+
+        self.place = Directory(path, fsync=fsync, unsynced=unsynced)
+        self.dead = Directory(path / "dead", self.place, fsync=fsync, unsynced=unsynced)
+        self.max_body = max_body
         self._suffix = suffix
         self._body = re.compile(rf"{_ID}{re.escape(suffix)}(?P<gz>\.gz)?")
-        self._fsync = fsync
 
-    def body(self, batch_id: str, compressed: bool) -> Path:
-        """The file of a complete batch."""
-        return self.directory / f"{batch_id}{self._suffix}{'.gz' if compressed else ''}"
+    def body(self, batch_id: str, compressed: bool) -> str:
+        """The name of a complete batch's file."""
+        return f"{batch_id}{self._suffix}{'.gz' if compressed else ''}"
 
-    def opened(self, batch_id: str) -> Path:
-        """The file of a batch that is being written line by line."""
-        return self.directory / f"{batch_id}.open"
-
-    def lock(self, owner: str) -> Path:
-        """The file that a living owner keeps locked."""
-        return self.directory / f"{owner}.lock"
-
-    def new_lock(self, owner: str) -> Path:
-        """The name of the lock file until it is locked."""
-        return self.directory / f"{owner}.new"
-
-    def new_locks(self) -> list[Path]:
-        """Lock files that are not locked yet, or whose owner died before it locked them."""
-        return [path for path in self.directory.glob("*.new") if _NEW_LOCK.fullmatch(path.name)]
-
-    def make(self) -> None:
-        """Make the directory, and those above it that are missing, for their owner alone."""
-        self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.directory.mkdir(mode=0o700, exist_ok=True)
+    def write(self, name: str, body: bytes) -> int:
+        """Write a file. Returns what the disk is charged for it, in bytes."""
+        return self.place.write(name, body)
 
     def create_open(self, batch_id: str) -> int:
         """Create the open file of a batch. Returns a descriptor to write to it at any offset."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return os.open(self.opened(batch_id), flags, 0o600)
+        return self.place.create(open_name(batch_id), os.O_EXCL)
 
-    def lines(self, batch_id: str, is_line: Callable[[bytes], bool]) -> list[bytes]:
-        """The whole lines of an open file. What follows the last line end was cut short when the writer died."""
-        return [line for line in read(self.opened(batch_id)).split(b"\n")[:-1] if is_line(line)]
+    def lines(self, batch_id: str) -> list[bytes]:
+        """The lines of an open file. What follows the last line end was cut short when the writer died."""
+        return self.place.read(open_name(batch_id), self.max_body).split(b"\n")[:-1]
 
-    def write(self, path: Path, body: bytes) -> None:
-        """Write a file under a temporary name, and rename it when it is complete."""
-        temporary = path.with_name(f"{path.name}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            view = memoryview(body)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            if self._fsync:
-                os.fsync(descriptor)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        finally:
-            os.close(descriptor)
-        os.rename(temporary, path)
-        if self._fsync:
-            _fsync_directory(path.parent)
+    def bury(self, name: str, body: bytes) -> int:
+        """Write a file into `dead/`. Returns what the disk is charged for it."""
+        with self.dead.open(make=True):
+            return self.dead.write(name, body)
 
-    def bury(self, name: str, body: bytes) -> None:
-        """Write a file into `dead/`."""
-        self.dead.mkdir(mode=0o700, exist_ok=True)
-        self.write(self.dead / name, body)
-
-    def bury_damaged(self, path: Path) -> int:
-        """Move a damaged file into `dead/`. Returns its size in bytes."""
-        size = path.lstat().st_size
-        self.dead.mkdir(mode=0o700, exist_ok=True)
-        os.rename(path, self.dead / f"{path.name}.damaged")
+    def bury_damaged(self, name: str) -> int:
+        """Move a damaged file into `dead/`. Returns what the disk is charged for it."""
+        size = self.charged([name])
+        self.place.move(name, self.dead, f"{name}.damaged")
         return size
 
-    def buried(self) -> list[Path]:
-        """What is in `dead/`, the oldest first."""
-        return sorted(self.dead.iterdir()) if self.dead.is_dir() else []
+    def buried(self) -> list[str]:
+        """The names of dead letters and damaged files, the oldest first."""
+        try:
+            return sorted(name for name in self.dead.names() if _BURIED.fullmatch(name))
+        except FileNotFoundError:
+            return []
+
+    def charged(self, names: Iterable[str]) -> int:
+        """What the disk is charged for these files, in bytes."""
+        return sum(charge(status) for _, status in self.place.status(names))
+
+    def charged_for_dead(self, names: Sequence[str]) -> int:
+        """What the disk is charged for these files in `dead/`, in bytes."""
+        return sum(charge(status) for _, status in self.dead.status(names)) if names else 0
+
+    def names_of(self, left: Left) -> list[str]:
+        """The names of all files but the lock."""
+        bodies = [self.body(batch_id, compressed) for batch_id, compressed in left.bodies.items()]
+        return [*bodies, *map(open_name, left.opened), *map(lost_name, left.lost), *left.temporaries]
 
     def scan(self) -> dict[str, Left]:
         """What is in the directory, by owner. Skips names that the spool does not use, and all but regular files."""
         found: dict[str, Left] = {}
-        with os.scandir(self.directory) as entries:
-            for entry in entries:
-                for pattern in (self._body, _OPEN, _LOCK, _TEMPORARY):
-                    match = pattern.fullmatch(entry.name)
-                    if match is None or not entry.is_file(follow_symlinks=False):
-                        continue
-                    left = found.setdefault(match["owner"], Left())
-                    if pattern is self._body:
-                        # The owner may have sent and removed the file since the directory was listed.
-                        with contextlib.suppress(FileNotFoundError):
-                            size = entry.stat(follow_symlinks=False).st_size
-                            left.bodies[match["id"]] = BodyFile(size, match["gz"] is not None)
-                    elif pattern is _OPEN:
-                        left.opened.append(match["id"])
-                    elif pattern is _TEMPORARY:
-                        left.temporaries.append(Path(entry.path))
+        for name in self.place.names():
+            for pattern in (self._body, _OPEN, _LOCK, _LOST, _TEMPORARY):
+                match = pattern.fullmatch(name)
+                if match is None:
+                    continue
+                left = found.setdefault(match["owner"], Left())
+                if pattern is self._body:
+                    left.bodies[match["id"]] = match["gz"] is not None
+                elif pattern is _OPEN:
+                    left.opened.append(match["id"])
+                elif pattern is _LOST:
+                    left.lost.add(match["id"])
+                elif pattern is _TEMPORARY:
+                    left.temporaries.append(name)
+                break
         return found
 
-
-def read(path: Path) -> bytes:
-    """The content of a regular file."""
-    # Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a file")
-        return file.read()
+    def new_locks(self) -> list[str]:
+        """Names of lock files that are not locked yet, or whose owner died before it locked them."""
+        return [name for name in self.place.names() if _NEW_LOCK.fullmatch(name)]
 
 
-def remove(path: Path) -> bool:
-    """Remove a file. False: it was gone already."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return False
-    return True
+def open_name(batch_id: str) -> str:
+    """The name of the file of a batch that is being written line by line."""
+    return f"{batch_id}.open"
+
+
+def lost_name(batch_id: str) -> str:
+    """The name of the mark that says that an answer for a batch was lost: the server may have stored it."""
+    return f"{batch_id}.lost"
+
+
+def lock_name(owner: str) -> str:
+    """The name of the file that a living owner keeps locked."""
+    return f"{owner}.lock"
+
+
+def new_lock_name(owner: str) -> str:
+    """The name of the lock file until it is locked."""
+    return f"{owner}.new"
 
 
 def owner_of(batch_id: str) -> str:
@@ -193,11 +186,3 @@ def destination(server_url: str) -> str:
     plain = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
     host = re.sub(r"[^a-z0-9.-]", "_", f"{parts.hostname}" + (f"_{parts.port}" if parts.port else ""))
     return f"{host[:80]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
-
-
-def _fsync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,9 +4,13 @@ The batch ids of one handler in one process begin with its owner, and the handle
 has files in the directory. The system releases the lock when the process dies, however it dies. The next process that
 looks around gets the lock, and with it the files.
 
-The locks are those of `lockf`, which belong to a process and not to a descriptor. So a forked child does not inherit
-them. But a process that closes any descriptor of a locked file loses its lock, and it is granted a lock that it
-already has: therefore `_holders` remembers what this process has locked, and no such file is opened a second time.
+The locks are those of `lockf`, which belong to a process and not to a descriptor. So no child inherits them, not even
+one of a fork that Python did not see: a lock that belongs to a descriptor (`flock`, or `F_OFD_SETLK`) would keep a dead
+process's files from being sent for as long as such a child lives. The price is that a process loses its lock when any
+code in it closes a descriptor of the lock file, as an application does that copies its own spool, and that it is
+granted a lock that it already has. Therefore each batch and each look renews the locks, and `_holders` remembers what
+this process has locked, so that the package opens no such file a second time. In between, another process may take the
+files over and send them, under the same keys.
 """
 
 from __future__ import annotations
@@ -21,10 +25,14 @@ from typing import Final
 
 from logcollector_handler.delivery.locks import new_lock
 
-from .files import Left, SpoolFiles, remove
+from .directory import Directory
+from .files import Left, SpoolFiles, lock_name, new_lock_name
+from .usage import Usage
 
 #: Age in seconds at which a leftover `.new` file counts as abandoned.
 _ABANDONED_AFTER: Final = 60.0
+#: How many dead owners are locked at a time at most: each lock takes a descriptor from the application.
+_AT_ONCE: Final = 64
 
 #: Which object of this process holds the lock of an owner, or is about to take it.
 _holders: dict[str, Owners] = {}
@@ -36,6 +44,8 @@ class Owners:
     def __init__(self, files: SpoolFiles, own: str) -> None:
         self._files = files
         self._own = own
+        #: What the files of each owner take. Whoever holds an owner's lock writes its number.
+        self.usage = Usage(Directory(files.place.path / "usage", files.place))
         # Descriptors of the locked files, by owner.
         self._held: dict[str, int] = {}
         # Held while our own lock is made or released, which can happen in a logging call, in the listener and in the
@@ -54,9 +64,9 @@ class Owners:
             OSError: it failed. No file may be written now, because others would take it for a dead process's.
         """
         with self._own_lock:
-            if self._own in self._held and self._files.lock(self._own).exists():
+            if self._renew(self._own):
                 return
-            self._files.make()
+            self._files.place.make()
             self._release(self._own, unlink=False)
             # A second attempt, in case another process removed our lock as abandoned while we were making it.
             if not self._take(self._own) and not self._take(self._own):
@@ -68,33 +78,54 @@ class Owners:
             if when():
                 self._release(self._own)
 
-    def release_all_but(self, needed: Collection[str]) -> None:
-        """Unlock all dead owners but the `needed` ones."""
+    def release_all_but(self, needed: Collection[str], left: Collection[str] = ()) -> None:
+        """Unlock all dead owners but the `needed` ones. Those in `left` still have files, which count until sent."""
         for owner in set(self._held) - {self._own, *needed}:
-            self._release(owner)
+            self._release(owner, unlink=owner not in left)
 
-    def take_over(self) -> tuple[dict[str, Left], list[str]]:
-        """Lock the owners that have files here and are dead.
+    def publish(self, owner: str, size: int) -> None:
+        """Tell other processes how many bytes the files of an owner take, if we hold its lock. Raises OSError."""
+        with self._own_lock:
+            if owner in self._held:
+                self.usage.write(owner, size)
+
+    def renew(self) -> None:
+        """Lock again what we hold, and forget the dead owners that another process has locked meanwhile."""
+        with self._own_lock:
+            self._renew(self._own)
+        for owner in set(self._held) - {self._own}:
+            if not self._renew(owner):
+                self._release(owner, unlink=False)
+
+    def take_over(self) -> tuple[dict[str, Left], list[str], bool]:
+        """Lock dead owners.
 
         Returns:
-            What each owner has in the directory, and which of them were locked by this call.
+            What every owner in the directory has; the owners that were locked now, the oldest first; and whether there
+            may be more of them, because no more are locked at a time.
 
         Raises:
             OSError: the directory cannot be read.
         """
         found = self._files.scan()
+        taken: list[str] = []
         # Never our own owner, even if we do not hold its lock: another thread may be making it right now.
-        taken = [owner for owner in found if owner not in self.held and self._take(owner)]
+        strangers = sorted(found.keys() - self.held)
+        for owner in strangers:
+            if len(self._held) > _AT_ONCE:
+                break
+            if self._take(owner):
+                taken.append(owner)
         # Scan again: an owner may have changed its files after the first scan, and then died before we locked it.
-        return (self._files.scan() if taken else found), taken
+        return (self._files.scan() if taken else found), taken, len(self._held) > _AT_ONCE
 
     def clear_new_locks(self, now: float) -> None:
         """Remove the lock files of owners that died before they locked them. `now` is in Unix seconds."""
-        for path in self._files.new_locks():
+        for name, status in self._files.place.status(self._files.new_locks()):
             # Judged by age alone: trying to lock one that is just being made could make its owner fail.
-            with contextlib.suppress(OSError):
-                if now - path.lstat().st_mtime > _ABANDONED_AFTER:
-                    remove(path)
+            if now - status.st_mtime > _ABANDONED_AFTER:
+                with contextlib.suppress(OSError):
+                    self._files.place.remove(name)
 
     def abandon(self) -> None:
         """In a forked child: close the descriptors. The parent keeps its locks."""
@@ -112,17 +143,17 @@ class Owners:
         # `setdefault` is one step, so of two handlers in this process only one goes on.
         if _holders.setdefault(owner, self) is not self:
             return False
-        path = self._files.lock(owner)
+        name = lock_name(owner)
         # Our own lock file gets its name only when it is locked: others take over whatever they can lock by that name.
-        made = self._files.new_lock(owner) if owner == self._own else path
+        made = new_lock_name(owner) if owner == self._own else name
         descriptor = -1
         try:
-            descriptor = os.open(made, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            descriptor = self._files.place.create(made, 0)
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if made != path:
-                os.rename(made, path)
+            if made != name:
+                self._files.place.rename(made, name)
             # An earlier holder may have removed the file after we opened it. Then our lock is worth nothing.
-            if _is_file_of(descriptor, path):
+            if self._is_lock_file(descriptor, owner):
                 self._held[owner] = descriptor
         except OSError:
             pass
@@ -134,6 +165,17 @@ class Owners:
                 _holders.pop(owner, None)
         return owner in self._held
 
+    def _renew(self, owner: str) -> bool:
+        """Lock an owner again that we hold. False if we do not hold it, or another process has it by now."""
+        descriptor = self._held.get(owner)
+        if descriptor is None:
+            return False
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return self._is_lock_file(descriptor, owner)
+        except OSError:
+            return False
+
     def _release(self, owner: str, *, unlink: bool = True) -> None:
         descriptor = self._held.pop(owner, None)
         if descriptor is None:
@@ -141,10 +183,16 @@ class Owners:
         if unlink:
             with contextlib.suppress(OSError):
                 # The owner may be alive after all, and have made a new lock file of this name: that one stays.
-                if _is_file_of(descriptor, path := self._files.lock(owner)):
-                    remove(path)
+                if self._is_lock_file(descriptor, owner):
+                    self.usage.forget(owner)
+                    self._files.place.remove(lock_name(owner))
         os.close(descriptor)
         _holders.pop(owner, None)
+
+    def _is_lock_file(self, descriptor: int, owner: str) -> bool:
+        """Whether a descriptor is of the file that has the name of an owner's lock now."""
+        opened = os.fstat(descriptor)
+        return any(os.path.samestat(opened, status) for _, status in self._files.place.status([lock_name(owner)]))
 
 
 def is_alive(lock: Path) -> bool:
@@ -162,7 +210,3 @@ def is_alive(lock: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _is_file_of(descriptor: int, path: Path) -> bool:
-    return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))

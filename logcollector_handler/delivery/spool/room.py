@@ -1,13 +1,31 @@
-"""Room: how many bytes the files of one destination take, and which are removed when that is too many."""
+"""Room: how many bytes the disk is charged for the files of one destination, and what goes when that is too many.
+
+The limit holds for all processes together. Each tells the others its own number, as `usage` describes, and drops no
+batches but its own. Since no file is charged less than a block, a limit of bytes also limits the number of files.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import threading
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from .files import SpoolFiles, remove
+from logcollector_handler.delivery.batch import Batch
+from logcollector_handler.delivery.ledger import Ledger
+
+from .bodies import Bodies
+from .directory import BLOCK, charge_for
+from .files import SpoolFiles
+from .owners import Owners
 from .shelf import Kept, Shelf
+from .usage import DEAD
+
+#: Bytes that each owner takes beside its batches: its lock, and its number in `usage/`.
+HOUSEKEEPING: Final = 2 * BLOCK
+#: Other processes are not told of less than this share of the limit that an owner gave back.
+_UNNOTICED: Final = 256
 
 
 class Room:
@@ -16,73 +34,151 @@ class Room:
     Args:
         max_bytes: limit for all these together.
         shelf: batches that may have to be dropped to make room.
-        files: the directory, for `dead/`.
+        bodies: writes and removes files.
+        files: the directory.
+        owners: who has files there, and how many bytes others have.
+        own: this process's owner.
         lock: guards the shelf, and the fields of this object.
     """
 
-    def __init__(self, max_bytes: int, shelf: Shelf, files: SpoolFiles, lock: threading.RLock) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        shelf: Shelf,
+        bodies: Bodies,
+        files: SpoolFiles,
+        owners: Owners,
+        own: str,
+        lock: threading.RLock,
+        ledger: Ledger,
+    ) -> None:
         self._max_bytes = max_bytes
         self._shelf = shelf
+        self._bodies = bodies
         self._files = files
+        self._owners = owners
+        self._own = own
         self._lock = lock
-        #: Bytes of files that are being written, or are written and not on the shelf yet.
-        self.reserved = 0
-        #: Bytes of other processes' files at the last look, and of `dead/`.
-        self.others = 0
+        self._ledger = ledger
+        # Bytes of files that are being written, or are written and not on the shelf yet, by the first batch's id.
+        self._reserved: dict[str, int] = {}
+        # What other processes were told, by owner.
+        self._told: dict[str, int] = {}
+        #: Bytes at the last look of the living owners that tell nobody, because they run version 0.1.0.
+        self.silent: dict[str, int] = {}
 
     @property
-    def total(self) -> int:
-        """Bytes of all files."""
-        return self._shelf.file_bytes + self.reserved + self.others
+    def reserved(self) -> int:
+        """Bytes that are reserved now."""
+        return sum(self._reserved.values())
 
-    def reserve(self, size: int, freed: int) -> list[Kept]:
-        """Reserve bytes for files to be written. To make room, remove the oldest dead letters, then our oldest batches.
+    def total(self) -> int:
+        """Bytes of all files, including what is reserved. Raises OSError if those of others cannot be told."""
+        held = self._owners.held
+        told = self._owners.usage.read()
+        others = sum(size for owner, size in (self.silent | told).items() if owner not in held)
+        return others + (BLOCK if DEAD in told else 0) + sum(map(self._of, held))
+
+    def write(self, batches: Sequence[Batch], freed: int) -> list[Kept]:
+        """Write all of these batches to files, or none.
+
+        To make room, remove the oldest dead letters, then our oldest batches. The bytes of the files stay reserved,
+        under the id of the first batch, until the caller releases them, when the batches are on the shelf.
 
         Args:
-            size: bytes that the caller will write.
-            freed: bytes that the caller will remove when that is done.
-
-        Returns:
-            Batches that were taken off the shelf to make room. The caller has to remove their files.
+            batches: with their bodies.
+            freed: bytes of files that the caller removes when that is done.
 
         Raises:
-            OSError: even with all of these removed there would not be enough room. No batch was taken off the shelf.
+            OSError: it failed. If there is no room, although everything were removed that may be, nothing was removed.
         """
-        limit = self._max_bytes + freed - size
-        with self._lock:
-            full = self.total > limit
-        if full:
-            self._remove_dead_letters(limit)
-        with self._lock:
-            evicted = self._shelf.evict_files(self.total - limit)
-            if self.total > limit:
-                raise OSError(errno.EDQUOT, f"max_spool_bytes ({self._max_bytes}) is used up by others")
-            self.reserved += size
-        return evicted
+        key = batches[0].id
+        self._owners.ensure_own()
+        try:
+            self._reserve(key, sum(charge_for(batch.size) for batch in batches), freed, evicting=True)
+            return self._bodies.write(batches)
+        except BaseException:
+            self.release(key)
+            self.publish(self._own)
+            raise
 
-    def release(self, size: int) -> None:
+    def bury(self, kept: Kept, name: str, body: bytes) -> None:
+        """Write the body of a batch that will be removed into `dead/`. For that only older dead letters have to go.
+
+        Raises:
+            OSError: there is no room, or it cannot be written.
+        """
+        key = f"dead {name}"
+        try:
+            self._reserve(key, charge_for(len(body)), kept.charge, evicting=False)
+            self.count_dead(self._files.bury(name, body))
+        finally:
+            self.release(key)
+
+    def _reserve(self, key: str, size: int, freed: int, *, evicting: bool) -> None:
+        with self._lock:
+            self._reserved[key] = size
+        # Told before the others' numbers are read: so at least one of two that want the same room sees the other.
+        self._told.pop(self._own, None)
+        self._owners.publish(self._own, self._of(self._own))
+        excess = self.total() - freed - self._max_bytes
+        if excess > 0 and self._remove_dead_letters(excess):
+            excess = self.total() - freed - self._max_bytes
+        if excess > 0:
+            with self._lock:
+                evicted = self._shelf.evict_files(excess) if evicting else []
+            if not evicted:
+                raise OSError(errno.EDQUOT, f"max_spool_bytes ({self._max_bytes}) is used up by others")
+            self.drop(evicted, "spool_full")
+            self.publish(self._own)
+
+    def drop(self, evicted: Iterable[Kept], reason: str) -> None:
+        """Remove the files of batches that were taken off the shelf, and count their records as dropped."""
+        for kept in evicted:
+            self._bodies.erase(kept)
+            self._ledger.drop(reason, kept.batch.count, untold=kept.batch.losses)
+
+    def release(self, key: str) -> None:
         """Take back a reservation: the files are on the shelf now, or were not written."""
         with self._lock:
-            self.reserved -= size
+            self._reserved.pop(key, None)
 
-    def count_others(self, size: int) -> None:
-        """Note how many bytes of other processes' files and of dead letters a look at the directory has found."""
-        with self._lock:
-            self.others = size
-
-    def bury(self, size: int) -> None:
-        """Count a file of `size` bytes that was put into `dead/`."""
-        with self._lock:
-            self.others += size
-
-    def _remove_dead_letters(self, limit: int) -> None:
-        """Remove the oldest dead letters until all files together are within a limit."""
+    def publish(self, owner: str) -> None:
+        """Tell other processes how much an owner takes whose files changed, if it is noticeably less than before."""
+        size = self._of(owner)
+        if 0 <= self._told.get(owner, -1) - size < self._max_bytes // _UNNOTICED:
+            return
         with contextlib.suppress(OSError):
-            for path in self._files.buried():
-                with self._lock:
-                    if self.total <= limit:
-                        return
-                size = path.lstat().st_size
-                if remove(path):
-                    with self._lock:
-                        self.others -= size
+            self._owners.publish(owner, size)
+            self._told[owner] = size
+
+    def publish_anew(self) -> None:
+        """Tell other processes how much the owners take that are locked by us, where they were told something else."""
+        self._told = self._owners.usage.read()
+        for owner in self._owners.held:
+            self.publish(owner)
+
+    def count_dead(self, size: int) -> None:
+        """Count a file of `size` bytes that was put into `dead/`."""
+        with contextlib.suppress(OSError):
+            self._owners.usage.add(DEAD, size)
+
+    def _of(self, owner: str) -> int:
+        opened = self._bodies.charged_for_open() if owner == self._own else 0
+        with self._lock:
+            reserved = self.reserved if owner == self._own else 0
+            return self._shelf.charges[owner] + reserved + opened + HOUSEKEEPING
+
+    def _remove_dead_letters(self, excess: int) -> int:
+        """Remove the oldest dead letters, `excess` bytes or all of them. Returns how many bytes were removed."""
+        removed = 0
+        with contextlib.suppress(OSError):
+            for name in self._files.buried():
+                if removed >= excess:
+                    break
+                size = self._files.charged_for_dead([name])
+                if self._files.dead.remove(name):
+                    removed += size
+        if removed:
+            self.count_dead(-removed)
+        return removed

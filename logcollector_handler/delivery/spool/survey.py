@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from .directory import plain_errors
 from .files import BATCH
 from .owners import is_alive
 
@@ -34,7 +35,9 @@ def survey(root: Path) -> list[Holding]:
         oldest = min(have.oldest, status.st_mtime)
         holdings[place, kind] = Holding(place, kind, have.files + 1, have.size + status.st_size, oldest)
 
-    for place in sorted(path for path in root.iterdir() if path.is_dir()):
+    with plain_errors(root):
+        places = sorted(path for path in root.iterdir() if path.is_dir() and not path.is_symlink())
+    for place in places:
         alive: dict[str, bool] = {}
         for path in sorted(place.iterdir()):
             match = BATCH.fullmatch(path.name)
@@ -45,7 +48,8 @@ def survey(root: Path) -> list[Holding]:
                 alive[owner] = is_alive(place / f"{owner}.lock")
             with contextlib.suppress(FileNotFoundError):
                 add(place.name, "alive" if alive[owner] else "dead", path.lstat())
+        dead = place / "dead"
         with contextlib.suppress(OSError):
-            for path in (place / "dead").iterdir():
+            for path in () if dead.is_symlink() else dead.iterdir():
                 add(place.name, "refused", path.lstat())
     return list(holdings.values())

@@ -34,6 +34,7 @@ class Process:
             server_url=url,
             wire=WIRE,
             max_bytes=max_bytes,
+            max_batch_bytes=1 << 20,
             max_memory=max_memory,
             owner=self.ids.owner,
             fsync=fsync,
@@ -96,8 +97,9 @@ class Process:
 
     @property
     def files(self) -> list[str]:
-        """Names in the directory, but for locks."""
-        return sorted(path.name for path in self.outbox.directory.glob("*") if path.suffix != ".lock")
+        """Names in the directory, but for locks and the numbers of bytes used."""
+        paths = self.outbox.directory.glob("*")
+        return sorted(path.name for path in paths if path.suffix != ".lock" and path.name != "usage")
 
 
 def fill_the_disk(process: Process, room: int = 0) -> None:
@@ -105,11 +107,11 @@ def fill_the_disk(process: Process, room: int = 0) -> None:
     real = process.outbox._files.write
     left = [room]
 
-    def write(path: Path, body: bytes) -> None:
+    def write(name: str, body: bytes) -> int:
         if not left[0]:
             raise OSError(28, "No space left on device")
         left[0] -= 1
-        real(path, body)
+        return real(name, body)
 
     process.outbox._files.write = write  # type: ignore[method-assign]  # stands for the disk
 

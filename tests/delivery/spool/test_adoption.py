@@ -94,7 +94,7 @@ def test_an_open_file_that_cannot_be_finished_now_stays(root: Path, capsys: pyte
     dead.die()
     heir = Process(root)
 
-    def full(path: Path, body: bytes) -> None:
+    def full(name: str, body: bytes) -> int:
         raise OSError(28, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:

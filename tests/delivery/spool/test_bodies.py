@@ -46,10 +46,12 @@ def test_a_damaged_file_stops_nobody_and_is_counted(
     if adopted:
         user.look()
     assert user.messages() == [["first"], ["last"]]
-    # How many records were in an adopted file is known when it was read; what is no file at all is never adopted.
+    # What is no file at all is never adopted.
+    never_adopted = adopted and name in ("gone", "a directory", "a link", "a pipe")
     assert user.dropped == ({} if adopted else {"spool_damaged": 1})
-    assert user.outbox._shelf.file_bytes == 0
-    if not (adopted and name in ("gone", "a directory", "a link", "a pipe")):
+    assert user.ledger.snapshot().adopted.get("dropped", 0) == (adopted and not never_adopted)
+    assert sum(user.outbox._shelf.charges.values()) == 0
+    if not never_adopted:
         assert f"{file} is damaged or gone" in capsys.readouterr().err
         assert name == "gone" or os.path.lexists(user.outbox.directory / "dead" / f"{file}.damaged")
 

@@ -12,6 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.outbox import Replaced
+from logcollector_handler.delivery.spool.directory import BLOCK, charge
+from logcollector_handler.delivery.spool.room import HOUSEKEEPING
 from tests.delivery.harness import WIRE
 from tests.delivery.spool.processes import Process, fill_the_disk, messages_of
 
@@ -31,7 +33,7 @@ class Spool(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.process = Process(self.root, max_bytes=2500, max_memory=900)
+        self.process = Process(self.root, max_bytes=HOUSEKEEPING + 7 * BLOCK, max_memory=4000)
         self.write = self.process.outbox._files.write
 
     def teardown(self) -> None:
@@ -60,7 +62,7 @@ class Spool(RuleBasedStateMachine):
 
     @rule()
     def put_what_is_too_large(self) -> None:
-        self.process.put(*self._new(30))
+        self.process.put(*self._new(200))
 
     @rule(count=_MANY)
     def put_from_an_open_file(self, count: int) -> None:
@@ -161,14 +163,15 @@ class Spool(RuleBasedStateMachine):
         if not hasattr(self, "process") or not (directory := self.process.outbox.directory).exists():
             return
         outbox, shelf = self.process.outbox, self.process.outbox._shelf
-        kept = shelf.own + shelf.adopted
-        mine = {outbox._bodies.path(each.batch).name: each.batch.size for each in kept if each.in_file}
-        on_disk = {path.name: path.stat().st_size for path in directory.glob("*.json*")}
+        kept = [*shelf.own, *shelf.adopted]
+        mine = {outbox._bodies.name(each.batch): each.charge for each in kept if each.in_file}
+        on_disk = {path.name: charge(path.stat()) for path in directory.glob("*.json*")}
         assert mine.items() <= on_disk.items()
-        assert shelf.file_bytes == sum(mine.values())
-        assert shelf.memory_bytes == sum(each.batch.size for each in kept if not each.in_file)
+        assert sum(shelf.charges.values()) == sum(mine.values())
+        assert shelf.memory_bytes == sum(each.batch.memory_bytes for each in kept if not each.in_file)
         assert outbox._room.reserved == 0
-        assert shelf._aside <= {each.batch.id for each in kept}
+        for side in (shelf.own, shelf.adopted):
+            assert [each for each in side if each.batch.id in side._ready] == list(side._ready.values())
         # What is not ours was left by a dead process, and not looked at yet.
         assert not [name for name in on_disk.keys() - mine.keys() if name.startswith(self.process.ids.owner)]
 

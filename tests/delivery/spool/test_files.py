@@ -10,19 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from logcollector_handler.delivery.spool import destination, files, survey
-from logcollector_handler.delivery.spool.files import BodyFile, SpoolFiles
+from logcollector_handler.delivery.report import Reporter
+from logcollector_handler.delivery.spool import destination, survey
+from logcollector_handler.delivery.spool.directory import NotABodyError
+from logcollector_handler.delivery.spool.files import SpoolFiles, open_name
 from tests.delivery.harness import WIRE, line
 from tests.delivery.spool.processes import URL, Process
 
 OWNER = f"{'0' * 11}1-{'a' * 16}"
 ID = f"{OWNER}-00000001"
+BODY = f"{ID}.json"
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> SpoolFiles:
-    made = SpoolFiles(tmp_path / "logs.test", ".json", fsync=True)
-    made.make()
+    made = SpoolFiles(tmp_path / "logs.test", ".json", max_body=1000, fsync=True, reporter=Reporter())
+    made.place.make()
     return made
 
 
@@ -30,14 +33,10 @@ def directory(tmp_path: Path) -> SpoolFiles:
 def test_files_are_known_by_the_id_in_their_names(directory: SpoolFiles, drawn: str) -> None:
     names = [f"{drawn}.json", f"{drawn}.0.json.gz", f"{drawn}.1.0.json", f"{drawn}.open", f"{drawn}.1.json.tmp"]
     for name in names:
-        (directory.directory / name).touch()
+        (directory.place.path / name).touch(0o600)
     left = directory.scan()[OWNER]
-    assert left.bodies == {
-        drawn: BodyFile(0, False),
-        f"{drawn}.0": BodyFile(0, True),
-        f"{drawn}.1.0": BodyFile(0, False),
-    }
-    assert (left.opened, [path.name for path in left.temporaries]) == ([drawn], names[-1:])
+    assert left.bodies == {drawn: False, f"{drawn}.0": True, f"{drawn}.1.0": False}
+    assert (left.opened, left.temporaries) == ([drawn], names[-1:])
 
 
 def test_a_batch_is_a_file_with_exactly_the_body_that_is_posted(root: Path) -> None:
@@ -83,14 +82,14 @@ def test_a_file_has_its_name_only_when_it_is_complete(directory: SpoolFiles, mon
     write = os.write
 
     def slowly(descriptor: int, data: memoryview) -> int:
-        seen.append([path.name for path in directory.directory.iterdir()])
+        seen.append([path.name for path in directory.place.path.iterdir()])
         return write(descriptor, data[:2])
 
     monkeypatch.setattr(os, "write", slowly)
-    directory.write(directory.body(ID, False), b"body!")
-    assert seen == [[f"{ID}.json.tmp"]] * 3
-    assert [path.name for path in directory.directory.iterdir()] == [f"{ID}.json"]
-    assert directory.body(ID, False).read_bytes() == b"body!"
+    directory.write(BODY, b"body!")
+    assert seen == [[f"{BODY}.tmp"]] * 3
+    assert [path.name for path in directory.place.path.iterdir()] == [BODY]
+    assert directory.place.read(BODY, 5) == b"body!"
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(directory: SpoolFiles, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,19 +98,19 @@ def test_a_file_that_cannot_be_written_leaves_nothing(directory: SpoolFiles, mon
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        directory.write(directory.body(ID, False), b"body")
-    assert list(directory.directory.iterdir()) == []
+        directory.write(BODY, b"body")
+    assert list(directory.place.path.iterdir()) == []
 
 
 def test_a_link_is_never_written_through_or_read(directory: SpoolFiles, tmp_path: Path) -> None:
     target = tmp_path / "mine"
     target.write_text("mine")
-    for path in (directory.body(ID, False), directory.directory / f"{ID}.json.tmp", directory.opened(ID)):
-        path.symlink_to(target)
+    for name in (BODY, f"{BODY}.tmp", open_name(ID)):
+        (directory.place.path / name).symlink_to(target)
+    with pytest.raises(NotABodyError, match="not a file"):
+        directory.place.read(BODY, 1000)
     with pytest.raises(OSError, match="symbolic"):
-        files.read(directory.body(ID, False))
-    with pytest.raises(OSError, match="symbolic"):
-        directory.write(directory.body(ID, False), b"body")
+        directory.write(BODY, b"body")
     with pytest.raises(FileExistsError):
         directory.create_open(ID)
     assert target.read_text() == "mine"
@@ -119,9 +118,17 @@ def test_a_link_is_never_written_through_or_read(directory: SpoolFiles, tmp_path
 
 
 def test_what_is_no_regular_file_is_not_read_and_nobody_waits_for_it(directory: SpoolFiles) -> None:
-    os.mkfifo(directory.body(ID, False))
-    with pytest.raises(OSError, match="not a file"):
-        files.read(directory.body(ID, False))
+    os.mkfifo(directory.place.path / BODY)
+    with pytest.raises(NotABodyError, match="not a file"):
+        directory.place.read(BODY, 1000)
+
+
+def test_a_file_that_is_longer_than_any_body_is_not_read(directory: SpoolFiles) -> None:
+    directory.write(BODY, b"x" * 1000)
+    assert directory.place.read(BODY, directory.max_body) == b"x" * 1000
+    directory.write(BODY, b"x" * 1001)
+    with pytest.raises(NotABodyError, match="longer than 1000 bytes"):
+        directory.place.read(BODY, directory.max_body)
 
 
 def test_a_scan_tells_what_each_owner_has(directory: SpoolFiles) -> None:
@@ -131,6 +138,8 @@ def test_a_scan_tells_what_each_owner_has(directory: SpoolFiles) -> None:
         f"{ID}.0.json.gz",
         f"{OWNER}-00000002.open",
         f"{OWNER}-00000003.json.tmp",
+        f"{ID}.lost",
+        f"{ID[:-8]}{'0' * 24}.json",
         f"{other}.lock",
         f"{other}.new",
         f"{ID}.ndjson",
@@ -138,21 +147,24 @@ def test_a_scan_tells_what_each_owner_has(directory: SpoolFiles) -> None:
         "notes.txt",
         "x.json",
     ):
-        (directory.directory / name).write_bytes(b"12345")
+        (directory.place.path / name).write_bytes(b"12345")
     found = directory.scan()
     assert set(found) == {OWNER, other}
-    assert found[OWNER].bodies == {ID: BodyFile(5, False), f"{ID}.0": BodyFile(5, True)}
+    assert found[OWNER].bodies == {ID: False, f"{ID}.0": True, f"{ID[:-8]}{'0' * 24}": False}
     assert found[OWNER].opened == [f"{OWNER}-00000002"]
-    assert [path.name for path in found[OWNER].temporaries] == [f"{OWNER}-00000003.json.tmp"]
+    assert found[OWNER].lost == {ID}
+    assert found[OWNER].temporaries == [f"{OWNER}-00000003.json.tmp"]
     assert (found[other].bodies, found[other].opened, found[other].temporaries) == ({}, [], [])
 
 
 def test_each_format_has_files_of_its_own(tmp_path: Path) -> None:
-    one, other = (SpoolFiles(tmp_path, suffix, fsync=False) for suffix in (".json", ".x+y"))
+    one, other = (
+        SpoolFiles(tmp_path, suffix, max_body=100, fsync=False, reporter=Reporter()) for suffix in (".json", ".x+y")
+    )
     one.write(one.body(ID, False), b"one")
     other.write(other.body(ID, True), b"other")
-    assert one.scan()[OWNER].bodies == {ID: BodyFile(3, False)}
-    assert other.scan()[OWNER].bodies == {ID: BodyFile(5, True)}
+    assert one.scan()[OWNER].bodies == {ID: False}
+    assert other.scan()[OWNER].bodies == {ID: True}
 
 
 @pytest.mark.parametrize("rest", [b"", line("three"), line("three")[:-5], b"\0" * 100, b'"}\n', b"\0\0\n", b"\xff\n"])
@@ -162,7 +174,7 @@ def test_of_an_open_file_the_whole_lines_count(directory: SpoolFiles, rest: byte
     os.pwrite(descriptor, line("two") + b"\n" + rest, len(line("one")) + 1)
     os.pwrite(descriptor, line("one") + b"\n", 0)
     os.close(descriptor)
-    assert directory.lines(ID, WIRE.is_line) == [line("one"), line("two")]
+    assert [each for each in directory.lines(ID) if WIRE.is_line(each)] == [line("one"), line("two")]
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "x.json", ".hidden", "0" * 12 + ".json.gz"])

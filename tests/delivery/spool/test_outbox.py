@@ -12,8 +12,20 @@ import pytest
 
 from logcollector_handler.delivery.outbox import Replaced
 from logcollector_handler.delivery.spool import LOOK_EVERY
+from logcollector_handler.delivery.spool.directory import BLOCK, charge
+from logcollector_handler.delivery.spool.room import HOUSEKEEPING
 from tests.delivery.harness import batch_of
 from tests.delivery.spool.processes import Process, fill_the_disk, messages_of
+
+
+def charged(directory: Path) -> int:
+    """What the disk is charged for everything in a directory but directories."""
+    return sum(charge(path.lstat()) for path in directory.rglob("*") if not path.is_dir())
+
+
+def room_for(batches: int, *, owners: int = 1) -> int:
+    """Bytes of so many small batches of so many processes."""
+    return batches * BLOCK + owners * HOUSEKEEPING
 
 
 def test_a_batch_leaves_when_it_is_settled(root: Path) -> None:
@@ -63,19 +75,19 @@ def test_a_flush_waits_for_our_own_batches_only(root: Path) -> None:
 
 
 def test_the_directory_is_bounded_and_the_oldest_goes(root: Path) -> None:
-    process = Process(root, max_bytes=1000)
+    process = Process(root, max_bytes=room_for(8))
     for number in range(20):
         process.put(f"{number}" + "x" * 100)
-    assert sum(path.stat().st_size for path in process.outbox.directory.iterdir()) <= 1000
-    sent = [each[0].rstrip("x") for each in process.messages()]
-    assert sent == [str(number) for number in range(20 - len(sent), 20)]
-    assert process.dropped == {"spool_full": 20 - len(sent)}
+        assert charged(process.outbox.directory) <= room_for(8)
+    assert process.messages() == [[f"{number}" + "x" * 100] for number in range(12, 20)]
+    assert process.dropped == {"spool_full": 12}
+    assert len(process.files) == 0
 
 
 def test_what_is_in_flight_or_anothers_is_not_evicted(root: Path) -> None:
     other = Process(root)
     theirs = other.put("x" * 400)
-    process = Process(root, max_bytes=1000)
+    process = Process(root, max_bytes=room_for(2, owners=2))
     process.put("looks")
     process.look()
     process.messages()
@@ -90,9 +102,9 @@ def test_what_is_in_flight_or_anothers_is_not_evicted(root: Path) -> None:
 
 
 def test_a_batch_that_is_too_large_for_the_spool_drives_nothing_out(root: Path) -> None:
-    process = Process(root, max_bytes=1000)
+    process = Process(root, max_bytes=room_for(1))
     small = process.put("small")
-    large = process.put("x" * 2000)
+    large = process.put("x" * 5000)
     assert large.body is not None, "it waits in memory"
     assert process.files == [f"{small.id}.json"]
     assert process.dropped == {}
@@ -100,11 +112,11 @@ def test_a_batch_that_is_too_large_for_the_spool_drives_nothing_out(root: Path) 
 
 
 def test_the_oldest_dead_letters_go_before_any_batch_and_no_more_than_must(root: Path) -> None:
-    process = Process(root, max_bytes=1000)
+    process = Process(root, max_bytes=room_for(5))
     letters = [process.put(f"{number}" + "x" * 100) for number in range(4)]
     for letter in reversed(letters):
         assert process.outbox.bury(process.load(letter))
-    process.put("x" * 250)
+    process.put("x")
     left = sorted(path.name for path in (process.outbox.directory / "dead").iterdir())
     assert left == [f"{letter.id}.json" for letter in letters[1:]]
     assert process.dropped == {}
@@ -112,18 +124,18 @@ def test_the_oldest_dead_letters_go_before_any_batch_and_no_more_than_must(root:
 
 def test_a_look_counts_each_file_once(root: Path) -> None:
     other, dead, process = Process(root), Process(root), Process(root)
-    sizes = [user.put("x" * number).size for number, user in enumerate([other, dead, process], 100)]
+    for number, user in enumerate([other, dead, process], 1):
+        user.put("x" * 5000 * number)
     process.outbox.bury(process.load(process.put("refused")))
     dead.die()
     for _ in range(2):
         process.look()
-        files = [path for path in process.outbox.directory.rglob("*") if path.suffix == ".json"]
-        assert process.outbox._room.total == sum(path.stat().st_size for path in files)
-        assert process.outbox._shelf.file_bytes == sum(sizes[1:])
+        assert process.outbox._room.total() == charged(process.outbox.directory)
+        assert sum(process.outbox._shelf.charges.values()) == (3 + 4) * BLOCK
 
 
 def test_dead_letters_are_kept_and_go_first(root: Path) -> None:
-    process = Process(root, max_bytes=1000)
+    process = Process(root, max_bytes=room_for(2))
     refused = process.put("refused" + "x" * 300)
     assert process.outbox.bury(process.load(refused))
     (letter,) = (process.outbox.directory / "dead").iterdir()
@@ -137,10 +149,10 @@ def test_dead_letters_are_kept_and_go_first(root: Path) -> None:
 def test_a_dead_letter_that_cannot_be_kept_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     process = Process(root)
     refused = process.load(process.put("refused"))
-    fill_the_disk(process)
+    (process.outbox.directory / "dead").write_text("a file where the directory should be")
     assert process.outbox.bury(refused)
     assert "a refused record could not be kept" in capsys.readouterr().err
-    assert process.files == ["dead"]
+    assert [name for name in process.files if name != "dead"] == []
 
 
 def test_a_disk_that_takes_nothing_degrades_to_memory_and_says_so(
@@ -159,7 +171,7 @@ def test_a_disk_that_takes_nothing_degrades_to_memory_and_says_so(
 
 
 def test_memory_is_bounded_too_and_what_goes_is_erased(root: Path) -> None:
-    process = Process(root, max_memory=300)
+    process = Process(root, max_memory=2000)
     first = process.write_lines("first" + "x" * 100)
     fill_the_disk(process)
     process.put_as(first, "first" + "x" * 100)
@@ -167,7 +179,7 @@ def test_memory_is_bounded_too_and_what_goes_is_erased(root: Path) -> None:
     process.put("second" + "x" * 100)
     assert process.dropped == {"buffer_full": 1}
     assert process.files == [], "what was counted as dropped is not sent by an heir"
-    process.put("third, larger than all of the memory" + "x" * 400)
+    process.put("third, larger than all of the memory" + "x" * 4000)
     assert process.dropped == {"buffer_full": 2}
     assert [each[0][:5] for each in process.messages()] == ["third"]
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,13 +114,13 @@ def test_others_that_look_around_do_not_disturb_a_lock_that_is_being_made(
     process = Process(root)
     rename = os.rename
 
-    def after_a_look(source: Path, target: Path) -> None:
+    def after_a_look(source: str, target: str, **directories: int) -> None:
         monkeypatch.setattr(os, "rename", rename)
         with monkeypatch.context() as patch:
             # As seen from another process.
             patch.setattr(owners, "_holders", {other.ids.owner: other.outbox._owners})
             other.look()
-        rename(source, target)
+        rename(source, target, **directories)
 
     monkeypatch.setattr(os, "rename", after_a_look)
     assert process.put("mine").body is None, "it waits in memory"
@@ -136,10 +139,10 @@ def test_a_lock_that_never_was_one_is_cleared_away_and_one_removed_too_early_is_
     slow = Process(root)
     rename = os.rename
 
-    def too_late(source: Path, target: Path) -> None:
+    def too_late(source: str, target: str, **directories: int) -> None:
         monkeypatch.setattr(os, "rename", rename)
-        os.unlink(source)
-        rename(source, target)
+        os.unlink(source, dir_fd=directories["src_dir_fd"])
+        rename(source, target, **directories)
 
     monkeypatch.setattr(os, "rename", too_late)
     assert slow.put("two").body is None, "it waits in memory"
@@ -152,10 +155,10 @@ def test_a_logging_call_inside_the_making_of_the_lock_does_not_undo_it(
     process = Process(root)
     rename = os.rename
 
-    def interrupted(source: Path, target: Path) -> None:
+    def interrupted(source: str, target: str, **directories: int) -> None:
         monkeypatch.setattr(os, "rename", rename)
         process.write_lines("inside")
-        rename(source, target)
+        rename(source, target, **directories)
 
     monkeypatch.setattr(os, "rename", interrupted)
     process.write_lines("outside")
@@ -199,7 +202,7 @@ def test_a_lock_that_its_owner_made_again_is_not_removed(root: Path) -> None:
 def test_an_exception_while_the_lock_is_made_leaves_it_free(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = Process(root)
 
-    def interrupted(source: Path, target: Path) -> None:
+    def interrupted(source: str, target: str, **directories: int) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -219,8 +222,8 @@ def test_a_look_while_our_own_lock_is_made_does_not_take_ourselves_for_dead(
     process.outbox.close()
     rename = os.rename
 
-    def renamed(old: Path, new: Path) -> None:
-        rename(old, new)
+    def renamed(old: str, new: str, **directories: int) -> None:
+        rename(old, new, **directories)
         if Path(new).suffix == ".lock":
             process.look()
 
@@ -229,3 +232,46 @@ def test_a_look_while_our_own_lock_is_made_does_not_take_ourselves_for_dead(
     process.put("second")
     assert process.messages() == [["first"], ["second"]]
     assert process.dropped == {}
+
+
+@pytest.mark.parametrize("renew", ["a batch", "a look"])
+def test_a_lock_that_was_lost_because_the_application_copied_its_spool_is_taken_again(root: Path, renew: str) -> None:
+    """Whoever closes a descriptor of the lock file frees the lock of the process."""
+    process = Process(root)
+    process.put("mine")
+    shutil.copytree(root, root.parent / "copy")
+    if renew == "a batch":
+        process.put("more")
+    else:
+        process.look()
+    assert other_process(root, "print(other.messages())") == "[]"
+
+
+def test_a_lock_that_another_process_took_meanwhile_is_taken_back_with_the_next_batch(root: Path) -> None:
+    process = Process(root)
+    process.put("one")
+    shutil.copytree(root, root.parent / "copy")
+    program = f"""
+import sys
+from pathlib import Path
+from tests.delivery.spool.processes import Process
+other = Process(Path({str(root)!r}))
+other.look()
+print(len(other.outbox), flush=True)
+sys.stdin.read(1)
+other.look()
+print(len(other.outbox), other.messages(), flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "1\n"
+        assert process.put("two").body is None
+        out, _ = other.communicate("x")
+    assert out == "0 []\n"
+    assert process.messages() == [["one"], ["two"]]

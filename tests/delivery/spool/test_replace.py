@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from logcollector_handler.delivery.outbox import Replaced
+from logcollector_handler.delivery.spool.directory import BLOCK
+from logcollector_handler.delivery.spool.room import HOUSEKEEPING
 from tests.delivery.harness import WIRE
 from tests.delivery.spool.processes import Process, fill_the_disk
 
@@ -43,7 +46,8 @@ def test_an_adopted_batch_is_split_like_any_other(root: Path) -> None:
     assert process.messages() == [["a"], ["b"]]
     assert process.ledger.snapshot().adopted == {"delivered": 2}
     process.look()
-    assert [path.name for path in process.outbox.directory.iterdir()] == [f"{process.ids.owner}.lock"]
+    assert process.files == []
+    assert [path.name for path in process.outbox.directory.glob("*.lock")] == [f"{process.ids.owner}.lock"]
 
 
 def test_a_split_that_was_interrupted_is_finished_or_undone(root: Path) -> None:
@@ -79,7 +83,7 @@ def test_a_crash_on_a_full_disk_finds_the_parent(root: Path) -> None:
     halves = process.halves(batch)
     fill_the_disk(process, 1)
 
-    def killed(path: Path) -> None:
+    def killed(name: str, *, dir_fd: int) -> None:
         raise SystemExit
 
     with pytest.MonkeyPatch.context() as patch:
@@ -97,10 +101,14 @@ def test_a_half_that_got_its_name_before_its_directory_could_not_be_synced_is_re
     batch = process.put("a", "b")
     halves = process.halves(batch)
 
-    def failing(directory: Path) -> None:
-        raise OSError(22, "Invalid argument")
+    fsync = os.fsync
 
-    monkeypatch.setattr("logcollector_handler.delivery.spool.files._fsync_directory", failing)
+    def failing(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(5, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
     assert process.outbox.replace(batch, halves) is Replaced.NO_ROOM
     assert process.files == [f"{batch.id}.json"]
     # And a batch that waits in memory has no file that an heir would send again.
@@ -112,9 +120,9 @@ def test_in_a_full_spool_a_split_does_not_evict_its_parent(root: Path) -> None:
     process = Process(root)
     oldest = process.put("a" * 200, "b" * 200)
     process.put("c" * 50)
-    process.outbox._room._max_bytes = process.outbox._room.total
+    process.outbox._room._max_bytes = process.outbox._room.total()
     assert process.outbox.replace(oldest, process.halves(oldest)) is Replaced.DONE
-    # The halves take a few bytes more than the whole, so something else had to go.
+    # The halves take a block more than the whole, so something else had to go.
     assert process.dropped == {"spool_full": 1}
     assert sent_by_an_heir(process, root) == [["a" * 200], ["b" * 200]]
 
@@ -123,7 +131,7 @@ def test_the_size_of_the_parent_is_room_for_its_successors(root: Path) -> None:
     process = Process(root)
     first = process.put("a" * 200, "b" * 200)
     process.put("c" * 50)
-    process.outbox._room._max_bytes = process.outbox._room.total + 50
+    process.outbox._room._max_bytes = process.outbox._room.total() + BLOCK
     assert process.outbox.replace(first, process.halves(first)) is Replaced.DONE
     assert process.dropped == {}
     assert process.messages() == [["a" * 200], ["b" * 200], ["c" * 50]]
@@ -131,9 +139,9 @@ def test_the_size_of_the_parent_is_room_for_its_successors(root: Path) -> None:
 
 def test_a_split_that_finds_no_room_drives_nothing_out(root: Path) -> None:
     process = Process(root)
-    first = process.put("a" * 200, "b" * 200, compressed=True)
+    first = process.put("a" * 5000, "b" * 5000, compressed=True)
     second = process.put("c")
-    process.outbox._room._max_bytes = process.outbox._room.total
+    process.outbox._room._max_bytes = process.outbox._room.total()
     plain = process.load(first).uncompressed(WIRE)
     assert process.outbox.replace(first, [plain]) is Replaced.NO_ROOM
     assert process.files == sorted([f"{first.id}.json.gz", f"{second.id}.json"])
@@ -150,7 +158,7 @@ def test_halves_of_a_batch_in_memory_may_be_in_memory_too(root: Path) -> None:
     batch = process.put("a", "b")
     assert process.outbox.replace(batch, process.halves(batch)) is Replaced.DONE
     assert process.files == []
-    assert process.outbox._shelf.memory_bytes == sum(each.batch.size for each in process.outbox._shelf.own)
+    assert process.outbox._shelf.memory_bytes == sum(each.batch.memory_bytes for each in process.outbox._shelf.own)
     assert process.messages() == [["a"], ["b"]]
 
 
@@ -175,11 +183,11 @@ def test_a_batch_that_somebody_else_settled_meanwhile_leaves_nothing_of_its_halv
     halves = process.halves(batch)
     write = process.outbox._files.write
 
-    def meanwhile(path: Path, body: bytes) -> None:
+    def meanwhile(name: str, body: bytes) -> int:
         process.outbox.remove(batch)
-        write(path, body)
+        return write(name, body)
 
     process.outbox._files.write = meanwhile  # type: ignore[method-assign]  # another thread's moment
     assert process.outbox.replace(batch, halves) is Replaced.GONE
     assert process.files == []
-    assert (process.outbox._room.total, len(process.outbox)) == (0, 0)
+    assert (process.outbox._room.total(), len(process.outbox)) == (HOUSEKEEPING, 0)
