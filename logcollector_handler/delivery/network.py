@@ -34,6 +34,8 @@ _LOOK_EVERY = 0.002
 #: Linux: ask a TCP socket for the bytes that it has not sent yet, and for those that the peer has not confirmed yet
 #: (SIOCOUTQNSD and SIOCOUTQ of linux/sockios.h).
 _NOT_SENT, _NOT_CONFIRMED = 0x894B, 0x5411
+#: The first byte of TCP_INFO while both sides are open (TCP_ESTABLISHED of linux/tcp.h).
+_ESTABLISHED = 1
 
 
 class DeadlineBackend(httpcore.SyncBackend):
@@ -103,7 +105,8 @@ class DeadlineBackend(httpcore.SyncBackend):
         if self._body_left is None:
             return
         if self._body_left <= count and self._body_size >= _LARGE and self._socket is not None:
-            while _queued(self._socket, _NOT_CONFIRMED) > _SLICE:
+            # A peer that has closed its side confirms no more, and may have answered.
+            while _queued(self._socket, _NOT_CONFIRMED) > _SLICE and _is_open(self._socket):
                 time.sleep(min(_LOOK_EVERY, self.left()))
         self._body_left -= count
 
@@ -220,3 +223,11 @@ def _queued(connection: socket.socket, which: int) -> int:
     except (OSError, ValueError):  # It is closed, not a connection of TCP, or not the Linux that it seems.
         return 0
     return int(count)
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Whether neither side has closed a connection. Asked on Linux only."""
+    try:
+        return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED
+    except OSError:
+        return False

@@ -147,6 +147,25 @@ def test_the_end_of_a_large_body_waits_until_the_peer_has_the_rest(
     reader.join(60)
 
 
+@linux
+@pytest.mark.parametrize("how", ["resets", "closes its side"])
+def test_the_end_of_a_large_body_does_not_wait_for_a_peer_that_closes(
+    backend: DeadlineBackend, unread: tuple[httpcore.NetworkStream, socket.socket], how: str
+) -> None:
+    """It has seen enough, and may have answered."""
+    stream, peer = unread
+    backend.begin(3600)
+    backend.body_follows(400_000)
+    stream.write(b"x" * 300_000)
+    if how == "resets":
+        peer.close()  # Without having read what came.
+    else:
+        peer.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(httpcore.WriteError):
+        stream.write(b"x" * 100_000)
+    assert not backend.is_over
+
+
 # Addresses
 
 
