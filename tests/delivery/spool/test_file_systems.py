@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.delivery.spool.processes import Process
+from logcollector_handler.delivery.outbox import Replaced
+from tests.delivery.spool.processes import Process, fill_the_disk
 
 PASSING = [errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.EIO, errno.EACCES, errno.ENOMEM]
 
@@ -187,10 +188,12 @@ def test_a_copy_on_disk_that_cannot_be_read_now_is_not_given_up_for_halves_in_me
 ) -> None:
     process = Process(root)
     batch_id = process.write_lines("a", "b")
+    fill_the_disk(process)
+    batch = process.put_as(batch_id, "a", "b")
+    halves = process.halves(batch)
     with monkeypatch.context() as patch:
-        Failing(patch, errno.EMFILE)
-        batch = process.put_as(batch_id, "a", "b")
-        process.outbox.replace(batch, process.halves(batch))
+        Failing(patch, errno.EMFILE, f"{batch_id}.open")
+        assert process.outbox.replace(batch, halves) is Replaced.NO_ROOM
     process.die()
     heir = Process(root)
     heir.look()
