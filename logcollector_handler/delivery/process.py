@@ -31,8 +31,8 @@ own_threads: set[int] = set()
 _SETTING_UP_LIMIT: Final = 5.0
 #: Seconds between two looks at a process that is about to change, and how many looks there are at most.
 _STEP: Final = 0.05
-_FORK_STEPS: Final = 200
-_PATCH_STEPS: Final = 60
+_UWSGI_STEPS: Final = 200
+_GEVENT_STEPS: Final = 60
 # The process to which the state of the package belongs.
 _pid = os.getpid()
 # Called in a forked child, to drop what belongs to the parent.
@@ -140,30 +140,36 @@ def let_settle(is_urgent: Callable[[], bool]) -> None:
 
     uWSGI's first process forks its workers, in C, as soon as it has imported the application. A worker that is forked
     while another thread runs Python code hangs for ever, because it waits for that thread to release the interpreter's
-    lock. And a worker of gunicorn logs before gevent patches it.
+    lock. And workers of uWSGI and of gunicorn may log before gevent patches them.
     """
-    for steps in range(_FORK_STEPS):
-        if is_urgent() or not (_is_about_to_fork() or (steps < _PATCH_STEPS and _is_about_to_be_patched())):
+    for step in range(_UWSGI_STEPS):
+        if is_urgent() or not (_is_uwsgi_at_work() or (step < _GEVENT_STEPS and _may_be_patched())):
             return
         time.sleep(_STEP)
 
 
-def _is_about_to_be_patched() -> bool:
+def _is_uwsgi_at_work() -> bool:
+    """Whether uWSGI is about to fork its workers, or to have gevent patch this one."""
+    # Looked up, not imported: only uWSGI itself has this module. Others make one of the name, for tests.
+    uwsgi = sys.modules.get("uwsgi")
+    try:
+        if uwsgi is None:
+            return False
+        if uwsgi.worker_id() == 0 and not all(each["pid"] for each in uwsgi.workers()):
+            return True
+        return "gevent-monkey-patch" in uwsgi.opt and ("gevent.monkey" not in sys.modules or _may_be_patched())
+    except Exception:  # noqa: BLE001 - see above
+        return False
+
+
+def _may_be_patched() -> bool:
+    """Whether gevent was imported to patch the process, and has not done so."""
     # Looked up, not imported: an application without gevent does not have it.
     monkey = sys.modules.get("gevent.monkey")
     try:
         return monkey is not None and not monkey.is_module_patched("threading")
     except Exception:  # noqa: BLE001 - another thread is still importing it
         return True
-
-
-def _is_about_to_fork() -> bool:
-    # Looked up, not imported: only uWSGI itself has this module. Others make one of the name, for tests.
-    uwsgi = sys.modules.get("uwsgi")
-    try:
-        return uwsgi is not None and uwsgi.worker_id() == 0 and not all(each["pid"] for each in uwsgi.workers())
-    except Exception:  # noqa: BLE001 - see above
-        return False
 
 
 def may_wait() -> bool:

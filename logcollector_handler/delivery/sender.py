@@ -83,8 +83,7 @@ class Sender:
         self._pace = Pace(settings.max_batch_bytes)
         self._compressing = settings.enable_compression
         self._transport: Transport | None = None
-        # Greenlets live on in a forked child, in the middle of a `step` perhaps. There this tells that they must stop.
-        self._pid = current_pid()
+        self._abandoned = False
         # Monotonic seconds before which nothing is sent. A flush does not shorten a firm hold.
         self._hold = 0.0
         self._hold_is_firm = False
@@ -133,7 +132,11 @@ class Sender:
             self._transport.close()
 
     def abandon(self) -> None:
-        """In a forked child: release what the parent uses, without using it."""
+        """In a forked child: release what the parent uses, without using it, and never send again.
+
+        Where threads are greenlets, those of the parent run on in the child, in the middle of a `step` perhaps.
+        """
+        self._abandoned = True
         if self._transport is not None:
             self._transport.abandon()
 
@@ -143,7 +146,9 @@ class Sender:
         Returns:
             Seconds until something may be due: 0 for now, None for when woken.
         """
-        if current_pid() != self._pid:
+        # In the child of a fork that Python did not see, this calls `abandon`.
+        current_pid()
+        if self._abandoned:
             return None
         now = self._clock.monotonic()
         next_look = None
@@ -184,7 +189,8 @@ class Sender:
         start = self._clock.monotonic()
         answer = self._transport.post(batch.id, batch.body, batch.compressed, seconds)
         self.request_seconds = self._clock.monotonic() - start
-        if current_pid() != self._pid:
+        current_pid()
+        if self._abandoned:
             return
         self._settle(batch, answer)
         # After it is settled: until then it could be dropped for room although it was delivered.

@@ -47,8 +47,6 @@ class Workers:
         clock: Clock,
     ) -> None:
         self.shutdown_timeout = shutdown_timeout
-        # Greenlets live on in a forked child: there they see by it that they belong to the parent.
-        self._pid = current_pid()
         self._is_abandoned = False
         self._queue = queue
         self._listener = listener
@@ -97,7 +95,7 @@ class Workers:
         Returns:
             False when the next record has to call this again: no thread could be started, or the process goes down.
         """
-        if current_pid() != self._pid:
+        if self._belongs_elsewhere():
             # The first that this process logs is a record of its parent, such as one that a MemoryHandler has kept.
             return False
         if self._exiting:
@@ -144,7 +142,7 @@ class Workers:
     def _start_threads(self) -> None:
         """The starter: start the threads that are missing. Runs in a thread of its own."""
         let_settle(lambda: self._listener.is_asked)
-        if current_pid() != self._pid or self._is_abandoned:
+        if self._belongs_elsewhere():
             return
         with own_work(), self._lock:
             self._starting = True
@@ -189,7 +187,7 @@ class Workers:
         with own_work():
             while True:
                 self._listener.run()
-                if current_pid() != self._pid:
+                if self._belongs_elsewhere():
                     return
                 with self._lock:
                     if self._may_end(Role.LISTENER):
@@ -303,6 +301,11 @@ class Workers:
         # A thread that logged during the exit may be sending right now: do not let the end of the process cut it short.
         self._pump.wait_for_others()
         self._pump.run()
+
+    def _belongs_elsewhere(self) -> bool:
+        """Whether this process is not that of the pipeline, as for greenlets that live on in a forked child."""
+        current_pid()  # In the child of a fork that Python did not see, this calls `abandon`.
+        return self._is_abandoned
 
     def abandon(self) -> None:
         """In a forked child: this pipeline belongs to the parent. Close the descriptors, without using them."""

@@ -166,13 +166,10 @@ def test_after_a_fork_that_waited_in_vain_others_can_be_set_up(monkeypatch: pyte
         pass
 
 
-def uwsgi(monkeypatch: pytest.MonkeyPatch, worker: int, *pids: int) -> None:
+def uwsgi(monkeypatch: pytest.MonkeyPatch, worker: int, *pids: int, **options: object) -> None:
     workers = [{"id": number, "pid": pid} for number, pid in enumerate(pids, 1)]
-    monkeypatch.setitem(
-        sys.modules,
-        "uwsgi",
-        SimpleNamespace(worker_id=lambda: worker, workers=lambda: workers),
-    )
+    module = SimpleNamespace(worker_id=lambda: worker, workers=lambda: workers, opt=options)
+    monkeypatch.setitem(sys.modules, "uwsgi", module)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +215,21 @@ def test_threads_wait_for_a_moment_if_gevent_may_be_about_to_patch(
     process.let_settle(lambda: False)
     assert (sum(slept) == 0) is patched
     assert sum(slept) < 5
+
+
+def test_threads_wait_until_uwsgi_has_had_gevent_patch_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gevent.monkey", raising=False)
+    uwsgi(monkeypatch, 1, 7, **{"gevent-monkey-patch": True})
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            monkeypatch.setitem(sys.modules, "gevent.monkey", SimpleNamespace(is_module_patched=lambda name: True))
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    process.let_settle(lambda: False)
+    assert len(slept) == 3
 
 
 def test_a_module_that_only_has_the_name_of_uwsgi_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
