@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NoReturn
 
 #: The reasons for which a record can be dropped, each with its words for people.
 DROP_REASONS: Mapping[str, str] = MappingProxyType(
@@ -24,6 +25,21 @@ DROP_REASONS: Mapping[str, str] = MappingProxyType(
 REFUSED = "refused"
 #: The reasons for all losses, each with its words for people.
 LOSSES: Mapping[str, str] = MappingProxyType({**DROP_REASONS, REFUSED: "the server refused them"})
+
+
+class Counts(dict[str, int]):
+    """Counts by name, which cannot be changed.
+
+    A dict, because `pickle`, `copy`, `json` and `dataclasses.asdict` do not know other mappings.
+    """
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("statistics cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[Counts], tuple[dict[str, int]]]:
+        return Counts, (dict(self),)
 
 
 @dataclass(frozen=True)
@@ -50,11 +66,11 @@ class Stats:
 
     accepted: int = 0
     delivered: int = 0
-    dropped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    dropped: Mapping[str, int] = field(default_factory=Counts)
     dead_lettered: int = 0
     pending: int = 0
     batches: int = 0
     requests: int = 0
     encoded_bytes: int = 0
     sent_bytes: int = 0
-    adopted: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    adopted: Mapping[str, int] = field(default_factory=Counts)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from logcollector_handler.stats import DROP_REASONS, LOSSES, REFUSED, Stats
+from logcollector_handler.stats import DROP_REASONS, LOSSES, REFUSED, Counts, Stats
 
 from .clock import Clock, Waiters
 from .locks import new_lock
@@ -152,14 +152,14 @@ class Ledger:
             return Stats(
                 accepted=self.passed + sum(self._turned_away.values()) + queued,
                 delivered=self._delivered,
-                dropped=MappingProxyType(dict(+dropped)),
+                dropped=Counts(+dropped),
                 dead_lettered=self._dead_lettered,
                 pending=queued + in_batches,
                 batches=self._batches,
                 requests=self._requests,
                 encoded_bytes=self._encoded_bytes,
                 sent_bytes=self._sent_bytes,
-                adopted=MappingProxyType(dict(self._adopted)),
+                adopted=Counts(self._adopted),
             )
 
     def _dropped(self) -> Counter[str]:
