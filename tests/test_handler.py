@@ -24,7 +24,7 @@ def handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[LogCollectorHandler]:
 
 
 def queued(handler: LogCollectorHandler) -> list[str]:
-    return [entry.message for entry in handler._pipeline.handler.queue]
+    return [entry.message for entry in handler._pipeline.handler.queue if entry is not None]
 
 
 def record(message: str, level: int = logging.INFO) -> logging.LogRecord:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from logcollector_handler.wire.compression import COMPRESS_FROM, compress, decompress
+from logcollector_handler.wire.compression import compress, decompress, is_worth_compressing
 from logcollector_handler.wire.format import Format, Run
 
 
@@ -61,12 +61,12 @@ class Batch:
     def _part(
         self, name: str, runs: Sequence[Run], wire: Format, compressing: bool, losses: Mapping[str, int]
     ) -> Batch:
-        compressed = compressing and len(runs) >= COMPRESS_FROM
+        plain = wire.join(runs)
         return make_batch(
             f"{self.id}.{name}",
-            wire.join(runs),
+            plain,
             len(runs),
-            compressed=compressed,
+            compressed=compressing and is_worth_compressing(len(runs), len(plain)),
             ordinal=self.ordinal,
             losses=losses,
             adopted=self.adopted,

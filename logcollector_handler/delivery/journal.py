@@ -33,10 +33,11 @@ from logcollector_handler.entry.model import Entry
 from logcollector_handler.wire.format import Format
 
 from .clock import Clock
+from .intake import Intake, Taken
 from .ledger import Ledger
 from .locks import new_lock
 from .process import own_threads
-from .queue import Intake, RecordQueueHandler, Taken
+from .queue import RecordQueueHandler
 from .report import Reporter
 
 
@@ -63,14 +64,18 @@ class JournalFile:
         # assignment cannot be interrupted half done.
         self._written = (0, 0)
 
-    def has_room(self, size: int, max_lines: int, max_bytes: int) -> bool:
-        """Whether a line of `size` bytes, line end included, still fits. The first line of a file always does."""
+    @property
+    def size(self) -> int:
+        """Bytes of its lines, with their ends."""
         count, written = self._written
         if count < len(self.lines):
             # A signal handler raised after these lines were added to the list and before they were written.
             written += sum([len(line) + 1 for line in self.lines[count:]])
-            count = len(self.lines)
-        return (count < max_lines and written + size <= max_bytes) or not count
+        return written
+
+    def has_room(self, size: int, max_lines: int, max_bytes: int) -> bool:
+        """Whether a line of `size` bytes, line end included, still fits. The first line always does."""
+        return not self.lines or (len(self.lines) < max_lines and self.size + size <= max_bytes)
 
     def write(self, *, fsync: bool) -> None:
         """Write the lines that are not in the file yet.
@@ -110,8 +115,8 @@ class Journal(Intake):
     Lines are written to the last file. When that has `batch_size` lines or `max_batch_bytes`, another is made.
 
     Args:
-        new_id: draws the id of a batch.
-        files: makes the files.
+        max_size: lines that it holds at most; they wait in memory, too.
+        max_bytes: bytes of these lines at most.
         batch_size: lines in a file at most.
         max_batch_bytes: bytes in a file at most.
         fsync: wait until the disk itself has what was written.
@@ -121,6 +126,7 @@ class Journal(Intake):
         self,
         *,
         max_size: int,
+        max_bytes: int,
         new_id: Callable[[], str],
         files: FileMaker,
         batch_size: int,
@@ -130,11 +136,12 @@ class Journal(Intake):
         clock: Clock,
     ) -> None:
         super().__init__(max_size, clock)
+        self._max_bytes = max_bytes
         self._new_id = new_id
         self._maker = files
         self._batch_size = batch_size
         #: With fewer files than this the journal cannot be full, so the usual call need not count lines.
-        self.full_from = -(-max_size // batch_size)
+        self.full_from = min(-(-max_size // batch_size), -(-max_bytes // max_batch_bytes))
         self._max_batch_bytes = max_batch_bytes
         self._fsync = fsync
         self._reporter = reporter
@@ -160,11 +167,11 @@ class Journal(Intake):
         return len(self._handed_in) + sum([len(file.lines) for file in list(self.files)])
 
     def is_full(self) -> bool:
-        return len(self) >= self.max_size
+        return len(self) >= self.max_size or sum([file.size for file in list(self.files)]) >= self._max_bytes
 
     def has_batch(self, count: int) -> bool:
         files = list(self.files)
-        return len(files) > 1 or any(len(file.lines) >= self._batch_size for file in files)
+        return len(files) > 1 or any(len(file.lines) >= self._batch_size for file in files) or self.is_full()
 
     def add(self, line: bytes) -> bool:
         """Write a line, and the lines that other callers have handed in. Returns whether to wake the listener."""
@@ -249,10 +256,8 @@ class JournalQueueHandler(RecordQueueHandler):
     """Writes each entry into the journal before the logging call returns.
 
     Args:
-        journal: the queue.
         wire: encodes the entry as a line.
         max_record_bytes: bytes of a line at most.
-        more: the other arguments of RecordQueueHandler.
     """
 
     def __init__(self, *, journal: Journal, wire: Format, max_record_bytes: int, **more: Any) -> None:

@@ -22,7 +22,7 @@ from .ledger import Ledger
 from .listener import BatchListener
 from .outbox import MemoryOutbox, Outbox
 from .process import setting_up
-from .queue import EntryQueue, RecordQueueHandler
+from .queue import EntryQueue, RecordQueueHandler, slot_size, usual_length
 from .report import Reporter
 from .sender import Sender, Transport
 from .workers import Workers
@@ -53,6 +53,7 @@ def entry_builder(settings: Settings, **sources: Any) -> EntryBuilder:
         log_type=settings.log_type,
         redact=settings.redact,
         max_record_bytes=settings.max_record_bytes,
+        usual_length=usual_length(slot_size(settings.max_queue_size, settings.max_queue_bytes)),
         site_entry=wire.site_entry,
         common=wire.common,
         **sources,
@@ -95,10 +96,11 @@ class Pipeline:
             )
         self.queue: EntryQueue | Journal
         if files is None or settings.durability == "batch":
-            self.queue = EntryQueue(settings.max_queue_size, clock)
+            self.queue = EntryQueue(settings.max_queue_size, settings.max_queue_bytes, settings.max_batch_bytes, clock)
         else:
             self.queue = Journal(
                 max_size=settings.max_queue_size,
+                max_bytes=settings.max_queue_bytes,
                 new_id=ids.draw,
                 files=files,
                 batch_size=min(settings.batch_size, settings.max_queue_size),

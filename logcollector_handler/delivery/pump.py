@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 from . import exit as ending
 from .clock import Clock, Waiters
+from .intake import Intake
 from .ledger import Ledger
 from .listener import BatchListener
 from .outbox import Outbox
 from .process import own_threads
-from .queue import Intake
 from .report import Reporter
 from .sender import Sender
 from .states import Role

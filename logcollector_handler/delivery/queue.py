@@ -13,6 +13,11 @@ the steps, at most one record is then missing, none counts twice, and the next l
 | after `append`, before the listener is woken | in the queue | a length from the threshold on: it wakes the listener |
 | while the listener is woken | in the queue | the threshold at 1: it wakes the listener once more |
 | after the oldest entry was taken out for room | in the queue, that one missing | one entry fewer |
+
+The queue is bounded in bytes as well, without a sum that an exception could falsify: its length is the sum. The queue
+has `max_size` slots, and an entry takes one. Before a larger entry is appended, the call appends `None` once for each
+further slot that it takes. Whoever takes entries out skips these; if the call ends before it appends its entry, they
+take up room until the listener comes past them.
 """
 
 from __future__ import annotations
@@ -23,166 +28,110 @@ from collections import deque
 from collections.abc import Callable
 from itertools import repeat
 from logging.handlers import QueueHandler
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from logcollector_handler.entry.model import Entry
 
-from .clock import Clock, Waiters
+from .clock import Clock
+from .intake import Intake, Taken
 from .ledger import Ledger
 from .process import may_wait
 from .report import Reporter
 
-Build = Callable[[logging.LogRecord], Entry]
+#: Makes an entry of a record. It is also given `Intake.reserve`, and calls that for the large parts of an entry.
+Build = Callable[[logging.LogRecord, Callable[[int], None]], Entry]
 
-#: Seconds for which a caller that finds the queue full waits for the listener to take something.
-_GRACE: Final = 0.02
-#: Seconds after which a caller that waits under `overflow: block` checks for room without being notified.
-_BLOCK_STEP: Final = 1.0
-
-
-class Taken(NamedTuple):
-    """What the listener took from the queue: the entries of one batch."""
-
-    entries: list[Any]
-    #: How many records had left the front of the queue before the first of them.
-    ordinal: int
-    #: Set by the journal, whose files have their batch's id: `entries` are then lines, encoded in the logging calls.
-    batch_id: str | None = None
+#: Bytes of an entry with hardly any text in it: the objects that it is made of. No slot is smaller.
+_BARE: Final = 512
+#: Large entries that make a batch are taken in this many steps.
+_STEPS: Final = 8
 
 
-class Intake:
-    """The queue between the logging calls and the listener. Subclasses hold its entries, in memory or in files.
+def slot_size(max_size: int, max_bytes: int) -> int:
+    """Bytes that an entry may have without taking more than one slot of a queue with these limits."""
+    return max(_BARE, max_bytes // max_size)
 
-    Args:
-        max_size: entries that it holds at most.
-        clock: measures how long callers wait for room.
+
+def usual_length(slot: int) -> int:
+    """How long the message of an entry may be, and all its fields together, without being weighed.
+
+    An eighth each of what a slot has room for, because a character takes up to four bytes.
     """
-
-    def __init__(self, max_size: int, clock: Clock) -> None:
-        self.max_size = max_size
-        #: Appending the entry that brings the queue to this length also wakes the listener: 1 when the listener is
-        #: idle, `batch_size` while a batch fills.
-        self.threshold = 1
-        # Callers that wait for room.
-        self._waiters = Waiters(clock)
-        # How often the listener has taken entries: whoever waits for room sees by it that the listener is at work.
-        self._moves = 0
-        #: A caller has waited in vain. Until the listener takes something, no other caller waits.
-        self.is_stuck = False
-        # The process is going down: nobody waits for room any more.
-        self.exiting = False
-
-    @property
-    def is_durable(self) -> bool:
-        """Whether its entries survive the process."""
-        return False
-
-    @property
-    def entries(self) -> deque[Any]:
-        """Where callers append what they log."""
-        raise NotImplementedError
-
-    def __len__(self) -> int:
-        """How many entries the listener has not taken yet."""
-        raise NotImplementedError
-
-    def is_full(self) -> bool:
-        """Whether there are more entries than `max_size`: callers append their entry first and ask then."""
-        return len(self) > self.max_size
-
-    def take(self, count: int, ledger: Ledger) -> Taken:
-        """Take the entries of the next batch, at most `count`, and count them as taken in the same step."""
-        raise NotImplementedError
-
-    def has_batch(self, count: int) -> bool:
-        """Whether the next batch is complete, where a batch holds at most `count` entries."""
-        return len(self) >= count
-
-    def done_with(self, batch_id: str) -> None:
-        """The listener has put the batch of this id, which came with `Taken`, into the outbox, or failed on it."""
-
-    def is_held(self) -> bool:
-        """Whether the calling thread holds a lock that the listener needs in order to take entries."""
-        return False
-
-    def abandon(self) -> None:
-        """In a forked child: close the parent's files."""
-
-    def relax(self, wanted: int) -> None:
-        """Have callers wake the listener when the queue has `wanted` entries, and at the latest when it is full."""
-        self.threshold = min(wanted, self.max_size + 1)
-
-    def wake_once(self, wake: Callable[[], bool]) -> None:
-        """Wake the listener. The threshold is raised first, so that callers before it runs do not wake it again.
-
-        Args:
-            wake: wakes the listener. False if none could be woken or started: then the next record tries again.
-        """
-        woken = False
-        try:
-            self.threshold = self.max_size + 1
-            woken = wake()
-        finally:
-            # A plain assignment and no call of `relax`: no signal handler can run in the middle of it.
-            if not woken:
-                self.threshold = 1
-
-    def moved(self) -> None:
-        """The listener has taken entries: there is room."""
-        self._moves += 1
-        self.is_stuck = False
-        self._waiters.notify()
-
-    def begin_exit(self) -> None:
-        """The process is going down: every record wakes the listener at once, and nobody waits for room."""
-        self.exiting = True
-        self.relax(1)
-        self._waiters.notify()
-
-    def wait_for_room(self) -> None:
-        """Wait until there is room; give up when the listener has taken nothing for 20 ms."""
-        seen = -1
-        # Other threads may take each freed slot. While slots are freed the listener is alive: keep waiting.
-        while not self.is_stuck and seen != self._moves:
-            seen = self._moves
-            if self._waiters.wait(self._is_roomy, _GRACE):
-                return
-        self.is_stuck = True
-
-    def block(self, wake: Callable[[], object]) -> None:
-        """Wait until there is room, however long that takes. Every second `wake` wakes the listener once more."""
-        # Another caller may have taken the room that this one was woken for.
-        while not self._is_roomy():
-            self._waiters.wait(self._is_roomy, _BLOCK_STEP)
-            wake()
-
-    def _is_roomy(self) -> bool:
-        return self.exiting or not self.is_full()
+    return (slot - _BARE) // 8
 
 
 class EntryQueue(Intake):
-    """The queue of entries in memory."""
+    """The queue of entries in memory.
 
-    def __init__(self, max_size: int, clock: Clock) -> None:
-        super().__init__(max_size, clock)
-        # Callers append on the right, the listener takes from the left.
-        self._entries: deque[Entry] = deque()
+    Args:
+        max_size: entries that it holds at most.
+        max_bytes: their estimated size at most.
+        max_batch_bytes: the listener takes about this much at a time, if entries take more than one slot.
+        clock: measures how long callers wait for room.
+    """
+
+    def __init__(self, max_size: int, max_bytes: int, max_batch_bytes: int, clock: Clock) -> None:
+        self._slot = slot_size(max_size, max_bytes)
+        super().__init__(min(max_size, max(1, max_bytes // self._slot)), clock)
+        # Callers append on the right, the listener takes from the left. None: a slot that a larger entry takes.
+        self._slots: deque[Entry | None] = deque()
+        # A larger entry has come. Until then no slot is looked for that holds no entry.
+        self._has_larger = False
+        # Slots taken at a time; and how many of them may hold no entry until what is taken is enough for a batch.
+        self._step = max(1, max_batch_bytes // self._slot // _STEPS)
+        self._reserved_in_batch = self._step * (_STEPS - 1)
 
     @property
-    def entries(self) -> deque[Entry]:
-        return self._entries
+    def entries(self) -> deque[Entry | None]:
+        return self._slots
+
+    def reserve(self, size: int) -> None:
+        # A part that is larger than the queue leaves one slot, so that its entry fits into an empty queue.
+        if further := min(size // self._slot, self.max_size - 1):
+            self._has_larger = True
+            self._slots.extend(repeat(None, further))
+
+    def _reserved(self) -> int:
+        """How many slots hold no entry."""
+        return self._slots.copy().count(None) if self._has_larger else 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        slots = self._slots.copy()
+        return len(slots) - slots.count(None)
+
+    def __bool__(self) -> bool:
+        return bool(self._slots)
+
+    def is_full(self) -> bool:
+        return len(self._slots) > self.max_size
+
+    def has_batch(self, count: int) -> bool:
+        slots = len(self._slots)
+        if slots < min(count, self._reserved_in_batch, self.max_size):
+            return False
+        reserved = self._reserved()
+        # A queue with room for less than a batch is full before it has one.
+        return slots - reserved >= count or reserved >= self._reserved_in_batch or slots >= self.max_size
+
+    def relax(self, wanted: int) -> None:
+        super().relax(min(wanted + self._reserved(), self.max_size))
 
     def take(self, count: int, ledger: Ledger) -> Taken:
         taken: list[Entry] = []
+        reserved = 0
         with ledger.lock:
             ordinal = ledger.passed
-            # Not limited by a length asked before: a caller that makes room may take entries out at the same time.
-            with contextlib.suppress(IndexError):
-                taken.extend(map(deque.popleft, repeat(self._entries, count)))
-            ledger.take(len(taken))
+            while not taken or (len(taken) < count and reserved < self._reserved_in_batch):
+                slots: list[Entry | None] = []
+                # Not limited by a length asked before: a caller that makes room may take entries out at the same time.
+                with contextlib.suppress(IndexError):
+                    slots.extend(map(deque.popleft, repeat(self._slots, min(self._step, count - len(taken)))))
+                if not slots:
+                    break
+                entries = [each for each in slots if each is not None]
+                ledger.take(len(entries))
+                taken += entries
+                reserved += len(slots) - len(entries)
         return Taken(taken, ordinal)
 
 
@@ -197,7 +146,8 @@ class RecordQueueHandler(QueueHandler):
             the next record calls it again.
     """
 
-    queue: deque[Entry]  # type: ignore[assignment]  # a deque has no `get`; only the methods overridden below use it
+    prepare: Build  # type: ignore[assignment]  # the stdlib's is a method
+    queue: deque[Entry | None]  # type: ignore[assignment]  # a deque has no `get`; only the methods overridden below use it
 
     def __init__(
         self,
@@ -211,8 +161,9 @@ class RecordQueueHandler(QueueHandler):
     ) -> None:
         super().__init__(intake.entries)  # type: ignore[arg-type]  # only what is overridden below uses put_nowait
         # As an attribute, because a method that calls `build` would cost every record one call more.
-        self.prepare = build  # type: ignore[assignment]  # the stdlib's is a method
+        self.prepare = build
         self._intake = intake
+        self._reserve = intake.reserve
         self._overflow = overflow
         self._ledger = ledger
         self._reporter = reporter
@@ -224,7 +175,7 @@ class RecordQueueHandler(QueueHandler):
         The stdlib's `emit` would report a record as lost also when a signal handler raises after its entry was queued.
         """
         try:
-            entry = self.prepare(record)
+            entry = self.prepare(record, self._reserve)
         except Exception:  # noqa: BLE001 - raised by a signal handler that interrupted `build`, which raises none
             self.handleError(record)
         else:
@@ -260,15 +211,20 @@ class RecordQueueHandler(QueueHandler):
                 self._make_room()
 
     def _make_room(self) -> None:
-        """Drop the oldest or the newest record. The newest also under `block`, if this caller must not wait."""
+        """Drop the oldest or the newest record. The newest also under `block`, if this caller must not wait.
+
+        Further slots of the oldest record go first, under every rule: so a record that is larger than the queue is
+        accepted when it is alone. Until the oldest has left, the queue then exceeds its limit by that record at most.
+        """
         # The queue is empty if the listener was faster. Then there is room.
         with contextlib.suppress(IndexError):
-            if self._overflow == "drop_oldest":
-                self.queue.popleft()
-                self._ledger.push_out("queue_full")
-            else:
-                self.queue.pop()
+            if self._overflow == "drop_oldest" or self.queue[0] is None:
+                if self.queue.popleft() is not None:
+                    self._ledger.push_out("queue_full")
+            elif self.queue.pop() is not None:
                 self._ledger.turn_away("queue_full")
+                while self.queue[-1] is None:
+                    self.queue.pop()
 
     def _may_wait(self) -> bool:
         # While this thread holds a lock that the listener needs, it would wait for itself.

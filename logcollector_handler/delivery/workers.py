@@ -17,12 +17,12 @@ from typing import Final
 
 from . import exit as ending
 from .clock import Clock, Waiters
+from .intake import Intake
 from .ledger import Ledger
 from .listener import BatchListener
 from .outbox import Outbox
 from .process import is_own_thread, own_work
 from .pump import Pump, step
-from .queue import Intake
 from .report import Reporter
 from .sender import Sender
 from .states import ENDING, STARTED, Role, State

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
+from sys import getsizeof
 from typing import Any, Final
 
 from msgspec import UNSET, Raw
@@ -22,10 +23,12 @@ from msgspec.json import decode
 
 from .bound import Bound
 from .fields import FieldPlacer
+from .memory import make_room
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, Entry, LogEntry, level_name
 from .record import STANDARD, Site, as_text, level_of, message_of, read, template_of, user_fields
 from .redact import Redactor
 from .text import clean_text, guarded, safe_text
+from .traceback import Trace
 from .values import encode, encode_fields
 
 _BLANK: Final = logging.LogRecord("", 0, "", 0, "", None, None)
@@ -46,8 +49,8 @@ _LEVELS: Final = {number: level_name(number) for number in (10, 20, 30, 40, 50)}
 _RENDERED: Final = frozenset({"exception", "stack"})
 _UNUSUAL: Final = STANDARD | _RENDERED
 
-#: Call sites that are remembered. Few programs have more; beyond that all are forgotten and learned again.
-_REMEMBERED: Final = 4096
+#: Pairs of a call site and a thread that are remembered. Each takes about 1 KB.
+_REMEMBERED: Final = 20_480
 
 #: What is remembered of a Site: the format's `site_entry`, which is faster to get from here than from the builder; the
 #: common part as the format made it; function and file; and what `metadata` says of every record from there, as JSON
@@ -71,6 +74,7 @@ class EntryBuilder:
         log_type: the same for that column.
         redact: names of fields whose values are masked in `metadata`.
         max_record_bytes: a message of more characters is cut here, roughly; encoding cuts the record exactly.
+        usual_length: messages of more characters, and fields of more in all, are weighed for `reserve`, see `build`.
         site_entry: makes an entry of level, message, time and a common part, for a record without fields of its own.
         common: makes the common part of all records of a call site, from one of them. Both are the format's.
         bound: returns the fields that are bound where it is called. The fields of the record win over them.
@@ -86,6 +90,7 @@ class EntryBuilder:
         log_type: str,
         redact: Iterable[str],
         max_record_bytes: int,
+        usual_length: int,
         site_entry: Callable[[str, str, float, Any], Entry],
         common: Callable[[LogEntry], Any],
         bound: Callable[[], Bound | None] = lambda: None,
@@ -98,44 +103,51 @@ class EntryBuilder:
         self._log_type = log_type
         self._secret = Redactor(redact)
         self._max_bytes = max_record_bytes
+        # A longer message is cut by `_any`, so it must be noticed.
+        self._usual_length = min(usual_length, max_record_bytes)
         self._site_entry = site_entry
         self._common = common
         self._bound = bound
         self._span = span
         self._sites: dict[Site, _Common] = {}
-        self._placer = FieldPlacer(self._secret, max_record_bytes)
+        self._placer = FieldPlacer(self._secret, max_record_bytes, usual_length)
         self._add_fields, self._fill = self._placer.add, self._placer.fill
 
     def use_formatter(self, formatter: logging.Formatter | None) -> None:
         """Let a formatter make the messages from now on; None: the records make them."""
         self._formatter = formatter
 
-    def build(self, record: logging.LogRecord) -> Entry:
-        """The record as an entry. Never raises an Exception, and does not change the record."""
+    def build(self, record: logging.LogRecord, reserve: Callable[[int], None] = lambda size: None) -> Entry:
+        """The record as an entry. Never raises an Exception, and does not change the record.
+
+        Args:
+            record: the record.
+            reserve: called with the size in bytes of each part of the entry that is larger than usual: its message, its
+                fields, its exception.
+        """
         try:
             fields = record.__dict__
             msg, args, exc_info, exc_text, stack_info, created, levelno = _rest_of(fields)[:_NEEDED]
             if exc_info or exc_text or stack_info or self._formatter is not None or type(msg) is not str:
-                return self._any(record)
+                return self._any(record, reserve)
             for each in args if type(args) is tuple else (args,):
                 if type(each) not in _HARMLESS:
                     message = guarded(message_of, record)
                     break
             else:
                 message = record.getMessage()
-            if (
-                type(message) is not str
-                or len(message) > self._max_bytes
-                or type(created) is not float
-                or not 0.0 <= created < _TOO_LATE
-            ):
-                return self._any(record)
+            if type(message) is not str or type(created) is not float or not 0.0 <= created < _TOO_LATE:
+                return self._any(record, reserve)
             site = _site_of(fields)
             site_entry, rest, function, file, metadata, origin = self._sites.get(site) or self._see(site)
             level = _LEVELS.get(levelno) or level_name(levelno)
             bound = self._bound()
             span = self._span() if "opentelemetry.trace" in _modules else None
             unbound = bound is None and span is None
+            if len(message) > self._usual_length:
+                if len(message) > self._max_bytes:
+                    return self._any(record, reserve)
+                reserve(getsizeof(message))
             if unbound and len(fields) == _WIDTH:
                 return site_entry(level, message, created, rest)
             # What `_entry` does, without the cost of calling it.
@@ -156,15 +168,15 @@ class EntryBuilder:
                 # one of every record's is among them.
                 names = [*fields][_WIDTH:]
                 if _UNUSUAL.isdisjoint(names):
-                    self._add_fields(entry, origin, fields, names)
+                    self._add_fields(entry, origin, fields, names, reserve)
                     return entry
             user = {} if len(fields) == _WIDTH else user_fields(record)
             if not _RENDERED.isdisjoint(user):
-                return self._any(record)
-            self._fill(entry, origin, user, bound, span)
+                return self._any(record, reserve)
+            self._fill(entry, origin, user, bound, span, reserve)
             return entry
         except Exception:  # noqa: BLE001 - the application's code ran in the message; `_any` is careful about it
-            return self._any(record)
+            return self._any(record, reserve)
 
     def loss_entry(self, losses: Mapping[str, int], words: Mapping[str, str], created_at: float) -> LogEntry:
         """An entry that says how many records were lost, and why.
@@ -212,14 +224,13 @@ class EntryBuilder:
             metadata = Raw(origin)
             rest = self._common(self._entry("", "", 0.0, metadata, function, file))
             common = (self._site_entry, rest, function, file, metadata, decode(origin))
-            if len(self._sites) >= _REMEMBERED:
-                self._sites.clear()
+            make_room(self._sites, _REMEMBERED)
             self._sites[site] = common
         return common
 
     # Any record at all
 
-    def _any(self, record: logging.LogRecord) -> LogEntry:
+    def _any(self, record: logging.LogRecord, reserve: Callable[[int], None]) -> LogEntry:
         try:
             reading = read(record, self._formatter, self._secret, self._max_bytes)
             _, _, function, file, metadata, origin = self._see(reading.site)
@@ -227,7 +238,11 @@ class EntryBuilder:
             entry = self._entry(reading.level, reading.message, created, metadata, function, file)
             entry.error_type = reading.error_type
             entry.stack_trace = reading.stack_trace
-            self._fill(entry, origin, reading.fields, self._bound(), self._span())
+            trace = reading.stack_trace
+            size = getsizeof(reading.message) + (trace.size if isinstance(trace, Trace) else getsizeof(trace))
+            if size > self._usual_length:
+                reserve(size)
+            self._fill(entry, origin, reading.fields, self._bound(), self._span(), reserve)
             return entry
         except Exception as error:  # noqa: BLE001 - not a record at all; the entry says what can be read of it
             return self._entry(

@@ -7,25 +7,32 @@ these over the `trace_id` and `span_id` of the current OpenTelemetry span. What 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from sys import getsizeof
 from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
 from .bound import Bound, Field
 from .columns import DECLINED, FILLABLE, Column
+from .memory import make_room
 from .model import LogEntry
 from .redact import MASK, Redactor
-from .values import INT64, Cleaner, encode_fields
+from .values import INT64, Cleaner, encode, encode_fields
 
-#: Field names whose meaning is remembered. Few programs use more; beyond that all are forgotten and learned again.
+#: Field names whose meaning is remembered. Few programs use more.
 _REMEMBERED: Final = 4096
 
-#: Bound fields as one handler puts them into entries: names and values of columns, and what goes into `metadata`.
-_Ready = tuple[list[tuple[str, Any]], dict[str, Any]]
+#: Bound fields as one handler puts them into entries: names and values of columns, what goes into `metadata`, and the
+#: size of these values in bytes.
+_Ready = tuple[list[tuple[str, Any]], dict[str, Any], int]
 
 #: Immutable types: safe to encode later, with the batch. So are `str` and `int` within limits, which `add` checks.
 _IMMUTABLE: Final = frozenset({float, bool, type(None)})
+#: A field counts as this many characters more than its text has, so that many fields without text are noticed, too.
+_FIELD: Final = 16
+#: What a field takes beside its value, in bytes.
+_FIELD_BYTES: Final = 96
 
 
 class _Meanings(dict[str, "Column | bool"]):
@@ -43,8 +50,7 @@ class _Meanings(dict[str, "Column | bool"]):
             raise TypeError("the name of a field is not exact text")
         # A secret name is masked even when a column has that name.
         meaning = self._secret(name) or FILLABLE.get(name, False)
-        if len(self) >= _REMEMBERED:
-            self.clear()
+        make_room(self, _REMEMBERED)
         self[name] = meaning
         return meaning
 
@@ -55,23 +61,33 @@ class FieldPlacer:
     Args:
         secret: whether the value under a name must be masked.
         max_bytes: longest that a text may be, in characters; longer text is cut.
+        usual_length: fields with more characters in all are weighed, and room is reserved for them.
     """
 
-    def __init__(self, secret: Redactor, max_bytes: int) -> None:
+    def __init__(self, secret: Redactor, max_bytes: int, usual_length: int) -> None:
         self._secret = secret
         self._max_bytes = max_bytes
+        # Fields with a text that must be cut have to be noticed.
+        self._usual_length = min(usual_length, max_bytes)
         self._meanings = _Meanings(secret)
 
-    def add(self, entry: LogEntry, origin: dict[str, Any], fields: dict[str, Any], names: Iterable[str]) -> None:
+    def add(
+        self,
+        entry: LogEntry,
+        origin: dict[str, Any],
+        fields: dict[str, Any],
+        names: Collection[str],
+        reserve: Callable[[int], None],
+    ) -> None:
         """Put the user's fields of those names into their columns, and those without a column into `metadata`.
 
-        `origin` is what `metadata` holds already; a user's field of the same name replaces it. Raises TypeError for a
-        name that is not exact text.
+        `origin` is what `metadata` holds already; a user's field of the same name replaces it. `reserve` is called with
+        the size of the fields in bytes if that is more than usual. Raises TypeError for a name that is not exact text.
         """
         made = {**origin}
+        length = _FIELD * len(names)
         # Whether `metadata` must be encoded now: a value in it can change, or JSON cannot hold it as it is.
         now = False
-        longest = self._max_bytes
         meanings = self._meanings
         for name in names:
             value = fields[name]
@@ -80,14 +96,14 @@ class FieldPlacer:
             if meaning is False:
                 made[name] = value
                 if kind is str:
-                    if len(value) > longest:
-                        now = True
+                    length += len(value)
                 elif kind not in _IMMUTABLE and (kind is not int or value not in INT64):
                     now = True
             elif meaning is True:
                 made[name] = MASK
-            elif kind is str and len(value) <= meaning.width:
+            elif kind is str and (size := len(value)) <= meaning.width:
                 setattr(entry, name, value)
+                length += size
             else:
                 try:
                     placed, kept = meaning.rule(value)
@@ -95,10 +111,35 @@ class FieldPlacer:
                     placed, kept = DECLINED
                 if placed is not UNSET:
                     setattr(entry, name, placed)
+                    length += len(placed) if type(placed) is str else 0
                 if kept:
                     made[name] = value
                     now = True
-        entry.metadata = self._encoded(made, origin, names) if now else made
+        if now or length > self._usual_length:
+            self._complete(entry, made, origin, names, reserve, now=now)
+        else:
+            entry.metadata = made
+
+    def _complete(
+        self,
+        entry: LogEntry,
+        made: dict[str, Any],
+        origin: dict[str, Any],
+        names: Collection[str],
+        reserve: Callable[[int], None],
+        *,
+        now: bool,
+    ) -> None:
+        """Finish an entry whose `metadata` must be encoded now, or whose fields are large: reserve room for these."""
+        size = sum([getsizeof(getattr(entry, name)) for name in names if name in FILLABLE])
+        if now or any(type(value) is str and len(value) > self._max_bytes for value in made.values()):
+            entry.metadata = encoded = self._encoded(made, origin, names)
+            size += len(encoded)
+        else:
+            entry.metadata = made
+            size += sum([getsizeof(made[name]) + _FIELD_BYTES for name in names if name in made])
+        if size > self._usual_length:
+            reserve(size)
 
     def _encoded(self, made: dict[str, Any], origin: dict[str, Any], names: Iterable[str]) -> Raw:
         """`metadata` as JSON. A user's field of that name, if it is a dict, is merged into it."""
@@ -117,19 +158,22 @@ class FieldPlacer:
         user: dict[str, Any],
         bound: Bound | None,
         span: dict[str, str] | None,
+        reserve: Callable[[int], None],
     ) -> None:
-        """Put in the fields of the user, of the context and of the span."""
+        """Put in the fields of the user, of the context and of the span. `reserve` is as for `add`."""
         fields: Mapping[str, Field] = {} if bound is None else bound.fields
         if span is not None:
             user = {**_of_span(span, fields, user), **user}
         if bound is not None:
-            columns, rest = self._ready(bound, user)
+            columns, rest, size = self._ready(bound, user)
             for name, value in columns:
                 setattr(entry, name, value)
             if rest:
                 entry.metadata = origin = {**origin, **rest}
+            if size > self._usual_length:
+                reserve(size)
         if user:
-            self.add(entry, origin, user, user)
+            self.add(entry, origin, user, user, reserve)
 
     def _ready(self, bound: Bound, user: dict[str, Any]) -> _Ready:
         """The bound fields, without those whose names the call uses itself."""
@@ -150,7 +194,9 @@ class FieldPlacer:
                 columns.append((name, placed))
             if kept or secret:
                 rest[name] = value
-        return columns, Cleaner(self._secret, self._max_bytes).mapping(rest, 0)
+        made = Cleaner(self._secret, self._max_bytes).mapping(rest, 0)
+        size = sum([getsizeof(value) for _, value in columns]) + (len(encode(made)) if made else 0)
+        return columns, made, size
 
 
 def _of_span(span: dict[str, str], bound: Mapping[str, Field], user: dict[str, Any]) -> dict[str, str]:

@@ -14,26 +14,25 @@ import builtins
 import contextlib
 import itertools
 import linecache
-import operator
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from types import CodeType, TracebackType
+from sys import getsizeof
+from types import TracebackType
 from typing import Any, Final
+
+from .frames import POSITIONS, Frame, printed
 
 MAX_EXCEPTIONS: Final = 2_000
 MAX_FRAMES: Final = 10_000
 
 #: Python 3.10 has no exception groups.
 _GROUPS: Final[Any] = getattr(builtins, "BaseExceptionGroup", ())
-#: From Python 3.11 on an instruction is enough to find line and columns, so the logging call need not find the line.
-_POSITIONS: Final = sys.version_info >= (3, 11)
-
 #: Largest column of a SyntaxError that is believed. `traceback` prints a marker of as many characters as that says.
 _WIDEST: Final = 1_000_000
-
-#: Code, instruction, and the line if it does not follow from these (see _POSITIONS).
-_Frame = tuple[CodeType, int, int | None]
+#: What a frame that was noted, and an exception that was captured, take beside their text, in bytes.
+_FRAME_BYTES: Final = 80
+_EXCEPTION_BYTES: Final = 1_500
 
 
 class Trace:
@@ -57,7 +56,7 @@ class Trace:
         self.frame = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
         #: The captured exception, first, and all its causes, contexts and members, each with its frames. Empty if
         #: capturing failed or would take too much; `_alone` is the exception's text then.
-        self._stacks: list[tuple[traceback.TracebackException, list[_Frame]]] = []
+        self._stacks: list[tuple[traceback.TracebackException, list[Frame]]] = []
         self._alone = ""
         notices = [f"[{left_out} frames before the last were left out]"] if left_out else []
         if _are_many(exception):
@@ -71,17 +70,31 @@ class Trace:
                 notices.append(f"[what led to it could not be read: {type(error).__name__}]")
         self._tail = "\n".join([*notices, tail] if tail else notices)
 
+    @property
+    def size(self) -> int:
+        """Estimated size in bytes."""
+        size = 0
+        for captured, frames in self._stacks:
+            # What the exception's `str` gave. Not public, and not in the stubs.
+            size += _EXCEPTION_BYTES + _FRAME_BYTES * len(frames) + getsizeof(captured._str)  # type: ignore[attr-defined]
+            notes = getattr(captured, "__notes__", None)
+            if notes is not None:
+                size += sum(map(getsizeof, notes if type(notes) is list else [notes]))
+        if self._alone or self._tail:
+            size += getsizeof(self._alone) + getsizeof(self._tail) + _FRAME_BYTES * len(self._frames)
+        return size
+
     def render(self) -> str:
         """The text as `traceback.format_exception` makes it, without the last line end. Raises what loaders raise."""
         for filename in {code.co_filename for _, frames in self._stacks for code, _, _ in frames}:
             linecache.checkcache(filename)
         for captured, frames in self._stacks:
-            captured.stack = _printed(frames)  # type: ignore[assignment]  # `traceback` calls only its format()
+            captured.stack = printed(frames)  # type: ignore[assignment]  # `traceback` calls only its format()
         if self._stacks:
             lines = list(self._stacks[0][0].format())
         else:
             head = ["Traceback (most recent call last):\n"] if self._frames else []
-            lines = [*head, *_printed(self._frames), self._alone]
+            lines = [*head, *printed(self._frames), self._alone]
         text = "".join(lines).removesuffix("\n")
         return f"{text}\n{self._tail}" if self._tail else text
 
@@ -90,8 +103,8 @@ class Trace:
 
 
 def _captured(
-    exception: BaseException, tb: TracebackType | None, frames: list[_Frame], limit: int | None
-) -> list[tuple[traceback.TracebackException, list[_Frame]]]:
+    exception: BaseException, tb: TracebackType | None, frames: list[Frame], limit: int | None
+) -> list[tuple[traceback.TracebackException, list[Frame]]]:
     """The exception and all its causes, contexts and members as `traceback` captures them, each with its frames."""
     # limit=0: no frames. Capturing them there costs twenty times as much as `_frames`.
     first = traceback.TracebackException(type(exception), exception, tb, limit=0, lookup_lines=False, compact=True)
@@ -155,9 +168,9 @@ def _are_many(exception: BaseException) -> bool:
     return False
 
 
-def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[_Frame], int, TracebackType | None]:
+def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[Frame], int, TracebackType | None]:
     """The frames of a traceback; how many before the last one were left out; and the last part of the traceback."""
-    frames: list[_Frame] = []
+    frames: list[Frame] = []
     cached = linecache.cache
     last = None
     for _ in range(MAX_FRAMES if limit is None else min(limit, MAX_FRAMES)):
@@ -169,7 +182,7 @@ def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[_Frame], 
         if code.co_filename not in cached:
             _remember_source(code.co_filename, frame.f_globals)
         instruction = tb.tb_lasti
-        frames.append((code, instruction, None if _POSITIONS and instruction >= 0 else tb.tb_lineno))
+        frames.append((code, instruction, None if POSITIONS and instruction >= 0 else tb.tb_lineno))
         tb = tb.tb_next
     more = 0
     while tb is not None:
@@ -221,71 +234,3 @@ def _described(exception: BaseException) -> str:
         return f"{type(exception).__qualname__}: {exception}"
     except Exception:  # noqa: BLE001 - code of the exception's class
         return f"{type(exception).__qualname__}: <exception str() failed>"
-
-
-# When the text is made
-
-
-class _Lines(list[str]):
-    """The printed frames of a stack. Stands in for a StackSummary."""
-
-    def format(self, **_: object) -> list[str]:
-        return self
-
-
-#: Stacks that were printed lately, because a storm of errors prints the same few again and again. Each is kept with its
-#: frames, which keep the code objects alive whose ids are in the key; and with what `linecache` had of their files,
-#: which is replaced when a file changes.
-_lately: dict[tuple[tuple[int, int, int | None], ...], tuple[list[_Frame], list[object], _Lines]] = {}
-_LATELY: Final = 64
-#: Stacks of more frames or characters are not kept.
-_LATELY_FRAMES: Final = 200
-_LATELY_TEXT: Final = 64 * 1024
-
-
-def _printed(frames: list[_Frame]) -> _Lines:
-    """The frames as `traceback` prints them. Call `linecache.checkcache` for their files before."""
-    key = tuple([(id(code), instruction, line) for code, instruction, line in frames])
-    found = _lately.get(key)
-    if found is None or any(map(operator.is_not, found[1], _sources(frames))):
-        stack = traceback.StackSummary()
-        stack.extend(itertools.starmap(_summary, frames))
-        found = frames, _sources(frames), _Lines(stack.format())
-        if len(frames) <= _LATELY_FRAMES and sum(map(len, found[2])) <= _LATELY_TEXT:
-            if len(_lately) >= _LATELY:
-                _lately.clear()
-            _lately[key] = found
-    return found[2]
-
-
-def _sources(frames: list[_Frame]) -> list[object]:
-    return [linecache.cache.get(code.co_filename) or _unknown(code.co_filename) for code, _, _ in frames]
-
-
-def _unknown(filename: str) -> object:
-    # A file that cannot be read now may be there the next time, so it never equals what was remembered. A name in
-    # angle brackets is no file, and never becomes one.
-    return None if filename.startswith("<") else object()
-
-
-if sys.version_info >= (3, 11):
-
-    def _summary(code: CodeType, instruction: int, line: int | None) -> traceback.FrameSummary:
-        position: tuple[int | None, int | None, int | None, int | None] = (None, None, None, None)
-        if instruction >= 0:
-            position = next(itertools.islice(code.co_positions(), instruction // 2, None))
-        start, end, column, end_column = position
-        return traceback.FrameSummary(
-            code.co_filename,
-            line if start is None else start,
-            code.co_name,
-            lookup_line=False,
-            end_lineno=end,
-            colno=column,
-            end_colno=end_column,
-        )
-
-else:
-
-    def _summary(code: CodeType, instruction: int, line: int | None) -> traceback.FrameSummary:
-        return traceback.FrameSummary(code.co_filename, line, code.co_name, lookup_line=False)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from logcollector_handler.entry.model import ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, TEXT_LIMITS
 from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK
 from logcollector_handler.wire import FORMATS
-from logcollector_handler.wire.compression import COMPRESS_FROM
+from logcollector_handler.wire.compression import COMPRESS_BYTES, COMPRESS_FROM
 
 from . import kinds, secret
 from .kinds import MIB, NotAllowedError
@@ -70,10 +70,15 @@ class Settings:
         kinds.Seconds(), 1.0, "The longest that a record waits for others before its batch is sent."
     )
     flush_level: Setting[int | str, int] = Setting(
-        kinds.Level(), ERROR, "A record of this level or above is sent at once, with those before it."
+        kinds.Level(),
+        ERROR,
+        "A record of this level or above is sent at once, with those before it; others right behind it are gathered.",
     )
     max_queue_size: Setting[int, int] = Setting(
         kinds.Whole(1, "records"), 10_000, "Room between the logging calls and the background."
+    )
+    max_queue_bytes: Setting[int, int] = Setting(
+        kinds.Size(), 64 * MIB, "The same room in bytes, by an estimate: a record counts as 512 bytes or more."
     )
     overflow: Setting[str, str] = Setting(
         kinds.OneOf("drop_oldest", "drop_newest", "block"),
@@ -81,7 +86,9 @@ class Settings:
         "What a full queue does: `drop_oldest`, `drop_newest`, or `block`, where the logging call waits for room.",
     )
     enable_compression: Setting[bool, bool] = Setting(
-        kinds.Flag(), True, f"Batches of {COMPRESS_FROM} records and more are sent as gzip."
+        kinds.Flag(),
+        True,
+        f"Batches of {COMPRESS_FROM} records or {COMPRESS_BYTES // 1024} KiB and more are sent as gzip.",
     )
     max_retries: Setting[int, int] = Setting(
         kinds.Whole(0, "times"),

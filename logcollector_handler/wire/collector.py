@@ -24,8 +24,10 @@ from .shorten import shorten
 
 _Item = TypeVar("_Item")
 
-#: Entries encoded in one call: enough to make the calls few, and few enough to need little memory at a time.
+#: Entries encoded in one call: enough to make the calls few, and few enough to need little memory at a time. Of large
+#: entries, as many as take about this many bytes.
 _SLICE: Final = 100
+_SLICE_BYTES: Final = 512 * 1024
 _OPEN: Final = b'{"logs":['
 _CLOSE: Final = b"]}"
 #: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; encoding such an entry
@@ -59,7 +61,9 @@ class CollectorFormat:
     def encode(self, entries: Sequence[Entry], max_bytes: int) -> list[Run]:
         """The entries as JSON objects with commas between them, up to 100 in a run."""
         runs: list[Run] = []
-        for part in _slices(entries):
+        start, step = 0, 1
+        while part := entries[start : start + step]:
+            start += step
             try:
                 encoded = _encoder.encode_lines(part)
             except Exception:  # noqa: BLE001 - one of them holds a lone surrogate; encoding them one by one finds it
@@ -72,6 +76,7 @@ class CollectorFormat:
             else:
                 lines = encoded.split(b"\n")[:-1]
                 runs += [Run(1, line if len(line) <= max_bytes else shorten(line, max_bytes)) for line in lines]
+            step = max(1, min(_SLICE, _SLICE_BYTES * len(part) // len(encoded)))
         return runs
 
     def encode_line(self, entry: Entry, max_bytes: int) -> bytes:

@@ -6,8 +6,15 @@ import gzip
 import zlib
 from typing import Final
 
-#: Batches of this many entries or more are compressed, if compression is on.
+#: Batches of this many entries or more, or of this many bytes or more, are compressed, if compression is on.
 COMPRESS_FROM: Final = 100
+COMPRESS_BYTES: Final = 64 * 1024
+
+
+def is_worth_compressing(entries: int, size: int) -> bool:
+    """Whether a body of that many entries and bytes is compressed, if compression is on."""
+    return entries >= COMPRESS_FROM or size >= COMPRESS_BYTES
+
 
 # `tests/benchmarks/compression.py` found these levels to save the most bytes for their time.
 try:

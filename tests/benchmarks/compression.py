@@ -48,6 +48,7 @@ def batch(records: int) -> bytes:
         log_type="BACKEND",
         redact=DEFAULT_REDACT,
         max_record_bytes=_LIMIT,
+        usual_length=_LIMIT,
         site_entry=_FORMAT.site_entry,
         common=_FORMAT.common,
     )

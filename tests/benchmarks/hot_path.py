@@ -99,7 +99,7 @@ def measure(kind: str, log: logging.Logger) -> float:
 
 def main() -> None:
     stop_background()
-    handler = LogCollectorHandler(max_queue_size=10_000_000)
+    handler = LogCollectorHandler(max_queue_size=10_000_000, max_queue_bytes=2**40)
     ours, floor = logger("ours", handler), logger("floor", Floor())
     result: dict[str, dict[str, float]] = {}
     for kind in KINDS:

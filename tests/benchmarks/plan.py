@@ -65,6 +65,13 @@ def full() -> list[Work]:
         ),
         Work("flood", "300,000 records, full speed", settings={"count": 300_000}, contenders=("memory",), rounds=3),
         Work("outage", "1,000,000 records during an outage", "outage", {"count": 1_000_000}, ("memory",)),
+        Work(
+            "outage-huge",
+            "10,000 records of 200 KB during an outage",
+            "outage",
+            {"kind": "huge", "count": 10_000},
+            ("memory",),
+        ),
     ]
 
 

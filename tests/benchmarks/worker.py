@@ -43,6 +43,7 @@ _TEN = {
     "t": 0.5,
 }
 _LARGE = "order %d placed " + "the quick brown fox, jumps over; " * 310
+_HUGE = "order %d placed " + "the quick brown fox, jumps over; " * 6200
 
 
 # What is logged
@@ -64,6 +65,10 @@ def large(number: int) -> None:
     log.info(_LARGE, number)
 
 
+def huge(number: int) -> None:
+    log.info(_HUGE, number)
+
+
 def _raised(frames: int) -> None:
     if frames > 1:
         _raised(frames - 1)
@@ -79,7 +84,7 @@ def exception_of(error: BaseException) -> Call:
 
 def call_of(kind: str) -> Call:
     if kind != "exception":
-        return {"plain": plain, "three": three, "ten": ten, "large": large}[kind]
+        return {"plain": plain, "three": three, "ten": ten, "large": large, "huge": huge}[kind]
     try:
         _raised(FRAMES)
     except ValueError as error:
@@ -186,12 +191,13 @@ def loop(flush: Flush, rate: int = 2000, seconds: int = 4) -> dict[str, float]:
     return {**told(late), "calls": calls, "start": start}
 
 
-def outage(flush: Flush, count: int = 1_000_000) -> dict[str, float]:
-    """So many calls while the server answers 503, at some 60,000 a second; then it comes back."""
+def outage(flush: Flush, kind: str = "plain", count: int = 1_000_000) -> dict[str, float]:
+    """So many calls while the server answers 503, at most 60,000 a second; then it comes back."""
+    call = call_of(kind)
     memory, start = peak_mib(), time.monotonic()
     serve("down")
     for number in range(count):
-        plain(number)
+        call(number)
         if number % 100 == 0:
             time.sleep(0.001)
     grown = peak_mib() - memory

@@ -107,7 +107,7 @@ class PipelineBench:
     @property
     def queued(self) -> list[str]:
         """Messages in the queue in memory."""
-        return [entry.message for entry in self.pipeline.queue.entries]  # type: ignore[union-attr]  # not the journal's
+        return [entry.message for entry in self.pipeline.queue.entries if entry]  # type: ignore[union-attr]  # in memory
 
     @property
     def journal(self) -> Journal:

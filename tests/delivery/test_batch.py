@@ -14,3 +14,12 @@ def test_the_halves_of_a_compressed_batch_are_compressed_only_if_they_are_large_
     first, second = batch_of("a", *map(str, range(300)), compressed=True).halves(WIRE)
     assert (first.compressed, second.compressed) == (True, True)
     assert [each.compressed for each in first.halves(WIRE)] == [False, False]
+
+
+def test_the_halves_of_a_compressed_batch_of_few_large_records_are_compressed() -> None:
+    batch = batch_of("a", *["x" * 100_000] * 4, compressed=True)
+    assert [each.compressed for each in batch.halves(WIRE)] == [True, True]
+    assert [each.compressed for each in batch.halves(WIRE)[0].halves(WIRE)] == [True, True]
+    assert [each.compressed for each in batch_of("b", *["x" * 100_000] * 4).halves(WIRE)] == [False, False], (
+        "the server or the settings want none"
+    )

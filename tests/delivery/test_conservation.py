@@ -65,15 +65,19 @@ class StoringTransport(ScriptedTransport):
 class PipelineMachine(RuleBasedStateMachine):
     @initialize(
         queue=st.integers(1, 30),
+        queue_bytes=st.sampled_from([1024, 8 * 1024, 64 * 1024 * 1024]),
         batch=st.integers(1, 12),
         overflow=st.sampled_from(["drop_oldest", "drop_newest"]),
         room=st.integers(2048, 6000),
         retries=st.integers(0, 3),
         compression=st.booleans(),
     )
-    def configure(self, queue: int, batch: int, overflow: str, room: int, retries: int, compression: bool) -> None:
-        self.settings = {
+    def configure(
+        self, queue: int, queue_bytes: int, batch: int, overflow: str, room: int, retries: int, compression: bool
+    ) -> None:
+        self.settings: dict[str, Any] = {
             "max_queue_size": queue,
+            "max_queue_bytes": queue_bytes,
             "batch_size": batch,
             "overflow": overflow,
             "max_record_bytes": 1024,
@@ -196,6 +200,10 @@ class PipelineMachine(RuleBasedStateMachine):
         if not hasattr(self, "pipeline"):
             return
         assert len(self.pipeline.queue) <= self.pipeline.queue.max_size
+        # Half a KiB more for each record: the objects that it is made of. And one record that is larger than the queue,
+        # or whose room was taken for others.
+        sizes = [len(message) for message in self.bench.queued]
+        assert sum(sizes) - max(sizes, default=0) <= self.settings["max_queue_bytes"]
 
 
 def number(message: str) -> str:

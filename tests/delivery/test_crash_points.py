@@ -234,7 +234,7 @@ def inherit(program: Program) -> None:
 def small_batches_are_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few records make every kind of file."""
     for module in (bodies_module, batch_module, listener_module):
-        monkeypatch.setattr(module, "COMPRESS_FROM", 2)
+        monkeypatch.setattr(module, "is_worth_compressing", lambda entries, size: entries >= 2)
 
 
 @pytest.mark.parametrize("durability", ["batch", "record"])

@@ -19,7 +19,7 @@ class Story:
 
     def __init__(self) -> None:
         self.ledger = Ledger(SystemClock())
-        self.queue = EntryQueue(100, SystemClock())
+        self.queue = EntryQueue(100, 2**20, 2**20, SystemClock())
 
     def append(self, count: int = 1) -> None:
         for _ in range(count):

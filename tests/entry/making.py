@@ -56,6 +56,7 @@ def builder(**changes: Any) -> EntryBuilder:
         "log_type": "BACKEND",
         "redact": DEFAULT_REDACT,
         "max_record_bytes": BIG,
+        "usual_length": 800,
         "site_entry": FORMAT.site_entry,
         "common": FORMAT.common,
     }

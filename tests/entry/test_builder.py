@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from logcollector_handler.entry import builder as builder_module
+from logcollector_handler.entry import fields as fields_module
+from logcollector_handler.entry.model import LogEntry
 from tests.entry.making import (
+    FORMAT,
     ORIGIN,
     Broken,
     Name,
@@ -108,11 +112,31 @@ def test_function_and_file_are_cut_to_their_columns() -> None:
 
 def test_the_number_of_remembered_call_sites_and_field_names_is_bounded() -> None:
     by = builder()
-    for number in range(5000):
+    for number in range(builder_module._REMEMBERED + 100):
         by.build(record(lineno=number, extra={f"field{number}": number}))
-    assert len(by._sites) <= 4096
-    assert len(by._placer._meanings) <= 4096
+    assert len(by._sites) <= builder_module._REMEMBERED
+    assert len(by._placer._meanings) <= fields_module._REMEMBERED
     assert shipped(record(extra={"field1": 1, "user_id": 2}), by=by)[0]["user_id"] == "2"
+
+
+def test_20_000_call_sites_in_turn_are_all_remembered() -> None:
+    made: list[LogEntry] = []
+    by = builder(common=lambda entry: made.append(entry) or FORMAT.common(entry))  # type: ignore[func-returns-value]  # and go on
+    for _ in range(2):
+        for number in range(20_000):
+            by.build(record(lineno=number))
+    assert len(made) == 20_000
+
+
+def test_a_call_site_too_many_costs_a_few_others_and_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builder_module, "_REMEMBERED", 640)
+    monkeypatch.setattr(fields_module, "_REMEMBERED", 640)
+    by = builder()
+    for number in range(641):
+        by.build(record(lineno=number, extra={f"field{number}": number}))
+    assert len(by._sites) == len(by._placer._meanings) == 631
+    lines = [line for _, line, *_ in by._sites]
+    assert lines == list(range(10, 641)), "the oldest are forgotten"
 
 
 def test_a_loss_of_records_becomes_an_entry_that_says_how_many_and_why() -> None:

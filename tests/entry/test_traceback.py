@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logcollector_handler.entry.traceback import Trace, _lately
+from logcollector_handler.entry.frames import _lately
+from logcollector_handler.entry.traceback import Trace
 from tests.entry.making import (
     BIG,
     builder,
@@ -157,7 +158,7 @@ def test_equal_code_in_different_files_is_printed_with_its_own_file(tmp_path: Pa
 def test_the_number_and_size_of_remembered_stacks_are_bounded() -> None:
     for number in range(300):
         rendered(caught(lambda: run(f"\n1 / 0  # {number}")))  # noqa: B023
-    assert len(_lately) <= 64
+    assert len(_lately) == 64, "only the oldest is forgotten for a new one"
     rendered(caught(recursion))
     rendered(caught(lambda: run(f"x = {'1' * 70_000!r}; 1 / 0", str(Path(__file__)))))
     assert max(len(frames) for frames, _, _ in _lately.values()) <= 200

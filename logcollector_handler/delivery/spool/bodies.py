@@ -14,7 +14,7 @@ from pathlib import Path
 
 from logcollector_handler.delivery.batch import Batch, make_batch
 from logcollector_handler.delivery.report import Reporter
-from logcollector_handler.wire.compression import COMPRESS_FROM, decompress
+from logcollector_handler.wire.compression import decompress, is_worth_compressing
 from logcollector_handler.wire.format import Format
 
 from .files import SpoolFiles, read, remove
@@ -117,7 +117,8 @@ class Bodies:
         if not lines:
             return None
         plain = self._wire.join(self._wire.runs_of_lines(lines))
-        batch = make_batch(batch_id, plain, len(lines), compressed=len(lines) >= COMPRESS_FROM, ordinal=0)
+        compressed = is_worth_compressing(len(lines), len(plain))
+        batch = make_batch(batch_id, plain, len(lines), compressed=compressed, ordinal=0)
         self.write([batch])
         return batch
 

@@ -67,6 +67,15 @@ def test_an_open_file_becomes_the_batch_that_it_was_to_be(root: Path) -> None:
     assert (heir.load(batch).body, heir.load(batch).count) == (expected.body, 2)
 
 
+def test_an_open_file_of_few_large_records_becomes_a_compressed_batch(root: Path) -> None:
+    dead = Process(root)
+    batch_id = dead.write_lines("x" * 70_000)
+    dead.die()
+    heir = Process(root)
+    heir.look()
+    assert heir.files == [f"{batch_id}.json.gz"]
+
+
 def test_an_open_file_whose_batch_is_there_too_is_not_sent_again(root: Path) -> None:
     dead = Process(root)
     batch_id = dead.write_lines("one")
