@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import queue as queues
 from collections.abc import Callable, Mapping
 from logging.handlers import QueueListener
-from typing import Any
+from typing import Any, Final
 
 from logcollector_handler.entry.model import Entry
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import LOSSES
-from logcollector_handler.wire.compression import COMPRESS_FROM
+from logcollector_handler.wire.compression import is_worth_compressing
 from logcollector_handler.wire.format import Format, Run
 
 from .batch import make_batch
 from .clock import Clock, Wakeup
+from .intake import Intake, Taken
 from .ledger import Ledger
 from .outbox import Outbox
-from .queue import Intake, Taken
 from .report import Reporter
 from .sender import Sender
+
+#: Longest time in seconds for which urgent entries are gathered.
+_GATHER: Final = 0.2
 
 LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], Entry]
 
@@ -27,9 +31,14 @@ LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], Entry]
 class BatchListener(QueueListener):
     """Cuts the queue into batches. Where the stdlib's methods handle a record, these handle a `Taken`: one batch.
 
-    A batch is due when it has `batch_size` entries, and when somebody flushes or the handler is closed. It is also due
-    when its oldest entry is `flush_interval` old or one in it is urgent, but not while the sender is busy with another
-    batch: a small batch would only wait behind it, so it goes on filling. A durable outbox gets it all the same.
+    A batch is due when it has `batch_size` entries or the bytes of a batch, and when somebody flushes or the handler is
+    closed. It is also due when its oldest entry is `flush_interval` old or one in it is urgent, but not while the
+    sender is busy with another batch: a small batch would only wait behind it, so it goes on filling. A durable outbox
+    gets it all the same.
+
+    A storm of errors must not become a batch for each of them. So the urgent entry that comes first makes its batch due
+    at once, and those behind it are gathered for as long as the last request took, at most _GATHER seconds; and for all
+    of _GATHER while batches wait in a durable outbox, which a small batch would only wait behind.
 
     `workers` makes the thread that calls `run`; nothing here starts or ends a thread.
     """
@@ -63,9 +72,11 @@ class BatchListener(QueueListener):
         self._reporter = reporter
         self._clock = clock
         # A queue that is smaller than a batch could never fill one.
-        self._batch_size = min(settings.batch_size, settings.max_queue_size)
+        self._batch_size = min(settings.batch_size, queue.max_size)
         # An entry at `flush_level` or above is in the queue.
         self._is_urgent = False
+        # Monotonic seconds at which a batch with an urgent entry was last taken.
+        self._urgent_taken = -math.inf
         # Set by `flush_to`: whatever is in the queue is due until this many records have left its front.
         self._flush_to = 0
         #: Of the records that have left the front of the queue, the first `put_to` are in the outbox or settled.
@@ -150,7 +161,10 @@ class BatchListener(QueueListener):
             return self._take(now), 0.0
         if self._is_held_back():
             return None, None
-        return None, max(0.0, self._since + self._settings.flush_interval - now)
+        due = self._since + self._settings.flush_interval
+        if self._is_urgent:
+            due = min(due, self._gathered_at())
+        return None, max(0.0, due - now)
 
     def _is_due(self, now: float) -> bool:
         if self.queue.has_batch(self._batch_size):
@@ -160,10 +174,14 @@ class BatchListener(QueueListener):
         if self._is_stopping or self._ledger.passed < self._flush_to:
             return True
         old = self._since is not None and now - self._since >= self._settings.flush_interval
-        return (old or self._is_urgent) and not self._is_held_back()
+        return (old or (self._is_urgent and now >= self._gathered_at())) and not self._is_held_back()
 
     def _is_held_back(self) -> bool:
         return self._sender.busy and not self._outbox.durable
+
+    def _gathered_at(self) -> float:
+        """Monotonic seconds from which a batch with an urgent entry is due."""
+        return self._urgent_taken + (_GATHER if self._sender.busy else min(self._sender.request_seconds, _GATHER))
 
     def _calm(self) -> None:
         """Forget the urgent entry if the queue is empty."""
@@ -173,6 +191,8 @@ class BatchListener(QueueListener):
             self._is_urgent = bool(self.queue)
 
     def _take(self, now: float) -> Taken:
+        if self._is_urgent:
+            self._urgent_taken = now
         taken = self.queue.take(self._batch_size, self._ledger)
         self._calm()
         self._since = now
@@ -185,24 +205,22 @@ class BatchListener(QueueListener):
         left = len(taken.entries)
         losses: Mapping[str, int] = {}
         try:
-            # With an id, the entries are encoded lines and all of them are that one batch.
-            runs = (
-                self._wire.runs_of_lines(taken.entries)
-                if taken.batch_id
-                else self._wire.encode(taken.entries, self._settings.max_record_bytes)
-            )
+            runs = self._encode(taken)
             losses = self._ledger.take_losses()
             if losses:
                 runs.insert(0, self._notice(losses))
             while runs:
+                # With an id, all of them are that one batch.
                 part = runs if taken.batch_id else runs[: self._fitting(runs)]
                 runs = runs[len(part) :]
                 count = sum(run.entries for run in part)
+                plain = self._wire.join(part)
+                del part
                 batch = make_batch(
                     taken.batch_id or self._new_id(),
-                    self._wire.join(part),
+                    plain,
                     count,
-                    compressed=self._sender.compressing and count >= COMPRESS_FROM,
+                    compressed=self._sender.compressing and is_worth_compressing(count, len(plain)),
                     ordinal=taken.ordinal,
                     losses=losses,
                 )
@@ -219,9 +237,17 @@ class BatchListener(QueueListener):
         finally:
             if taken.batch_id:
                 self.queue.done_with(taken.batch_id)
-            # The stdlib's loop refers to `taken` until the next batch comes. Without this the entries would live on.
-            taken.entries.clear()
             self._mark()
+
+    def _encode(self, taken: Taken) -> list[Run]:
+        """Encode the entries, and forget them: they can be large, and the stdlib's loop refers to `taken` for long."""
+        try:
+            # With an id, the entries are encoded lines.
+            if taken.batch_id:
+                return self._wire.runs_of_lines(taken.entries)
+            return self._wire.encode(taken.entries, self._settings.max_record_bytes)
+        finally:
+            taken.entries.clear()
 
     def _notice(self, losses: Mapping[str, int]) -> Run:
         """An encoded entry that reports losses to the server. They are reported on stderr at the same time."""
@@ -233,7 +259,7 @@ class BatchListener(QueueListener):
     def give_up(self, reason: str) -> None:
         """Drop everything in the queue, and count it under `reason`."""
         while self.queue:
-            taken = self.queue.take(len(self.queue), self._ledger)
+            taken = self.queue.take(self.queue.max_size, self._ledger)
             self._ledger.drop(reason, len(taken.entries))
 
     def _mark(self) -> None:

@@ -62,9 +62,6 @@ class Sender:
         """Make a sender. It opens no connection before its first request.
 
         Args:
-            settings: the limits of a request, and what is secret.
-            wire: the format of the batches.
-            outbox: where the batches are.
             connect: opens the network, with the first request.
             reporter: where people are told of trouble.
             idle: set when an attempt leaves nothing else to send, so that the next batch need not grow any more.
@@ -91,6 +88,7 @@ class Sender:
         self._said: set[str] = set()
         # Monotonic seconds at which the process stops waiting, once it goes down.
         self._exit_at: float | None = None
+        self.request_seconds = 0.0  #: How long the last request took; 0 before the first.
 
     @property
     def busy(self) -> bool:
@@ -176,7 +174,9 @@ class Sender:
         if self._transport is None:
             self._transport = self._connect()
         seconds = self._settings.timeout if self._exit_at is None else min(self._settings.timeout, self._exit_at - now)
+        start = self._clock.monotonic()
         answer = self._transport.post(batch.id, batch.body, batch.compressed, seconds)
+        self.request_seconds = self._clock.monotonic() - start
         if self._abandoned:
             return
         self._settle(batch, answer)

@@ -288,3 +288,24 @@ def test_losses_that_a_batch_could_not_report_are_reported_by_the_next(
     bench.listen()
     ((notice, _),) = bench.batches
     assert "the queue was full" in notice
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "compressed"),
+    [(99, 1, False), (100, 1, True), (1, 60_000, False), (1, 70_000, True)],
+    ids=["few", "many", "small", "large"],
+)
+def test_a_batch_is_compressed_from_100_records_or_64_kib_on(count: int, length: int, compressed: bool) -> None:
+    bench = PipelineBench(batch_size=count)
+    bench.log(*["x" * length] * count)
+    bench.listen()
+    bench.send()
+    assert [request.compressed for request in bench.scripted.requests] == [compressed]
+
+
+def test_a_large_batch_is_not_compressed_against_the_settings() -> None:
+    bench = PipelineBench(batch_size=1, enable_compression=False)
+    bench.log("x" * 70_000)
+    bench.listen()
+    bench.send()
+    assert [request.compressed for request in bench.scripted.requests] == [False]
