@@ -49,7 +49,7 @@ _LEVELS: Final = {number: level_name(number) for number in (10, 20, 30, 40, 50)}
 _RENDERED: Final = frozenset({"exception", "stack"})
 _UNUSUAL: Final = STANDARD | _RENDERED
 
-#: Call sites that are remembered, each with the threads that log there. One takes about 1 KB.
+#: Pairs of a call site and a thread that are remembered. Each takes about 1 KB.
 _REMEMBERED: Final = 20_480
 
 #: What is remembered of a Site: the format's `site_entry`, which is faster to get from here than from the builder; the
