@@ -92,12 +92,14 @@ class Directory:
         with self.open() as descriptor, os.scandir(descriptor) as entries:
             return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
 
-    def status(self, names: Iterable[str]) -> Iterator[tuple[str, os.stat_result]]:
+    def status(self, names: Iterable[str]) -> list[tuple[str, os.stat_result]]:
         """The status of these files; those that are gone are left out."""
+        found = []
         with self.open() as descriptor:
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
-                    yield name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                    found.append((name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)))
+        return found
 
     def create(self, name: str, flags: int) -> int:
         """Open a file for reading and writing, and make it if it is missing. `flags` are added to the usual ones."""
@@ -116,12 +118,14 @@ class Directory:
         with self.open() as directory:
             return self._read(directory, name, max_bytes)
 
-    def contents(self, max_bytes: int) -> Iterator[tuple[str, bytes]]:
+    def contents(self, max_bytes: int) -> list[tuple[str, bytes]]:
         """Name and content of all files; those that are gone, longer or not this user's are left out."""
+        found = []
         with self.open() as directory, os.scandir(directory) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError, NotABodyError, NotOursError):
-                    yield entry.name, self._read(directory, entry.name, max_bytes)
+                    found.append((entry.name, self._read(directory, entry.name, max_bytes)))
+        return found
 
     def _read(self, directory: int, name: str, max_bytes: int) -> bytes:
         # Without O_NONBLOCK, opening a pipe would wait for somebody to write to it.

@@ -192,7 +192,8 @@ class Owners:
     def _is_lock_file(self, descriptor: int, owner: str) -> bool:
         """Whether a descriptor is of the file that has the name of an owner's lock now."""
         opened = os.fstat(descriptor)
-        return any(os.path.samestat(opened, status) for _, status in self._files.place.status([lock_name(owner)]))
+        found = self._files.place.status([lock_name(owner)])
+        return bool(found) and os.path.samestat(opened, found[0][1])
 
 
 def is_alive(lock: Path) -> bool:
