@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import copy
 import logging
 import os
@@ -80,7 +81,7 @@ def test_what_waits_when_gevent_patches_the_process_is_taken_over(handler: LogCo
     assert before.workers not in ending._live
     started: list[Any] = []
     before.workers._start_missing = lambda: started.append("threads")  # type: ignore[method-assign]
-    before.workers._start_threads()
+    before.workers._start_threads(_thread.start_new_thread)
     assert started == [], "its starter comes too late"
 
 

@@ -121,7 +121,8 @@ class Workers:
         self._listener.resume()
         try:
             self._is_requested = True
-            _thread.start_new_thread(self._start_threads, ())
+            start = _thread.start_new_thread
+            start(self._start_threads, (start,))
         except BaseException as error:
             self._is_requested = False
             if not isinstance(error, RuntimeError):
@@ -139,10 +140,11 @@ class Workers:
 
     # Starting and ending threads
 
-    def _start_threads(self) -> None:
-        """The starter: start the threads that are missing. Runs in a thread of its own."""
+    def _start_threads(self, start: object) -> None:
+        """The starter: start the threads that are missing. Runs in a thread of its own, started by `start`."""
         let_settle(lambda: self._listener.is_asked)
-        if self._belongs_elsewhere():
+        # gevent replaces the function when it begins to patch the process. Then another pipeline takes over.
+        if self._belongs_elsewhere() or start is not _thread.start_new_thread:
             return
         with own_work(), self._lock:
             self._starting = True

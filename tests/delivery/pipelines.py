@@ -157,18 +157,18 @@ class FakeThreads:
         self.starter_fails = 0
         self.fails: Counter[Role] = Counter()
         self.hold_starters = False
-        self._held: list[Callable[[], None]] = []
+        self._held: list[Callable[[], object]] = []
         fake: Any = SimpleNamespace(Thread=self._make, start_new_thread=self._start_new_thread, get_ident=get_ident)
         monkeypatch.setattr(workers, "threading", fake)
         monkeypatch.setattr(workers, "_thread", fake)
         real = workers.Workers._start
         monkeypatch.setattr(bench.pipeline.workers, "_start", lambda: real(bench.pipeline.workers))
 
-    def _start_new_thread(self, function: Callable[[], None], _: tuple[()]) -> None:
+    def _start_new_thread(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         if self.starter_fails:
             self.starter_fails -= 1
             raise RuntimeError("can't start new thread")
-        self._held.append(function)
+        self._held.append(lambda: function(*arguments))
         if not self.hold_starters:
             self.run_starters()
 

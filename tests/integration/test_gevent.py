@@ -148,7 +148,7 @@ def test_the_look_out_of_a_process_that_is_patched_while_it_sleeps_delivers_amon
         native = monkey.get_original("threading", "get_ident")
         main, starters = native(), []
         start = Workers._start_threads
-        Workers._start_threads = lambda self: [starters.append(native()), start(self)]
+        Workers._start_threads = lambda *each: [starters.append(native()), start(*each)]
         wait(gevent.sleep)
         print(starters == [main])
         """,
