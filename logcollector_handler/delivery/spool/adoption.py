@@ -94,7 +94,7 @@ def _adopt(left: Left, files: SpoolFiles, bodies: Bodies, reporter: Reporter) ->
         bodies.remove(lost_name(batch_id))
     names = {files.body(batch_id, compressed): batch_id for batch_id, compressed in sorted(left.bodies.items())}
     adopted = []
-    for name, status in files.place.status(names):
+    for name, status in files.place.status(names).items():
         batch_id = names[name]
         batch = _unread(batch_id, left.bodies[batch_id], status.st_size, batch_id in left.lost)
         adopted.append(Kept(batch, charge=charge(status)))

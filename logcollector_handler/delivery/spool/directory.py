@@ -92,13 +92,15 @@ class Directory:
         with self.open() as descriptor, os.scandir(descriptor) as entries:
             return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
 
-    def status(self, names: Iterable[str]) -> list[tuple[str, os.stat_result]]:
-        """The status of these files; those that are gone are left out."""
-        found = []
+    def status(self, names: Iterable[str]) -> dict[str, os.stat_result]:
+        """The status of each of these files; those that are gone are left out."""
+        found = {}
         with self.open() as descriptor:
             for name in names:
-                with contextlib.suppress(FileNotFoundError):
-                    found.append((name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)))
+                try:
+                    found[name] = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
         return found
 
     def create(self, name: str, flags: int) -> int:

@@ -116,11 +116,11 @@ class SpoolFiles:
 
     def charged(self, names: Iterable[str]) -> int:
         """What the disk is charged for these files, in bytes."""
-        return sum(charge(status) for _, status in self.place.status(names))
+        return sum(map(charge, self.place.status(names).values()))
 
     def charged_for_dead(self, names: Sequence[str]) -> int:
         """What the disk is charged for these files in `dead/`, in bytes."""
-        return sum(charge(status) for _, status in self.dead.status(names)) if names else 0
+        return sum(map(charge, self.dead.status(names).values())) if names else 0
 
     def names_of(self, left: Left) -> list[str]:
         """The names of all files but the lock."""

@@ -121,7 +121,7 @@ class Owners:
 
     def clear_new_locks(self, now: float) -> None:
         """Remove the lock files of owners that died before they locked them. `now` is in Unix seconds."""
-        for name, status in self._files.place.status(self._files.new_locks()):
+        for name, status in self._files.place.status(self._files.new_locks()).items():
             # Judged by age alone: trying to lock one that is just being made could make its owner fail.
             if now - status.st_mtime > _ABANDONED_AFTER:
                 with contextlib.suppress(OSError):
@@ -191,9 +191,9 @@ class Owners:
 
     def _is_lock_file(self, descriptor: int, owner: str) -> bool:
         """Whether a descriptor is of the file that has the name of an owner's lock now."""
-        opened = os.fstat(descriptor)
-        found = self._files.place.status([lock_name(owner)])
-        return bool(found) and os.path.samestat(opened, found[0][1])
+        name = lock_name(owner)
+        named = self._files.place.status([name]).get(name)
+        return named is not None and os.path.samestat(os.fstat(descriptor), named)
 
 
 def is_alive(lock: Path) -> bool:

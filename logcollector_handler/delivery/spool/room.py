@@ -120,7 +120,9 @@ class Room:
             self._reserved[key] = size
         # Told before the others' numbers are read: so at least one of two that want the same room sees the other.
         self._told.pop(self._own, None)
-        self._owners.publish(self._own, self._of(self._own))
+        announced = self._of(self._own)
+        self._owners.publish(self._own, announced)
+        self._told[self._own] = announced
         excess = self.total() - freed - self._max_bytes
         if excess > 0 and self._remove_dead_letters(excess):
             excess = self.total() - freed - self._max_bytes
@@ -144,13 +146,16 @@ class Room:
             self._reserved.pop(key, None)
 
     def publish(self, owner: str) -> None:
-        """Tell other processes how much an owner takes whose files changed, if it is noticeably less than before."""
-        size = self._of(owner)
-        if 0 <= self._told.get(owner, -1) - size < self._max_bytes // _UNNOTICED:
-            return
-        with contextlib.suppress(OSError):
-            self._owners.publish(owner, size)
-            self._told[owner] = size
+        """Tell other processes how much an owner takes whose files changed, and we, who may have reserved bytes for it.
+
+        They are not told of what is hardly less than before.
+        """
+        for each in {owner, self._own}:
+            size = self._of(each)
+            if not 0 <= self._told.get(each, -1) - size < self._max_bytes // _UNNOTICED:
+                with contextlib.suppress(OSError):
+                    self._owners.publish(each, size)
+                    self._told[each] = size
 
     def publish_anew(self) -> None:
         """Tell other processes how much the owners take that are locked by us, where they were told something else."""
