@@ -5,7 +5,7 @@
     settle    `answers` says what the answer means, `suspects` what follows from it; the outbox and the ledger are told
 
 `step` does at most one request and says how long to wait for the next, so tests drive the whole behaviour without a
-thread and without time passing. What people read about the server on stderr is said here, too.
+thread and without time passing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Protocol
 from logcollector_handler.settings import Settings
 from logcollector_handler.wire.format import Format
 
-from .answers import CONFIGURATION_RETRY, Answer, Verdict, advice, classify, retry_after
+from .answers import Answer, Verdict, classify, retry_after
 from .batch import Batch
 from .clock import Clock, Wakeup
 from .ledger import Ledger
@@ -25,6 +25,7 @@ from .outbox import Outbox, Replaced
 from .process import own_work
 from .report import Reporter
 from .suspects import Suspects
+from .trouble import Trouble
 
 
 class Transport(Protocol):
@@ -76,6 +77,7 @@ class Sender:
         self._connect = connect
         self._ledger = ledger
         self._reporter = reporter
+        self._trouble = Trouble(settings.mask(settings.server_url), reporter)
         self._clock = clock
         self._idle = idle
         self._chance = chance
@@ -87,8 +89,6 @@ class Sender:
         # Monotonic seconds before which nothing is sent. A flush does not shorten a firm hold.
         self._hold = 0.0
         self._hold_is_firm = False
-        # The kinds of trouble that people were told of since it began.
-        self._said: set[str] = set()
         # Monotonic seconds at which the process stops waiting, once it goes down.
         self._exit_at: float | None = None
 
@@ -116,11 +116,23 @@ class Sender:
             self._hold = 0.0
         self._wakeup.set()
 
-    def exit(self, deadline: float) -> None:
-        """The process goes down: no waits, one attempt for each batch, until the deadline (monotonic seconds)."""
-        self._suspects.exit()
-        self._exit_at = deadline
+    def hasten(self, end: float) -> None:
+        """The process ends: end the present rest, and until then (monotonic seconds) try again after short ones."""
+        self._suspects.hasten(end)
+        # A rest that the server asked for is kept if it is over before.
+        if not self._hold_is_firm or self._hold >= end:
+            self._hold = 0.0
         self._wakeup.set()
+
+    def exit(self, end: float) -> None:
+        """The process ends for sure: from then on (monotonic seconds) nothing is sent any more."""
+        self._suspects.end_at(end)
+        self._exit_at = end
+
+    @property
+    def is_hopeless(self) -> bool:
+        """The process ends, and the settings are wrong: nothing can be sent before it does."""
+        return self._suspects.is_hopeless(self._clock.monotonic())
 
     def close(self) -> None:
         """Close the connection. The next request opens another."""
@@ -145,12 +157,10 @@ class Sender:
         if self._abandoned:
             return None
         now = self._clock.monotonic()
-        next_look = None
-        if self._exit_at is None:
-            next_look = self._outbox.look()
-            if now < self._hold:
-                return self._hold - now
+        next_look = self._outbox.look() if self._exit_at is None else None
         if self._exit_at is None or now < self._exit_at:
+            if now < self._hold and not self._suspects.is_hopeless(now):
+                return self._if_in_time(self._hold - now, now)
             batch = self._suspects.choose(self._outbox.next(), now)
             if batch is not None:
                 with own_work():
@@ -160,9 +170,14 @@ class Sender:
             for batch, reason in refused:
                 self._bury(batch, reason)
             return 0.0
-        if self._exit_at is not None:
-            return None
-        return min((each for each in (self._suspects.due_in(now), next_look) if each is not None), default=None)
+        due = self._if_in_time(self._suspects.due_in(now), now)
+        return min((each for each in (due, next_look) if each is not None), default=None)
+
+    def _if_in_time(self, delay: float | None, now: float) -> float | None:
+        """A delay, or None if it ends when the process has no time left."""
+        if delay is None or self._exit_at is None or now + delay < self._exit_at:
+            return delay
+        return None
 
     # Post
 
@@ -209,7 +224,12 @@ class Sender:
             self._deliver(batch, answer)
         elif verdict is Verdict.UNSUPPORTED_ENCODING:
             self._send_plain(batch)
-        self._tell(verdict, answer, misconfigured=ruling.misconfigured)
+        if ruling.misconfigured:
+            self._trouble.configuration(answer, exiting=self._exit_at is not None)
+        elif verdict is Verdict.RETRY:
+            self._trouble.away(answer, exiting=self._exit_at is not None)
+        elif verdict is Verdict.SERVER_ERROR:
+            self._trouble.failing(answer, exiting=self._exit_at is not None)
         for each, reason in ruling.bury:
             self._bury(each, reason)
         for each in ruling.split:
@@ -218,14 +238,9 @@ class Sender:
     def _deliver(self, batch: Batch, answer: Answer) -> None:
         if self._outbox.remove(batch):
             self._ledger.deliver(batch.count, batch.encoded_bytes, batch.size, adopted=batch.adopted)
-        # The troubles of the server are over. A wrong count and a full disk are others.
-        self._said &= {"count", "room"}
+        self._trouble.is_over()
         if answer.count not in (None, batch.entries):
-            self._say(
-                "count",
-                f"{self._server} answered that it took {answer.count} entries of a batch of {batch.entries}; "
-                "the batch counts as delivered, check the server",
-            )
+            self._trouble.count(answer, batch.entries)
 
     def _send_plain(self, batch: Batch) -> None:
         self._compressing = False
@@ -241,7 +256,7 @@ class Sender:
     def _replace(self, batch: Batch, successors: Sequence[Batch], *, blamed: bool = False) -> None:
         replaced = self._outbox.replace(batch, successors)
         if replaced is Replaced.DONE:
-            self._said.discard("room")
+            self._trouble.has_room()
             self._suspects.replaced(batch, successors, blamed=blamed)
             for each in successors:
                 if self._suspects.passes_over(each):
@@ -251,11 +266,7 @@ class Sender:
         else:
             self._suspects.not_replaced(batch, now=self._clock.monotonic(), chance=self._chance())
             self._outbox.set_aside(batch)
-            self._say(
-                "room",
-                f"{self._server} does not take a batch as it is, and there is no room to write it anew; "
-                "it is kept whole and tried again later, and the others go on",
-            )
+            self._trouble.no_room()
 
     def _bury(self, batch: Batch, reason: str) -> None:
         loaded = self._outbox.begin(batch)
@@ -267,34 +278,6 @@ class Sender:
             self._ledger.bury(loaded.count, adopted=loaded.adopted)
             if loaded.count:
                 name = self._wire.describe(loaded.runs(self._wire)[0].encoded)
-                refused = f"a record was given up, because {self._server} refused it ({reason}): {name}"
-                self._reporter.say("refused", refused)
+                self._trouble.refused(reason, name)
         self._outbox.end(batch)
         self._ledger.settled.notify()
-
-    # Tell people
-
-    def _tell(self, verdict: Verdict, answer: Answer, *, misconfigured: bool) -> None:
-        if misconfigured:
-            self._say(
-                "configuration",
-                f"{self._server} is not taking logs, and waiting will not help ({answer.detail}): {advice(answer)}; "
-                f"the logs are kept as long as there is room, and tried every {CONFIGURATION_RETRY:.0f} s",
-            )
-        elif verdict is Verdict.RETRY:
-            follows = "they are kept and sent as soon as it does"
-            if self._exit_at is not None:
-                follows = "the process ends and cannot wait"
-            self._say("away", f"{self._server} takes no logs now ({answer.detail}); {follows}")
-        elif verdict is Verdict.SERVER_ERROR:
-            self._say("failing", f"{self._server} fails on logs ({answer.detail}); they are kept and sent again")
-
-    def _say(self, kind: str, message: str) -> None:
-        """Tell people, unless they were told of this kind of trouble and it is not over."""
-        if kind not in self._said:
-            self._said.add(kind)
-            self._reporter.say(kind, message)
-
-    @property
-    def _server(self) -> str:
-        return self._settings.mask(self._settings.server_url)

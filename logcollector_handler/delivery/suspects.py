@@ -11,18 +11,22 @@ seen to work, in one of two ways:
 - where little is logged, the batch itself is tried several times between two others, so that this never happens. Then
   it is enough that three times in a row, between two successes, only batches failed that were set aside before.
 
+While the process ends, all of this goes on with short waits, and a batch that failed once is set aside at once, so that
+the others get their turn before the time is over.
+
 An outage gives neither, however it begins and ends: it fails other batches as well. To get the evidence, a batch that
 failed once more than `max_retries` is set aside, so that others go, and is tried again between them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from .answers import CONFIGURATION_RETRY, Verdict, backoff
 from .batch import Batch
+from .cases import Case, Ruling
 
 #: This many lone records refused, and nothing accepted in between: the configuration is wrong, and not the records.
 REFUSALS_IN_A_ROW: Final = 20
@@ -32,58 +36,17 @@ _SIGNS_ENOUGH: Final = 3
 _REMEMBERED: Final = 1000
 
 
-class Ruling(NamedTuple):
-    """What the sender is to do after a request, beside settling a batch that was delivered."""
-
-    #: Seconds for which nothing is sent.
-    rest: float = 0.0
-    #: The server asked for this rest, or nothing but a person can shorten it: a flush does not.
-    firm: bool = False
-    #: Batches to split, because the server refused them or only fails on them.
-    split: Sequence[Batch] = ()
-    #: Lone records to bury, and why.
-    bury: Sequence[tuple[Batch, str]] = ()
-    #: The settings are wrong, here or at the server; people must be told.
-    misconfigured: bool = False
-
-
-@dataclass(eq=False)
-class _Case:
-    """What is remembered of one batch."""
-
-    #: Without its body: the outbox knows it by its id, and may drop it meanwhile.
-    batch: Batch
-    #: Answers of 500 and the like, in number.
-    failures: int = 0
-    #: The number of the request that got the last of them; 0 for none.
-    failed_at: int = 0
-    #: The request right before that one succeeded.
-    witnessed: bool = False
-    #: Consecutive pairs of successes between which only batches failed that were set aside before, this one included.
-    signs: int = 0
-    #: It was cut from a batch that was blamed.
-    of_suspect: bool = False
-    #: The server may have stored it under its id. Its halves, which have other ids, would be stored again.
-    answer_lost: bool = False
-    #: Monotonic seconds before which it is not tried while it is set aside.
-    not_before: float = 0.0
-    #: What the server said when it refused this lone record.
-    refusal: str = ""
-    #: How often there was no room for its successors.
-    unkept: int = 0
-    #: It had its one attempt since the process began to go down.
-    tried_at_exit: bool = False
-
-    def __post_init__(self) -> None:
-        self.batch = replace(self.batch, body=None)
-
-
 class Suspects:
-    """Remembers how requests ended, and tells whose fault it was. One thread calls it, all but `exit`."""
+    """Remembers how requests ended, and tells whose fault it was. One thread calls it, all but `hasten`."""
 
     def __init__(self, max_retries: int) -> None:
         self._max_retries = max_retries
-        self._exiting = False
+        # Monotonic seconds until which the process may take to end. After that it lives on, or asks no more.
+        self._end = -math.inf
+        # The end has just begun: it interrupts the waits of all that are set aside.
+        self._is_hastened = False
+        # The last request said that the settings are wrong.
+        self._is_hopeless = False
         # Requests are numbered, so that "since" and "between" are comparisons.
         self._request = 0
         self._last_success = 0
@@ -93,17 +56,26 @@ class Suspects:
         self._server_may_be_at_fault = False
         # A batch is in one of three places: in the order of the outbox; set aside, in the order in which that was done;
         # or refused, as a lone record that waits for the proof that the server takes others.
-        self._in_order: dict[str, _Case] = {}
-        self._aside: dict[str, _Case] = {}
-        self._refused: dict[str, _Case] = {}
+        self._in_order: dict[str, Case] = {}
+        self._aside: dict[str, Case] = {}
+        self._refused: dict[str, Case] = {}
         # Lone records that were refused since something was accepted.
         self._refusals = 0
         # They were too many. Until a batch is accepted, a refusal says nothing of the batch.
         self._refusals_say_nothing = False
 
-    def exit(self) -> None:
-        """The process goes down: from now on each batch has one attempt, and nothing waits until it is due."""
-        self._exiting = True
+    def hasten(self, end: float) -> None:
+        """The process ends: end all waits, and until then (monotonic seconds) try again after short ones."""
+        self.end_at(end)
+        self._is_hastened = True
+
+    def end_at(self, end: float) -> None:
+        """The end of the process has time until then."""
+        self._end = end
+
+    def is_hopeless(self, now: float) -> bool:
+        """Whether the process ends, and the settings are wrong, which cannot pass before."""
+        return self._is_hopeless and now < self._end
 
     def passes_over(self, batch: Batch) -> bool:
         """Whether the batch is set aside or refused, so that the outbox must not offer it as the next."""
@@ -118,21 +90,31 @@ class Suspects:
 
     def choose(self, ahead: Batch | None, now: float) -> Batch | None:
         """The batch to send: `ahead`, which is the next in the outbox's order, or one that was set aside and is due."""
-        if self._exiting:
-            return ahead or next((case.batch for case in self._aside.values() if not case.tried_at_exit), None)
+        if self._is_hastened:
+            self._is_hastened = self._is_hopeless = False
+            for case in self._aside.values():
+                case.not_before = now
+        if self.is_hopeless(now):
+            return None
         due = [case for case in self._aside.values() if case.not_before <= now or self._on_probation(case)]
-        # Retry one set-aside batch between two others: a failure between two successes is the evidence.
-        if due and (ahead is None or self._last_success == self._request):
+        if due and ahead is None:
             return due[0].batch
+        # Retry one set-aside batch between two others: a failure between two successes is the evidence.
+        if self._last_success == self._request:
+            if now < self._end:
+                # Those that found the server away have no part in that. At the end they wait for all of the others.
+                due = [case for case in due if case.failures or case.of_suspect]
+            if due:
+                return due[0].batch
         return ahead
 
     def due_in(self, now: float) -> float | None:
         """Seconds until `choose` may have another answer than now, if time alone can change it."""
-        if self._exiting:
+        if self.is_hopeless(now):
             return None
         return min((max(0.0, case.not_before - now) for case in self._aside.values()), default=None)
 
-    def _on_probation(self, case: _Case) -> bool:
+    def _on_probation(self, case: Case) -> bool:
         """It failed as often as it may, in an outage perhaps, and the server works now: try it before it is due."""
         return self._is_exhausted(case) and not case.witnessed and case.failed_at < self._last_success
 
@@ -178,21 +160,21 @@ class Suspects:
                 return Ruling(split=(batch,))
             return self._lone_refusal(case, detail, now)
         self._streak += 1
+        ending = now < self._end
         if verdict is Verdict.SERVER_ERROR:
-            ruling = self._server_failed(case, now, chance)
+            ruling = self._server_failed(case, now, chance, ending=ending)
         elif verdict is Verdict.RETRY:
             self._server_may_be_at_fault = True
             # A server in trouble that says "at once" each time would be asked without a pause.
-            firm = asked >= 1
-            ruling = Ruling(rest=asked if firm else backoff(self._streak, chance), firm=firm)
+            firm = asked >= 1 and not (ending and now + asked >= self._end)
+            ruling = Ruling(rest=asked if firm else backoff(self._streak, chance, ending=ending), firm=firm)
+            if ending:
+                self._set_aside(case, now + ruling.rest)
         else:
             ruling = self._misconfigured()
             if verdict is Verdict.REFUSED:
                 # Another one goes next: all that were tried may be at fault, and the settings right.
                 self._set_aside(case, now + CONFIGURATION_RETRY)
-        if self._exiting:
-            case.tried_at_exit = True
-            self._set_aside(case, now)
         return ruling
 
     def _delivered(self, batch: Batch) -> Ruling:
@@ -205,6 +187,7 @@ class Suspects:
         self._refusals = 0
         # What was set aside for that is due by now, or is tried before it is, because the server works.
         self._refusals_say_nothing = False
+        self._is_hopeless = False
         self.forget(batch)
         # A server that takes this one was right to refuse those, and works while it fails on the suspects.
         bury = self.give_up_refused()
@@ -215,16 +198,16 @@ class Suspects:
                 bury.append((suspect, "the server fails on it, and only on it"))
         return Ruling(split=[each for each in suspects if each.entries > 1], bury=bury)
 
-    def _is_suspect_after_success(self, case: _Case) -> bool:
+    def _is_suspect_after_success(self, case: Case) -> bool:
         between_successes = case.witnessed and case.failed_at == self._request - 1
         if not self._is_exhausted(case) or not (between_successes or case.signs >= _SIGNS_ENOUGH):
             return False
         return case.batch.entries == 1 or not case.answer_lost
 
-    def _is_exhausted(self, case: _Case) -> bool:
+    def _is_exhausted(self, case: Case) -> bool:
         return case.failures > self._max_retries
 
-    def _lone_refusal(self, case: _Case, detail: str, now: float) -> Ruling:
+    def _lone_refusal(self, case: Case, detail: str, now: float) -> Ruling:
         self.forget(case.batch)
         self._refused[case.batch.id] = case
         case.refusal = detail
@@ -233,16 +216,16 @@ class Suspects:
             return Ruling()
         self._refusals_say_nothing = True
         for each in list(self._refused.values()):
-            each.tried_at_exit = self._exiting
             self._set_aside(each, now + CONFIGURATION_RETRY)
         self._streak += 1
         return self._misconfigured()
 
     def _misconfigured(self) -> Ruling:
         self._server_may_be_at_fault = True
+        self._is_hopeless = True
         return Ruling(rest=CONFIGURATION_RETRY, firm=True, misconfigured=True)
 
-    def _server_failed(self, case: _Case, now: float, chance: float) -> Ruling:
+    def _server_failed(self, case: Case, now: float, chance: float, *, ending: bool) -> Ruling:
         others_go = self._request - 1 == self._last_success > 0
         case.failures += 1
         case.witnessed = others_go
@@ -251,11 +234,12 @@ class Suspects:
         self._server_may_be_at_fault |= not was_aside
         # The next batch goes at once where that can tell whether this batch is at fault or the server.
         rests = not others_go if was_aside else not self._is_exhausted(case)
-        if was_aside or self._is_exhausted(case):
-            self._set_aside(case, now + backoff(case.failures, chance))
+        if was_aside or ending or self._is_exhausted(case):
+            self._set_aside(case, now + backoff(case.failures, chance, ending=ending))
         # Half of a batch that was at fault, and the other half went: the fault is in this half.
         blamed = case.of_suspect and others_go and case.batch.entries > 1 and not case.answer_lost
-        return Ruling(backoff(self._streak, chance) if rests else 0.0, split=(case.batch,) if blamed else ())
+        rest = backoff(self._streak, chance, ending=ending) if rests else 0.0
+        return Ruling(rest, split=(case.batch,) if blamed else ())
 
     def replaced(self, batch: Batch, successors: Sequence[Batch], *, blamed: bool = False) -> None:
         """The outbox has these in the place of the batch. `blamed`: it was split because the server fails on it."""
@@ -266,7 +250,7 @@ class Suspects:
         # A half that fails once more is split again. A lone record, and a plain copy, get all of their attempts.
         inherited = [parent.failures if 1 < each.entries < batch.entries else 0 for each in successors]
         cases[at : at + 1] = [
-            _Case(each, failures=count, of_suspect=blamed) for each, count in zip(successors, inherited, strict=True)
+            Case(each, failures=count, of_suspect=blamed) for each, count in zip(successors, inherited, strict=True)
         ]
         place.clear()
         place.update((case.batch.id, case) for case in cases)
@@ -277,19 +261,18 @@ class Suspects:
         case.unkept += 1
         # Neither blamed again nor put on probation by the next success of another, but only after a failure of its own.
         case.signs, case.witnessed = 0, True
-        case.tried_at_exit = self._exiting
-        self._set_aside(case, now + backoff(case.unkept, chance))
+        self._set_aside(case, now + backoff(case.unkept, chance, ending=now < self._end))
 
-    def _case_of(self, batch: Batch) -> _Case:
+    def _case_of(self, batch: Batch) -> Case:
         for place in (self._aside, self._refused, self._in_order):
             if batch.id in place:
                 return place[batch.id]
-        case = self._in_order[batch.id] = _Case(batch)
+        case = self._in_order[batch.id] = Case(batch)
         while len(self._in_order) > _REMEMBERED:
             del self._in_order[next(iter(self._in_order))]
         return case
 
-    def _set_aside(self, case: _Case, not_before: float) -> None:
+    def _set_aside(self, case: Case, not_before: float) -> None:
         """Behind those that are set aside already."""
         self.forget(case.batch)
         self._aside[case.batch.id] = case

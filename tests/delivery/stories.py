@@ -11,7 +11,8 @@ from typing import Final
 
 from logcollector_handler.delivery.answers import Verdict
 from logcollector_handler.delivery.batch import Batch
-from logcollector_handler.delivery.suspects import Ruling, Suspects
+from logcollector_handler.delivery.cases import Ruling
+from logcollector_handler.delivery.suspects import Suspects
 
 VERDICTS: Final = {
     "+": Verdict.DELIVERED,
