@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import weakref
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from threading import get_ident
 from typing import Any
 
 from .context import current_fields, current_span
+from .delivery import children
 from .delivery import exit as ending
 from .delivery.clock import SystemClock
 from .delivery.pipeline import Pipeline, connect, entry_builder
@@ -145,10 +147,22 @@ def get_handler(name: str | None = None) -> LogCollectorHandler:
     return found[name]
 
 
+def _before_exit() -> None:
+    """Tell the handlers that `logging.shutdown()` will close; it reaches none that `dictConfig` has replaced."""
+    for reference in list(logging._handlerList):  # type: ignore[attr-defined]  # weak references to all others
+        handler = reference()
+        if isinstance(handler, LogCollectorHandler):
+            handler._pipeline.workers.will_close()
+
+
 def _after_fork_in_child() -> None:
     ending.forget()
+    if _handlers:
+        children.watch_forked_child()
     for handler in list(_handlers):
         handler._reopen()
 
 
 at_fork(_after_fork_in_child)
+# Runs before `exit.drain`: exit handlers run in reverse order.
+atexit.register(_before_exit)
