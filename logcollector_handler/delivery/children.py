@@ -46,7 +46,9 @@ def watch_forked_child() -> None:
 
 
 def _after_fork_of_multiprocessing(_: object) -> None:
-    watch_sigterm()
+    # The pool of Celery calls it, too, and its children have signals and an end of their own.
+    if _is_child_of_multiprocessing():
+        watch_sigterm()
 
 
 def _is_child_of_multiprocessing() -> bool:
