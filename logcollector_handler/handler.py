@@ -6,6 +6,7 @@ not matter what becomes of the process until then, be it a fork that Python does
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import weakref
@@ -14,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from .context import current_fields, current_span
+from .delivery import children
 from .delivery.clock import SystemClock
 from .delivery.lookout import holds_batches, look_out
 from .delivery.pipeline import Pipeline, connect, entry_builder
@@ -212,9 +214,21 @@ def _deliver_leftovers(reference: weakref.ref[LogCollectorHandler]) -> None:
         handler._pipeline.workers.wake()
 
 
+def _before_exit() -> None:
+    """Tell the handlers that `logging.shutdown()` will close; it reaches none that `dictConfig` has replaced."""
+    for reference in list(logging._handlerList):  # type: ignore[attr-defined]  # weak references to all others
+        handler = reference()
+        if isinstance(handler, LogCollectorHandler):
+            handler._pipeline.workers.will_close()
+
+
 def _after_fork_in_child() -> None:
+    if _handlers:
+        children.watch_forked_child()
     for handler in list(_handlers):
         handler._drop_inherited()
 
 
 at_fork(_after_fork_in_child)
+# Runs before `exit.drain`: exit handlers run in reverse order.
+atexit.register(_before_exit)

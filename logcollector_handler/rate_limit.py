@@ -14,6 +14,7 @@ import weakref
 from threading import Timer
 from typing import Any, Final
 
+from .delivery import children
 from .delivery import exit as ending
 from .delivery.clock import Clock, SystemClock
 from .delivery.locks import new_lock
@@ -99,7 +100,7 @@ class RateLimitFilter(logging.Filter):
             held_back = window.count - self._rate
         self._report_ended(ended, now)
         if held_back == 1:
-            ending.watch(self._exit)
+            children.watch(self._exit)
             # Another thread may have reported it since.
             self._unwatch_if_idle()
         if held_back > 0:
@@ -220,24 +221,28 @@ class _Exit:
 
     #: Seconds that this adds to the time for exit: reporting waits for nothing.
     shutdown_timeout = 0.0
+    #: Records that the filter holds back are none that it accepts; reports are accepted by the handlers.
+    accepted = 0
 
     def __init__(self, owner: RateLimitFilter) -> None:
         self._owner = owner
 
-    def flush(self, seconds: float) -> bool:
-        # The caller may kill the process right after this.
+    def begin_flush(self) -> None:
+        # The process may be killed right after this.
         self._owner._report_all()
-        return True
 
-    def holds_up(self) -> bool:
-        # The package's threads never take the filter's lock, and the interrupted thread, if it holds it, can reenter.
-        return False
+    def finish_flush(self) -> None:
+        """Nothing is left to do: the handlers send the reports."""
 
     def begin_exit(self) -> None:
         self._owner._report_all()
 
     def finish_exit(self) -> None:
         self._owner._report_all()
+
+    def holds_up(self) -> bool:
+        # The package's threads never take the filter's lock, and the interrupted thread, if it holds it, can reenter.
+        return False
 
     def abandon(self) -> None:
         """Nothing to do after a fork: `_after_fork_in_child` resets the filter itself."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from logcollector_handler.testing import CollectorServer
+from tests.redis_server import redis_server, url_of
 
 pytestmark = pytest.mark.integration
 
@@ -65,6 +66,7 @@ def test_each_example_is_tested() -> None:
         "fastapi_app.py",
         "flask_app.py",
         "rate_limit.py",
+        "rq_app.py",
         "structlog_processor.py",
         "structlog_stdlib.py",
         "timers.py",
@@ -172,6 +174,33 @@ def test_celery_app(collector: CollectorServer, tmp_path: Path) -> None:
     assert {entry["log_type"] for entry in collector.entries} == {"WORKER"}
     inside = next(entry for entry in collector.entries if entry["message"] == "invoice 1 goes out")
     assert (inside["trace_id"], inside["metadata"]["task_name"]) == (TRACE, "invoices.send")
+
+
+def test_rq_app(
+    collector: CollectorServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis_server(tmp_path_factory.mktemp("redis")) as redis:
+        monkeypatch.setenv("REDIS_URL", url_of(redis))
+        monkeypatch.setenv("PYTHONPATH", str(EXAMPLES), prepend=os.pathsep)
+        run("rq_app.py", collector, tmp_path_factory.mktemp("enqueue"))
+        worker = ["--burst", "--url", url_of(redis), "--worker-class", "logcollector_handler.integrations.rq.Worker"]
+        subprocess.run(
+            [sys.executable, "-m", "rq.cli", "worker", *worker],
+            env={**os.environ, "LOGCOLLECTOR_SERVER_URL": collector.url},
+            capture_output=True,
+            check=True,
+            timeout=180,
+        )
+    runs = [entry for entry in collector.entries if entry["metadata"]["logger"] == "logcollector.job"]
+    assert [(entry["metadata"]["job_name"], entry["level"]) for entry in runs] == [
+        ("rq_app.send", "INFO"),
+        ("rq_app.print_on_paper", "ERROR"),
+        ("rq_app.archive", "WARN"),
+        ("rq_app.archive", "INFO"),
+    ]
+    assert runs[1]["stack_trace"].endswith("OSError: no paper for invoice 2")
+    inside = next(entry for entry in collector.entries if entry["message"] == "invoice 1 goes out")
+    assert (inside["log_type"], inside["metadata"]["job_name"]) == ("WORKER", "rq_app.send")
 
 
 def test_context(collector: CollectorServer, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Final
 
 #: Seconds; the longest wait between two attempts.
 BACKOFF_LIMIT: Final = 30.0
+#: The same when the process ends: it begins with a tenth of a second, and a few seconds are left.
+BACKOFF_LIMIT_AT_END: Final = 1.0
 #: Seconds; the longest wait that a server can ask for with Retry-After.
 RETRY_AFTER_LIMIT: Final = 300.0
 #: Seconds between attempts while something is configured wrongly.
@@ -130,16 +132,19 @@ def advice(answer: Answer) -> str:
     return "check server_url" if answer.foreign or 300 <= status < 400 or status in (404, 405) else "check the settings"
 
 
-def backoff(failures: int, chance: float) -> float:
+def backoff(failures: int, chance: float, *, ending: bool = False) -> float:
     """Seconds to wait after that many failures in a row: 1, 2, 4 … with jitter, 30 at most.
+
+    When the process ends, 0.1, 0.2, 0.4 … with jitter, 1 at most.
 
     Args:
         failures: how many attempts failed in a row, at least 1.
         chance: a random number from 0 to 1. It moves the wait by up to a quarter either way, so that processes that
             lost their server at the same moment do not all come back at the same moment.
+        ending: the process ends.
     """
-    seconds = float(2 ** min(failures - 1, 10))
-    return min(BACKOFF_LIMIT, seconds * (0.75 + 0.5 * chance))
+    seconds = float(2 ** min(failures - 1, 10)) * (0.75 + 0.5 * chance)
+    return min(BACKOFF_LIMIT_AT_END, seconds / 10) if ending else min(BACKOFF_LIMIT, seconds)
 
 
 def retry_after(value: str | None, now: float) -> float | None:

@@ -48,8 +48,6 @@ class Case:
     refusal: str = ""
     #: How often it was postponed: there was no room for its successors, or it does not fit the time and has no parts.
     postponed: int = 0
-    #: It had its one attempt since the process began to go down.
-    tried_at_exit: bool = False
 
     def __post_init__(self) -> None:
         self.batch = replace(self.batch, body=None)

@@ -2,22 +2,25 @@
 
 A handler's `Workers` register here when they start threads, and unregister when these have ended with nothing left. A
 `RateLimitFilter` does so while it has held back records that it has not reported. Whichever way the process ends in
-Python, `drain` runs for all of them: at the interpreter's exit, as a finalizer in children of multiprocessing, or by
-Celery's signal in children of its pool.
+Python, `drain` runs for all of them: at the interpreter's exit, and in the children that `children` knows.
+
+`flush` is for an end that the process may survive: that of a web server's application, or a signal.
 """
 
 from __future__ import annotations
 
 import atexit
-import os
 import sys
+import threading
+import weakref
 from collections.abc import Callable
-from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from .clock import SystemClock
+from .budget import Budget
 from .process import at_fork, current_pid
 from .report import Reporter
+
+T = TypeVar("T")
 
 
 class Draining(Protocol):
@@ -27,28 +30,33 @@ class Draining(Protocol):
     def shutdown_timeout(self) -> float:
         """Seconds that draining it may take at most."""
 
-    def flush(self, seconds: float) -> bool: ...
-    def holds_up(self) -> bool: ...
+    @property
+    def accepted(self) -> int:
+        """How many records it has accepted so far."""
+
+    def begin_flush(self) -> None: ...
+    def finish_flush(self) -> None: ...
     def begin_exit(self) -> None: ...
     def finish_exit(self) -> None: ...
+    def holds_up(self) -> bool: ...
     def abandon(self) -> None: ...
 
 
 # What is registered. The references are strong, so that a handler that was dropped without close() still drains.
 _live: set[Draining] = set()
+# How many records each had accepted when the last end was over.
+_accepted: weakref.WeakKeyDictionary[Draining, int] = weakref.WeakKeyDictionary()
 _exiting = False
-_spent = 0.0
-_finalizing_in: int | None = None
-# Celery's signal drains its children.
-_is_connected = False
+_budget = Budget()
+# Idents of the threads that hold the process up, and what signals that came meanwhile are to do when they are done.
+_holding: dict[int, bool] = {}
+_deferred: list[Callable[[], object]] = []
 
 
 def watch(draining: Draining) -> None:
     """Register: drain this when the process ends, unless `unwatch` comes first. A second call does no harm."""
     current_pid()
     _live.add(draining)
-    _watch_child()
-    _watch_celery()
 
 
 def unwatch(draining: Draining) -> None:
@@ -56,15 +64,9 @@ def unwatch(draining: Draining) -> None:
     _live.discard(draining)
 
 
-def spend(seconds: float) -> None:
-    """Count seconds for which draining held up the end of the process: they are taken off what is left for it."""
-    global _spent
-    _spent += seconds
-
-
-def spent() -> float:
-    """Seconds for which the end of the process was held up, by all pipelines together."""
-    return _spent
+def budget() -> Budget:
+    """The time for the end of this process."""
+    return _budget
 
 
 def is_exiting() -> bool:
@@ -86,83 +88,94 @@ def drain() -> None:
     global _exiting
     current_pid()
     _exiting = True
-    draining = list(_live)
-    for each in draining:
-        _attempt(each.begin_exit)
-    for each in draining:
-        _attempt(each.finish_exit)
+    _end(lambda each: each.begin_exit(), lambda each: each.finish_exit())
 
 
-def flush() -> float:
-    """As `drain`, but the process lives on, and what is not sent in time is sent later.
+def flush() -> None:
+    """As `drain`, but the process lives on, and what is not sent in time is sent later."""
+    _end(lambda each: each.begin_flush(), lambda each: each.finish_flush())
 
-    Returns:
-        Seconds that it took.
-    """
+
+def _end(*parts: Callable[[Draining], None]) -> None:
     current_pid()
     draining = list(_live)
+    _refresh(draining)
+    _budget.begin()
+
+    def all_parts() -> None:
+        for part in parts:
+            for each in draining:
+                _attempt(part, each)
+
+    hold(all_parts)
     for each in draining:
-        _attempt(partial(each.flush, 0.0))
-    start = SystemClock.monotonic()
-    for each in draining:
-        _attempt(partial(each.flush, max(0.0, start + each.shutdown_timeout - SystemClock.monotonic())))
-    return SystemClock.monotonic() - start
+        _accepted[each] = each.accepted
 
 
-def _attempt(part: Callable[[], object]) -> None:
+def hold_close(wait: Callable[[float], object], seconds: float) -> None:
+    """Wait for a handler that is closed in a living process. Its time counts if an end of the process follows soon.
+
+    Args:
+        wait: waits for as many seconds as it is given.
+        seconds: how many these are at most; fewer when the process ends already.
+    """
+    _refresh(list(_live))
+    left = _budget.left(seconds) if _budget.has_begun else seconds
+    hold(lambda: wait(left))
+
+
+def hold(work: Callable[[], T]) -> T:
+    """Do work that holds the process up, and count its time; then let a signal act that came meanwhile."""
+    me = threading.get_ident()
+    if me in _holding:
+        return _budget.hold(work)
+    try:
+        # Setting an item of a dict is no call, and removing it is one: so a signal handler that raises cannot leave
+        # this entry behind.
+        _holding[me] = True
+        return _budget.hold(work)
+    finally:
+        _holding.pop(me, None)
+        while _deferred:
+            _deferred.pop()()
+
+
+def is_busy() -> bool:
+    """Whether the process ends and the calling thread has a part in that, which a signal has interrupted."""
+    return is_exiting() and threading.get_ident() in _holding
+
+
+def defer(act: Callable[[], object]) -> None:
+    """Do this when a thread that is busy has done its part."""
+    _deferred.append(act)
+
+
+def _refresh(draining: list[Draining]) -> None:
+    _budget.refresh(
+        # Lists: a signal handler that raises in a generator as it is closed raises where nobody hears it.
+        max([each.shutdown_timeout for each in draining], default=0.0),
+        has_more=any([each.accepted != _accepted.get(each, 0) for each in draining]),  # noqa: C419 - see above
+    )
+
+
+def _attempt(part: Callable[[Draining], None], each: Draining) -> None:
     """Drain one of those registered. An error in it, which the application's own handlers can raise, stops no other."""
     try:
-        part()
+        part(each)
     except Exception as error:  # noqa: BLE001 - any handler of the application may get the report of a rate limit
         Reporter().say("exit", f"an error came up while the process was about to end: {error!r}")
 
 
 def forget() -> None:
     """In a forked child: abandon what the parent has registered, and start with all the time for the child's end."""
-    global _exiting, _live, _spent
+    global _exiting, _live, _budget
     inherited, _live = _live, set()
+    _holding.clear()
+    _deferred.clear()
     _exiting = False
-    _spent = 0.0
+    _budget = Budget()
     for each in inherited:  # Including those whose handler was dropped, which the handlers themselves do not reach.
         each.abandon()
-
-
-def _watch_child() -> None:
-    """A child of multiprocessing ends in `os._exit`, without exit handlers, but runs finalizers of its own."""
-    global _finalizing_in
-    process = sys.modules.get("multiprocessing.process")
-    # The function is missing while another thread is still importing the module. A child has imported it long before.
-    parent = getattr(process, "parent_process", None)
-    if parent is None or _finalizing_in == os.getpid() or parent() is None:
-        return
-    from multiprocessing.util import Finalize
-
-    # The low priority runs it late: other finalizers may log. It is noted as done only afterwards: if a signal handler
-    # raises in between, the drain is registered twice, which does no harm.
-    Finalize(None, drain, exitpriority=-100)
-    _finalizing_in = os.getpid()
-
-
-def _watch_celery() -> None:
-    """A child of Celery's pool ends in `os._exit` and runs no finalizers either, but sends a Celery signal before."""
-    # Looked up, not imported: an application without Celery does not have it. The name is missing while another thread
-    # is still importing the module.
-    global _is_connected
-    ending = getattr(sys.modules.get("celery.signals"), "worker_process_shutdown", None)
-    if ending is None or _is_connected:
-        return
-    try:
-        # Before it is connected: a finalizer or a signal handler that logs in the middle of that must not come to
-        # Celery's lock, which the interrupted code holds. Forked children have the connection, too.
-        _is_connected = True
-        ending.connect(_drain_celery_child, weak=False, dispatch_uid=__name__)
-    except BaseException:
-        _is_connected = False
-        raise
-
-
-def _drain_celery_child(**_: object) -> None:
-    drain()
 
 
 at_fork(forget)

@@ -31,8 +31,9 @@ class Ledger:
         self.lock = new_lock()
         #: Threads that wait for records to be settled. Notified after every settlement.
         self.settled = Waiters(clock)
-        # Records that the listener took from the queue.
+        # Records that the listener took from the queue; and those of them that it has not put into the outbox yet.
         self._taken = 0
+        self._in_hand = 0
         # Dropped records by reason: taken out of the full queue; not in the queue; and from a batch. Each has every
         # reason from the beginning: adding a key takes several steps, and a signal handler may raise in between.
         self._pushed_out: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
@@ -86,6 +87,28 @@ class Ledger:
     def take(self, count: int) -> None:
         """The listener took records from the queue. Called with `lock` held, in one step with the taking."""
         self._taken += count
+        self._in_hand += count
+
+    def hand_over(self, count: int) -> bool:
+        """The listener puts records into the outbox. False: they were dropped and counted already."""
+        with self.lock:
+            if self._in_hand < count:
+                return False
+            self._in_hand -= count
+            return True
+
+    def take_back(self, count: int) -> None:
+        """The outbox failed on these records: the listener has them still."""
+        with self.lock:
+            self._in_hand += count
+
+    def drop_in_hand(self, reason: str) -> int:
+        """Drop the records that were taken from the queue and did not get to the outbox. Returns how many."""
+        with self.lock:
+            count, self._in_hand = self._in_hand, 0
+            self._given_up[reason] += count
+        self.settled.notify()
+        return count
 
     def request(self) -> None:
         """A request was made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import queue as queues
 from collections.abc import Callable, Mapping
@@ -14,10 +15,11 @@ from logcollector_handler.stats import LOSSES
 from logcollector_handler.wire.compression import is_worth_compressing
 from logcollector_handler.wire.format import Format, Run
 
-from .batch import make_batch
+from .batch import Batch, make_batch
 from .clock import Clock, Wakeup
 from .intake import Intake, Taken
 from .ledger import Ledger
+from .locks import new_lock
 from .outbox import Outbox
 from .process import current_pid
 from .report import Reporter
@@ -81,6 +83,9 @@ class BatchListener(QueueListener):
         self._urgent_taken = -math.inf
         # Set by `flush_to`: whatever is in the queue is due until this many records have left its front.
         self._flush_to = 0
+        # Held while a batch goes into an outbox in memory, which takes no time: `give_up` counts its records as dropped
+        # before that, or the outbox drops it after that, never both and never neither.
+        self._handing_over = new_lock()
         #: Of the records that have left the front of the queue, the first `put_to` are in the outbox or settled.
         self.put_to = 0
         # Set by `stop`: everything in the queue is due, and `run` returns once it is empty.
@@ -114,6 +119,10 @@ class BatchListener(QueueListener):
     def resume(self) -> None:
         """Undo `stop`: entries wait again until their batch is due."""
         self._is_stopping = False
+
+    def has_batch(self) -> bool:
+        """Whether the queue has the entries of a full batch."""
+        return self.queue.has_batch(self._batch_size)
 
     @property
     def is_stopping(self) -> bool:
@@ -178,7 +187,7 @@ class BatchListener(QueueListener):
         return None, max(0.0, due - now)
 
     def _is_due(self, now: float) -> bool:
-        if self.queue.has_batch(self._batch_size):
+        if self.has_batch():
             return True
         if not self.queue:
             return False
@@ -213,7 +222,6 @@ class BatchListener(QueueListener):
     def handle(self, record: Any) -> None:
         """Encode what was taken, in as many batches as it needs, and put them into the outbox. Never raises."""
         taken: Taken = record
-        left = len(taken.entries)
         losses: Mapping[str, int] = {}
         try:
             runs = self._encode(taken)
@@ -235,12 +243,13 @@ class BatchListener(QueueListener):
                     ordinal=taken.ordinal,
                     losses=losses,
                 )
-                self._outbox.put(batch)
+                if not self._put(batch):
+                    break
                 losses = {}
-                left -= batch.count
                 self._sender.wake()
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread must go on with the records behind
-            self._ledger.drop("internal_error", left, untold=losses)
+            left = self._ledger.drop_in_hand("internal_error")
+            self._ledger.drop("internal_error", 0, untold=losses)
             self._reporter.say(
                 "internal_error",
                 f"{left} records were dropped: they could not be encoded ({type(error).__name__})",
@@ -267,11 +276,26 @@ class BatchListener(QueueListener):
         (run,) = self._wire.encode([entry], self._settings.max_record_bytes)
         return run
 
+    def _put(self, batch: Batch) -> bool:
+        """Put a batch into the outbox. False: the process ended, and `give_up` has counted its records as dropped."""
+        # Not held for a spool, whose disk may hang: the end of the process must not wait for that.
+        with contextlib.nullcontext() if self._outbox.durable else self._handing_over:
+            if not self._ledger.hand_over(batch.count):
+                return False
+            try:
+                self._outbox.put(batch)
+            except BaseException:
+                self._ledger.take_back(batch.count)
+                raise
+        return True
+
     def give_up(self, reason: str) -> None:
-        """Drop everything in the queue, and count it under `reason`."""
-        while self.queue:
-            taken = self.queue.take(self.queue.max_size, self._ledger)
-            self._ledger.drop(reason, len(taken.entries))
+        """Drop everything in the queue and in the hands of the listener's thread, and count it under `reason`."""
+        with self._handing_over:
+            while self.queue:
+                self.queue.take(self.queue.max_size, self._ledger)
+            self._ledger.drop_in_hand(reason)
+        self._mark()
 
     def _mark(self) -> None:
         """Update `put_to`, and notify the threads that wait in a flush."""

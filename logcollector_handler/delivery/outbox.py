@@ -88,6 +88,9 @@ class Outbox(Protocol):
     def close(self) -> None:
         """Nothing more will be put or sent for now: release what other processes could send."""
 
+    def is_held(self) -> bool:
+        """Whether the calling thread holds the lock of the outbox."""
+
     def abandon(self) -> None:
         """In a forked child: close the parent's descriptors, without using them."""
 
@@ -200,6 +203,9 @@ class MemoryOutbox:
 
     def close(self) -> None:
         pass
+
+    def is_held(self) -> bool:
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # there, for Condition, but not in the stubs
 
     def abandon(self) -> None:
         pass

@@ -120,11 +120,23 @@ class Sender:
             self._hold = 0.0
         self._wakeup.set()
 
-    def exit(self, deadline: float) -> None:
-        """The process goes down: no waits, one attempt for each batch, until the deadline (monotonic seconds)."""
-        self._suspects.exit()
-        self._exit_at = deadline
+    def hasten(self, end: float) -> None:
+        """The process ends: end the present rest, and until then (monotonic seconds) try again after short ones."""
+        self._suspects.hasten(end)
+        # A rest that the server asked for is kept if it is over before.
+        if not self._hold_is_firm or self._hold >= end:
+            self._hold = 0.0
         self._wakeup.set()
+
+    def exit(self, end: float) -> None:
+        """The process ends for sure: from then on (monotonic seconds) nothing is sent any more."""
+        self._suspects.end_at(end)
+        self._exit_at = end
+
+    @property
+    def is_hopeless(self) -> bool:
+        """The process ends, and the settings are wrong: nothing can be sent before it does."""
+        return self._suspects.is_hopeless(self._clock.monotonic())
 
     def close(self) -> None:
         """Close the connection. The next request opens another."""
@@ -151,12 +163,10 @@ class Sender:
         if self._abandoned:
             return None
         now = self._clock.monotonic()
-        next_look = None
-        if self._exit_at is None:
-            next_look = self._outbox.look()
-            if now < self._hold:
-                return self._hold - now
+        next_look = self._outbox.look() if self._exit_at is None else None
         if self._exit_at is None or now < self._exit_at:
+            if now < self._hold and not self._suspects.is_hopeless(now):
+                return self._if_in_time(self._hold - now, now)
             batch = self._suspects.choose(self._outbox.next(), now)
             if batch is not None:
                 with own_work():
@@ -166,9 +176,14 @@ class Sender:
             for batch, reason in refused:
                 self._bury(batch, reason)
             return 0.0
-        if self._exit_at is not None:
-            return None
-        return min((each for each in (self._suspects.due_in(now), next_look) if each is not None), default=None)
+        due = self._if_in_time(self._suspects.due_in(now), now)
+        return min((each for each in (due, next_look) if each is not None), default=None)
+
+    def _if_in_time(self, delay: float | None, now: float) -> float | None:
+        """A delay, or None if it ends when the process has no time left."""
+        if delay is None or self._exit_at is None or now + delay < self._exit_at:
+            return delay
+        return None
 
     # Post
 
@@ -225,11 +240,11 @@ class Sender:
         elif verdict is Verdict.UNSUPPORTED_ENCODING:
             self._send_plain(batch)
         if ruling.misconfigured:
-            self._trouble.configuration(answer)
+            self._trouble.configuration(answer, exiting=self._exit_at is not None)
         elif verdict is Verdict.RETRY:
             self._trouble.away(answer, exiting=self._exit_at is not None)
         elif verdict is Verdict.SERVER_ERROR:
-            self._trouble.failing(answer)
+            self._trouble.failing(answer, exiting=self._exit_at is not None)
         elif verdict is Verdict.UNFINISHED:
             self._trouble.slow(batch.size, self._settings.timeout)
         for each, reason in ruling.bury:

@@ -8,7 +8,8 @@
 | LISTENING | lives | | the listener is woken, the sender started: RUNNING | the listener ends: IDLE |
 
 The state is stored nowhere: it is read off the threads each time. LISTENING is rare: the system had no thread left
-for the sender. The listener's work is done when the queue is empty, the sender's when the outbox is empty too.
+for the sender. The listener's work is done when the queue is empty, the sender's when the outbox is empty too. When the
+process ends, the sender's is done as soon as what was accepted before is settled, or nothing can be sent in time.
 """
 
 from __future__ import annotations

@@ -11,12 +11,16 @@ seen to work, in one of two ways:
 - where little is logged, the batch itself is tried several times between two others, so that this never happens. Then
   it is enough that three times in a row, between two successes, only batches failed that were set aside before.
 
+While the process ends, all of this goes on with short waits, and a batch that failed once is set aside at once, so that
+the others get their turn before the time is over.
+
 An outage gives neither, however it begins and ends: it fails other batches as well. To get the evidence, a batch that
 failed once more than `max_retries` is set aside, so that others go, and is tried again between them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -33,11 +37,16 @@ _REMEMBERED: Final = 1000
 
 
 class Suspects:
-    """Remembers how requests ended, and tells whose fault it was. One thread calls it, all but `exit`."""
+    """Remembers how requests ended, and tells whose fault it was. One thread calls it, all but `hasten`."""
 
     def __init__(self, max_retries: int) -> None:
         self._max_retries = max_retries
-        self._exiting = False
+        # Monotonic seconds until which the process may take to end. After that it lives on, or asks no more.
+        self._end = -math.inf
+        # The end has just begun: it interrupts the waits of all that are set aside.
+        self._is_hastened = False
+        # The last request said that the settings are wrong.
+        self._is_hopeless = False
         # Requests are numbered, so that "since" and "between" are comparisons.
         self._request = 0
         self._last_success = 0
@@ -55,9 +64,18 @@ class Suspects:
         # They were too many. Until a batch is accepted, a refusal says nothing of the batch.
         self._refusals_say_nothing = False
 
-    def exit(self) -> None:
-        """The process goes down: from now on each batch has one attempt, and nothing waits until it is due."""
-        self._exiting = True
+    def hasten(self, end: float) -> None:
+        """The process ends: end all waits, and until then (monotonic seconds) try again after short ones."""
+        self.end_at(end)
+        self._is_hastened = True
+
+    def end_at(self, end: float) -> None:
+        """The end of the process has time until then."""
+        self._end = end
+
+    def is_hopeless(self, now: float) -> bool:
+        """Whether the process ends, and the settings are wrong, which cannot pass before."""
+        return self._is_hopeless and now < self._end
 
     def passes_over(self, batch: Batch) -> bool:
         """Whether the batch is set aside or refused, so that the outbox must not offer it as the next."""
@@ -76,17 +94,27 @@ class Suspects:
 
     def choose(self, ahead: Batch | None, now: float) -> Batch | None:
         """The batch to send: `ahead`, which is the next in the outbox's order, or one that was set aside and is due."""
-        if self._exiting:
-            return ahead or next((case.batch for case in self._aside.values() if not case.tried_at_exit), None)
+        if self._is_hastened:
+            self._is_hastened = self._is_hopeless = False
+            for case in self._aside.values():
+                case.not_before = now
+        if self.is_hopeless(now):
+            return None
         due = [case for case in self._aside.values() if case.not_before <= now or self._on_probation(case)]
-        # Retry one set-aside batch between two others: a failure between two successes is the evidence.
-        if due and (ahead is None or self._last_success == self._request):
+        if due and ahead is None:
             return due[0].batch
+        # Retry one set-aside batch between two others: a failure between two successes is the evidence.
+        if self._last_success == self._request:
+            if now < self._end:
+                # Those that found the server away have no part in that. At the end they wait for all of the others.
+                due = [case for case in due if case.failures or case.of_suspect]
+            if due:
+                return due[0].batch
         return ahead
 
     def due_in(self, now: float) -> float | None:
         """Seconds until `choose` may have another answer than now, if time alone can change it."""
-        if self._exiting:
+        if self.is_hopeless(now):
             return None
         return min((max(0.0, case.not_before - now) for case in self._aside.values()), default=None)
 
@@ -142,21 +170,21 @@ class Suspects:
                 return Ruling(split=(batch,))
             return self._lone_refusal(case, detail, now)
         self._streak += 1
+        ending = now < self._end
         if verdict is Verdict.SERVER_ERROR:
-            ruling = self._server_failed(case, now, chance)
+            ruling = self._server_failed(case, now, chance, ending=ending)
         elif verdict is Verdict.RETRY:
             self._server_may_be_at_fault = True
             # A server in trouble that says "at once" each time would be asked without a pause.
-            firm = asked >= 1
-            ruling = Ruling(rest=asked if firm else backoff(self._streak, chance), firm=firm)
+            firm = asked >= 1 and not (ending and now + asked >= self._end)
+            ruling = Ruling(rest=asked if firm else backoff(self._streak, chance, ending=ending), firm=firm)
+            if ending:
+                self._set_aside(case, now + ruling.rest)
         else:
             ruling = self._misconfigured()
             if verdict is Verdict.REFUSED:
                 # Another one goes next: all that were tried may be at fault, and the settings right.
                 self._set_aside(case, now + CONFIGURATION_RETRY)
-        if self._exiting:
-            case.tried_at_exit = True
-            self._set_aside(case, now)
         return ruling
 
     def _delivered(self, batch: Batch) -> Ruling:
@@ -169,6 +197,7 @@ class Suspects:
         self._refusals = 0
         # What was set aside for that is due by now, or is tried before it is, because the server works.
         self._refusals_say_nothing = False
+        self._is_hopeless = False
         self.forget(batch)
         # A server that takes this one was right to refuse those, and works while it fails on the suspects.
         bury = self.give_up_refused()
@@ -197,16 +226,16 @@ class Suspects:
             return Ruling()
         self._refusals_say_nothing = True
         for each in list(self._refused.values()):
-            each.tried_at_exit = self._exiting
             self._set_aside(each, now + CONFIGURATION_RETRY)
         self._streak += 1
         return self._misconfigured()
 
     def _misconfigured(self) -> Ruling:
         self._server_may_be_at_fault = True
+        self._is_hopeless = True
         return Ruling(rest=CONFIGURATION_RETRY, firm=True, misconfigured=True)
 
-    def _server_failed(self, case: Case, now: float, chance: float) -> Ruling:
+    def _server_failed(self, case: Case, now: float, chance: float, *, ending: bool) -> Ruling:
         others_go = self._request - 1 == self._last_success > 0
         case.failures += 1
         case.witnessed = others_go
@@ -215,11 +244,12 @@ class Suspects:
         self._server_may_be_at_fault |= not was_aside
         # The next batch goes at once where that can tell whether this batch is at fault or the server.
         rests = not others_go if was_aside else not self._is_exhausted(case)
-        if was_aside or self._is_exhausted(case):
-            self._set_aside(case, now + backoff(case.failures, chance))
+        if was_aside or ending or self._is_exhausted(case):
+            self._set_aside(case, now + backoff(case.failures, chance, ending=ending))
         # Half of a batch that was at fault, and the other half went: the fault is in this half.
         blamed = case.of_suspect and others_go and case.batch.entries > 1 and not case.answer_lost
-        return Ruling(backoff(self._streak, chance) if rests else 0.0, split=(case.batch,) if blamed else ())
+        rest = backoff(self._streak, chance, ending=ending) if rests else 0.0
+        return Ruling(rest, split=(case.batch,) if blamed else ())
 
     def replaced(self, batch: Batch, successors: Sequence[Batch], *, blamed: bool = False) -> None:
         """The outbox has these in the place of the batch. `blamed`: it was split because the server fails on it."""
@@ -243,8 +273,7 @@ class Suspects:
         case.postponed += 1
         # Neither blamed again nor put on probation by the next success of another, but only after a failure of its own.
         case.signs, case.witnessed = 0, True
-        case.tried_at_exit = self._exiting
-        self._set_aside(case, now + backoff(case.postponed, chance))
+        self._set_aside(case, now + backoff(case.postponed, chance, ending=now < self._end))
 
     def _case_of(self, batch: Batch) -> Case:
         for place in (self._aside, self._refused, self._in_order):

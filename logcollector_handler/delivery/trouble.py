@@ -29,24 +29,30 @@ class Trouble:
         """A batch that the server does not take could be written anew."""
         self._said.discard("room")
 
-    def configuration(self, answer: Answer) -> None:
+    def configuration(self, answer: Answer, *, exiting: bool) -> None:
         """The settings are wrong, here or at the server."""
+        follows = f"the logs are kept as long as there is room, and tried every {CONFIGURATION_RETRY:.0f} s"
+        if exiting:
+            follows = "the process ends without trying again"
         self._say(
             "configuration",
             f"{self._server} is not taking logs, and waiting will not help ({answer.detail}): {advice(answer)}; "
-            f"the logs are kept as long as there is room, and tried every {CONFIGURATION_RETRY:.0f} s",
+            f"{follows}",
         )
 
     def away(self, answer: Answer, *, exiting: bool) -> None:
         """The server cannot be reached, or asks for patience."""
         follows = "they are kept and sent as soon as it does"
         if exiting:
-            follows = "the process ends and cannot wait"
+            follows = "the process ends, and tries again while there is time"
         self._say("away", f"{self._server} takes no logs now ({answer.detail}); {follows}")
 
-    def failing(self, answer: Answer) -> None:
+    def failing(self, answer: Answer, *, exiting: bool) -> None:
         """The server failed on a batch."""
-        self._say("failing", f"{self._server} fails on logs ({answer.detail}); they are kept and sent again")
+        follows = "they are kept and sent again"
+        if exiting:
+            follows = "the process ends, and tries again while there is time"
+        self._say("failing", f"{self._server} fails on logs ({answer.detail}); {follows}")
 
     def slow(self, size: int, seconds: float) -> None:
         """That many bytes were not sent whole in that many seconds."""

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import _thread
 import threading
+from collections.abc import Callable
 from typing import Final
 
+from . import children
 from . import exit as ending
-from .clock import Clock, Waiters
+from .clock import Clock
 from .intake import Intake
 from .ledger import Ledger
 from .listener import BatchListener
 from .outbox import Outbox
 from .process import current_pid, is_own_thread, let_settle, own_work
+from .progress import Progress
 from .pump import Pump, step
 from .report import Reporter
 from .sender import Sender
@@ -58,23 +61,26 @@ class Workers:
         # Guards the start and end of threads. Logging calls and `close` never take it.
         self._lock = threading.Lock()
         self._threads: dict[Role, threading.Thread] = {}
-        self._ended = Waiters(clock)  # Threads that wait for one to end, or for a starter.
+        # Threads that wait for one of ours to end, for a starter, or for records to be settled.
+        self._changed = ledger.settled
         # A starter sets `_starting`, then looks at `_exiting`; the thread that ends the process sets the latter and
         # looks at the former. So one of them sees the other, and never do threads and the ending thread both work.
         self._exiting = False
         self._starting = False
         self._is_requested = False  # A starter was asked for and has not finished yet.
+        self._progress = Progress(queue, listener, outbox, ledger)
         self._pump = Pump(
             queue=queue,
             listener=listener,
             outbox=outbox,
             sender=sender,
             ledger=ledger,
+            progress=self._progress,
             reporter=reporter,
             clock=clock,
             lives=self._lives,
             is_starting=lambda: self._starting,
-            ended=self._ended,
+            changed=self._changed,
             shutdown_timeout=shutdown_timeout,
         )
 
@@ -99,7 +105,7 @@ class Workers:
             # The first that this process logs is a record of its parent, such as one that a MemoryHandler has kept.
             return False
         if self._exiting:
-            self._pump.run()
+            self._pump.late()
             return False
         if self._lives(Role.LISTENER):
             self._listener.wake()
@@ -117,7 +123,7 @@ class Workers:
             self.begin_exit()
             return self.wake()
         # Before anything that can fail, so that the end of the process drains the queue in any case.
-        ending.watch(self)
+        children.watch(self)
         self._listener.resume()
         try:
             self._is_requested = True
@@ -155,7 +161,7 @@ class Workers:
                     self._start_missing()
             finally:
                 self._starting = self._is_requested = False
-        self._ended.notify()
+        self._changed.notify()
 
     def _is_done(self) -> bool:
         """Whether no thread is needed: an earlier starter's threads have done the work and ended after `close`."""
@@ -177,13 +183,13 @@ class Workers:
                 self._could_not_start(error)
                 return
 
-    def _may_end(self, role: Role) -> bool:
-        """Whether the calling thread, of this role, may end. Called with the lock held."""
+    def _may_end(self, role: Role, delay: float | None = None) -> bool:
+        """Whether the calling thread, of this role, may end. `delay`: of the sender's last step. With the lock held."""
         if ENDING[self.state] is not role or not self._listener.is_stopping:
             return False
         if role is Role.LISTENER:
             return not self._queue
-        return self._exiting or len(self._outbox) == 0
+        return (delay is None or self._pump.is_done) if self._exiting else len(self._outbox) == 0
 
     def _listen(self) -> None:
         with own_work():
@@ -203,14 +209,15 @@ class Workers:
         with own_work():
             while True:
                 delay = step(self._sender, self._reporter)
-                if delay == 0.0:
+                if delay == 0.0 and not (self._exiting and self._pump.is_done):
                     continue
                 with self._lock:
-                    if self._may_end(Role.SENDER):
-                        # With the lock held: once it is released another sender may start, and this would close the
-                        # connection of that one.
-                        self._sender.close()
-                        self._outbox.close()
+                    if self._may_end(Role.SENDER, delay):
+                        if not self._exiting:
+                            # With the lock held: once it is released another sender may start, and this would close the
+                            # connection of that one. At exit `pump` closes it, or goes on using it.
+                            self._sender.close()
+                            self._outbox.close()
                         del self._threads[Role.SENDER]
                         if not self._exiting and not self._queue:
                             ending.unwatch(self)
@@ -222,50 +229,62 @@ class Workers:
         # The call that queued a record just before this thread ended still found it alive, and started no other.
         if self._queue and not self._exiting:
             self._start()
-        self._ended.notify()
+        self._changed.notify()
 
     # Flush and close
 
-    def flush(self, seconds: float) -> bool:
-        """Send what was accepted so far, and wait for it for at most `seconds`.
+    @property
+    def accepted(self) -> int:
+        """How many records were accepted so far, but for those that were turned away."""
+        return self._progress.mark
+
+    def flush(self, seconds: float, or_else: Callable[[], bool] = lambda: False) -> bool:
+        """Send what was accepted so far, and wait for it for at most `seconds`, or until `or_else` holds.
 
         Returns:
             True when all of it was delivered or dead-lettered in that time, and nothing was dropped.
         """
         if is_own_thread():
             return False
-        dropped = self._ledger.dropped
         if self._exiting:
-            self._pump.run()
-            return not self._ledger.snapshot(self._queue.__len__).pending and self._ledger.dropped == dropped
-        # In this order: what leaves the queue in between is counted twice rather than not at all.
-        mark = len(self._queue) + self._ledger.passed
+            return self._pump.flush(seconds)
+        dropped, mark = self._ledger.dropped, self._progress.mark
         self._listener.flush_to(mark)
-        if not self._is_settled(mark):
+        if not self._progress.is_settled(mark):
             # Not where the sender alone is needed and lives: that would open a closed handler again.
-            if self._listener.put_to < mark or self._lacks_a_thread():
+            if not self._progress.is_batched(mark) or self._lacks_a_thread():
                 self.wake()
             self._sender.hurry()
-            self._ledger.settled.wait(lambda: self._is_settled(mark), seconds)
-        return self._is_settled(mark) and self._ledger.dropped == dropped
-
-    def _is_settled(self, mark: int) -> bool:
-        return self._listener.put_to >= mark and not self._outbox.holds_before(mark)
+            self._progress.wait(mark, seconds, or_else)
+        return self._progress.is_settled(mark) and self._ledger.dropped == dropped
 
     def close(self, seconds: float) -> None:
         """Have everything sent and the threads end. Wait for that for at most `seconds`; then it goes on without us.
 
-        The next record starts the threads again.
+        The next record starts the threads again. Others that go on logging hold nobody up.
         """
-        if self._exiting:
-            self._pump.run()
+        if self._exiting or ending.is_exiting():
+            # Also where nothing was logged before: what comes after this is to be sent at once.
+            self.begin_exit()
+            self._pump.close(seconds)
             return
+        mark = self._progress.mark
         if self._lacks_a_thread():
             self._start()
         self._listener.stop()
         self._sender.hurry()
-        if not is_own_thread():
-            self._ended.wait(lambda: self.state is State.IDLE and not self._queue, seconds)
+        if seconds and not is_own_thread():
+
+            def is_over() -> bool:
+                if self._progress.mark > mark:  # Others go on logging.
+                    return self._progress.is_settled(mark)
+                return self._sender.is_hopeless or (self.state is State.IDLE and not self._queue)
+
+            def wait(left: float) -> None:
+                self._sender.hasten(self._clock.monotonic() + left)
+                self._changed.wait(is_over, left)
+
+            ending.hold_close(wait, seconds)
 
     def _lacks_a_thread(self) -> bool:
         """Whether there is work for a thread that is not alive."""
@@ -274,11 +293,26 @@ class Workers:
             return not (sending and self._lives(Role.LISTENER))
         return len(self._outbox) > 0 and not sending
 
-    # Exit and fork
+    # The end of the process, and forks
+
+    def will_close(self) -> None:
+        """`logging.shutdown()` is going to flush and close the handler at the end of the process."""
+        self._pump.will_close()
 
     def holds_up(self) -> bool:
         """Whether the calling thread was interrupted while it held a lock that our threads need."""
-        return self._ledger.is_counting() or self._queue.is_held()
+        return self._ledger.is_counting() or self._queue.is_held() or self._outbox.is_held()
+
+    def begin_flush(self) -> None:
+        """The process may end soon: send what was accepted so far."""
+        self._sender.hasten(self._clock.monotonic() + self._pump.time_left())
+        self.flush(0.0)
+
+    def finish_flush(self) -> None:
+        """Wait until that is done, and tell people if it is not."""
+        self.flush(self._pump.time_left(), or_else=lambda: self._sender.is_hopeless)
+        if not self._exiting:
+            self._pump.say_unsent()
 
     def begin_exit(self) -> None:
         """The process goes down: there are `shutdown_timeout` seconds left, the same ones for all handlers."""
@@ -287,22 +321,13 @@ class Workers:
         if self._is_requested:
             # The program logged and ended at once, so the starter has not run yet. Wait for it: with threads all
             # handlers send at the same time, without them one after the other.
-            start = self._clock.monotonic()
-            self._ended.wait(lambda: not self._is_requested, min(_STARTER_LIMIT, self._pump.time_left()))
-            ending.spend(self._clock.monotonic() - start)
+            self._changed.wait(lambda: not self._is_requested, min(_STARTER_LIMIT, self._pump.time_left()))
         self._exiting = True
-        self._queue.begin_exit()
-        self._sender.exit(self._clock.monotonic() + self._pump.time_left())
-        self._listener.stop()
+        self._pump.begin()
 
     def finish_exit(self) -> None:
         """Wait for the threads, do what they left, and count what could not be sent as dropped."""
-        start = self._clock.monotonic()
-        self._ended.wait(lambda: self.state is State.IDLE and not self._starting, self._pump.time_left())
-        ending.spend(self._clock.monotonic() - start)
-        # A thread that logged during the exit may be sending right now: do not let the end of the process cut it short.
-        self._pump.wait_for_others()
-        self._pump.run()
+        self._pump.finish()
 
     def _belongs_elsewhere(self) -> bool:
         """Whether this process is not that of the pipeline, as for greenlets that live on in a forked child."""

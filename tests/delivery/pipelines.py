@@ -61,6 +61,9 @@ class PipelineBench:
         self.scripted = ScriptedTransport()
         network = transport or self.scripted
         self.pipeline = Pipeline(self.settings, entry_builder(self.settings), self.clock, lambda *_: network)
+        if type(self.clock) is FakeClock:
+            # At exit the thread that is ending the process waits between two attempts.
+            self.pipeline.sender.wait = self._pass  # type: ignore[method-assign]
         #: How often a logging call, or anything else, wanted the threads to be started.
         self.starts = 0
         self.on_start: Callable[[], bool] = lambda: True
@@ -69,6 +72,10 @@ class PipelineBench:
     def _start(self) -> bool:
         self.starts += 1
         return self.on_start()
+
+    def _pass(self, seconds: float | None) -> None:
+        assert seconds is not None, "nobody would wake it"
+        self.clock.advance(seconds)
 
     # As the application
 

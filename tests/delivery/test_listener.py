@@ -138,7 +138,7 @@ def test_a_flush_is_over_when_the_last_record_before_it_is_out_and_not_before() 
     assert not bench.pipeline.workers.flush(0.0), "it is in the outbox"
     bench.send()
     bench.log("f")
-    assert bench.pipeline.workers._is_settled(5)
+    assert bench.pipeline.workers._progress.is_settled(5)
 
 
 def test_a_flush_waits_for_no_batch_that_was_cut_after_it() -> None:
@@ -148,17 +148,17 @@ def test_a_flush_waits_for_no_batch_that_was_cut_after_it() -> None:
     bench.listen()
     bench.log("c", "d")
     bench.listen()
-    assert [bench.pipeline.workers._is_settled(mark) for mark in (1, 2, 3)] == [False, False, False]
+    assert [bench.pipeline.workers._progress.is_settled(mark) for mark in (1, 2, 3)] == [False, False, False]
     bench.pipeline.sender.step()
     assert len(bench.pipeline.outbox) == 3, "the first was split"
-    assert not bench.pipeline.workers._is_settled(2)
+    assert not bench.pipeline.workers._progress.is_settled(2)
     for _ in range(2):
         bench.pipeline.sender.step()
-    assert [bench.pipeline.workers._is_settled(mark) for mark in (1, 2, 3)] == [True, True, False]
+    assert [bench.pipeline.workers._progress.is_settled(mark) for mark in (1, 2, 3)] == [True, True, False]
     bench.scripted.script = [status(400)]
     bench.pipeline.sender.step()
     assert len(bench.pipeline.outbox) == 2, "the second was split"
-    assert [bench.pipeline.workers._is_settled(mark) for mark in (2, 3)] == [True, False]
+    assert [bench.pipeline.workers._progress.is_settled(mark) for mark in (2, 3)] == [True, False]
 
 
 def test_a_flush_does_not_sit_out_a_backoff() -> None:

@@ -93,18 +93,6 @@ def test_batches_that_the_outbox_drops_do_not_stay_in_memory() -> None:
     assert len(suspects._in_order) <= 1000
 
 
-def test_at_exit_each_batch_goes_once_and_none_waits_until_it_is_due() -> None:
-    suspects = Suspects(0)
-    tell(suspects, "a- b-")
-    suspects.exit()
-    tried = []
-    while chosen := suspects.choose(None, 0.0):
-        tried.append(chosen.id)
-        end(suspects, f"{chosen.id}~")
-    assert tried == ["a", "b"]
-    assert suspects.due_in(0.0) is None
-
-
 def test_lone_records_that_were_refused_are_buried_once_the_server_takes_another() -> None:
     suspects = Suspects(0)
     assert blamed(tell(suspects, "ax bx")) == ""
@@ -150,13 +138,6 @@ def test_what_was_set_aside_while_refusals_said_nothing_waits_until_it_is_due() 
     end(suspects, "w+")
     assert suspects.choose(None, CONFIGURATION_RETRY - 1) is None
     assert suspects.choose(None, CONFIGURATION_RETRY) is not None
-
-
-def test_at_exit_the_records_of_twenty_refusals_had_their_attempt() -> None:
-    suspects = Suspects(0)
-    suspects.exit()
-    refuse(suspects, REFUSALS_IN_A_ROW)
-    assert suspects.choose(None, 0.0) is None
 
 
 def test_a_batch_whose_successors_find_no_room_waits_for_a_backoff_that_grows() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from logcollector_handler.delivery import exit as ending
 from logcollector_handler.delivery.states import Role, State
+from tests.delivery.harness import FakeClock
 from tests.delivery.pipelines import LIVING, FakeThreads, PipelineBench, alive
 
 LISTENER, SENDER = Role.LISTENER, Role.SENDER
@@ -38,7 +39,7 @@ def test_the_end_begins_when_the_starter_that_was_asked_for_has_started_the_thre
         threads.run_starters()
         return holds()
 
-    monkeypatch.setattr(workers._ended, "wait", wait)
+    monkeypatch.setattr(workers._changed, "wait", wait)
     workers.begin_exit()
     assert threads.started == [LISTENER, SENDER]
 
@@ -50,7 +51,7 @@ def test_a_starter_that_comes_after_the_end_began_leaves_the_work_to_it(
     threads.hold_starters = True
     bench.log("a")
     with monkeypatch.context() as patched:
-        patched.setattr(workers._ended, "wait", lambda holds, seconds: bench.clock.advance(seconds))
+        patched.setattr(workers._changed, "wait", lambda holds, seconds: bench.clock.advance(seconds))
         workers.begin_exit()
     threads.run_starters()
     workers.finish_exit()
@@ -81,7 +82,7 @@ def test_the_end_waits_for_threads_that_are_just_being_started_and_does_not_do_t
             alive(bench)
         return holds()
 
-    monkeypatch.setattr(workers._ended, "wait", wait)
+    monkeypatch.setattr(workers._changed, "wait", wait)
     workers.begin_exit()
     workers.finish_exit()
     assert bench.batches == [["a"]]
@@ -98,13 +99,13 @@ def test_at_exit_a_record_that_only_the_sender_is_left_for_is_handed_to_it(
 
 
 def test_what_is_logged_after_the_deadline_of_the_exit_is_counted_though_the_listener_hangs(
-    bench: PipelineBench, threads: FakeThreads
+    bench: PipelineBench, threads: FakeThreads, clock: FakeClock
 ) -> None:
     # It waits for a full batch, so callers do not wake it.
     alive(bench, LISTENER)
     bench.pipeline.queue.relax(1000)
     bench.pipeline.workers.begin_exit()
-    ending.spend(bench.settings.shutdown_timeout)
+    ending.budget().hold(lambda: clock.advance(bench.settings.shutdown_timeout))
     bench.log("late")
     stats = bench.stats()
     assert (stats.pending, stats.dropped) == (0, {"shutdown": 1})

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.integration.faulty import FaultyServer
@@ -45,10 +46,13 @@ class Ended:
     seconds: float
 
 
-def run(server: FaultyServer, script: str, timeout: float = 180.0, **environ: str) -> Ended:
+def run(
+    server: FaultyServer, script: str, timeout: float = 180.0, *, wrapper: Sequence[str] = (), **environ: str
+) -> Ended:
+    """Run a program; `wrapper` is a command that runs a command."""
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, *WARNINGS, "-c", PRELUDE + textwrap.dedent(script)],
+        [*wrapper, sys.executable, *WARNINGS, "-c", PRELUDE + textwrap.dedent(script)],
         env={**os.environ, "SERVER": server.url, **environ},
         capture_output=True,
         text=True,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -167,6 +169,36 @@ threading.Thread(target=watch, daemon=True).start()
     assert sorted(messages(server)) == sorted(f"m{n}" for n in range(2500))
 
 
+UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_process_1_of_a_container_ends_with_the_status_that_a_shell_gives_a_signal(
+    server: FaultyServer, number: signal.Signals
+) -> None:
+    """The kernel lets no signal without a handler end process 1: it would live on."""
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no new namespace of processes can be made here")
+    ended = run(
+        server,
+        f"""
+        {SETUP.strip().replace(chr(10), chr(10) + " " * 8)}
+        signal.signal({int(number)}, signal.SIG_DFL)
+        drain_on_signals()
+        log.info("%d", os.getpid())
+        kill({int(number)})
+        time.sleep(20)
+        """,
+        wrapper=UNSHARE,
+    )
+    assert ended.code == 128 + number
+    assert ended.err == ""
+    assert messages(server) == ["1"]
+
+
 def test_a_signal_that_was_ignored_stays_ignored(server: FaultyServer) -> None:
     ended = run(
         server,
@@ -246,12 +278,13 @@ def test_a_last_signal_in_the_middle_of_a_write_lets_it_end_first(server: Faulty
     ended = run(
         server,
         f"""
-        from logcollector_handler import drain_on_signals, signals
+        from logcollector_handler import drain_on_signals
+        from logcollector_handler.delivery import terminated
         from logcollector_handler.delivery.journal import Journal
         configure(shutdown_timeout=60, spool_dir={str(tmp_path)!r}, durability="record")
         drain_on_signals()
         due = []
-        send, write = signals._send, Journal._write
+        send, write = terminated._send, Journal._write
 
         def sent_by_the_drain(number):
             if threading.current_thread() is threading.main_thread():
@@ -262,10 +295,10 @@ def test_a_last_signal_in_the_middle_of_a_write_lets_it_end_first(server: Faulty
         def in_the_middle(self):
             write(self)
             if due:
-                signals._send = send
+                terminated._send = send
                 send(due.pop())
 
-        signals._send, Journal._write = sent_by_the_drain, in_the_middle
+        terminated._send, Journal._write = sent_by_the_drain, in_the_middle
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
         for n in range(30_000):
             log.info("m%d", n)

@@ -246,6 +246,9 @@ class SpoolOutbox:
         # records would have no owner to be filed under.
         self._owners.release_own(self._is_empty)
 
+    def is_held(self) -> bool:
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # there, for Condition, but not in the stubs
+
     def abandon(self) -> None:
         self._owners.abandon()
 

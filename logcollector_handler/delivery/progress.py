@@ -1,0 +1,46 @@
+"""How far delivery has come: what was accepted by now, and whether all of it is settled.
+
+Who waits for delivery waits for what was accepted before, and not for what others log meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .intake import Intake
+from .ledger import Ledger
+from .listener import BatchListener
+from .outbox import Outbox
+
+
+class Progress:
+    """Compares marks: a mark is a number of records, counted from the first that the handler accepted."""
+
+    def __init__(self, queue: Intake, listener: BatchListener, outbox: Outbox, ledger: Ledger) -> None:
+        self._queue = queue
+        self._listener = listener
+        self._outbox = outbox
+        self._ledger = ledger
+
+    @property
+    def mark(self) -> int:
+        """How many records were accepted so far."""
+        # In this order: what leaves the queue in between is counted twice rather than not at all.
+        return len(self._queue) + self._ledger.passed
+
+    def is_batched(self, mark: int) -> bool:
+        """Whether the records before this mark have left the queue and are in the outbox, or settled."""
+        return self._listener.put_to >= mark
+
+    def is_settled(self, mark: int) -> bool:
+        """Whether the records before this mark are delivered, dead-lettered or dropped."""
+        return self.is_batched(mark) and not self._outbox.holds_before(mark)
+
+    def wait(self, mark: int, seconds: float, or_else: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until the records before this mark are settled, or `or_else` holds.
+
+        Returns:
+            Whether they are settled.
+        """
+        self._ledger.settled.wait(lambda: or_else() or self.is_settled(mark), seconds)
+        return self.is_settled(mark)
