@@ -144,10 +144,7 @@ class Sender:
             self._transport.close()
 
     def abandon(self) -> None:
-        """In a forked child: release what the parent uses, without using it, and never send again.
-
-        Where threads are greenlets, those of the parent run on in the child, in the middle of a `step` perhaps.
-        """
+        """In a forked child: release what the parent uses, without using it, and never send again."""
         self._abandoned = True
         if self._transport is not None:
             self._transport.abandon()
@@ -158,8 +155,7 @@ class Sender:
         Returns:
             Seconds until something may be due: 0 for now, None for when woken.
         """
-        # In the child of a fork that Python did not see, this calls `abandon`.
-        current_pid()
+        current_pid()  # Calls `abandon` where this is a greenlet of the parent that runs on in a forked child.
         if self._abandoned:
             return None
         now = self._clock.monotonic()
