@@ -1,0 +1,30 @@
+"""The oracle itself: it sees each promise that a package breaks which was broken on purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.oracle import Oracle
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize(
+    ("fault", "durability", "sabotage", "violation"),
+    [
+        ("stops", "batch", "a lock must be renewed", "ownership: process"),
+        ("full disk", "batch", "a full disk is not noticed", "ids are missing"),
+        ("full disk", "record", "a full disk is not noticed", "ids are missing"),
+        ("forks in C", "record", "the process id never changes", "ids are missing"),
+        ("alarms", "batch", "an alarm ends the handler", "ids are missing"),
+        ("alarms", "record", "an alarm ends the handler", "not as many records as calls"),
+        ("storms of errors", "batch", "small batches are lost", "ids are missing"),
+        ("slow lines", "batch", "a time-out counts as delivered", "ids are missing"),
+        ("gateways that refuse", "batch", "any 400 refuses the records", "dead letters that the server never refused"),
+    ],
+)
+def test_a_broken_promise_is_seen(fault: str, durability: str, sabotage: str, violation: str, tmp_path: Path) -> None:
+    outcome = Oracle(1, durability, 4.0, tmp_path, {fault}, sabotage).run()
+    assert any(violation in each for each in outcome.violations), (outcome.violations, outcome.summary)
