@@ -7,6 +7,7 @@ plan. What must hold in spite of it is `oracle.py`'s, but for what only the proc
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import signal
 import sys
@@ -15,10 +16,21 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from tests.integration.oracle_records import ALARMED_FROM, STORM_FROM
 from tests.integration.oracle_worker import Worker, tell
 
 #: The worker of this process is the last. A child that was forked in C, and exits, has put its own there.
 present: list[Worker] = []
+
+
+def act_first(worker: Worker) -> None:
+    """What comes before the first record, and before there are other threads."""
+    # A child that is forked in C while another thread imports a module never gets it: its lock stays held, and what is
+    # there of it is half made.
+    importlib.import_module("logcollector_handler.delivery.transport")
+
+    if worker.plan["forks first"]:
+        _fork_in_c(worker, len(worker.plan["deeds"]) + 1)
 
 
 def act(worker: Worker) -> None:
@@ -52,8 +64,8 @@ def _fork(worker: Worker, child: int) -> None:
 def _fork_in_c(worker: Worker, child: int) -> None:
     """Fork as a server in C does, with no hook of Python, in the middle of a logging call of this thread.
 
-    The interpreter is not made for that: a thread that waits for its lock while the fork happens can leave the lock
-    unusable in the child. So the other threads pause, and this one sleeps just before, which leaves them the lock.
+    The interpreter is not made for that: where another thread waits for its lock meanwhile, the lock can be unusable in
+    the child. So the threads of this test pause, and this one sleeps just before, which leaves the others the lock.
     """
     libc = ctypes.PyDLL(None)
     # Which call or return in the logging call it is.
@@ -143,7 +155,7 @@ def _log_alarmed(worker: Worker, number: int) -> None:
     earlier = signal.signal(signal.SIGALRM, _ring)
     end = time.monotonic() + worker.rng.uniform(0.1, 0.6)
     while time.monotonic() < end:
-        worker.log_one(around=around)
+        worker.log_one(first=ALARMED_FROM, around=around)
         time.sleep(0.002)
     signal.setitimer(signal.ITIMER_REAL, 0.0)
     signal.signal(signal.SIGALRM, earlier)
@@ -154,7 +166,7 @@ def _storm(worker: Worker, number: int) -> None:
     """Log errors, some hundred a second."""
     end = time.monotonic() + worker.rng.uniform(0.2, 1.0)
     while time.monotonic() < end:
-        worker.log_one(stormy=True)
+        worker.log_one(first=STORM_FROM)
         time.sleep(0.003)
 
 

@@ -112,10 +112,12 @@ class Disk:
     Args:
         place: where the spool is.
         writers: the ids of the processes that live now.
+        fills: whether it ever fills.
     """
 
-    def __init__(self, place: Path, writers: Callable[[], Iterable[int]]) -> None:
+    def __init__(self, place: Path, writers: Callable[[], Iterable[int]], *, fills: bool) -> None:
         self._place = place
+        self._fills = fills
         self._writers = writers
         self._ballast = place / "ballast"
         self._is_mounted = False
@@ -125,6 +127,8 @@ class Disk:
 
     def __enter__(self) -> Disk:
         self._place.mkdir(exist_ok=True)
+        if not self._fills:
+            return self
         mount = ["mount", "-t", "tmpfs", "-o", f"size={_SIZE},mode=700", "tmpfs", str(self._place)]
         with contextlib.suppress(FileNotFoundError):
             self._is_mounted = not subprocess.run(mount, capture_output=True, check=False).returncode

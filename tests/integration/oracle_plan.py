@@ -43,8 +43,9 @@ def plan_of(
         "spool_dir": spool,
         "durability": durability,
         "fsync": rng.random() < 0.1,
-        "batch_size": rng.choice((2, 7, 50, 120, 300, 1000)),
-        "flush_interval": rng.choice((0.01, 0.1, 0.5, 1.0, 3.0)),
+        # Not often so small that there are many thousand files.
+        "batch_size": rng.choice((2, 7, 50, 50, 120, 120, 300, 300, 1000, 1000)),
+        "flush_interval": rng.choice((0.01, 0.1, 0.1, 0.5, 0.5, 1.0, 1.0, 3.0)),
         "enable_compression": rng.random() < 0.8,
         "max_batch_bytes": rng.choice((70_000, 4 * 1024 * 1024)),
         "max_record_bytes": 65_000,
@@ -69,6 +70,9 @@ def plan_of(
             "look": rng.choice((0.05, 0.2, 1.0)),
         },
         "settings": settings,
+        "faults": list(faults),
+        # Before the first record, and in its middle.
+        "forks first": "forks in C" in faults and rng.random() < 0.5,
         "sabotage": "",
     }
     if heir:
@@ -76,7 +80,7 @@ def plan_of(
         settings.update(shutdown_timeout=10.0, max_retries=1, batch_size=50, flush_interval=0.1, timeout=10.0)
         if "slow heirs" in faults:
             settings.update(timeout=1.0)
-        plan.update(ending="heir", threads=1, pause=10.0, stops=[])
+        plan.update(ending="heir", threads=1, pause=10.0, stops=[], faults=[])
         plan["patience"] = {"backoff": 0.2, "configuration": 0.2, "look": 1.0}
     return plan
 

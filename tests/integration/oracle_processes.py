@@ -115,7 +115,7 @@ class Processes:
         """Start a process."""
         ending = plan["ending"]
         environ = dict(os.environ)
-        if {"alarms", "fork in C"} & {deed for _, deed in plan["deeds"]}:
+        if {"alarms", "forks in C"} & set(plan["faults"]):
             # An alarm in the code that measures coverage leaves a lock of it held, and so can a fork in C.
             environ = {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
         popen = subprocess.Popen(
@@ -181,9 +181,9 @@ class Processes:
             os.killpg(process.popen.pid, signal.SIGKILL)
             process.open = False
             self._selector.unregister(process.popen.stdout)  # type: ignore[arg-type]  # a pipe
-        # A thread that waits for the interpreter's lock while a process is forked in C can block that child for good,
-        # whatever the package does.
-        if self.hung_in_c > 1 + self.forked_in_c / 10:
+        # A thread that waits for the interpreter's lock while a process is forked in C can block the child for good,
+        # whatever the package does, and on a busy machine one often waits. That must not be the rule.
+        if self.hung_in_c > 1 + self.forked_in_c / 2:
             self.violations.append(f"liveness: {self.hung_in_c} of {self.forked_in_c} children forked in C do not end")
 
     def _note_end(self, process: Process) -> None:

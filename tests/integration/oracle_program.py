@@ -19,7 +19,7 @@ if __name__ == "__main__":
     # Behind the others, so that an installed package is the one that is tested.
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from tests.integration.oracle_deeds import act, present
+from tests.integration.oracle_deeds import act, act_first, present
 from tests.integration.oracle_records import HEIR
 from tests.integration.oracle_sabotage import SABOTAGE
 from tests.integration.oracle_worker import UnlockedLogger, Worker, tell
@@ -51,6 +51,8 @@ def main() -> None:
     present.append(worker)
     hurry(plan["patience"])
     worker.configure()
+    if "forks in C" in plan["faults"]:
+        act_first(worker)
     threads = [threading.Thread(target=worker.run, daemon=True) for _ in range(plan["threads"])]
     threads.append(threading.Thread(target=_tell_always, args=(worker,), daemon=True))
     for thread in threads:
@@ -75,6 +77,7 @@ def main() -> None:
 
 def _tell_always(worker: Worker) -> None:
     while not worker.stopping.wait(0.01):
+        worker.gate.wait()
         worker.tell_safe()
 
 

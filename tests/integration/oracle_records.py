@@ -14,8 +14,11 @@ from typing import Any, Final
 POISON: Final = 0.001
 #: The number of a child that is an heir: it logs no poison, which nothing would come after to prove.
 HEIR: Final = 999
-#: The records of an id from this number on belong to a storm of errors.
+#: The records of ids from these numbers on are errors, of a storm; and those that are logged under alarms. The latter
+#: have no exception: the stdlib's `traceback` takes an alarm in `str(exception)` for a fault of the exception, and the
+#: text would not be the one that was logged.
 STORM_FROM: Final = 1_000_000
+ALARMED_FROM: Final = 2_000_000
 _TEXT: Final = 'abc xyz 0123 "quoted" back\\slash tab\t line\n {} %s é ß 漢字 😀 \u2028 '
 _SIZES: Final = ((0, 60), (60, 700), (700, 4000), (4000, 12000))
 _LEVELS: Final = {5: "TRACE", 10: "DEBUG", 20: "INFO", 30: "WARN", 40: "ERROR", 50: "FATAL"}
@@ -47,9 +50,13 @@ def record_of(seed: int, identity: str) -> Record:
     if rng.random() < 2 * POISON and f"-{HEIR}-" not in identity:
         extra["poison"] = rng.choice((400, 500))
     level = rng.choices(tuple(_LEVELS), (5, 25, 50, 16, 3, 1))[0]
-    if int(identity.rpartition("-")[2]) >= STORM_FROM:
+    raises = rng.random() < 0.01
+    number = int(identity.rpartition("-")[2])
+    if number >= ALARMED_FROM:
+        raises = False
+    elif number >= STORM_FROM:
         level = _ERROR
-    return Record(level, f"{identity} {text}", extra, rng.random() < 0.01)
+    return Record(level, f"{identity} {text}", extra, raises)
 
 
 def is_poison(seed: int, identity: str) -> bool:

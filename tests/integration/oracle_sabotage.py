@@ -138,6 +138,6 @@ SABOTAGE: Final[dict[str, Callable[[], None]]] = {
     "the process id never changes": _keep_the_process_id,
     "an alarm ends the handler": _die_of_an_alarm,
     "small batches are lost": _drop_lone_errors,
-    "any 400 refuses the records": _classify(lambda answer: "REFUSED" if answer.status == 400 else None),
+    "a gateway's page refuses records": _classify(lambda answer: "REFUSED" if answer.status in (400, 422) else None),
     "a time-out counts as delivered": _classify(lambda answer: "DELIVERED" if answer.status is None else None),
 }

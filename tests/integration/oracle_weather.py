@@ -39,9 +39,8 @@ FLAWS: Final[dict[str, Callable[[], Behaviour]]] = {
 #: What gateways answer with a web page, by the fault that it belongs to. It says nothing of a record: none may be lost
 #: or dead-lettered for it. A 413 has a batch cut, and a single record is never too long for a gateway here.
 PAGES: Final = {"gateways": (200, 403, 413, 502, 503), "gateways that refuse": (400, 422, 500)}
-#: What the server is like for some time, how likely, and the fault that it belongs to.
+#: What the server is like for some time, how likely, and the fault that it belongs to. Else it is clear.
 WEATHER: Final[dict[str, tuple[float, str]]] = {
-    "clear": (6.0, ""),
     "flaky": (6.0, "weather"),
     "refused": (2.0, "weather"),
     "all 429": (1.0, "weather"),
@@ -54,6 +53,10 @@ WEATHER: Final[dict[str, tuple[float, str]]] = {
     "gateway": (2.0, "gateways"),
     "gateway that refuses": (1.0, "gateways that refuse"),
 }
+#: Share of the time in which it is clear.
+_CLEAR: Final = 0.3
+#: Share of the requests that a gateway answers while it does so.
+_GATEWAY: Final = 0.6
 #: Bytes that a slow line takes at a time, and the size of its segments: where both are large, the system takes the
 #: whole of a batch at once from its sender, however slowly the server reads.
 _PIECE: Final = 4096
@@ -110,8 +113,10 @@ class Collector(FaultyServer):
     def change(self, rng: random.Random, weather: str | None = None) -> None:
         """Another weather: that one, or one at random."""
         before = self._weather
-        likely = {name: share for name, (share, fault) in WEATHER.items() if not fault or fault in self._faults}
-        self._weather = weather or rng.choices(list(likely), list(likely.values()))[0]
+        likely = {name: share for name, (share, fault) in WEATHER.items() if fault in self._faults}
+        if weather is None and likely and rng.random() > _CLEAR:
+            weather = rng.choices(list(likely), list(likely.values()))[0]
+        self._weather = weather or "clear"
         self._longest = rng.choice((300, 2000, 20000))
         self._speed = rng.choice((30_000.0, 100_000.0, 300_000.0))
         if self._weather != "clear":
@@ -160,7 +165,7 @@ class Collector(FaultyServer):
                 return self._page(flaw, request, known)
             if not (known and flaw == "500"):
                 return flaw, FLAWS[flaw]()
-        if weather in ("gateway", "gateway that refuses"):
+        if weather in ("gateway", "gateway that refuses") and rng.random() < _GATEWAY:
             return self._page(rng.choice(self._pages), request, known)
         if weather == "all hung":
             return "hung", FLAWS["hung"]()

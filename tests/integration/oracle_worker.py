@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from tests.integration.oracle_records import STORM_FROM, record_of
+from tests.integration.oracle_records import ALARMED_FROM, STORM_FROM, record_of
 
 #: Seconds in which the listener must have taken what is in the queue, on however busy a machine.
 LISTENER_LIMIT: Final = 25.0
@@ -93,8 +93,7 @@ class Worker:
         self.gate = threading.Event()
         self.gate.set()
         self._prefix = f"{plan['number']}-{child}"
-        self._numbers = itertools.count()
-        self._storm_numbers = itertools.count(STORM_FROM)
+        self._numbers = {first: itertools.count(first) for first in (0, STORM_FROM, ALARMED_FROM)}
         # Guards what follows: how many calls returned, and the ids that were not told yet, by the handler that took
         # them.
         self._lock = threading.Lock()
@@ -134,14 +133,14 @@ class Worker:
         """In a forked child: the parent's handler is ours as well. No lock is taken, and the handler not asked."""
         self._handlers = dict([list(parent._handlers.items())[-1]])
 
-    def log_one(self, *, stormy: bool = False, around: Callable[[Callable[[], None]], bool] = _plainly) -> None:
+    def log_one(self, *, first: int = 0, around: Callable[[Callable[[], None]], bool] = _plainly) -> None:
         """Log the next id, and tell it as soon as it is an obligation.
 
         Args:
-            stormy: it belongs to a storm of errors.
+            first: the number from which ids of its kind are counted, see `oracle_records.py`.
             around: makes the call. Returns False if the call did not return: its record is no obligation then.
         """
-        identity = f"{self._prefix}-{next(self._storm_numbers if stormy else self._numbers)}"
+        identity = f"{self._prefix}-{next(self._numbers[first])}"
         record = record_of(self.plan["seed"], identity)
         # The first record of a forked child must find the handler as the fork left it: nothing is asked before.
         dropped = self._dropped() if self._returned or not self.child else 0
@@ -232,7 +231,7 @@ class Worker:
         told: dict[str, Any] = {
             "child": "in C" if self.is_forked_in_c else self.child,
             # Calls that were made, and calls that came back: in between, the record may be there or not.
-            "begun": next(self._numbers) + next(self._storm_numbers) - STORM_FROM,
+            "begun": sum(next(numbers) - first for first, numbers in self._numbers.items()),
             "returned": self._returned,
             "handlers": [],
         }

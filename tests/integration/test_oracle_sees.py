@@ -22,7 +22,12 @@ pytestmark = pytest.mark.integration
         ("alarms", "record", "an alarm ends the handler", "not as many records as calls"),
         ("storms of errors", "batch", "small batches are lost", "ids are missing"),
         ("slow lines", "batch", "a time-out counts as delivered", "ids are missing"),
-        ("gateways that refuse", "batch", "any 400 refuses the records", "dead letters that the server never refused"),
+        (
+            "gateways that refuse",
+            "batch",
+            "a gateway's page refuses records",
+            "dead letters that the server never refused",
+        ),
     ],
 )
 def test_a_broken_promise_is_seen(fault: str, durability: str, sabotage: str, violation: str, tmp_path: Path) -> None:
