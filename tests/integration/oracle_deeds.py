@@ -28,7 +28,6 @@ def act_first(worker: Worker) -> None:
     # A child that is forked in C while another thread imports a module never gets it: its lock stays held, and what is
     # there of it is half made.
     importlib.import_module("logcollector_handler.delivery.transport")
-
     if worker.plan["forks first"]:
         _fork_in_c(worker, len(worker.plan["deeds"]) + 1)
 

@@ -100,6 +100,10 @@ _DEED_OF: Final = {"fork in C": "forks in C", "alarms": "alarms", "storm of erro
 
 def _stops(rng: random.Random, seconds: float, timeout: float, faults: Collection[str]) -> list[tuple[float, float]]:
     """When the process is stopped, in seconds after its start, and for how long: longer than its time-outs."""
-    if "stops" not in faults or (len(faults) > 1 and rng.random() > 0.25):
+    if "stops" not in faults:
         return []
-    return [(rng.uniform(0.3, 0.5 + seconds), timeout * rng.uniform(1.1, 3.0))]
+    # Never all of them: the others are to leave alone what the stopped ones have.
+    if rng.random() > (0.5 if len(faults) == 1 else 0.25):
+        return []
+    length = 3.0 if len(faults) == 1 else timeout * rng.uniform(1.1, 3.0)
+    return [(rng.uniform(0.3, 0.5 + seconds), length)]

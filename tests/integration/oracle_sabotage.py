@@ -10,43 +10,16 @@ import errno
 import fcntl
 import importlib
 import os
-import threading
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 _FULL: Final = (errno.ENOSPC, errno.EFBIG)
 
 
-def _rent_locks() -> None:
-    """A process loses its locks when it does not renew them for a second, as while it is stopped."""
-    held: set[int] = set()
-
-    def renting(lock: Callable[..., Any]) -> Callable[..., Any]:
-        def rented(descriptor: int, *arguments: Any) -> Any:
-            try:
-                granted = lock(descriptor, *arguments)
-            except OSError:
-                if time.time() - os.fstat(descriptor).st_mtime < 1.0:
-                    raise
-                granted = 0
-            held.add(descriptor)
-            return granted
-
-        return rented
-
-    def renew() -> None:
-        while True:
-            for descriptor in list(held):
-                try:
-                    os.utime(descriptor)
-                except OSError:
-                    held.discard(descriptor)
-            time.sleep(0.1)
-
+def _grant_every_lock() -> None:
+    """Every process takes over the files of the others, whether these live or are stopped."""
     for name in ("lockf", "flock", "fcntl"):
-        setattr(fcntl, name, renting(getattr(fcntl, name)))
-    threading.Thread(target=renew, daemon=True).start()
+        setattr(fcntl, name, lambda *arguments: 0)
 
 
 def _believe_a_full_disk() -> None:
@@ -82,24 +55,32 @@ def _keep_the_process_id() -> None:
     os.register_at_fork(after_in_child=forked)
 
 
-def _die_of_an_alarm() -> None:
-    """A handler that was interrupted takes no records any more."""
-    from logcollector_handler import LogCollectorHandler
+def _at_alarms(instead: Callable[[Callable[[], None]], None], *, for_good: bool) -> Callable[[], None]:
+    def sabotage() -> None:
+        from logcollector_handler import LogCollectorHandler
 
-    emit = LogCollectorHandler.emit
-    dead = False
+        emit = LogCollectorHandler.emit
+        dead = False
 
-    def emit_until_interrupted(self: LogCollectorHandler, record: Any) -> None:
-        nonlocal dead
-        if dead:
-            return
-        try:
-            emit(self, record)
-        except BaseException:
-            dead = True
-            raise
+        def emit_until_interrupted(self: LogCollectorHandler, record: Any) -> None:
+            nonlocal dead
+            if dead:
+                return
+            try:
+                emit(self, record)
+            except BaseException:
+                dead = for_good
+                instead(lambda: emit(self, record))
+                raise
 
-    LogCollectorHandler.emit = emit_until_interrupted  # type: ignore[method-assign]
+        LogCollectorHandler.emit = emit_until_interrupted  # type: ignore[method-assign]
+
+    return sabotage
+
+
+def _do_twice(call: Callable[[], None]) -> None:
+    call()
+    call()
 
 
 def _drop_lone_errors() -> None:
@@ -133,10 +114,11 @@ def _classify(wrong: Callable[[Any], str | None]) -> Callable[[], None]:
 
 
 SABOTAGE: Final[dict[str, Callable[[], None]]] = {
-    "a lock must be renewed": _rent_locks,
+    "every lock is granted": _grant_every_lock,
     "a full disk is not noticed": _believe_a_full_disk,
     "the process id never changes": _keep_the_process_id,
-    "an alarm ends the handler": _die_of_an_alarm,
+    "an alarm ends the handler": _at_alarms(lambda emit: None, for_good=True),
+    "an interrupted record is there twice": _at_alarms(_do_twice, for_good=False),
     "small batches are lost": _drop_lone_errors,
     "a gateway's page refuses records": _classify(lambda answer: "REFUSED" if answer.status in (400, 422) else None),
     "a time-out counts as delivered": _classify(lambda answer: "DELIVERED" if answer.status is None else None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,17 @@ pytestmark = pytest.mark.integration
 @pytest.mark.parametrize(
     ("fault", "durability", "sabotage", "violation"),
     [
-        ("stops", "batch", "a lock must be renewed", "ownership: process"),
+        ("stops", "record", "every lock is granted", "ownership: process"),
         ("full disk", "batch", "a full disk is not noticed", "ids are missing"),
         ("full disk", "record", "a full disk is not noticed", "ids are missing"),
-        ("forks in C", "record", "the process id never changes", "ids are missing"),
+        (
+            "forks in C",
+            "record",
+            "the process id never changes",
+            "ids are missing|not as many records as calls|forked in C",
+        ),
         ("alarms", "batch", "an alarm ends the handler", "ids are missing"),
-        ("alarms", "record", "an alarm ends the handler", "not as many records as calls"),
+        ("alarms", "record", "an interrupted record is there twice", "stored more than once"),
         ("storms of errors", "batch", "small batches are lost", "ids are missing"),
         ("slow lines", "batch", "a time-out counts as delivered", "ids are missing"),
         (
@@ -32,4 +38,4 @@ pytestmark = pytest.mark.integration
 )
 def test_a_broken_promise_is_seen(fault: str, durability: str, sabotage: str, violation: str, tmp_path: Path) -> None:
     outcome = Oracle(1, durability, 4.0, tmp_path, {fault}, sabotage).run()
-    assert any(violation in each for each in outcome.violations), (outcome.violations, outcome.summary)
+    assert any(re.search(violation, each) for each in outcome.violations), (outcome.violations, outcome.summary)
