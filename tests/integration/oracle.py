@@ -58,7 +58,7 @@ _CROWD: Final = 2000
 _TIME_ENOUGH: Final = 3.0
 #: Seconds for which a process must live on after another one posted its records: a process that dies gives up its
 #: locks a moment before anybody can see it dead.
-_LIVES_ON: Final = 1.0
+_LIVES_ON: Final = 0.3
 #: Violations after which the storm ends early.
 _ENOUGH: Final = 10
 #: What no process may say of itself.
