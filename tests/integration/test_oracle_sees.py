@@ -37,7 +37,7 @@ pytestmark = pytest.mark.integration
     ],
 )
 def test_a_broken_promise_is_seen(fault: str, durability: str, sabotage: str, violation: str, tmp_path: Path) -> None:
-    # One that is stopped must have a file just then, and live on: that can take some time. Ten violations end the storm.
+    # One that is stopped must have a file just then, and live on: that takes some time. Ten violations end the storm.
     seed, seconds = (2, 15.0) if fault == "stops" else (1, 4.0)
     outcome = Oracle(seed, durability, seconds, tmp_path, {fault}, sabotage).run()
     assert any(re.search(violation, each) for each in outcome.violations), (outcome.violations, outcome.summary)
