@@ -61,6 +61,10 @@ class Request:
             self._connection.pause(delay)
             self._received += self._connection.receive(min(piece, end - len(self._received)))
 
+    def sender_has_gone(self) -> bool:
+        """Whether the client has closed the connection, as it does when it gives the request up."""
+        return self._connection is not None and self._connection.is_closed_by_peer()
+
     def seal(self) -> None:
         """From here on, `body` is what was read so far."""
         self._connection = None
@@ -118,6 +122,13 @@ class Connection:
         # Two events cannot be waited for at once; a look every 5 ms is cheap enough here.
         while until is None or not until.is_set():
             self.pause(None if until is None else 0.005)
+
+    def is_closed_by_peer(self) -> bool:
+        """Without TLS only. What the peer has sent before is still there to be read."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
 
     def receive(self, at_most: int) -> bytes:
         """At least one byte."""

@@ -1,171 +1,28 @@
-"""What goes wrong in the oracle test: the weather at the server, and damage to the files of the spool.
+"""What befalls the spool in the oracle test: its files are damaged, and the disk fills and empties.
 
-What belongs here: carrying out a fault that a seeded generator picked, and counting it. What does not: when
-faults begin and end, and what must hold in spite of them; that is `oracle.py`.
+What belongs here: carrying out a fault that a seeded generator picked, and counting it. What does not: when faults
+begin and end, and what must hold in spite of them; that is `oracle.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
+import resource
+import shutil
+import subprocess
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from tests.integration import behaviours
-from tests.integration.behaviours import Behaviour, answer
-from tests.integration.faulty import FaultyServer
-from tests.integration.faulty_connections import Request
-from tests.integration.oracle_worker import differences
-
-_BATCH: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{16}-[0-9a-f]{24}(\.[01])*\.(json|json\.gz|open)")
+# The number of a batch has 8 digits, and 16 random ones behind them in newer versions.
+_BATCH: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{16}-[0-9a-f]{8}([0-9a-f]{16})?(\.[01])*\.(json|json\.gz|open)")
 _IDENTITY: Final = re.compile(rb'"oracle":"(\d+-\d+-\d+)"')
-
-#: A fault of one request. None of them lets a batch be stored after its sender gave the attempt up.
-FLAWS: Final[dict[str, Callable[[], Behaviour]]] = {
-    "cut before the body": behaviours.cut_before_body,
-    "cut in the body": behaviours.cut_during_body,
-    "cut after the body": behaviours.cut_after_body,
-    "cut after storing": behaviours.cut_after_storing,
-    "truncated answer": behaviours.truncated_answer,
-    "trickled answer": lambda: behaviours.trickle(0.02),
-    "hung": behaviours.hang,
-    "hung after storing": lambda: behaviours.hang(stored=True),
-    "stored, then 502": lambda: behaviours.store_then_answer(502),
-    "429": lambda: answer(429),
-    "429 with Retry-After": lambda: behaviours.retry_after(1, 429),
-    "503": lambda: answer(503),
-    "500": lambda: answer(500),
-}
-#: What the server is like for some time, and how likely.
-WEATHER: Final = {
-    "clear": 6.0,
-    "flaky": 6.0,
-    "refused": 2.0,
-    "all 429": 1.0,
-    "all 500": 1.0,
-    "all 503": 1.0,
-    "all hung": 1.0,
-    "all 400": 0.5,
-    "413 if long": 1.0,
-}
-
-
-class Collector(FaultyServer):
-    """The server: it follows the weather, and keeps of what it stores what the verdict needs."""
-
-    def __init__(self, seed: int) -> None:
-        self.faults: Counter[str] = Counter()
-        self.requests_seen = 0
-        #: How often each id was stored.
-        self.arrived: Counter[str] = Counter()
-        #: Entries that are neither records of ours nor notices of losses.
-        self.strange: list[str] = []
-        #: Ids that did not arrive as they were logged, and the fields.
-        self.altered: dict[str, list[str]] = {}
-        #: Notices of losses.
-        self.notices: list[str] = []
-        #: Keys under which two different bodies came.
-        self.changed: list[str] = []
-        self._seed = seed
-        self._weather = "clear"
-        self._longest = 0
-        self._attempts: Counter[str] = Counter()
-        self._bodies: dict[str, int] = {}
-        super().__init__(self._rule)
-
-    def change(self, rng: random.Random, weather: str | None = None) -> None:
-        """Another weather: that one, or one at random."""
-        before = self._weather
-        self._weather = weather or rng.choices(list(WEATHER), list(WEATHER.values()))[0]
-        self._longest = rng.choice((300, 2000, 20000))
-        if self._weather != "clear":
-            self.faults[f"weather {self._weather}"] += 1
-        if self._weather == "refused":
-            self.refuse()
-        else:
-            if before == "all hung" or rng.random() < 0.1:
-                # What hangs still, would for ever.
-                self._cut_connections()
-            self.resume()
-
-    def _rule(self, request: Request) -> Behaviour:
-        key = request.key or ""
-        with self._changed:
-            self.requests_seen += 1
-            self._attempts[key] += 1
-            rng = random.Random(f"{self._seed}/{key}/{self._attempts[key]}")
-            # A server that remembers keys does not refuse what it has stored.
-            known = key in self._stored_keys
-        name, behaviour = self._pick(rng, request, known)
-        if name:
-            with self._changed:
-                self.faults[name] += 1
-        return behaviour
-
-    def _pick(self, rng: random.Random, request: Request, known: bool) -> tuple[str, Behaviour]:
-        weather = self._weather
-        if weather == "flaky" and rng.random() < 0.35:
-            name = rng.choice(list(FLAWS))
-            if not (known and name == "500"):
-                return name, FLAWS[name]()
-        if weather == "all hung":
-            return "hung", FLAWS["hung"]()
-        if weather in ("all 429", "all 503"):
-            return weather[4:], answer(int(weather[4:]))
-        if not known:
-            if weather in ("all 400", "all 500"):
-                return weather[4:], answer(int(weather[4:]))
-            self._compare(request)
-            if not all(isinstance(entry, dict) and "message" in entry for entry in request.entries):
-                return "no entries", answer(400)
-            if weather == "413 if long" and len(request.body) > self._longest:
-                return "413", answer(413)
-            for status in (400, 500):
-                if any(entry.get("metadata", {}).get("poison") == status for entry in request.entries):
-                    return f"poison, {status}", answer(status)
-        return "", answer()
-
-    def _compare(self, request: Request) -> None:
-        """A retry repeats the byte-identical body."""
-        check = zlib.crc32(request.body)
-        with self._changed:
-            if self._bodies.setdefault(request.key or "", check) != check:
-                self.changed.append(request.key or "")
-
-    def _store(self, request: Request) -> None:
-        entries = request.entries
-        with self._changed:
-            # A long run would not fit in memory.
-            self._requests.clear()
-            if request.key is None:
-                self.strange.append("a request without a key")
-                return
-            if request.key in self._stored_keys:
-                return
-            self._stored_keys[request.key] = None
-        for entry in entries:
-            # Of the litter's a server that stores whatever it gets keeps nothing.
-            if isinstance(entry, dict) and "message" in entry:
-                self._receive(entry)
-
-    def _receive(self, entry: dict[str, Any]) -> None:
-        metadata = entry.get("metadata", {})
-        identity = metadata.get("oracle")
-        if identity is None:
-            if metadata.get("logger") == "logcollector_handler" and "lost" in metadata:
-                self.notices.append(str(metadata["lost"]))
-            else:
-                self.strange.append(str(entry)[:300])
-            return
-        wrong = differences(self._seed, identity, entry)
-        with self._changed:
-            self.arrived[identity] += 1
-            if wrong:
-                self.altered[identity] = wrong
+_SIZE: Final = "192m"
 
 
 def batch_files(directory: Path) -> list[Path]:
@@ -176,6 +33,11 @@ def batch_files(directory: Path) -> list[Path]:
         entries = os.scandir(place) if place.is_dir() else ()
         found += [Path(each) for each in entries if _BATCH.fullmatch(each.name) and each.is_file(follow_symlinks=False)]
     return found
+
+
+def owner_of(name: str) -> str:
+    """What the names of all files of one handler in one process begin with."""
+    return "-".join(name.split("-")[:2])
 
 
 def identities_in(body: bytes, path: Path) -> set[str]:
@@ -239,3 +101,88 @@ class Vandal:
         (destination / f"{alien}-000000aa.json").mkdir()
         (destination / f"{alien}-000000bb.json").symlink_to("/etc/hostname")
         (destination / f"{alien}-000000cc.open").write_bytes(b"no line end")
+
+
+class Disk:
+    """The disk of the spool, which fills and empties. A context manager.
+
+    Where a file system can be mounted the spool gets a small one of its own, and a file that takes all the room. Else,
+    as in a container without privileges, the size of the files that the processes may write is limited from outside.
+
+    Args:
+        place: where the spool is.
+        writers: the ids of the processes that live now.
+        fills: whether it ever fills.
+    """
+
+    def __init__(self, place: Path, writers: Callable[[], Iterable[int]], *, fills: bool) -> None:
+        self._place = place
+        self._fills = fills
+        self._writers = writers
+        self._ballast = place / "ballast"
+        self._is_mounted = False
+        self._is_full = False
+        self._left = 0
+        self.faults: Counter[str] = Counter()
+
+    def __enter__(self) -> Disk:
+        self._place.mkdir(exist_ok=True)
+        if not self._fills:
+            return self
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={_SIZE},mode=700", "tmpfs", str(self._place)]
+        with contextlib.suppress(FileNotFoundError):
+            self._is_mounted = not subprocess.run(mount, capture_output=True, check=False).returncode
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._is_mounted:
+            subprocess.run(["umount", "-l", str(self._place)], check=True)
+
+    @property
+    def was_full(self) -> bool:
+        """Whether it has been full since the beginning."""
+        return bool(self.faults)
+
+    def change(self, rng: random.Random) -> bool:
+        """A full one empties, and the other way round. Returns whether it is full now."""
+        if self._is_full:
+            self.empty()
+            return False
+        self._is_full = True
+        # With some bytes left, a write fails in the middle.
+        self._left = rng.choice((0, 0, 5_000, 30_000))
+        self.faults["full disk" if self._is_mounted else "files limited in size"] += 1
+        self.press()
+        return True
+
+    def press(self) -> None:
+        """Take the room that was freed while the disk is full."""
+        if not self._is_full:
+            return
+        if not self._is_mounted:
+            self._limit(self._left)
+            return
+        # Others write at the same time.
+        with contextlib.suppress(OSError), self._ballast.open("ab") as file:
+            room = os.statvfs(self._place)
+            size = room.f_bavail * room.f_frsize - self._left
+            if size > 0:
+                os.posix_fallocate(file.fileno(), file.tell(), size)
+
+    def empty(self) -> None:
+        """There is room again."""
+        if self._is_full and not self._is_mounted:
+            self._limit(resource.RLIM_INFINITY)
+        self._is_full = False
+        self._ballast.unlink(missing_ok=True)
+
+    def _limit(self, size: int) -> None:
+        for pid in self._writers():
+            with contextlib.suppress(ProcessLookupError):
+                _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, most))
+
+    def save(self, where: Path) -> None:
+        """Copy the spool: a file system of its own goes with the run."""
+        if self._is_mounted:
+            shutil.copytree(self._place, where, symlinks=True, ignore=shutil.ignore_patterns("ballast"))

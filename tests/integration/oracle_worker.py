@@ -1,87 +1,35 @@
-"""The logging process of the oracle test: logs ids with the real handler and tells which of them are safe.
+"""How the oracle test's processes log ids with the real handler, and tell which of them are obligations.
 
-What belongs here: what one id's record holds, as a function of the seed and the id, and the program that logs
-such records until it is killed, ends, or its standard input closes. What does not: any judgement; that is
-`oracle.py`. Run as a script, with a plan as JSON, it imports the package alone: so it is one file, though long.
+What belongs here: what a process knows of its own records. What does not: what it does beside logging, which is
+`oracle_deeds.py`; when it begins and ends, which is `oracle_program.py`; any judgement, which is `oracle.py`.
 
-On standard output it tells, a line each, what the driver holds it to:
+On standard output a process tells, a line each, what the driver holds it to:
 
-    t <id> ...      these are obligations from here on: with `durability: record` because the logging call has
-                    returned, with `durability: batch` because the id has left memory for the spool
+    t <id> ...      these are obligations from here on (see `Worker.tell_safe`)
     e <JSON>        the end of a process that ends by itself: its counts
+    h <bool> <n>    an heir has flushed, with that result, and that many batches are left
+    f <name>        a fault is about to be carried out in this process
+    c, d            a child is about to be forked in C; such a child is about to end
+    v <words>       a promise was broken in a way that only the process itself can see
 """
 
 from __future__ import annotations
 
-import atexit
-import faulthandler
 import itertools
 import json
 import logging
 import logging.config
 import os
 import random
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-#: Share of the records that the server never takes, for each of the two ways in which it does not.
-POISON: Final = 0.001
-#: The number of a child that is an heir: it logs no poison, which nothing would come after to prove.
-HEIR: Final = 999
-_TEXT: Final = 'abc xyz 0123 "quoted" back\\slash tab\t line\n {} %s é ß 漢字 😀 \u2028 '
-_SIZES: Final = ((0, 60), (60, 700), (700, 4000), (4000, 12000))
-_LEVELS: Final = {5: "TRACE", 10: "DEBUG", 20: "INFO", 30: "WARN", 40: "ERROR", 50: "FATAL"}
+from tests.integration.oracle_records import ALARMED_FROM, STORM_FROM, record_of
 
-
-@dataclass(frozen=True)
-class Record:
-    """What is logged for an id."""
-
-    level: int
-    message: str
-    extra: dict[str, Any]
-    raises: bool
-
-
-def record_of(seed: int, identity: str) -> Record:
-    """The record of an id, the same wherever it is asked for."""
-    rng = random.Random(f"{seed}/{identity}")
-    low, high = rng.choices(_SIZES, (70, 25, 5, 0.3))[0]
-    size = rng.randint(low, high)
-    start = rng.randrange(len(_TEXT))
-    text = (_TEXT[start:] + _TEXT * (size // len(_TEXT) + 1))[:size]
-    extra: dict[str, Any] = {"oracle": identity, "number": rng.getrandbits(60), "share": rng.random()}
-    if rng.random() < 0.5:
-        extra["payload"] = {"text": text, "list": [None, True, rng.random(), {"deep": [text[:20]]}], "é": -1}
-    if rng.random() < 0.3:
-        extra["user_id"] = f"user {rng.randrange(1000)}"
-    if rng.random() < 2 * POISON and f"-{HEIR}-" not in identity:
-        extra["poison"] = rng.choice((400, 500))
-    level = rng.choices(tuple(_LEVELS), (5, 25, 50, 16, 3, 1))[0]
-    return Record(level, f"{identity} {text}", extra, rng.random() < 0.01)
-
-
-def differences(seed: int, identity: str, entry: dict[str, Any]) -> list[str]:
-    """The fields in which an entry that arrived is not what was logged."""
-    record = record_of(seed, identity)
-    expected = dict(record.extra)
-    metadata = entry.get("metadata", {})
-    wrong = []
-    if entry.get("level") != _LEVELS[record.level]:
-        wrong.append("level")
-    if entry.get("message") != record.message:
-        wrong.append("message")
-    if entry.get("user_id") != expected.pop("user_id", None):
-        wrong.append("user_id")
-    wrong += [name for name, value in expected.items() if metadata.get(name) != value]
-    if record.raises and (entry.get("error_type") != "ValueError" or identity not in entry.get("stack_trace", "")):
-        wrong.append("stack_trace")
-    return wrong
+#: Seconds in which the listener must have taken what is in the queue, on however busy a machine.
+LISTENER_LIMIT: Final = 25.0
 
 
 def tell(kind: str, words: list[str]) -> None:
@@ -102,7 +50,32 @@ class Seen(logging.Filter):
         return True
 
 
+class UnlockedLogger(logging.Logger):
+    """A logger for calls that a signal handler ends: the cache of levels has a lock, which that would leave held."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the stdlib's name
+        """The root takes every level here."""
+        return True
+
+
 _local = threading.local()
+
+
+def in_memory_only(pipeline: Any) -> bool:
+    """Whether a handler has a record that the disk did not take. The one place that knows how the package keeps it."""
+    queue = pipeline.queue
+    if queue.is_durable:
+        with queue._lock:
+            # A file that could not be made, or not be written to, has no descriptor any more.
+            if any(file._descriptor < 0 for file in [*queue.files, *queue._taken.values()]):
+                return True
+    # Asked for last: a file is on the list above until its batch is on the shelf.
+    return bool(pipeline.outbox._shelf.memory_bytes)
+
+
+def _plainly(call: Callable[[], None]) -> bool:
+    call()
+    return True
 
 
 class Worker:
@@ -110,16 +83,28 @@ class Worker:
 
     def __init__(self, plan: dict[str, Any], child: int = 0) -> None:
         self.plan = plan
+        self.child = child
+        self.is_forked_in_c = False
         self.rng = random.Random(f"{plan['seed']}/worker {plan['number']} {child}")
         self.log = logging.getLogger("oracle")
         self.by_record = plan["settings"]["durability"] == "record"
         self.stopping = threading.Event()
+        #: The threads log only while it is set.
+        self.gate = threading.Event()
+        self.gate.set()
         self._prefix = f"{plan['number']}-{child}"
-        self._numbers = itertools.count()
-        # Guards what follows: the ids whose calls returned, by the handler that took them.
+        self._numbers = {first: itertools.count(first) for first in (0, STORM_FROM, ALARMED_FROM)}
+        # Guards what follows: how many calls returned, and the ids that were not told yet, by the handler that took
+        # them.
         self._lock = threading.Lock()
+        self._returned = 0
         self._handlers: dict[Seen, Any] = {}
-        self._returned: dict[Seen, list[str]] = {}
+        self._waiting: dict[Seen, list[str]] = {}
+
+    @property
+    def handler(self) -> Any:
+        """The handler that `dictConfig` made last."""
+        return next(reversed(self._handlers.values()))
 
     def configure(self) -> None:
         """As an application does, with `dictConfig`; again and again if the plan says so."""
@@ -144,32 +129,44 @@ class Worker:
         with self._lock:
             self._handlers[seen] = handler
 
-    def adopt_handlers(self, parent: Worker) -> None:
-        """In a forked child: the handlers of the parent are ours as well. Locks are not looked at."""
-        self._handlers = dict(parent._handlers)
+    def adopt_handler(self, parent: Worker) -> None:
+        """In a forked child: the parent's handler is ours as well. No lock is taken, and the handler not asked."""
+        self._handlers = dict([list(parent._handlers.items())[-1]])
 
-    def log_one(self) -> None:
-        """Log the next id; it is told now or when it is in the spool, as the durability promises."""
-        identity = f"{self._prefix}-{next(self._numbers)}"
+    def log_one(self, *, first: int = 0, around: Callable[[Callable[[], None]], bool] = _plainly) -> None:
+        """Log the next id, and tell it as soon as it is an obligation.
+
+        Args:
+            first: the number from which ids of its kind are counted, see `oracle_records.py`.
+            around: makes the call. Returns False if the call did not return: its record is no obligation then.
+        """
+        identity = f"{self._prefix}-{next(self._numbers[first])}"
         record = record_of(self.plan["seed"], identity)
+        # The first record of a forked child must find the handler as the fork left it: nothing is asked before.
+        dropped = self._dropped() if self._returned or not self.child else 0
+
+        def call() -> None:
+            if record.raises:
+                try:
+                    raise ValueError(identity)
+                except ValueError:
+                    self.log.log(record.level, "%s", record.message, extra=record.extra, exc_info=True)
+            else:
+                self.log.log(record.level, "%s", record.message, extra=record.extra)
+
         _local.seen = None
-        dropped = self._dropped()
-        if record.raises:
-            try:
-                raise ValueError(identity)
-            except ValueError:
-                self.log.log(record.level, "%s", record.message, extra=record.extra, exc_info=True)
-        else:
-            self.log.log(record.level, "%s", record.message, extra=record.extra)
-        if _local.seen is None:
-            return
-        if self.by_record:
-            # A full queue turns records away, and counts them: ours perhaps.
-            if self._dropped() == dropped:
-                tell("t", [identity])
+        if not around(call) or (seen := _local.seen) is None:
             return
         with self._lock:
-            self._returned.setdefault(_local.seen, []).append(identity)
+            self._returned += 1
+        if self.by_record and self._dropped() != dropped:
+            # A full queue turns records away, and counts them: ours perhaps.
+            return
+        if self.by_record and not in_memory_only(self._handlers[seen]._pipeline):
+            tell("t", [identity])
+            return
+        with self._lock:
+            self._waiting.setdefault(seen, []).append(identity)
 
     def _dropped(self) -> int:
         return sum(handler._pipeline.ledger.dropped for handler in list(self._handlers.values()))
@@ -180,141 +177,74 @@ class Worker:
         while not self.stopping.is_set():
             pause = rng.choice((0.0, 0.0005, 0.002, 0.01)) * self.plan["pause"]
             for _ in range(rng.randrange(1, 120)):
+                self.gate.wait()
                 self.log_one()
                 if self.stopping.is_set() or self.stopping.wait(pause):
                     return
 
-    def tell_spooled(self) -> bool:
-        """Tell the ids that have left memory. False when some have not."""
+    def tell_safe(self) -> None:
+        """Tell the ids that have become obligations since their calls returned.
+
+        With `durability: record` an id is one when its call has returned, with `durability: batch` when its record has
+        left memory for the spool. With either, a record that the disk did not take is only in memory, until the
+        server has it or the disk takes its batch. Which records those are is not asked: as long as a handler has any,
+        none of its ids is told. At exit nobody waits for room in the queue, and which records had to go is not known:
+        when a handler has dropped records, none of its ids is told any more.
+        """
         with self._lock:
-            waiting, self._returned = self._returned, {}
+            waiting, self._waiting = self._waiting, {}
             handlers = dict(self._handlers)
         for seen, identities in list(waiting.items()):
-            if seen not in handlers:
-                continue
-            pipeline = handlers[seen]._pipeline
-            with pipeline.ledger.lock:
-                mark = pipeline.ledger.passed + len(pipeline.queue)
-            deadline = time.monotonic() + 5
-            while pipeline.listener.put_to < mark and time.monotonic() < deadline:
-                time.sleep(0.002)
-            if pipeline.listener.put_to >= mark:
-                # At exit nobody waits for room in the queue, and which records had to go is not known.
+            pipeline = handlers[seen]._pipeline if seen in handlers else None
+            if pipeline is not None and self.leaves_memory(pipeline, 5.0) and not in_memory_only(pipeline):
                 if set(pipeline.stats().dropped) <= {"spool_damaged"}:
                     tell("t", identities)
                 del waiting[seen]
         with self._lock:
             for seen, identities in waiting.items():
-                self._returned.setdefault(seen, []).extend(identities)
-        return not waiting
+                self._waiting.setdefault(seen, []).extend(identities)
 
-    def tell_returned(self) -> None:
+    def leaves_memory(self, pipeline: Any, seconds: float) -> bool:
+        """Wait until the listener has taken what is in the queue, and the outbox has it."""
+        with pipeline.ledger.lock:
+            mark = pipeline.ledger.passed + len(pipeline.queue)
+        deadline = time.monotonic() + seconds
+        while pipeline.listener.put_to < mark and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return bool(pipeline.listener.put_to >= mark)
+
+    def check_listener(self, after: str) -> None:
+        """Tell a violation if what is logged stays in the queue: its listener is dead."""
+        if not self.leaves_memory(self.handler._pipeline, LISTENER_LIMIT):
+            tell("v", [f"liveness: {self._prefix} keeps its records in the queue, after {after}"])
+
+    def tell_at_exit(self) -> None:
         """After an exit that drained: everything is out of memory, unless it was said that time did not suffice."""
         with self._lock:
-            for seen, identities in self._returned.items():
-                if set(self._handlers[seen].stats().dropped) <= {"spool_damaged"}:
+            for seen, identities in self._waiting.items():
+                handler = self._handlers[seen]
+                if set(handler.stats().dropped) <= {"spool_damaged"} and not in_memory_only(handler._pipeline):
                     tell("t", identities)
 
     def tell_end(self) -> None:
         """After an exit that drained: what became of it all."""
+        told: dict[str, Any] = {
+            "child": "in C" if self.is_forked_in_c else self.child,
+            # Calls that were made, and calls that came back: in between, the record may be there or not.
+            "begun": sum(next(numbers) - first for first, numbers in self._numbers.items()),
+            "returned": self._returned,
+            "handlers": [],
+        }
         for handler in self._handlers.values():
             stats = handler.stats()
-            told = {
-                "accepted": stats.accepted,
-                "settled": stats.delivered + sum(stats.dropped.values()) + stats.dead_lettered,
-                "dropped": dict(stats.dropped),
-                "pending": stats.pending,
-                "requests": stats.requests,
-                "outbox": len(handler._pipeline.outbox),
-            }
-            tell("e", [json.dumps(told, separators=(",", ":"))])
-
-
-def hurry(patience: dict[str, float]) -> None:
-    """Make the waits shorter that would make the run long: it is their order that is tested, not their length."""
-    from logcollector_handler.delivery import answers, suspects
-    from logcollector_handler.delivery.spool import lookout
-
-    answers.BACKOFF_LIMIT = patience["backoff"]  # type: ignore[misc]  # a constant everywhere else
-    suspects.CONFIGURATION_RETRY = patience["configuration"]  # type: ignore[attr-defined]  # imported there
-    lookout.LOOK_EVERY = patience["look"]  # type: ignore[misc]  # as above
-
-
-def fork(worker: Worker, child: int) -> None:
-    """Fork a child that logs a few ids, tells which are safe, and ends at once."""
-    if os.fork():
-        return
-    status = 1
-    try:
-        mine = Worker(worker.plan, child)
-        mine.adopt_handlers(worker)
-        for _ in range(mine.rng.randrange(1, 200)):
-            mine.log_one()
-        if not mine.by_record:
-            mine.tell_spooled()
-        if mine.rng.random() < 0.3:
-            next(reversed(mine._handlers.values())).flush(0.5)
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def main() -> None:
-    """Follow the plan."""
-    # The driver asks where the threads are, when a process does not end.
-    faulthandler.register(signal.SIGUSR1)
-    plan = json.loads(sys.argv[1])
-    ending = plan["ending"]
-    worker = Worker(plan, HEIR if ending == "heir" else 0)
-    # Registered before the package is imported, hence run after it has drained.
-    atexit.register(worker.tell_end)
-    if ending in ("exit", "heir") and not worker.by_record:
-        atexit.register(worker.tell_returned)
-    hurry(plan["patience"])
-    worker.configure()
-    threads = [threading.Thread(target=worker.run, daemon=True) for _ in range(plan["threads"])]
-    if not worker.by_record:
-        threading.Thread(target=_tell_always, args=(worker,), daemon=True).start()
-    for thread in threads:
-        thread.start()
-    if ending == "heir":
-        sys.stdin.read()
-    else:
-        _act(worker, plan)
-    if ending == "os._exit":
-        os._exit(0)
-    if ending == "killed":
-        # It ends without the driver, too.
-        sys.stdin.read()
-        os._exit(1)
-    if ending in ("exit", "heir"):
-        worker.stopping.set()
-        for thread in threads:
-            thread.join()
-    if ending == "heir":
-        handler = next(reversed(worker._handlers.values()))
-        tell("h", [str(handler.flush(50)), str(len(handler._pipeline.outbox))])
-
-
-def _tell_always(worker: Worker) -> None:
-    while True:
-        worker.tell_spooled()
-        time.sleep(0.01)
-
-
-def _act(worker: Worker, plan: dict[str, Any]) -> None:
-    deeds: dict[str, Callable[[int], None]] = {
-        "fork": lambda number: fork(worker, number),
-        "close": lambda _: logging.getLogger().handlers[0].close(),
-        "configure": lambda _: worker.configure(),
-        "flush": lambda _: logging.getLogger().handlers[0].flush(),
-    }
-    began = time.monotonic()
-    for number, (when, deed) in enumerate(plan["deeds"], 1):
-        time.sleep(max(0.0, began + when - time.monotonic()))
-        deeds[deed](number)
-    time.sleep(max(0.0, began + plan["seconds"] - time.monotonic()))
-
-
-if __name__ == "__main__":
-    main()
+            told["handlers"].append(
+                {
+                    "accepted": stats.accepted,
+                    "settled": stats.delivered + sum(stats.dropped.values()) + stats.dead_lettered,
+                    "dropped": dict(stats.dropped),
+                    "pending": stats.pending,
+                    "requests": stats.requests,
+                    "outbox": len(handler._pipeline.outbox),
+                }
+            )
+        tell("e", [json.dumps(told, separators=(",", ":"))])

@@ -30,6 +30,7 @@ from tests.integration.behaviours import (
     truncated_answer,
 )
 from tests.integration.faulty import FaultyServer
+from tests.integration.faulty_connections import Request
 from tests.integration.programs import messages
 
 pytestmark = pytest.mark.integration
@@ -101,6 +102,28 @@ def test_a_cut_happens_at_its_place_and_is_an_error(behaviour: Behaviour, arrive
         assert len(request.body) == int(len(body) * arrived)
         assert len(server.stored) == stored
         assert post(server, batch("a")) == 200
+
+
+def test_a_rule_can_tell_that_the_sender_has_gone() -> None:
+    gone: list[bool] = []
+    arrived, closed = threading.Event(), threading.Event()
+
+    def rule(request: Request) -> Behaviour:
+        assert request.body
+        gone.append(request.sender_has_gone())
+        arrived.set()
+        assert closed.wait(60)
+        gone.append(request.sender_has_gone())
+        return answer()
+
+    with FaultyServer(rule) as server:
+        client = HTTPConnection(*server.address, timeout=60)
+        client.request("POST", "/logs", batch("a"))
+        assert arrived.wait(60)
+        client.close()
+        closed.set()
+        server.wait_for_stored(1)
+    assert gone == [False, True]
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'{"logs": 3}', b"\xff"])
