@@ -20,9 +20,9 @@ pytestmark = pytest.mark.integration
 REQUESTS = 200
 
 
-def loses_nothing(name: str, collector: FaultyServer, directory: Path) -> None:
-    """Full batches are sent while the server runs, the rest, whatever time passes, when it ends."""
-    settings = {"batch_size": "50", "flush_interval": "3600", "shutdown_timeout": "60"}
+def loses_nothing(name: str, collector: FaultyServer, directory: Path, flush_interval: str = "3600") -> None:
+    """Full batches are sent while the server runs, the rest, unless the interval is short, when it ends."""
+    settings = {"batch_size": "50", "flush_interval": flush_interval, "shutdown_timeout": "60"}
     seen = serve_and_end(SERVERS[name], collector, directory, settings, requests=REQUESTS)
     assert seen.answered == REQUESTS, seen.output
     assert not seen.killed, seen.output
@@ -42,6 +42,9 @@ def loses_nothing(name: str, collector: FaultyServer, directory: Path) -> None:
         "granian, 2 workers",
         "granian, 2 workers, WSGI",
         "gunicorn gevent",
+        "gunicorn gevent, logconfig_dict",
+        "gunicorn gevent --preload",
+        "gunicorn gevent --preload, logconfig_dict",
         "gunicorn asgi",
         "waitress, SIGINT",
         "waitress, SIGTERM, drain_on_signals()",
@@ -60,14 +63,39 @@ needs_uwsgi = pytest.mark.skipif(
 
 
 @needs_uwsgi
-@pytest.mark.parametrize("name", ["uWSGI --lazy-apps"])
+@pytest.mark.parametrize(
+    "name",
+    ["uWSGI, 1 process", "uWSGI, 2 processes", "uWSGI --py-call-osafterfork", "uWSGI --lazy-apps"],
+)
+@pytest.mark.parametrize("flush_interval", ["0.1", "3600"])
 def test_uwsgi_whose_forks_python_does_not_see_has_shipped_every_record_once(
+    server: FaultyServer, tmp_path: Path, name: str, flush_interval: str
+) -> None:
+    loses_nothing(name, server, tmp_path, flush_interval)
+
+
+@needs_uwsgi
+def test_uwsgi_with_gevent_ships_every_record_once_while_it_runs(server: FaultyServer, tmp_path: Path) -> None:
+    count = 2 * REQUESTS + 1
+    seen = serve_and_end(SERVERS["uWSGI --gevent"], server, tmp_path, {}, requests=REQUESTS, arrived_first=count)
+    assert seen.answered == REQUESTS, seen.output
+    assert (seen.logged.total(), seen.lost, seen.repeated) == (count, 0, 0), seen.output
+    assert "logcollector-handler" not in seen.output
+
+
+@needs_uwsgi
+@pytest.mark.parametrize("name", ["uWSGI --gevent", "uWSGI --gevent --lazy-apps"])
+def test_uwsgi_with_gevent_runs_no_exit_handlers_and_records_in_files_are_sent_after_it(
     server: FaultyServer, tmp_path: Path, name: str
 ) -> None:
-    loses_nothing(name, server, tmp_path)
+    settings = {"spool_dir": str(tmp_path / "spool"), "durability": "record", "flush_interval": "3600"}
+    seen = serve_and_end(SERVERS[name], server, tmp_path, settings, requests=REQUESTS)
+    assert seen.answered == REQUESTS, seen.output
+    assert seen.logged.total() > 2 * REQUESTS
+    assert (seen.lost, seen.repeated) == (0, 0), seen.output
 
 
-@pytest.mark.parametrize("name", ["hypercorn", "granian, 2 workers", "gunicorn sync"])
+@pytest.mark.parametrize("name", ["uvicorn", "uvicorn, 4 workers", "hypercorn", "granian, 2 workers", "gunicorn sync"])
 def test_what_a_server_cannot_send_at_its_end_is_said(server: FaultyServer, tmp_path: Path, name: str) -> None:
     server.default = hang()
     seen = serve_and_end(SERVERS[name], server, tmp_path, {"shutdown_timeout": "1"}, requests=20)
