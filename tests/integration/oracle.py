@@ -37,7 +37,7 @@ if __name__ == "__main__":
 
 from logcollector_handler.delivery.spool import destination
 from tests.integration.oracle_faults import Disk, Vandal, batch_files, identities_in, owner_of
-from tests.integration.oracle_plan import FAULTS, USUAL, plan_of
+from tests.integration.oracle_plan import FAULTS, plan_of
 from tests.integration.oracle_processes import END_LIMIT, Process, Processes
 from tests.integration.oracle_records import is_poison
 from tests.integration.oracle_weather import Collector
@@ -89,7 +89,7 @@ class Oracle:
         durability: str,
         seconds: float,
         directory: Path,
-        faults: Collection[str] = USUAL,
+        faults: Collection[str] = FAULTS,
         sabotage: str = "",
     ) -> None:
         self._seed = seed
@@ -288,10 +288,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--durability", choices=("batch", "record"), default="record")
-    parser.add_argument("--also", choices=FAULTS, action="append", default=[], help="a fault not tried by default")
     parser.add_argument("--without", choices=FAULTS, action="append", default=[], help="a fault that is not to come up")
     options = parser.parse_args()
-    faults = [fault for fault in FAULTS if fault in (*USUAL, *options.also) and fault not in options.without]
+    faults = [fault for fault in FAULTS if fault not in options.without]
     directory = Path(tempfile.mkdtemp(prefix=f"oracle-{options.seed}-"))
     outcome = Oracle(options.seed, options.durability, options.minutes * 60, directory, faults).run()
     print(outcome.summary)

@@ -23,10 +23,6 @@ FAULTS: Final = (
     "gateways that refuse",  # Also with those of 400, 422 and 500, by which a server refuses records.
     "slow heirs",  # The line is slow while the spool is emptied, so that it is only emptied by smaller batches.
 )
-#: Those that the package does not stand yet. They come up where they are asked for.
-AWAITED: Final = ("forks in C", "full disk", "gateways that refuse", "slow heirs")
-#: Those that come up when nobody chooses.
-USUAL: Final = tuple(each for each in FAULTS if each not in AWAITED)
 
 
 def plan_of(

@@ -204,7 +204,8 @@ class SpoolOutbox:
                 self.end(batch)
 
     def _replace(self, here: Kept, successors: Sequence[Batch]) -> Replaced:
-        if surviving := self._bodies.survives(here):
+        # An open file counts also if it lacks the last lines, because the disk was full: the first survive in it.
+        if surviving := here.batch.id in self._bodies.opened or self._bodies.survives(here):
             try:
                 kept = self._room.write(successors, here.charge)
             except OSError as error:

@@ -76,6 +76,15 @@ def test_on_a_full_disk_a_split_keeps_its_parent(root: Path, room: int, capsys: 
     assert sent_by_an_heir(process, root) == [["a"], ["b"]]
 
 
+def test_on_a_full_disk_a_split_keeps_the_lines_that_were_written_before_it_was_full(root: Path) -> None:
+    process = Process(root)
+    batch_id = process.write_lines("a")
+    fill_the_disk(process)
+    batch = process.put_as(batch_id, "a", "b")
+    assert process.outbox.replace(batch, process.halves(batch)) is Replaced.NO_ROOM
+    assert sent_by_an_heir(process, root) == [["a"]]
+
+
 def test_a_crash_on_a_full_disk_finds_the_parent(root: Path) -> None:
     """Between the half that could not be written and the removal of the one that was."""
     process = Process(root)
