@@ -14,7 +14,7 @@ from typing import Final
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.clock import Clock
 from logcollector_handler.delivery.ledger import Ledger
-from logcollector_handler.delivery.locks import new_lock
+from logcollector_handler.delivery.locks import is_held, new_lock
 from logcollector_handler.delivery.outbox import Replaced
 from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.wire.format import Format
@@ -238,7 +238,7 @@ class SpoolOutbox:
         self._owners.release_own(self._is_empty)
 
     def is_held(self) -> bool:
-        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # there, for Condition, but not in the stubs
+        return is_held(self._lock)
 
     def abandon(self) -> None:
         self._owners.abandon()

@@ -80,7 +80,7 @@ class Reader:
         self._bodies.erase(here)
         self._room.publish(owner_of(here.batch.id))
         path = self._files.place.path / name
-        self._reporter.say("damaged", f"{path} is damaged or gone ({damage}); what is left of it is in dead/")
+        self._reporter.say("damaged", f"{path} is damaged or gone ({damage}); if it is there, it is in dead/ now")
         # Of an adopted file that was never read nobody knows how many records were in it.
         count = 1 if here.checksum is None else here.batch.count
         self._ledger.drop("spool_damaged", count, adopted=here.batch.adopted, untold=here.batch.losses)
