@@ -1,7 +1,8 @@
 """`LogCollectorHandler`: the logging handler that people configure. A `Pipeline` does its work, one in each process.
 
-Nothing of the process is touched before the first record: no lock, thread or event is made at configuration. So it does
-not matter what becomes of the process until then, be it a fork that Python does not see or gevent's patches.
+Nothing of the process is touched before the first record: no lock or event is made at configuration, and no thread but
+that of the look-out, which shares nothing with the others. So it does not matter what becomes of the process until
+then, be it a fork that Python does not see or gevent's patches.
 """
 
 from __future__ import annotations

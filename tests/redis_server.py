@@ -1,25 +1,24 @@
-"""A real Redis server for tests of RQ: Debian's package redis-server, or another with that command."""
+"""A real Redis server for tests of RQ."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-from redis import Redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
+from tests import needed
+
+with needed.packages():
+    from redis import Redis
+    from redis.backoff import ExponentialBackoff
+    from redis.retry import Retry
 
 
 @contextmanager
 def redis_server(directory: Path) -> Iterator[Redis]:
-    """A server on a socket in the directory, and a client of it. Skips the test where the command is missing."""
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("the redis-server command is not installed")
+    """A server on a socket in the directory, and a client of it."""
+    server = needed.program("redis-server", "redis-server")
     address = str(directory / "redis.sock")
     command = [server, "--port", "0", "--unixsocket", address, "--save", "", "--dir", str(directory)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

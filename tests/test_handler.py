@@ -80,8 +80,8 @@ def test_what_waits_when_gevent_patches_the_process_is_taken_over(handler: LogCo
     assert handler.stats().accepted == 2
     assert before.workers not in ending._live
     started: list[Any] = []
-    before.workers._start_missing = lambda: started.append("threads")  # type: ignore[method-assign]
-    before.workers._start_threads(_thread.start_new_thread)
+    before.workers._threads._start_missing = lambda: started.append("threads")  # type: ignore[method-assign]
+    before.workers._threads._start_threads(_thread.start_new_thread)
     assert started == [], "its starter comes too late"
 
 

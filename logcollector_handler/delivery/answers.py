@@ -1,7 +1,7 @@
 """What an answer means and how long to wait after it: the table of answers as pure functions.
 
 No clock, no network and no state is in here. What a verdict does to a batch is decided by `suspects`, and done by
-`sender`.
+`settlement`.
 """
 
 from __future__ import annotations

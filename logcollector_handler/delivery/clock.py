@@ -1,7 +1,7 @@
 """Time and waiting: what a handler's parts use to read the time and to let it pass, so that tests can replace it.
 
 `delivery`, the timers and the rate limit read the time from a Clock, and wait through a Wakeup or Waiters. Exceptions:
-network time-outs, a fork's wait in `process`, and the sleep of the look-out. What reads the time by itself: `entry` for
+the waits of the network and of `process`, and the sleep of the look-out. What reads the time by itself: `entry` for
 the time of an entry, the structlog processor, the collector, and the command line.
 """
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from logcollector_handler.stats import DROP_REASONS, LOSSES, REFUSED, Counts, Stats
 
 from .clock import Clock, Waiters
-from .locks import new_lock
+from .locks import is_held, new_lock
 
 
 class Ledger:
@@ -53,7 +53,7 @@ class Ledger:
 
     def is_counting(self) -> bool:
         """Whether the calling thread holds `lock`."""
-        return bool(self.lock._is_owned())  # type: ignore[attr-defined]  # there, for Condition, but not in the stubs
+        return is_held(self.lock)
 
     @property
     def passed(self) -> int:

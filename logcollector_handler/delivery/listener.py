@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import queue as queues
 from collections.abc import Callable, Mapping
 from logging.handlers import QueueListener
-from typing import Any, Final
+from typing import Any
 
 from logcollector_handler.entry.model import Entry
 from logcollector_handler.settings import Settings
@@ -17,6 +16,7 @@ from logcollector_handler.wire.format import Format, Run
 
 from .batch import Batch, make_batch
 from .clock import Clock, Wakeup
+from .due import Due
 from .intake import Intake, Taken
 from .ledger import Ledger
 from .locks import new_lock
@@ -25,25 +25,13 @@ from .process import current_pid
 from .report import Reporter
 from .sender import Sender
 
-#: Longest time in seconds for which urgent entries are gathered.
-_GATHER: Final = 0.2
-
 LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], Entry]
 
 
 class BatchListener(QueueListener):
     """Cuts the queue into batches. Where the stdlib's methods handle a record, these handle a `Taken`: one batch.
 
-    A batch is due when it has `batch_size` entries or the bytes of a batch, and when somebody flushes or the handler is
-    closed. It is also due when its oldest entry is `flush_interval` old or one in it is urgent, but not while the
-    sender is busy with another batch: a small batch would only wait behind it, so it goes on filling. A durable outbox
-    gets it all the same.
-
-    A storm of errors must not become a batch for each of them. So the urgent entry that comes first makes its batch due
-    at once, and those behind it are gathered for as long as the last request took, at most _GATHER seconds; and for all
-    of _GATHER while batches wait in a durable outbox, which a small batch would only wait behind.
-
-    `workers` makes the thread that calls `run`; nothing here starts or ends a thread.
+    `Due` says when. The thread that calls `run` is made by `threads`; nothing here starts or ends one.
     """
 
     queue: Intake  # type: ignore[assignment]  # it has no `get`, which only `dequeue`, overridden below, would use
@@ -57,6 +45,7 @@ class BatchListener(QueueListener):
         ledger: Ledger,
         outbox: Outbox,
         sender: Sender,
+        due: Due,
         new_id: Callable[[], str],
         loss_entry: LossEntry,
         wakeup: Wakeup,
@@ -70,17 +59,12 @@ class BatchListener(QueueListener):
         self._ledger = ledger
         self._outbox = outbox
         self._sender = sender
+        self._due = due
         self._new_id = new_id
         self._loss_entry = loss_entry
         self._wakeup = wakeup
         self._reporter = reporter
         self._clock = clock
-        # A queue that is smaller than a batch could never fill one.
-        self._batch_size = min(settings.batch_size, queue.max_size)
-        # An entry at `flush_level` or above is in the queue.
-        self._is_urgent = False
-        # Monotonic seconds at which a batch with an urgent entry was last taken.
-        self._urgent_taken = -math.inf
         # Set by `flush_to`: whatever is in the queue is due until this many records have left its front.
         self._flush_to = 0
         # Held while a batch goes into an outbox in memory, which takes no time: `give_up` counts its records as dropped
@@ -90,21 +74,12 @@ class BatchListener(QueueListener):
         self.put_to = 0
         # Set by `stop`: everything in the queue is due, and `run` returns once it is empty.
         self._is_stopping = False
-        # Monotonic seconds from which the oldest entry in the queue counts as waiting. None: the queue was empty.
-        self._since: float | None = None
 
     # Called by other threads, and inside logging calls
 
     def wake(self) -> None:
         """Make the listener look at the queue. Safe also in signal handlers and finalizers."""
         self._wakeup.set()
-
-    def urge(self) -> bool:
-        """Note that an urgent entry is in the queue. Returns False if that was noted already."""
-        if self._is_urgent:
-            return False
-        self._is_urgent = True
-        return True
 
     def flush_to(self, mark: int) -> None:
         """Treat what is in the queue as due until `mark` records, counted from the first, have left its front."""
@@ -119,10 +94,6 @@ class BatchListener(QueueListener):
     def resume(self) -> None:
         """Undo `stop`: entries wait again until their batch is due."""
         self._is_stopping = False
-
-    def has_batch(self) -> bool:
-        """Whether the queue has the entries of a full batch."""
-        return self.queue.has_batch(self._batch_size)
 
     @property
     def is_stopping(self) -> bool:
@@ -161,9 +132,9 @@ class BatchListener(QueueListener):
                 raise queues.Empty
             # Set the threshold first and look once more then: an entry that comes in between is either seen here, or
             # its caller sees the new threshold and wakes this thread.
-            waiting = self._since is not None
-            self.queue.relax(self._batch_size if waiting else 1)
-            if bool(self.queue) == waiting and not self._is_due(self._clock.monotonic()):
+            waiting = self._due.is_awaited
+            self.queue.relax(self._due.batch_size if waiting else 1)
+            if bool(self.queue) == waiting and not self._due.is_now(self._clock.monotonic(), asked=self.is_asked):
                 self._wakeup.wait(delay)
         return self._sentinel  # type: ignore[attr-defined]  # as above
 
@@ -171,53 +142,16 @@ class BatchListener(QueueListener):
         """Take a batch if one is due. Otherwise None and the seconds until one will be (None: wait to be woken)."""
         now = self._clock.monotonic()
         if not self.queue:
-            self._since = None
-            self._calm()
+            self._due.nothing_waits()
             self._mark()
             return None, None
-        if self._since is None:
-            self._since = now
-        if self._is_due(now):
-            return self._take(now), 0.0
-        if self._is_held_back():
-            return None, None
-        due = self._since + self._settings.flush_interval
-        if self._is_urgent:
-            due = min(due, self._gathered_at())
-        return None, max(0.0, due - now)
-
-    def _is_due(self, now: float) -> bool:
-        if self.has_batch():
-            return True
-        if not self.queue:
-            return False
-        if self.is_asked:
-            return True
-        old = self._since is not None and now - self._since >= self._settings.flush_interval
-        return (old or (self._is_urgent and now >= self._gathered_at())) and not self._is_held_back()
-
-    def _is_held_back(self) -> bool:
-        return self._sender.busy and not self._outbox.durable
-
-    def _gathered_at(self) -> float:
-        """Monotonic seconds from which a batch with an urgent entry is due."""
-        return self._urgent_taken + (_GATHER if self._sender.busy else min(self._sender.request_seconds, _GATHER))
-
-    def _calm(self) -> None:
-        """Forget the urgent entry if the queue is empty."""
-        if not self.queue:
-            self._is_urgent = False
-            # If an entry came in between, it may be the urgent one.
-            self._is_urgent = bool(self.queue)
-
-    def _take(self, now: float) -> Taken:
-        if self._is_urgent:
-            self._urgent_taken = now
-        taken = self.queue.take(self._batch_size, self._ledger)
-        self._calm()
-        self._since = now
+        self._due.something_waits(now)
+        if not self._due.is_now(now, asked=self.is_asked):
+            return None, self._due.seconds(now)
+        taken = self.queue.take(self._due.batch_size, self._ledger)
+        self._due.taken(now)
         self.queue.moved()
-        return taken
+        return taken, 0.0
 
     def handle(self, record: Any) -> None:
         """Encode what was taken, in as many batches as it needs, and put them into the outbox. Never raises."""

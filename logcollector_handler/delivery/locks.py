@@ -22,6 +22,11 @@ def new_lock() -> threading.RLock:
     return _EnteredAtOnce() if _LEAVES_LOCKS_HELD and type(lock) is _thread.RLock else lock
 
 
+def is_held(lock: threading.RLock) -> bool:
+    """Whether the calling thread holds the lock."""
+    return bool(lock._is_owned())  # type: ignore[attr-defined]  # there, for Condition, but not in the stubs
+
+
 class _EnteredAtOnce(_thread.RLock):  # type: ignore[misc]  # final in the stubs alone
     """A lock that `with` takes without running signal handlers before the block begins.
 

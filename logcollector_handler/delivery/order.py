@@ -25,7 +25,7 @@ class Order(Generic[_Item]):
         return len(self._all)
 
     def __iter__(self) -> Iterator[_Item]:
-        """The first first, those that are set aside included. Nothing may be changed meanwhile."""
+        """In their order, those that are set aside included. Nothing may be changed meanwhile."""
         return iter(self._all.values())
 
     def get(self, batch_id: str) -> _Item | None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from .batch import Batch
 from .ledger import Ledger
-from .locks import new_lock
+from .locks import is_held, new_lock
 from .order import Order
 
 
@@ -205,7 +205,7 @@ class MemoryOutbox:
         pass
 
     def is_held(self) -> bool:
-        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # there, for Condition, but not in the stubs
+        return is_held(self._lock)
 
     def abandon(self) -> None:
         pass

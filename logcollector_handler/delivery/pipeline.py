@@ -18,6 +18,7 @@ from logcollector_handler.wire.format import Format
 from . import exit as ending
 from .batch import BatchIds
 from .clock import Clock, Wakeup
+from .due import Due
 from .journal import FileMaker, Journal, JournalQueueHandler
 from .ledger import Ledger
 from .listener import BatchListener
@@ -121,12 +122,20 @@ class Pipeline:
             idle=wakeup,
             **common,
         )
+        due = Due(
+            queue=self.queue,
+            outbox=self.outbox,
+            sender=self.sender,
+            batch_size=settings.batch_size,
+            flush_interval=settings.flush_interval,
+        )
         self.listener = BatchListener(
             settings=settings,
             wire=wire,
             queue=self.queue,
             outbox=self.outbox,
             sender=self.sender,
+            due=due,
             new_id=ids.draw,
             loss_entry=builder.loss_entry,
             wakeup=wakeup,
@@ -134,6 +143,7 @@ class Pipeline:
         )
         self.workers = Workers(
             queue=self.queue,
+            due=due,
             listener=self.listener,
             outbox=self.outbox,
             sender=self.sender,

@@ -21,6 +21,8 @@ class Progress:
         self._listener = listener
         self._outbox = outbox
         self._ledger = ledger
+        # What was accepted when the end of the process began.
+        self._goal = 0
 
     @property
     def mark(self) -> int:
@@ -44,3 +46,19 @@ class Progress:
         """
         self._ledger.settled.wait(lambda: or_else() or self.is_settled(mark), seconds)
         return self.is_settled(mark)
+
+    # At the end of the process
+
+    def begin_exit(self) -> None:
+        """The end begins: what was accepted so far is to be settled."""
+        self._goal = self.mark
+
+    @property
+    def is_done(self) -> bool:
+        """Whether what was accepted when the end began is settled."""
+        return self.is_settled(self._goal)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether others have logged since the end began."""
+        return self.mark > self._goal

@@ -11,11 +11,11 @@ A record that comes after that, from an exit handler or a `MemoryHandler` that i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Final
 
 from . import exit as ending
 from .clock import Clock, Waiters
+from .due import Due
 from .intake import Intake
 from .ledger import Ledger
 from .listener import BatchListener
@@ -23,8 +23,9 @@ from .outbox import Outbox
 from .process import own_threads
 from .progress import Progress
 from .report import Reporter
-from .sender import Sender
-from .states import Role
+from .sender import Sender, step
+from .states import Role, State
+from .threads import Threads
 
 #: Seconds that a record waits at most for others, if more come, after the handler was drained.
 _LATE_INTERVAL: Final = 0.05
@@ -36,10 +37,8 @@ class Pump:
     """Does the work of the listener and the sender in the calling thread.
 
     Args:
-        lives: whether the thread of a role is alive.
-        is_starting: whether threads are being started.
-        changed: notified when one of these two answers may have changed, when records are settled, and when `run`
-            returns.
+        changed: notified when a thread has ended, when a starter has done its work, when records are settled, and when
+            `run` returns.
         shutdown_timeout: seconds for the end of the process.
     """
 
@@ -47,32 +46,30 @@ class Pump:
         self,
         *,
         queue: Intake,
+        due: Due,
         listener: BatchListener,
         outbox: Outbox,
         sender: Sender,
         ledger: Ledger,
         progress: Progress,
+        threads: Threads,
         reporter: Reporter,
         clock: Clock,
-        lives: Callable[[Role], bool],
-        is_starting: Callable[[], bool],
         changed: Waiters,
         shutdown_timeout: float,
     ) -> None:
         self._queue = queue
+        self._due = due
         self._listener = listener
         self._outbox = outbox
         self._sender = sender
         self._ledger = ledger
         self._progress = progress
+        self._threads = threads
         self._reporter = reporter
         self._clock = clock
-        self._lives = lives
-        self._is_starting = is_starting
         self._changed = changed
         self._shutdown_timeout = shutdown_timeout
-        # What was accepted when the end began.
-        self._goal = 0
         # Idents of the threads in `run`, in order of arrival: the first does the work. A dict, as it keeps the order.
         self._pumping: dict[int, bool] = {}
         # `logging.shutdown()` will close the handler: until then, records may wait for others.
@@ -94,17 +91,12 @@ class Pump:
 
     def begin(self) -> None:
         """The process ends: send what was accepted so far, and do not wait any more."""
-        self._goal = self._progress.mark
+        self._progress.begin_exit()
         self._queue.begin_exit()
         end = self._clock.monotonic() + self.time_left()
         self._sender.exit(end)
         self._sender.hasten(end)
         self._listener.stop()
-
-    @property
-    def is_done(self) -> bool:
-        """Whether what was accepted when the end began is settled."""
-        return self._progress.is_settled(self._goal)
 
     def finish(self) -> None:
         """Wait for the threads, do what they left, and count what could not be sent as dropped."""
@@ -112,15 +104,15 @@ class Pump:
         self._changed.wait(lambda: self._is_idle() or self._is_done_before_others(), self.time_left())
         # A thread that logged during the exit may be sending right now: do not let the end of the process cut it short.
         me = threading.get_ident()
-        self._changed.wait(lambda: not self._pumping.keys() - {me} or self.is_done, self.time_left())
+        self._changed.wait(lambda: not self._pumping.keys() - {me} or self._progress.is_done, self.time_left())
         self.run()
         self._report()
 
     def _is_idle(self) -> bool:
-        return not (self._lives(Role.LISTENER) or self._lives(Role.SENDER) or self._is_starting())
+        return self._threads.state is State.IDLE and not self._threads.is_starting
 
     def _is_done_before_others(self) -> bool:
-        return self._progress.mark > self._goal and self.is_done
+        return self._progress.has_more and self._progress.is_done
 
     def _report(self) -> None:
         self._reporter.lost(self._ledger.lost(), at_last=True)
@@ -144,7 +136,7 @@ class Pump:
         self.run()
 
     def _may_wait(self) -> bool:
-        if not self._will_close or self._lives(Role.LISTENER) or self._listener.has_batch():
+        if not self._will_close or self._threads.lives(Role.LISTENER) or self._due.has_batch():
             return False
         now = self._clock.monotonic()
         if self._waiting_since is None:
@@ -192,22 +184,22 @@ class Pump:
                 finally:
                     self._pumping.pop(me, None)
             self._changed.notify()
-            if not self._queue or self._pumping or self._lives(Role.LISTENER):
+            if not self._queue or self._pumping or self._threads.lives(Role.LISTENER):
                 return
 
     def _work(self) -> None:
         self._waiting_since = None
         goal = self._progress.mark
-        self._changed.wait(lambda: not self._is_starting(), self.time_left())
-        if self._lives(Role.LISTENER):
+        self._changed.wait(lambda: not self._threads.is_starting, self.time_left())
+        if self._threads.lives(Role.LISTENER):
             self._listener.wake()
         else:
-            if self._lives(Role.SENDER):
+            if self._threads.lives(Role.SENDER):
                 self._hand_over(goal)
             # Not `elif`: a sender that had found nothing to send may have ended meanwhile.
-            if not self._lives(Role.SENDER):
+            if not self._threads.lives(Role.SENDER):
                 self._drain(goal)
-        if self.time_left() <= 0 or not (self._lives(Role.SENDER) or self._progress.is_settled(goal)):
+        if self.time_left() <= 0 or not (self._threads.lives(Role.SENDER) or self._progress.is_settled(goal)):
             self._drop_rest()
 
     def _hand_over(self, goal: int) -> None:
@@ -234,7 +226,7 @@ class Pump:
         if self._outbox.durable:
             # There is no time left to send it, but writing it to disk is quick.
             goal = self._progress.mark
-            if self._lives(Role.LISTENER):
+            if self._threads.lives(Role.LISTENER):
                 self._changed.wait(lambda: self._progress.is_batched(goal), _WRITING_LIMIT)
             else:
                 self._hand_over(goal)
@@ -248,12 +240,3 @@ class Pump:
                 "a record that was logged after the end could not be sent and was dropped; "
                 "if others follow it, that is not said again",
             )
-
-
-def step(sender: Sender, reporter: Reporter) -> float | None:
-    """`Sender.step`. An unexpected error in it is reported on stderr, and the next step comes a second later."""
-    try:
-        return sender.step()
-    except Exception as error:  # noqa: BLE001 - the batch is still in the outbox, and the thread must go on
-        reporter.say("internal_error", f"sending failed on an error of its own: {error!r}")
-        return 1.0

@@ -2,7 +2,7 @@
 
     choose    `suspects` says which batch is next
     post      `transport` makes the request
-    settle    `answers` says what the answer means, `suspects` what follows from it; the outbox and the ledger are told
+    settle    `answers` says what the answer means, `suspects` what follows from it, and `settlement` does that
 
 `step` does at most one request and says how long to wait for the next, so tests drive the whole behaviour without a
 thread and without time passing.
@@ -11,22 +11,22 @@ thread and without time passing.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from logcollector_handler.settings import Settings
 from logcollector_handler.wire.format import Format
 
-from .answers import Answer, Verdict, classify, retry_after
+from .answers import Answer, classify, retry_after
 from .batch import Batch
 from .clock import Clock, Wakeup
 from .ledger import Ledger
-from .outbox import Outbox, Replaced
+from .outbox import Outbox
 from .pace import Pace
 from .process import current_pid, own_work
 from .report import Reporter
+from .settlement import Settlement
 from .suspects import Suspects
-from .trouble import Trouble
 
 
 class Transport(Protocol):
@@ -70,18 +70,26 @@ class Sender:
             chance: random numbers from 0 to 1, for the jitter of waits.
         """
         self._settings = settings
-        self._wire = wire
         self._outbox = outbox
         self._connect = connect
         self._ledger = ledger
-        self._trouble = Trouble(settings.mask(settings.server_url), reporter)
         self._clock = clock
         self._idle = idle
         self._chance = chance
         self._wakeup = Wakeup()
         self._suspects = Suspects(settings.max_retries)
         self._pace = Pace(settings.max_batch_bytes)
-        self._compressing = settings.enable_compression
+        self._settlement = Settlement(
+            settings=settings,
+            wire=wire,
+            outbox=outbox,
+            ledger=ledger,
+            suspects=self._suspects,
+            pace=self._pace,
+            reporter=reporter,
+            clock=clock,
+            chance=chance,
+        )
         self._transport: Transport | None = None
         self._abandoned = False
         # Monotonic seconds before which nothing is sent. A flush does not shorten a firm hold.
@@ -99,7 +107,7 @@ class Sender:
     @property
     def compressing(self) -> bool:
         """The settings want compressed bodies, and the server has not refused one for that."""
-        return self._compressing
+        return self._settlement.compressing
 
     @property
     def batch_bytes(self) -> int:
@@ -170,7 +178,7 @@ class Sender:
                 return 0.0
         if refused := self._suspects.give_up_refused():
             for batch, reason in refused:
-                self._bury(batch, reason)
+                self._settlement.bury(batch, reason)
             return 0.0
         due = self._if_in_time(self._suspects.due_in(now), now)
         return min((each for each in (due, next_look) if each is not None), default=None)
@@ -190,7 +198,7 @@ class Sender:
             return
         # One that was made before the line was found to be slow is split now, if there is room for its parts.
         is_large = batch.encoded_bytes > self._pace.batch_bytes and self._suspects.may_split(batch)
-        if is_large and self._split(batch, blamed=False):
+        if is_large and self._settlement.split(batch, blamed=False):
             self._outbox.end(batch)
             return
         self._ledger.request()
@@ -231,80 +239,13 @@ class Sender:
         self._hold = now + ruling.rest if ruling.rest else 0.0
         if self._suspects.passes_over(batch):
             self._outbox.set_aside(batch)
-        if verdict is Verdict.DELIVERED:
-            self._deliver(batch, answer)
-        elif verdict is Verdict.UNSUPPORTED_ENCODING:
-            self._send_plain(batch)
-        if ruling.misconfigured:
-            self._trouble.configuration(answer, exiting=self._exit_at is not None)
-        elif verdict is Verdict.RETRY:
-            self._trouble.away(answer, exiting=self._exit_at is not None)
-        elif verdict is Verdict.SERVER_ERROR:
-            self._trouble.failing(answer, exiting=self._exit_at is not None)
-        elif verdict is Verdict.UNFINISHED:
-            self._trouble.slow(batch.size, self._settings.timeout)
-        for each, reason in ruling.bury:
-            self._bury(each, reason)
-        for each in ruling.split:
-            self._split(
-                each,
-                blamed=verdict not in (Verdict.REFUSED, Verdict.UNFINISHED),
-                slow=verdict is Verdict.UNFINISHED,
-            )
+        self._settlement.follow(batch, answer, verdict, ruling, exiting=self._exit_at is not None)
 
-    def _deliver(self, batch: Batch, answer: Answer) -> None:
-        if self._outbox.remove(batch):
-            self._ledger.deliver(batch.count, batch.encoded_bytes, batch.size, adopted=batch.adopted)
-        self._pace.went_well()
-        self._trouble.is_over()
-        if answer.count not in (None, batch.entries):
-            self._trouble.count(answer, batch.entries)
 
-    def _send_plain(self, batch: Batch) -> None:
-        self._compressing = False
-        loaded = self._outbox.load(batch)
-        if loaded is not None:
-            self._replace(batch, [loaded.uncompressed(self._wire)])
-
-    def _split(self, batch: Batch, *, blamed: bool, slow: bool = False) -> bool:
-        """Put the halves of a batch in its place. False: it stays, because its body is gone or they find no room.
-
-        `blamed`: the server fails on it. `slow`: it did not fit the time, so that batches must be smaller for a while.
-        """
-        loaded = self._outbox.load(batch)
-        if loaded is None:
-            return False
-        halves = loaded.halves(self._wire)
-        if slow:
-            self._pace.slow_down(max(each.encoded_bytes for each in halves))
-        return self._replace(batch, halves, blamed=blamed)
-
-    def _replace(self, batch: Batch, successors: Sequence[Batch], *, blamed: bool = False) -> bool:
-        replaced = self._outbox.replace(batch, successors)
-        if replaced is Replaced.DONE:
-            self._trouble.has_room()
-            self._suspects.replaced(batch, successors, blamed=blamed)
-            for each in successors:
-                if self._suspects.passes_over(each):
-                    self._outbox.set_aside(each)
-        elif replaced is Replaced.GONE:
-            self._suspects.forget(batch)
-        else:
-            self._suspects.not_replaced(batch, now=self._clock.monotonic(), chance=self._chance())
-            self._outbox.set_aside(batch)
-            self._trouble.no_room()
-        return replaced is not Replaced.NO_ROOM
-
-    def _bury(self, batch: Batch, reason: str) -> None:
-        loaded = self._outbox.begin(batch)
-        if loaded is None:  # It cannot be buried now, if it is there at all: then the server refuses it once more.
-            self._suspects.forget(batch)
-            return
-        if self._outbox.bury(loaded):
-            # A notice of losses is no record, and nobody misses it.
-            self._ledger.bury(loaded.count, adopted=loaded.adopted)
-            if loaded.count:
-                name = self._wire.describe(loaded.runs(self._wire)[0].encoded)
-                self._trouble.refused(reason, name)
-        self._outbox.end(batch)
-        self._ledger.settled.notify()
+def step(sender: Sender, reporter: Reporter) -> float | None:
+    """`Sender.step`. An unexpected error in it is reported on stderr, and the next step comes a second later."""
+    try:
+        return sender.step()
+    except Exception as error:  # noqa: BLE001 - the batch is still in the outbox, and the thread must go on
+        reporter.say("internal_error", f"sending failed on an error of its own: {error!r}")
+        return 1.0

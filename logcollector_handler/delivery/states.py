@@ -1,4 +1,4 @@
-"""The life of a handler's two threads, the listener's and the sender's, as a table. `workers` follows it.
+"""The life of a handler's two threads, the listener's and the sender's, as a table. `threads` follows it.
 
 | state | listener | sender | a record comes | after `close`, once its work is done |
 |---|---|---|---|---|

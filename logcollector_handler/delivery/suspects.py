@@ -11,11 +11,11 @@ seen to work, in one of two ways:
 - where little is logged, the batch itself is tried several times between two others, so that this never happens. Then
   it is enough that three times in a row, between two successes, only batches failed that were set aside before.
 
-While the process ends, all of this goes on with short waits, and a batch that failed once is set aside at once, so that
-the others get their turn before the time is over.
-
 An outage gives neither, however it begins and ends: it fails other batches as well. To get the evidence, a batch that
 failed once more than `max_retries` is set aside, so that others go, and is tried again between them.
+
+While the process ends, all of this goes on with short waits, and a batch that failed once is set aside at once, so that
+the others get their turn before the time is over.
 """
 
 from __future__ import annotations

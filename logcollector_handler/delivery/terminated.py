@@ -37,7 +37,7 @@ _sockets: list[socket.socket] = []
 def install(number: signal.Signals, earlier: Handler | int) -> None:
     """Install a handler that drains and then calls the earlier one, unless that was made here. In the main thread."""
     if earlier not in _ours:
-        _install(number, Draining(earlier))
+        _install(number, DrainingHandler(earlier))
 
 
 def install_heard(number: signal.Signals) -> None:
@@ -57,7 +57,7 @@ def install_heard(number: signal.Signals) -> None:
         writing.close()
         install(number, signal.SIG_DFL)
         return
-    draining = Draining(signal.SIG_DFL, is_heard=True)
+    draining = DrainingHandler(signal.SIG_DFL, is_heard=True)
     _sockets[:] = hearing, writing
     try:
         _thread.start_new_thread(_hear, (hearing, number, draining))
@@ -67,12 +67,12 @@ def install_heard(number: signal.Signals) -> None:
         _install(number, draining)
 
 
-def _install(number: signal.Signals, draining: Draining) -> None:
+def _install(number: signal.Signals, draining: DrainingHandler) -> None:
     _ours.add(draining.handle)
     signal.signal(number, draining.handle)
 
 
-def _hear(hearing: socket.socket, number: signal.Signals, draining: Draining) -> None:
+def _hear(hearing: socket.socket, number: signal.Signals, draining: DrainingHandler) -> None:
     """The thread that hears of signals."""
     with contextlib.suppress(OSError):  # It was closed.
         while heard := hearing.recv(1):
@@ -90,7 +90,7 @@ def forget() -> None:
         _sockets.clear()
 
 
-class Draining:
+class DrainingHandler:
     """A signal handler that drains and then calls the earlier one.
 
     Args:

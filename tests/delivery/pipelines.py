@@ -18,11 +18,12 @@ from typing import Any, Final
 
 import pytest
 
-from logcollector_handler.delivery import workers
+from logcollector_handler.delivery import threads as threads_module
 from logcollector_handler.delivery.journal import Journal, JournalFile
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.delivery.sender import Transport
 from logcollector_handler.delivery.states import Role, State
+from logcollector_handler.delivery.workers import Workers
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
 from tests.delivery.harness import FakeClock, ScriptedTransport
@@ -143,7 +144,7 @@ class Alive:
 def alive(bench: PipelineBench, *roles: Role) -> None:
     """From now on threads live in these roles, and in no others."""
     threads: dict[Role, Any] = {role: Alive() for role in roles}
-    bench.pipeline.workers._threads = threads
+    bench.pipeline.workers._threads._by_role = threads
 
 
 def records_add_up(stats: Stats) -> bool:
@@ -153,7 +154,7 @@ def records_add_up(stats: Stats) -> bool:
 
 
 class FakeThreads:
-    """Stands for `threading` and `_thread` in the workers: notes which threads are started, and runs none of them.
+    """Stands for `threading` and `_thread` in `delivery.threads`: notes which threads are started, runs none.
 
     The thread that starts the others is run at once, in the caller, or by `run_starters` if `hold_starters` is set.
     """
@@ -166,9 +167,9 @@ class FakeThreads:
         self.hold_starters = False
         self._held: list[Callable[[], object]] = []
         fake: Any = SimpleNamespace(Thread=self._make, start_new_thread=self._start_new_thread, get_ident=get_ident)
-        monkeypatch.setattr(workers, "threading", fake)
-        monkeypatch.setattr(workers, "_thread", fake)
-        real = workers.Workers._start
+        monkeypatch.setattr(threads_module, "threading", fake)
+        monkeypatch.setattr(threads_module, "_thread", fake)
+        real = Workers._start
         monkeypatch.setattr(bench.pipeline.workers, "_start", lambda: real(bench.pipeline.workers))
 
     def _start_new_thread(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:

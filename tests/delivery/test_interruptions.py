@@ -50,7 +50,7 @@ class Process:
 
 
 def locks_of(pipeline: Pipeline) -> dict[str, Any]:
-    locks = {"ledger": pipeline.ledger.lock, "workers": pipeline.workers._lock}
+    locks = {"ledger": pipeline.ledger.lock, "threads": pipeline.workers._threads._lock}
     if isinstance(pipeline.queue, Journal):
         locks["journal"] = pipeline.queue._lock
     locks["outbox"] = pipeline.outbox._lock  # type: ignore[attr-defined]  # both outboxes have one

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from logcollector_handler.delivery.listener import BatchListener
+from logcollector_handler.delivery.due import Due
 from logcollector_handler.wire.collector import CollectorFormat
 from tests.delivery.harness import no_connection, status
 from tests.delivery.pipelines import PipelineBench
@@ -194,14 +194,14 @@ def test_an_urgent_record_wakes_the_listener_and_the_next_ones_need_not(monkeypa
     for _ in range(3):
         bench.pipeline.workers.urge()
     assert woken == ["woken"]
-    assert bench.pipeline.listener._is_urgent
+    assert not bench.pipeline.workers._due.urge(), "that was noted"
 
 
 def test_a_record_that_is_urgent_just_when_earlier_ones_are_done_with_stays_urgent() -> None:
     bench = PipelineBench()
     late = ["late"]
 
-    class Racing(BatchListener):
+    class Racing(Due):
         @property
         def _is_urgent(self) -> bool:
             return bool(self.__dict__["_is_urgent"])
@@ -214,7 +214,7 @@ def test_a_record_that_is_urgent_just_when_earlier_ones_are_done_with_stays_urge
             self.__dict__["_is_urgent"] = value
 
     bench.log("early", level=logging.ERROR)
-    bench.pipeline.listener.__class__ = Racing
+    bench.pipeline.workers._due.__class__ = Racing
     bench.listen()
     bench.send()
     bench.listen()

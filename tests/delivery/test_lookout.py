@@ -77,7 +77,7 @@ def run(started: list[Any]) -> list[Any]:
 
 def test_it_starts_delivery_as_a_record_would(handler: LogCollectorHandler, started: list[Any]) -> None:
     (starter,) = run(started)
-    assert starter[0] == handler._pipeline.workers._start_threads
+    assert starter[0] == handler._pipeline.workers._threads._start_threads
 
 
 def test_it_starts_nothing_if_a_record_has_started_delivery(handler: LogCollectorHandler, started: list[Any]) -> None:

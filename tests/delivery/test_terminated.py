@@ -10,7 +10,7 @@ import pytest
 
 from logcollector_handler.delivery import exit as ending
 from logcollector_handler.delivery import terminated
-from logcollector_handler.delivery.terminated import Draining
+from logcollector_handler.delivery.terminated import DrainingHandler
 
 TERM = signal.SIGTERM
 
@@ -45,7 +45,7 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> Signals:
 
 
 def test_the_process_drains_and_dies_of_the_signal(signals: Signals) -> None:
-    Draining(signal.SIG_DFL).handle(TERM, None)
+    DrainingHandler(signal.SIG_DFL).handle(TERM, None)
     assert ending.is_exiting()
     assert (signals.handlers[TERM], signals.sent) == (signal.SIG_DFL, [TERM])
 
@@ -54,12 +54,12 @@ def test_process_1_ends_with_128_and_the_signal(signals: Signals, monkeypatch: p
     statuses: list[int] = []
     monkeypatch.setattr(os, "getpid", lambda: 1)
     monkeypatch.setattr(os, "_exit", statuses.append)
-    Draining(signal.SIG_DFL).handle(TERM, None)
+    DrainingHandler(signal.SIG_DFL).handle(TERM, None)
     assert statuses == [128 + 15]
 
 
 def test_a_signal_in_the_middle_of_the_drain_acts_when_that_is_over(signals: Signals) -> None:
-    draining = Draining(signal.SIG_DFL)
+    draining = DrainingHandler(signal.SIG_DFL)
     told: list[str] = []
 
     def work() -> None:
@@ -76,7 +76,7 @@ def test_a_signal_in_the_middle_of_the_drain_acts_when_that_is_over(signals: Sig
 
 
 def test_a_signal_that_another_thread_hears_of_first_is_left_to_that(signals: Signals) -> None:
-    draining = Draining(signal.SIG_DFL, is_heard=True)
+    draining = DrainingHandler(signal.SIG_DFL, is_heard=True)
     draining._under_way.add(os.getpid())
     draining.handle(TERM, None)
     assert signals.sent == []

@@ -26,7 +26,7 @@ def woken(bench: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_state_is_read_off_the_threads_themselves(bench: PipelineBench, state: State) -> None:
     alive(bench, *LIVING[state])
     assert bench.pipeline.workers.state is state
-    for thread in bench.pipeline.workers._threads.values():
+    for thread in bench.pipeline.workers._threads._by_role.values():
         thread.lives = False  # type: ignore[attr-defined]  # one that the test made
     assert bench.pipeline.workers.state is State.IDLE, "a thread that died is none, whatever was noted of it"
 
@@ -115,12 +115,12 @@ def test_one_thread_may_end_after_close_the_listener_before_the_sender(
     bench: PipelineBench, state: State, role: Role
 ) -> None:
     alive(bench, *LIVING[state])
-    assert not bench.pipeline.workers._may_end(role), "nobody closed"
+    assert not bench.pipeline.workers._threads._may_end(role), "nobody closed"
     bench.pipeline.listener.stop()
     ends = {State.RUNNING: LISTENER, State.SENDING: SENDER, State.LISTENING: LISTENER}
-    assert bench.pipeline.workers._may_end(role) is (ends.get(state) is role)
+    assert bench.pipeline.workers._threads._may_end(role) is (ends.get(state) is role)
     bench.pipeline.listener.resume()
-    assert not bench.pipeline.workers._may_end(role), "a record came"
+    assert not bench.pipeline.workers._threads._may_end(role), "a record came"
 
 
 @pytest.mark.parametrize("exiting", [False, True])
@@ -130,14 +130,14 @@ def test_no_thread_ends_before_its_work_is_done_but_at_exit_the_sender_leaves_wh
     workers = bench.pipeline.workers
     bench.scripted.rule = no_connection
     bench.log("a", level=logging.ERROR)
-    workers._exiting = exiting
+    workers._threads._exiting = exiting
     bench.pipeline.listener.stop()
     alive(bench, LISTENER, SENDER)
-    assert not workers._may_end(LISTENER), "there is a record"
+    assert not workers._threads._may_end(LISTENER), "there is a record"
     bench.listen()
-    assert workers._may_end(LISTENER)
+    assert workers._threads._may_end(LISTENER)
     alive(bench, SENDER)
-    assert workers._may_end(SENDER) is exiting, "there is a batch"
+    assert workers._threads._may_end(SENDER) is exiting, "there is a batch"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_thread_whose_work_is_done_ends_and_says_so(
     ending.watch(workers)
     alive(bench, *LIVING[state])
     bench.pipeline.listener.stop()
-    getattr(workers, runs)()
+    getattr(workers._threads, runs)()
     assert workers.state is left
     assert threads.started == []
     assert bench.pipeline.queue.threshold == 1
@@ -169,7 +169,7 @@ def test_a_record_that_comes_while_the_listener_ends_starts_it_again(
     relax = queue.relax
 
     def caller_is_faster(wanted: int) -> None:
-        if not bench.pipeline.workers._lives(LISTENER):
+        if not bench.pipeline.workers._threads.lives(LISTENER):
             # After the listener looked for the last time; this caller still sees the old threshold and wakes nobody.
             queue.threshold = 1000
             monkeypatch.setattr(queue, "relax", relax)
@@ -180,7 +180,7 @@ def test_a_record_that_comes_while_the_listener_ends_starts_it_again(
     monkeypatch.setattr(queue, "relax", caller_is_faster)
     alive(bench, LISTENER, SENDER)
     bench.pipeline.listener.stop()
-    bench.pipeline.workers._listen()
+    bench.pipeline.workers._threads._listen()
     assert threads.started == [LISTENER]
 
 
@@ -194,7 +194,7 @@ def test_a_record_that_comes_while_the_sender_ends_starts_both(
     alive(bench, SENDER)
     bench.pipeline.listener._is_stopping = True
     monkeypatch.setattr(bench.pipeline.listener, "resume", lambda: None)
-    workers._send()
+    workers._threads._send()
     assert workers in ending._live, "what is in the queue is drained at the end in any case"
     threads.run_starters()
     assert threads.started == [LISTENER, SENDER]

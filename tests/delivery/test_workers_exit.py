@@ -65,14 +65,14 @@ def test_the_end_waits_for_threads_that_are_just_being_started_and_does_not_do_t
     workers = bench.pipeline.workers
     threads.hold_starters = True
     bench.log("a")
-    workers._starting = True
+    workers._threads._starting = True
     # It takes longer than `begin_exit` waits for it.
-    workers._is_requested = False
+    workers._threads._is_requested = False
 
     def wait(holds: Callable[[], bool], seconds: float) -> bool:
-        if workers._starting:
+        if workers._threads._starting:
             assert not holds()
-            workers._starting = False
+            workers._threads._starting = False
             alive(bench, LISTENER, SENDER)
             assert not holds(), "now they live"
             assert bench.scripted.requests == [], "they do the work"

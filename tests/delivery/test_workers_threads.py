@@ -79,7 +79,7 @@ def together(*acts: Callable[[], object]) -> None:
 
 
 def see_out(bench: PipelineBench) -> None:
-    running = list(bench.pipeline.workers._threads.values())
+    running = list(bench.pipeline.workers._threads._by_role.values())
     bench.pipeline.workers.close(PATIENCE)
     for thread in running:
         thread.join(PATIENCE)
@@ -134,7 +134,7 @@ def test_a_record_that_comes_while_a_thread_ends_is_sent_without_another(
 
     def log_late(*arguments: Any) -> None:
         # The listener calls that when it has ended, the sender when it ends.
-        ended = role is Role.SENDER or not bench.pipeline.workers._lives(Role.LISTENER)
+        ended = role is Role.SENDER or not bench.pipeline.workers._threads.lives(Role.LISTENER)
         if late and bench.stats().accepted and ended:
             bench.log(late.pop())
         real(*arguments)

@@ -28,11 +28,11 @@ from tests.integration.oracle_worker import UnlockedLogger, Worker, tell
 def hurry(patience: dict[str, float]) -> None:
     """Make the waits shorter that would make the run long: it is their order that is tested, not their length."""
     from logcollector_handler.delivery import answers, suspects
-    from logcollector_handler.delivery.spool import lookout
+    from logcollector_handler.delivery.spool import look
 
     answers.BACKOFF_LIMIT = patience["backoff"]  # type: ignore[misc]  # a constant everywhere else
     suspects.CONFIGURATION_RETRY = patience["configuration"]  # type: ignore[attr-defined]  # imported there
-    lookout.LOOK_EVERY = patience["look"]  # type: ignore[misc]  # as above
+    look.LOOK_EVERY = patience["look"]  # type: ignore[misc]  # as above
 
 
 def main() -> None:

@@ -144,11 +144,11 @@ def test_the_look_out_of_a_process_that_is_patched_while_it_sleeps_delivers_amon
         from gevent import monkey
         monkey.patch_all()
         import gevent
-        from logcollector_handler.delivery.workers import Workers
+        from logcollector_handler.delivery.threads import Threads
         native = monkey.get_original("threading", "get_ident")
         main, starters = native(), []
-        start = Workers._start_threads
-        Workers._start_threads = lambda *each: [starters.append(native()), start(*each)]
+        start = Threads._start_threads
+        Threads._start_threads = lambda *each: [starters.append(native()), start(*each)]
         wait(gevent.sleep)
         print(starters == [main])
         """,

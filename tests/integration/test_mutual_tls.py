@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -13,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from logcollector_handler import SettingError
 from logcollector_handler.delivery.answers import Answer, advice
 from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.settings import Settings, load
+from tests import needed
 from tests.cli.doctor.examined import Examined
 from tests.delivery.harness import WIRE, Bench
 from tests.integration.faulty import FaultyServer
 from tests.integration.rig import SkippingClock
+
+with needed.packages():
+    import trustme
 
 pytestmark = pytest.mark.integration
 
@@ -70,9 +72,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def nginx(files: Path) -> Iterator[tuple[str, FaultyServer]]:
     """The URL of an nginx that wants a certificate of the client, and the server behind it."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if program is None:
-        pytest.skip("nginx is not installed")
+    program = needed.program("nginx", "nginx-light")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with FaultyServer() as server:
@@ -181,9 +181,7 @@ def test_a_wrong_file_is_a_wrong_setting(files: Path, tmp_path: Path) -> None:
     key = files / "client.key"
     encrypted = tmp_path / "encrypted.pem"
     encrypt = ["pkcs8", "-topk8", "-in", str(key), "-out", str(encrypted), "-passout", "pass:hunter2"]
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("the openssl command is not installed")
+    openssl = needed.program("openssl", "openssl")
     subprocess.run([openssl, *encrypt], check=True, capture_output=True)
     # A certificate without its key, a key of another, one that has a password: nobody is asked for that.
     pairs: list[Any] = [

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
-from rq import Queue, Retry
 
 from logcollector_handler.testing import CollectorServer
+from tests import needed
 from tests.integration.served import APPS, by_logger
 from tests.redis_server import redis_server, url_of
+
+with needed.packages():
+    from redis import Redis
+    from rq import Queue, Retry
 
 pytestmark = pytest.mark.integration
 pytest_plugins = ["logcollector_handler.testing"]

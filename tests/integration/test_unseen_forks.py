@@ -19,9 +19,9 @@ pytestmark = pytest.mark.integration
 #: `fork` calls none of Python's hooks, and keeps the interpreter's lock, as uWSGI does.
 FORK = """
 import ctypes
-from logcollector_handler.delivery.spool import outbox
+from logcollector_handler.delivery.spool import look
 # What a process leaves behind is found at once, and not ten seconds later.
-outbox.LOOK_EVERY = 0.1
+look.LOOK_EVERY = 0.1
 
 def fork():
     if handler._pipelines:

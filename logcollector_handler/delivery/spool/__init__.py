@@ -14,16 +14,16 @@ never posts what was logged for another server.
 
 `directory` calls the file system, `files` names what is in the directory, and `bodies` makes files of batches and
 batches of files. `owners` holds the locks that say whose files are whose, and `usage` the numbers that processes tell
-each other. `adoption` makes what a dead process left ready to be sent, when the `lookout` looks around. `shelf`
-remembers which batches wait and where their bodies are, and `room` how many bytes are used. `outbox` puts these
-together. `survey` looks at a directory from outside. Nothing outside this package needs `fcntl`, which Windows does not
-have.
+each other. `look` looks for files of dead processes now and then, and `adoption` makes those ready to be sent. `shelf`
+remembers which batches wait and where their bodies are, and `room` how many bytes are used. `reading` decides what
+becomes of a batch whose file cannot be read. `outbox` puts these together. `survey` looks at a directory from outside.
+Nothing outside this package needs `fcntl`, which Windows does not have.
 """
 
 from __future__ import annotations
 
 from .files import destination
-from .lookout import LOOK_EVERY
+from .look import LOOK_EVERY
 from .outbox import SpoolOutbox
 from .survey import Holding, survey
 

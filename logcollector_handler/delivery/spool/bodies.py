@@ -1,7 +1,8 @@
 """Bodies: batches written to files, read back, and removed.
 
 A body is sent only if the file still holds what was written: this process remembers the checksum that the body had when
-it wrote the file, or first read it. This module counts nothing and decides nothing; `outbox` and `adoption` do.
+it wrote the file, or first read it. This module counts nothing and decides nothing; `outbox`, `reading` and `adoption`
+do.
 """
 
 from __future__ import annotations

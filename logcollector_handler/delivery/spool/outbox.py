@@ -11,20 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from logcollector_handler.delivery.answers import backoff
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.clock import Clock
 from logcollector_handler.delivery.ledger import Ledger
-from logcollector_handler.delivery.locks import new_lock
+from logcollector_handler.delivery.locks import is_held, new_lock
 from logcollector_handler.delivery.outbox import Replaced
 from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.wire.format import Format
 
 from .bodies import Bodies, DamagedError
-from .directory import NotOursError
 from .files import SpoolFiles, destination, owner_of
-from .lookout import Lookout
+from .look import Looks
 from .owners import Owners
+from .reading import Reader
 from .room import Room
 from .shelf import Kept, Shelf
 
@@ -82,7 +81,8 @@ class SpoolOutbox:
         self._lock = new_lock()
         self._shelf = Shelf()
         self._room = Room(max_bytes, self._shelf, self._bodies, self._files, self._owners, owner, self._lock, ledger)
-        self._lookout = Lookout(
+        self._reader = Reader(self._files, self._bodies, self._shelf, self._room, self._lock, ledger, reporter, clock)
+        self._looks = Looks(
             self._files, self._bodies, self._owners, self._shelf, self._room, self._lock, ledger, reporter, clock
         )
 
@@ -123,26 +123,16 @@ class SpoolOutbox:
             return self._shelf.first_ordinal(default=ordinal) < ordinal
 
     def begin(self, batch: Batch) -> Batch | None:
-        """Read a batch that is to be posted.
-
-        A damaged file goes to `dead/`, and its batch counts as dropped. One that cannot be read now, or is another
-        user's, stays where it is, and the batch waits.
-        """
+        """Read a batch that is to be posted. See `Reader` for what becomes of a file that cannot be read."""
         with self._lock:
             here = self._shelf.get(batch)
             if here is None:
                 return None
             self._shelf.use(batch)
-        try:
-            loaded = self._read(here)
-            here.failures = 0
-            return loaded
-        except DamagedError as error:
-            self._drop_damaged(here, error)
-        except OSError as error:
-            self._wait_for(here, error)
-        self.end(batch)
-        return None
+        loaded = self._reader.read_or_judge(here)
+        if loaded is None:
+            self.end(batch)
+        return loaded
 
     def end(self, batch: Batch) -> None:
         with self._lock:
@@ -162,7 +152,7 @@ class SpoolOutbox:
         with self._lock:
             here = self._shelf.get(batch)
         try:
-            return None if here is None else self._read(here)
+            return None if here is None else self._reader.read(here)
         except (OSError, DamagedError):
             return None
 
@@ -236,7 +226,7 @@ class SpoolOutbox:
 
     def look(self) -> float | None:
         """Look around if it is time to. Returns the seconds until the next look, or until a file is read again."""
-        return self._lookout.look()
+        return self._looks.look()
 
     def close(self) -> None:
         """Leave adopted batches to other processes, and unlock our owner unless something of ours is here."""
@@ -248,7 +238,7 @@ class SpoolOutbox:
         self._owners.release_own(self._is_empty)
 
     def is_held(self) -> bool:
-        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # there, for Condition, but not in the stubs
+        return is_held(self._lock)
 
     def abandon(self) -> None:
         self._owners.abandon()
@@ -263,42 +253,6 @@ class SpoolOutbox:
         The caller closes the descriptor. The file is removed when the batch has a file of its own, or is settled.
         """
         return self._bodies.create_open(batch_id, self._owners.ensure_own)
-
-    def _read(self, kept: Kept) -> Batch:
-        loaded = self._bodies.read(kept)
-        if kept.in_file and kept.checksum is None:
-            with self._lock:
-                kept.learn(loaded)
-        return loaded
-
-    def _drop_damaged(self, here: Kept, damage: DamagedError) -> None:
-        name = self._bodies.name(here.batch)
-        try:
-            self._room.count_dead(self._files.bury_damaged(name))
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            self._wait_for(here, error)
-            return
-        with self._lock:
-            if self._shelf.take_out(here.batch) is None:
-                return
-        self._bodies.erase(here)
-        self._room.publish(owner_of(here.batch.id))
-        path = self.directory / name
-        self._reporter.say("damaged", f"{path} is damaged or gone ({damage}); what is left of it is in dead/")
-        # Of an adopted file that was never read nobody knows how many records were in it.
-        count = 1 if here.checksum is None else here.batch.count
-        self._ledger.drop("spool_damaged", count, adopted=here.batch.adopted, untold=here.batch.losses)
-
-    def _wait_for(self, here: Kept, error: OSError) -> None:
-        here.failures += 1
-        if here.failures == 1:
-            path = self.directory / self._bodies.name(here.batch)
-            why = error.strerror if isinstance(error, NotOursError) else f"{path} cannot be read now ({error.strerror})"
-            self._reporter.say("unreadable", f"a batch waits in the spool: {why}; it stays there and is tried again")
-        with self._lock:
-            self._shelf.postpone(here.batch, self._clock.monotonic() + backoff(here.failures, 0.5))
 
     def _say_full(self, error: OSError, consequence: str) -> None:
         self._reporter.say("spool", f"{self.directory} takes no batch now ({error.strerror}): {consequence}")

@@ -5,25 +5,20 @@ Tests import what they need of Selenium from here: this module skips them where 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
-import pytest
 
-try:
+from tests import needed
+
+with needed.packages():
     from selenium import webdriver
     from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.remote.webelement import WebElement
-except ImportError:
-    # The project's check sets this where these tests must run, so that they are not skipped without notice.
-    if "REQUIRE_BROWSER" in os.environ:
-        raise
-    pytest.skip("needs selenium", allow_module_level=True)
 
 __all__ = ["FLAGS", "Keys", "Page", "webdriver"]
 

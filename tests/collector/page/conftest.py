@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ import pytest
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.server import BackgroundServer
 from logcollector_handler.collector.store import Store
+from tests import needed
 
 if TYPE_CHECKING:
     from tests.collector.page.browser import Page, webdriver
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="package")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """One browser for all tests of the page. Each test has a collector on another port, so its storage is empty."""
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        assert "REQUIRE_BROWSER" not in os.environ, "chromium or chromedriver is not installed"
-        pytest.skip("needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
+    binary, driver = needed.program("chromium", "chromium"), needed.program("chromedriver", "chromium-driver")
     # Not at the top: the module skips its importer where Selenium is not installed.
     from tests.collector.page.browser import FLAGS, webdriver
 

@@ -1,4 +1,4 @@
-"""The lookout: now and then it looks at the whole directory, adopts what dead processes left, and counts afresh."""
+"""Now and then a process looks at the whole directory, adopts what dead processes left, and counts afresh."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LOOK_EVERY: Final = 10.0
 _LOOK_SHARE: Final = 20
 
 
-class Lookout:
-    """Puts what it adopts on the shelf. One thread calls it, that of the sender. `lock` guards the shelf."""
+class Looks:
+    """Looks, and puts what was adopted on the shelf. The sender's thread alone calls it. `lock` guards the shelf."""
 
     def __init__(
         self,

@@ -1,0 +1,37 @@
+"""What tests need that is not there everywhere: they are skipped where it is missing, and say so.
+
+The project's check sets REQUIRE_PROGRAMS where nothing may be missing. There they fail instead of being skipped without
+notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+_REQUIRED = "REQUIRE_PROGRAMS" in os.environ
+
+
+def program(name: str, package: str) -> str:
+    """The path of a program, which this package of Debian installs."""
+    # `/usr/sbin` is on the path of root alone.
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        assert not _REQUIRED, f"{name} is not installed"
+        pytest.skip(f"needs {name} (Debian: apt-get install {package})")
+    return found
+
+
+@contextlib.contextmanager
+def packages() -> Iterator[None]:
+    """Around imports of packages that only the group `integration` has, in modules that all groups import."""
+    try:
+        yield
+    except ImportError as error:
+        if _REQUIRED:
+            raise
+        pytest.skip(f"needs {error.name}", allow_module_level=True)
