@@ -11,6 +11,7 @@ A record that comes after that, from an exit handler or a `MemoryHandler` that i
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from . import exit as ending
@@ -195,22 +196,28 @@ class Pump:
             self._listener.wake()
         else:
             if self._threads.lives(Role.SENDER):
-                self._hand_over(goal)
+                self._hand_over(goal, until=self._is_time_up)
             # Not `elif`: a sender that had found nothing to send may have ended meanwhile.
             if not self._threads.lives(Role.SENDER):
                 self._drain(goal)
         if self.time_left() <= 0 or not (self._threads.lives(Role.SENDER) or self._progress.is_settled(goal)):
             self._drop_rest()
 
-    def _hand_over(self, goal: int) -> None:
-        """Do the listener's work: put everything in the queue into the outbox."""
-        while not self._progress.is_batched(goal) and (taken := self._listener.collect()[0]) is not None:
+    def _hand_over(self, goal: int, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Do the listener's work: put what is in the queue into the outbox, all of it or as much as goes before."""
+        while not self._progress.is_batched(goal) and not until():
+            taken, _ = self._listener.collect()
+            if taken is None:
+                return
             self._listener.handle(taken)
+
+    def _is_time_up(self) -> bool:
+        return self.time_left() <= 0
 
     def _drain(self, goal: int) -> None:
         """Do the work of both threads: neither is alive."""
         self._sender.exit(self._clock.monotonic() + self.time_left())
-        self._hand_over(goal)
+        self._hand_over(goal, until=self._is_time_up)
         while not self._progress.is_settled(goal):
             delay = step(self._sender, self._reporter)
             left = self.time_left()
@@ -224,12 +231,12 @@ class Pump:
 
     def _drop_rest(self) -> None:
         if self._outbox.durable:
-            # There is no time left to send it, but writing it to disk is quick.
-            goal = self._progress.mark
+            # There is no time left to send it, but writing it to disk is quick. What a journal has on disk may stay.
+            goal, end = self._progress.mark, self._clock.monotonic() + _WRITING_LIMIT
             if self._threads.lives(Role.LISTENER):
                 self._changed.wait(lambda: self._progress.is_batched(goal), _WRITING_LIMIT)
             else:
-                self._hand_over(goal)
+                self._hand_over(goal, until=lambda: self._queue.is_durable and self._clock.monotonic() > end)
         dropped = self._ledger.dropped
         if not self._queue.is_durable:
             self._listener.give_up("shutdown")

@@ -172,11 +172,14 @@ class Oracle:
             if now > min(limit, changed + _HEIRS_LIMIT):
                 self._violations.append(f"liveness: after {now - began:.0f} s heirs have left {_some(sorted(left))}")
                 break
+            # Nobody may split a batch on a 500 of which an answer was lost: it waits until the server takes it whole.
+            self._server.is_mended = {name.partition(".")[0] for name in left} <= self._marked_as_lost()
             if is_slow and now > began + _SLOW_FOR:
                 is_slow = False
                 self._server.change(self._rng, "clear")
             for _ in range(5):
                 self._watch(0.1)
+        self._server.is_mended = False
         self._server.change(self._rng, "clear")
         for heir in heirs:
             heir.until = time.monotonic() + 2 * END_LIMIT
@@ -186,6 +189,10 @@ class Oracle:
             self._watch(0.05)
         if unsent := batch_files(self._spool):
             self._violations.append(f"liveness: {_some(unsent)} are left when all heirs have ended")
+
+    def _marked_as_lost(self) -> set[str]:
+        """Ids, as they were drawn, of the batches that are marked as ones of which an answer was lost."""
+        return {path.name.partition(".")[0] for path in self._spool.glob("*/*.lost")}
 
     def _start(self, *, heir: bool = False) -> Process:
         self._started += 1

@@ -101,6 +101,8 @@ class Collector(FaultyServer):
         self._seed = seed
         self._faults = faults
         self._is_alive = is_alive
+        #: It takes the records on which it fails otherwise.
+        self.is_mended = False
         self._weather = "clear"
         self._longest = 0
         self._pages = [status for fault, statuses in PAGES.items() if fault in faults for status in statuses]
@@ -196,7 +198,7 @@ class Collector(FaultyServer):
             return "no entries", answer(400)
         if weather == "413 if long" and len(request.body) > self._longest:
             return "413", answer(413)
-        for status in (400, 500):
+        for status in (400,) if self.is_mended else (400, 500):
             if any(entry.get("metadata", {}).get("poison") == status for entry in request.entries):
                 return f"poison, {status}", answer(status)
         return "", answer()

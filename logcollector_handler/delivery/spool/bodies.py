@@ -13,6 +13,7 @@ import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.wire.compression import decompress, is_worth_compressing
 from logcollector_handler.wire.format import Format
 
-from .directory import NotABodyError
+from .directory import BLOCK, NotABodyError, charge
 from .files import SpoolFiles, lost_name, open_name
 from .shelf import Kept
 
@@ -48,6 +49,8 @@ class Bodies:
         self._reporter = reporter
         #: Ids of the open files that this process made and that are still there.
         self.opened: set[str] = set()
+        # What the disk was charged for each of them when they were last looked at; none for newer ones.
+        self._weights: dict[str, int] = {}
         # Names of files that could not be removed.
         self._unremoved: set[str] = set()
 
@@ -61,8 +64,8 @@ class Bodies:
         try:
             for batch in batches:
                 body = batch.body or b""
-                charge = self._files.write(self.name(batch), body)
-                written.append(Kept(replace(batch, body=None), zlib.crc32(body), charge))
+                charged = self._files.write(self.name(batch), body)
+                written.append(Kept(replace(batch, body=None), zlib.crc32(body), charged))
         except BaseException:
             # Including the one that failed: it may have been renamed before syncing the directory failed.
             for batch in reversed(batches):
@@ -125,11 +128,20 @@ class Bodies:
             self.opened.discard(batch_id)
             raise
 
-    def charged_for_open(self, batch_id: str = "") -> int:
-        """What the disk is charged for an open file that this process made, or for all of them."""
-        names = [open_name(each) for each in list(self.opened) if not batch_id or each == batch_id]
+    def charged_for_open(self) -> int:
+        """What the disk was charged for the open files of this process when they were last weighed."""
+        return sum(map(self._weights.get, list(self.opened), repeat(BLOCK)))
+
+    def weigh_open(self) -> None:
+        """Look at what the disk is charged for the open files, which grow while lines are written to them."""
+        with contextlib.suppress(OSError):
+            found = self._files.place.status([open_name(each) for each in list(self.opened)])
+            self._weights = {name.partition(".")[0]: charge(status) for name, status in found.items()}
+
+    def weight_of_open(self, batch_id: str) -> int:
+        """What the disk is charged for the open file of a batch; 0 if it has none."""
         try:
-            return self._files.charged(names) if names else 0
+            return self._files.charged([open_name(batch_id)]) if batch_id in self.opened else 0
         except OSError:
             return 0
 

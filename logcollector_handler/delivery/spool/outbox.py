@@ -88,7 +88,7 @@ class SpoolOutbox:
 
     def put(self, batch: Batch) -> None:
         """Write a batch to its file; if that fails, keep it in memory."""
-        opened = self._bodies.charged_for_open(batch.id)
+        opened = self._bodies.weight_of_open(batch.id)
         try:
             (kept,) = self._room.write([batch], opened)
         except OSError as error:

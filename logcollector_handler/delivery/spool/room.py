@@ -24,7 +24,8 @@ from .usage import DEAD
 
 #: Bytes that each owner takes beside its batches: its lock, and its number in `usage/`.
 HOUSEKEEPING: Final = 2 * BLOCK
-#: Other processes are not told of less than this share of the limit that an owner gave back.
+#: An owner asks for this share of the limit more than it needs, so that it need not ask again for each batch; but not
+#: where that is less than a file. Others are not told of less than twice this share that it gave back.
 _UNNOTICED: Final = 256
 
 
@@ -64,6 +65,8 @@ class Room:
         self._reserved: dict[str, int] = {}
         # What other processes were told, by owner.
         self._told: dict[str, int] = {}
+        # What others were told that we take, when there was room for that much. Less is taken without asking again.
+        self._granted = 0
         #: Bytes at the last look of the living owners that tell nobody, because they run version 0.1.0.
         self.silent: dict[str, int] = {}
 
@@ -118,14 +121,16 @@ class Room:
     def _reserve(self, key: str, size: int, freed: int, *, evicting: bool) -> None:
         with self._lock:
             self._reserved[key] = size
-        # Told before the others' numbers are read: so at least one of two that want the same room sees the other.
-        self._told.pop(self._own, None)
-        announced = self._of(self._own)
-        self._owners.publish(self._own, announced)
-        self._told[self._own] = announced
-        excess = self.total() - freed - self._max_bytes
+        if self._of(self._own) <= self._granted:
+            return
+        self._bodies.weigh_open()
+        more = self._max_bytes // _UNNOTICED
+        if more > BLOCK and self._excess(freed, more) <= 0:
+            self._granted = self._told[self._own]
+            return
+        excess = self._excess(freed)
         if excess > 0 and self._remove_dead_letters(excess):
-            excess = self.total() - freed - self._max_bytes
+            excess = self._excess(freed)
         if excess > 0:
             with self._lock:
                 evicted = self._shelf.evict_files(excess) if evicting else []
@@ -133,6 +138,16 @@ class Room:
                 raise OSError(errno.EDQUOT, f"max_spool_bytes ({self._max_bytes}) is used up by others")
             self.drop(evicted, "spool_full")
             self.publish(self._own)
+
+    def _excess(self, freed: int, more: int = 0) -> int:
+        """Tell others that we take what we do, and `more`. Returns the bytes that all have above the limit then."""
+        # Told before the others' numbers are read: so at least one of two that want the same room sees the other.
+        self._granted = 0
+        self._told.pop(self._own, None)
+        announced = self._of(self._own) + more
+        self._owners.publish(self._own, announced)
+        self._told[self._own] = announced
+        return self.total() + more - freed - self._max_bytes
 
     def drop(self, evicted: Iterable[Kept], reason: str) -> None:
         """Remove the files of batches that were taken off the shelf, and count their records as dropped."""
@@ -152,13 +167,16 @@ class Room:
         """
         for each in {owner, self._own}:
             size = self._of(each)
-            if not 0 <= self._told.get(each, -1) - size < self._max_bytes // _UNNOTICED:
+            if not 0 <= self._told.get(each, -1) - size < 2 * self._max_bytes // _UNNOTICED:
+                if each == self._own:
+                    self._granted = 0
                 with contextlib.suppress(OSError):
                     self._owners.publish(each, size)
                     self._told[each] = size
 
     def publish_anew(self) -> None:
         """Tell other processes how much the owners take that are locked by us, where they were told something else."""
+        self._bodies.weigh_open()
         self._told = self._owners.usage.read()
         for owner in self._owners.held:
             self.publish(owner)

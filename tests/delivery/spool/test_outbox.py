@@ -85,7 +85,7 @@ def test_the_directory_is_bounded_and_the_oldest_goes(root: Path) -> None:
 
 
 def test_what_is_in_flight_or_anothers_is_not_evicted(root: Path) -> None:
-    other = Process(root)
+    other = Process(root, max_bytes=room_for(2, owners=2))
     theirs = other.put("x" * 400)
     process = Process(root, max_bytes=room_for(2, owners=2))
     process.put("looks")
@@ -123,7 +123,8 @@ def test_the_oldest_dead_letters_go_before_any_batch_and_no_more_than_must(root:
 
 
 def test_a_look_counts_each_file_once(root: Path) -> None:
-    other, dead, process = Process(root), Process(root), Process(root)
+    # So little that nobody is granted more than it needs.
+    other, dead, process = (Process(root, max_bytes=200 * BLOCK) for _ in range(3))
     for number, user in enumerate([other, dead, process], 1):
         user.put("x" * 5000 * number)
     process.outbox.bury(process.load(process.put("refused")))

@@ -15,6 +15,12 @@ from tests.delivery.harness import WIRE
 from tests.delivery.spool.processes import Process, fill_the_disk
 
 
+def limit(process: Process, max_bytes: int) -> None:
+    process.outbox._room._max_bytes = max_bytes
+    process.outbox._room._granted = 0
+    process.outbox._room.publish_anew()
+
+
 def sent_by_an_heir(process: Process, root: Path) -> list[list[str]]:
     process.die()
     heir = Process(root)
@@ -129,7 +135,7 @@ def test_in_a_full_spool_a_split_does_not_evict_its_parent(root: Path) -> None:
     process = Process(root)
     oldest = process.put("a" * 200, "b" * 200)
     process.put("c" * 50)
-    process.outbox._room._max_bytes = process.outbox._room.total()
+    limit(process, process.outbox._room.total())
     assert process.outbox.replace(oldest, process.halves(oldest)) is Replaced.DONE
     # The halves take a block more than the whole, so something else had to go.
     assert process.dropped == {"spool_full": 1}
@@ -140,7 +146,7 @@ def test_the_size_of_the_parent_is_room_for_its_successors(root: Path) -> None:
     process = Process(root)
     first = process.put("a" * 200, "b" * 200)
     process.put("c" * 50)
-    process.outbox._room._max_bytes = process.outbox._room.total() + BLOCK
+    limit(process, process.outbox._room.total() + BLOCK)
     assert process.outbox.replace(first, process.halves(first)) is Replaced.DONE
     assert process.dropped == {}
     assert process.messages() == [["a" * 200], ["b" * 200], ["c" * 50]]
@@ -150,7 +156,7 @@ def test_a_split_that_finds_no_room_drives_nothing_out(root: Path) -> None:
     process = Process(root)
     first = process.put("a" * 5000, "b" * 5000, compressed=True)
     second = process.put("c")
-    process.outbox._room._max_bytes = process.outbox._room.total()
+    limit(process, process.outbox._room.total())
     plain = process.load(first).uncompressed(WIRE)
     assert process.outbox.replace(first, [plain]) is Replaced.NO_ROOM
     assert process.files == sorted([f"{first.id}.json.gz", f"{second.id}.json"])
