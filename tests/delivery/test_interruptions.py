@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,10 +20,7 @@ from logcollector_handler.delivery.journal import Journal
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import WIRE, ScriptedTransport
-from tests.delivery.interrupting import Alarm, Interrupt, Points
-
-#: Seconds after which something that hangs is taken to hang for ever.
-_FOR_EVER = 60.0
+from tests.delivery.interrupting import FOR_EVER, Alarm, Interrupt, Points, free
 
 
 class Process:
@@ -46,7 +42,7 @@ class Process:
         self.log(message)
 
     def end(self) -> None:
-        self.pipeline.workers.close(_FOR_EVER)
+        self.pipeline.workers.close(FOR_EVER)
 
 
 def locks_of(pipeline: Pipeline) -> dict[str, Any]:
@@ -55,21 +51,6 @@ def locks_of(pipeline: Pipeline) -> dict[str, Any]:
         locks["journal"] = pipeline.queue._lock
     locks["outbox"] = pipeline.outbox._lock  # type: ignore[attr-defined]  # both outboxes have one
     return locks
-
-
-def free(lock: Any) -> bool:
-    """Whether another thread gets the lock."""
-    got: list[bool] = []
-
-    def take() -> None:
-        got.append(lock.acquire(timeout=_FOR_EVER))
-        if got[0]:
-            lock.release()
-
-    thread = threading.Thread(target=take)
-    thread.start()
-    thread.join()
-    return got[0]
 
 
 DURABILITIES = ["memory", "batch", "record"]
@@ -98,9 +79,9 @@ def check(process: Process, interrupted: str | None, place: str) -> None:
     for number in range(4):
         process.log_whole(f"after {number}")
     # Without a flush, which would wake whoever sleeps.
-    arrived = process.pipeline.ledger.settled.wait(lambda: "after 0" in process.transport.stored, _FOR_EVER)
+    arrived = process.pipeline.ledger.settled.wait(lambda: "after 0" in process.transport.stored, FOR_EVER)
     assert arrived, f"nobody sends any more after an exception at {place}"
-    assert process.pipeline.workers.flush(_FOR_EVER), f"the handler is dead after an exception at {place}"
+    assert process.pipeline.workers.flush(FOR_EVER), f"the handler is dead after an exception at {place}"
     # A notice of losses is no record.
     stored = Counter(message for message in process.transport.stored if "log records were lost" not in message)
     assert [message for message, count in stored.items() if count > 1] == [], f"twice, after an exception at {place}"
@@ -142,7 +123,7 @@ def nothing(process: Process) -> None:
 def some(process: Process) -> None:
     for number in range(4):
         process.log_whole(f"before {number}")
-    assert process.pipeline.workers.flush(_FOR_EVER)
+    assert process.pipeline.workers.flush(FOR_EVER)
 
 
 def some_that_wait(process: Process) -> None:
@@ -151,11 +132,11 @@ def some_that_wait(process: Process) -> None:
 
 
 def flush(process: Process) -> None:
-    process.pipeline.workers.flush(_FOR_EVER)
+    process.pipeline.workers.flush(FOR_EVER)
 
 
 def close(process: Process) -> None:
-    process.pipeline.workers.close(_FOR_EVER)
+    process.pipeline.workers.close(FOR_EVER)
 
 
 @pytest.mark.parametrize("error", [Alarm, Interrupt])
