@@ -109,10 +109,14 @@ class LogCollectorProcessor:
             record = self._record(logger, method_name, event_dict, frame)
             name = record.name
             self._thread.call = _call(frame, getattr(logger, "name", None))
-            if record.levelno >= self._handler.level:
-                self._handler.handle(record)
+            passed: Any = record.levelno >= self._handler.level and self._handler.filter(record)
         except Exception:  # noqa: BLE001 - filters and record factories are the application's, and fields can be anything
             self._handler._pipeline.handler.handleError(logging.LogRecord(name, 0, "", 0, "", None, None))
+        else:
+            # Not in the `try`: an exception here comes out of a signal handler, when the record may be queued already.
+            if passed:
+                # From 3.12 on a filter can replace the record.
+                self._handler.emit(passed if isinstance(passed, logging.LogRecord) else record)
         finally:
             self._thread.shipping = was_shipping
         return event_dict
@@ -144,7 +148,9 @@ class LogCollectorProcessor:
             del fields["logger"]
         else:
             module = None if frame is None else frame.f_globals.get("__name__")
-            name = next((each for each in (getattr(logger, "name", None), module) if type(each) is str), "structlog")
+            # A list: a signal handler that raises in a generator as it is closed raises where nobody hears it.
+            names = [each for each in (getattr(logger, "name", None), module) if type(each) is str]
+            name = names[0] if names else "structlog"
         path, line, function = _site(fields, frame)
         stack = _stack(fields, frame)
         event = fields.get("event")
