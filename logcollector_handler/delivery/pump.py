@@ -201,19 +201,30 @@ class Pump:
         self._changed.wait(lambda: not self._is_starting(), self.time_left())
         if self._lives(Role.LISTENER):
             self._listener.wake()
-        else:
-            if self._lives(Role.SENDER):
-                self._hand_over(goal)
-            # Not `elif`: a sender that had found nothing to send may have ended meanwhile.
             if not self._lives(Role.SENDER):
-                self._drain(goal)
+                # No thread could be started for the sender.
+                self._changed.wait(lambda: self._is_listened(goal), self.time_left())
+        elif self._lives(Role.SENDER):
+            self._hand_over(goal)
+        # Asked again: either may have ended meanwhile.
+        if not self._lives(Role.SENDER) and self._is_listened(goal):
+            self._drain(goal)
         if self.time_left() <= 0 or not (self._lives(Role.SENDER) or self._progress.is_settled(goal)):
             self._drop_rest()
 
+    def _is_listened(self, goal: int) -> bool:
+        """Whether the listener's thread has nothing more to do for this goal."""
+        return not self._lives(Role.LISTENER) or self._progress.is_batched(goal)
+
     def _hand_over(self, goal: int) -> None:
         """Do the listener's work: put everything in the queue into the outbox."""
-        while not self._progress.is_batched(goal) and (taken := self._listener.collect()[0]) is not None:
-            self._listener.handle(taken)
+        try:
+            while not self._progress.is_batched(goal) and (taken := self._listener.collect()[0]) is not None:
+                self._listener.handle(taken)
+        except BaseException:
+            # A signal handler raised. What was taken and did not get to the outbox is gone with this call.
+            self._ledger.drop_in_hand("internal_error")
+            raise
 
     def _drain(self, goal: int) -> None:
         """Do the work of both threads: neither is alive."""

@@ -278,7 +278,7 @@ class Workers:
             def is_over() -> bool:
                 if self._progress.mark > mark:  # Others go on logging.
                     return self._progress.is_settled(mark)
-                return self._sender.is_hopeless or (self.state is State.IDLE and not self._queue)
+                return self._sender.is_hopeless or self._is_done()
 
             def wait(left: float) -> None:
                 self._sender.hasten(self._clock.monotonic() + left)
@@ -322,8 +322,9 @@ class Workers:
             # The program logged and ended at once, so the starter has not run yet. Wait for it: with threads all
             # handlers send at the same time, without them one after the other.
             self._changed.wait(lambda: not self._is_requested, min(_STARTER_LIMIT, self._pump.time_left()))
-        self._exiting = True
         self._pump.begin()
+        # Last: if a signal handler raises before, the next call begins anew.
+        self._exiting = True
 
     def finish_exit(self) -> None:
         """Wait for the threads, do what they left, and count what could not be sent as dropped."""

@@ -22,13 +22,16 @@ def check(process: Process, interrupted: str | None, place: str) -> None:
     process.log_whole("after")
     assert process.handler.flush(FOR_EVER), f"the handler is dead after an exception at {place}"
     process.handler.close()
-    process.add_up(interrupted, place)
+    # The record of the interrupted call counts as pending if the exception came just before it was counted otherwise.
+    process.add_up(interrupted, place, unsettled=1)
 
 
 def ended(process: Process, before: Callable[[Process], None]) -> None:
     ending._exiting = False
     ending._live.clear()
     before(process)
+    # After an error of its own the sender rests for a second.
+    process.pipeline.sender.wait = lambda seconds: None  # type: ignore[method-assign]
     ending.drain()
 
 
