@@ -88,7 +88,7 @@ class Process:
         Args:
             interrupted: the record of the interrupted call.
             place: where it was interrupted.
-            unsettled: how many records may count as pending for good.
+            unsettled: how many records may be delivered and count as pending or dropped.
         """
         # A notice of losses is no record.
         stored = Counter(message for message in self.transport.stored if "log records were lost" not in message)
@@ -99,7 +99,7 @@ class Process:
         assert set(stored) - set(self.logged) <= {interrupted}, f"invented after an exception at {place}"
         stats = self.handler.stats()
         assert 0 <= stats.pending <= unsettled, place
-        assert len(stored) - stats.pending <= stats.delivered <= len(stored), place
+        assert len(stored) - unsettled <= stats.delivered <= len(stored), place
         assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.pending, place
         assert stats.accepted <= len(self.logged) + 1, f"counted twice after an exception at {place}"
 

@@ -22,7 +22,7 @@ def check(process: Process, interrupted: str | None, place: str) -> None:
     process.log_whole("after")
     assert process.handler.flush(FOR_EVER), f"the handler is dead after an exception at {place}"
     process.handler.close()
-    # The record of the interrupted call counts as pending if the exception came just before it was counted otherwise.
+    # The record of the interrupted call is not counted as delivered if the exception came just before that.
     process.add_up(interrupted, place, unsettled=1)
 
 
