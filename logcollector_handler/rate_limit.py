@@ -3,14 +3,20 @@
 The first record of a call site opens a window of some seconds. The records held back in a window are reported by one
 record: when the window ends (a timer makes sure of that when nothing else is logged), when the maximum of open windows
 is reached, or when the process ends. So every record is either let through or counted in exactly one report.
+
+An exception out of a signal handler may end a logging call at any call in here. Then the record of that call may be
+missing, and all others are counted: a window is open or ended and moves from the one to the other in one step, and an
+ended window goes back to the others unless its report was on its way to the handlers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
 import weakref
+from collections import deque
 from threading import Timer
 from typing import Any, Final
 
@@ -28,6 +34,8 @@ _MAX_SHOWN: Final = 200
 
 #: Logger, level, file, line and function.
 _Site = tuple[Any, ...]
+#: The decision of a thread that has filtered no record yet: a reference to none.
+_NONE_SEEN: Final = (lambda: None, False)
 
 #: All filters of this process, to reset them in a forked child.
 _filters: weakref.WeakSet[RateLimitFilter] = weakref.WeakSet()
@@ -63,6 +71,8 @@ class RateLimitFilter(logging.Filter):
         # Ordered by their end. Guarded by `_lock`, which is reentrant because a signal handler or finalizer may log
         # while its thread holds it. Nothing that can block is done under it.
         self._windows: dict[_Site, _Window] = {}
+        # Windows that have ended with records held back, and are not reported yet.
+        self._ended: deque[_Window] = deque()
         self._lock = new_lock()
         self._timer: Timer | None = None
         #: The last record that this thread filtered, and the decision: other handlers may ask about it again.
@@ -74,32 +84,33 @@ class RateLimitFilter(logging.Filter):
         """Whether the record may pass. Once the process is exiting every record may: no later report could be made."""
         if isinstance(record, _Report) or ending.is_exiting():
             return True
-        seen: weakref.ref[logging.LogRecord] | None = getattr(self._last, "record", None)
-        if seen is not None and seen() is record:
-            return bool(self._last.passed)
+        seen, passed = getattr(self._last, "decision", _NONE_SEEN)
+        if seen() is record:
+            return bool(passed)
         try:
             site: _Site = (record.name, record.levelno, record.pathname, record.lineno, record.funcName)
             hash(site)
         except Exception:  # noqa: BLE001 - a record made by hand may lack a call site: it is not limited
             return True
-        self._last.passed = passed = self._admit(site, record)
-        self._last.record = weakref.ref(record)
+        passed = self._admit(site, record)
+        self._last.decision = weakref.ref(record), passed
         return passed
 
     def _admit(self, site: _Site, record: logging.LogRecord) -> bool:
         current_pid()
         now = self._clock.monotonic()
         with self._lock:
-            ended = self._take(now)
+            self._end_until(now)
             window = self._windows.get(site)
             if window is None:
                 if len(self._windows) >= _MAX_SITES:
-                    ended += self._take_first()
+                    self._end_first()
                 window = self._windows.setdefault(site, _Window(site, record.msg, now, now + self._per))
             window.count += 1
             held_back = window.count - self._rate
-        self._report_ended(ended, now)
-        if held_back == 1:
+        self._report_ended(now)
+        # Asked each time: a signal handler may have ended the call that held back the first.
+        if held_back > 0 and not ending.is_watched(self._exit):
             children.watch(self._exit)
             # Another thread may have reported it since.
             self._unwatch_if_idle()
@@ -107,39 +118,59 @@ class RateLimitFilter(logging.Filter):
             self._ensure_timer(now)
         return held_back <= 0
 
-    def _take(self, now: float) -> list[_Window]:
-        """Remove and return the windows that have ended."""
-        ended: list[_Window] = []
+    def _end_until(self, now: float) -> None:
+        """End the windows whose time is over. Called with the lock held."""
         while (first := next(iter(self._windows.values()), None)) is not None and first.end <= now:
-            ended += self._take_first()
-        return ended
+            self._end_first()
 
-    def _take_first(self) -> list[_Window]:
-        for site in self._windows:
-            return [self._windows.pop(site)]
-        return []
+    def _end_first(self) -> None:
+        """End the oldest window. Called with the lock held."""
+        for site, window in self._windows.items():
+            # A KeyError: a finalizer or signal handler that logs meanwhile has ended it.
+            with contextlib.suppress(KeyError):
+                if window.count > self._rate:
+                    # One call that no signal handler can interrupt.
+                    self._ended.extend(map(self._windows.pop, (site,)))
+                else:
+                    del self._windows[site]
+            return
 
     # The report
 
-    def _report_ended(self, ended: list[_Window], now: float) -> None:
-        for each in ended:
-            self._report(each, now)
-        if any(each.count > self._rate for each in ended):
-            self._unwatch_if_idle()
+    def _report_ended(self, now: float) -> None:
+        """Report the windows that have ended."""
+        if not self._ended:
+            return
+        while self._ended:
+            taken: list[_Window] = []
+            try:
+                # One call that no signal handler can interrupt. It finds none if another thread was faster.
+                with contextlib.suppress(IndexError):
+                    taken.extend(map(deque.popleft, (self._ended,)))
+                for window in taken:
+                    self._report(window, now, taken)
+            finally:
+                self._ended.extend(taken)
+        self._unwatch_if_idle()
 
     def _unwatch_if_idle(self) -> None:
         """End the registration for exit, which keeps the filter alive, unless there is something to report."""
         with self._lock:
-            if not any(each.count > self._rate for each in self._windows.values()):
+            if not self._ended and not self._holding_back():
                 ending.unwatch(self._exit)
 
-    def _report(self, window: _Window, now: float) -> None:
-        held_back = window.count - self._rate
-        if held_back <= 0:
-            return
-        report = window.report(held_back, now)
+    def _holding_back(self) -> list[_Window]:
+        """The open windows that hold records back. Called with the lock held."""
+        # A list: a signal handler that raises in a generator as it is closed raises where nobody hears it.
+        return [each for each in self._windows.values() if each.count > self._rate]
+
+    def _report(self, window: _Window, now: float, taken: list[_Window]) -> None:
+        """Hand the report of a window to the handlers, and empty `taken` right before."""
+        report = window.report(window.count - self._rate, now)
         logger = logging.getLogger(report.name)
         handlers = [each for each in _handlers_of(logger) if self in each.filters]
+        # An assignment and no call of `clear`: no signal handler can run between this and the next call.
+        taken[:] = ()
         if not handlers:  # The filter is on the logger, or on a handler behind another one (as with a MemoryHandler).
             logger.handle(report)
         for handler in handlers:
@@ -148,44 +179,45 @@ class RateLimitFilter(logging.Filter):
 
     def _ensure_timer(self, now: float) -> None:
         """Start the timer that reports held back records at the end of their window if nothing else is logged."""
-        if self._timer is not None:
+        if self._has_timer():
             return
         # Starting a thread takes locks that the interrupted code may hold. The next record tries again.
         if is_interruption():
             return
         with self._lock:
-            end = next((each.end for each in self._windows.values() if each.count > self._rate), None)
-            if self._timer is not None or end is None:
-                return
-            self._timer = timer = Timer(max(0.0, end - now), self._on_timer)
+            holding_back = self._holding_back()
+        if not holding_back:
+            return
+        timer = Timer(max(0.0, holding_back[0].end - now), self._on_timer)
         timer.daemon = True
-        try:
+        # Another thread may do the same now: a second timer does no harm.
+        self._timer = timer
+        # A RuntimeError: the system has no more threads. The next record tries again.
+        with contextlib.suppress(RuntimeError):
             timer.start()
-        except RuntimeError:  # The system has no more threads; the next record tries again.
-            self._timer = None
-        except BaseException:
-            # A signal handler raised. If the thread runs all the same, a second timer does no harm.
-            self._timer = None
-            raise
+
+    def _has_timer(self) -> bool:
+        return self._timer is not None and self._timer.is_alive()
 
     def _on_timer(self) -> None:
         self._timer = None
         now = self._clock.monotonic()
         with self._lock:
-            ended = self._take(now)
-        self._report_ended(ended, now)
+            self._end_until(now)
+        self._report_ended(now)
         self._ensure_timer(now)
 
     def _report_all(self) -> None:
         with self._lock:
-            windows = list(self._windows.values())
-            self._windows.clear()
-        self._report_ended(windows, self._clock.monotonic())
+            while self._windows:
+                self._end_first()
+        self._report_ended(self._clock.monotonic())
 
     def _forget(self) -> None:
         """Reset in a forked child: the parent reports what it held back, and its timer thread was not copied."""
         self._lock = new_lock()
         self._windows.clear()
+        self._ended.clear()
         self._timer = None
 
 

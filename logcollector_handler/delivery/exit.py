@@ -64,6 +64,11 @@ def unwatch(draining: Draining) -> None:
     _live.discard(draining)
 
 
+def is_watched(draining: Draining) -> bool:
+    """Whether this is registered."""
+    return draining in _live
+
+
 def budget() -> Budget:
     """The time for the end of this process."""
     return _budget

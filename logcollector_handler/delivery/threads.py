@@ -91,12 +91,15 @@ class Threads:
         """The process goes down: no thread is started any more."""
         return self._exiting
 
-    def begin_exit(self, seconds: float) -> None:
-        """Start no thread any more. A starter that was asked for and has not run gets its turn, within that time."""
+    def wait_for_starter(self, seconds: float) -> None:
+        """The process goes down: a starter that was asked for and has not run gets its turn, within that time."""
         if self._is_requested:
             # The program logged and ended at once, so the starter has not run yet. Wait for it: with threads all
             # handlers send at the same time, without them one after the other.
             self._changed.wait(lambda: not self._is_requested, min(_STARTER_LIMIT, seconds))
+
+    def begin_exit(self) -> None:
+        """The process goes down: start no thread any more."""
         self._exiting = True
 
     def belong_elsewhere(self) -> bool:
@@ -140,15 +143,15 @@ class Threads:
         with own_work(), self._lock:
             self._starting = True
             try:
-                # The caller that asked for this raised it. Lowered before `_is_done` looks for entries that came since.
+                # The caller that asked for this raised it. Lowered before `is_done` looks for entries that came since.
                 self._queue.relax(1)
-                if not self._exiting and not self._is_done():
+                if not self._exiting and not self.is_done():
                     self._start_missing()
             finally:
                 self._starting = self._is_requested = False
         self._changed.notify()
 
-    def _is_done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether no thread is needed: an earlier starter's threads have done the work and ended after `close`."""
         idle = self._listener.is_stopping and self.state is State.IDLE
         return idle and not self._queue and len(self._outbox) == 0

@@ -96,7 +96,7 @@ class LogCollectorProcessor:
         self._handler = handler
         self._timestamp_key = timestamp_key
         self._thread = _Thread()
-        _add_filter(handler, weakref.ref(self))
+        _add_filter(handler, self)
 
     def __call__(self, logger: Any, method_name: str, event_dict: EventDict) -> EventDict:
         """Ship the event and return it."""
@@ -109,10 +109,14 @@ class LogCollectorProcessor:
             record = self._record(logger, method_name, event_dict, frame)
             name = record.name
             self._thread.call = _call(frame, getattr(logger, "name", None))
-            if record.levelno >= self._handler.level:
-                self._handler.handle(record)
+            passed: Any = record.levelno >= self._handler.level and self._handler.filter(record)
         except Exception:  # noqa: BLE001 - filters and record factories are the application's, and fields can be anything
             self._handler._pipeline.handler.handleError(logging.LogRecord(name, 0, "", 0, "", None, None))
+        else:
+            # Not in the `try`: an exception here comes out of a signal handler, when the record may be queued already.
+            if passed:
+                # From 3.12 on a filter can replace the record.
+                self._handler.emit(passed if isinstance(passed, logging.LogRecord) else record)
         finally:
             self._thread.shipping = was_shipping
         return event_dict
@@ -144,7 +148,9 @@ class LogCollectorProcessor:
             del fields["logger"]
         else:
             module = None if frame is None else frame.f_globals.get("__name__")
-            name = next((each for each in (getattr(logger, "name", None), module) if type(each) is str), "structlog")
+            # A list: a signal handler that raises in a generator as it is closed raises where nobody hears it.
+            names = [each for each in (getattr(logger, "name", None), module) if type(each) is str]
+            name = names[0] if names else "structlog"
         path, line, function = _site(fields, frame)
         stack = _stack(fields, frame)
         event = fields.get("event")
@@ -166,19 +172,33 @@ class LogCollectorProcessor:
         return record
 
 
-def _add_filter(handler: LogCollectorHandler, of: weakref.ref[LogCollectorProcessor]) -> None:
+class _LeaveOut:
+    """The filter of a handler that leaves out the records of events which a processor has shipped already.
+
+    One for all processors of the handler. It stays when these are gone: if it were removed while a record goes through
+    the filters, the one behind it would be passed over.
+    """
+
+    def __init__(self) -> None:
+        #: By id, as long as somebody uses them.
+        self.processors: dict[int, weakref.ref[LogCollectorProcessor]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for reference in list(self.processors.values()):
+            processor = reference()
+            if processor is not None and not processor._is_new(record):
+                return False
+        return True
+
+
+def _add_filter(handler: LogCollectorHandler, processor: LogCollectorProcessor) -> None:
     """Have the handler ask the processor about each record, as long as somebody uses the processor."""
-
-    def is_new(record: logging.LogRecord) -> bool:
-        processor = of()
-        return processor is None or processor._is_new(record)
-
-    def remove() -> None:
-        # A new list: the handler may be going through the old one, and would pass over the filter behind.
-        handler.filters = [each for each in handler.filters if each is not is_new]
-
-    handler.addFilter(is_new)
-    weakref.finalize(of(), remove).atexit = False
+    found = next((each for each in list(handler.filters) if isinstance(each, _LeaveOut)), None)
+    if found is None:
+        found = _LeaveOut()
+        handler.addFilter(found)
+    found.processors[id(processor)] = weakref.ref(processor)
+    weakref.finalize(processor, found.processors.pop, id(processor), None).atexit = False
 
 
 #: Attributes copied from the LogRecord of an event that came from the standard library.

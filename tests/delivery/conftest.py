@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from logcollector_handler import handler as handlers
 from logcollector_handler.delivery import children
 from logcollector_handler.delivery import exit as ending
 from logcollector_handler.delivery.budget import Budget
 from tests.delivery.harness import FakeClock
+from tests.delivery.interrupted import Process
 from tests.delivery.pipelines import FakeThreads, PipelineBench
 
 
@@ -38,3 +42,10 @@ def bench(clock: FakeClock) -> PipelineBench:
 def threads(bench: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> FakeThreads:
     """The threads of `bench`."""
     return FakeThreads(monkeypatch, bench)
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Process]:
+    """Makes handlers that are to be interrupted, of a durability and with changed settings."""
+    monkeypatch.setattr(handlers, "connect", lambda settings, _: Process.networks[settings.service])
+    return lambda durability, **changes: Process(durability, tmp_path, **changes)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,8 @@ import logcollector_handler
 
 _ENTERING_IN_C_IS_A_POINT = sys.implementation.name == "cpython" and sys.version_info[:2] == (3, 14)
 _PACKAGE = str(Path(logcollector_handler.__file__).parent)
+#: Seconds after which something that hangs is taken to hang for ever.
+FOR_EVER = 60.0
 
 
 class Alarm(Exception):  # noqa: N818 - as the signal that it comes from
@@ -100,3 +103,18 @@ class Points:
 
 def _is_of_the_package(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith(_PACKAGE)
+
+
+def free(lock: Any) -> bool:
+    """Whether another thread gets the lock."""
+    got: list[bool] = []
+
+    def take() -> None:
+        got.append(lock.acquire(timeout=FOR_EVER))
+        if got[0]:
+            lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return got[0]

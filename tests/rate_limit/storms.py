@@ -30,10 +30,15 @@ class FakeTimer:
 
     def __init__(self, seconds: float, call: Callable[[], None]) -> None:
         self.seconds, self.call, self.daemon = seconds, call, False
+        self._lives = False
         self.made.append(self)
 
     def start(self) -> None:
         assert self.daemon
+        self._lives = True
+
+    def is_alive(self) -> bool:
+        return self._lives
 
 
 def storm(count: int, start: int = 0) -> None:

@@ -95,19 +95,19 @@ def test_logging_while_the_filter_counts_neither_deadlocks_nor_loses_a_count(
     kept: Kept, limit: RateLimitFilter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A finalizer or signal handler may log while the filter holds its lock in the same thread."""
-    take, logged, depth = limit._take, 0, 0
+    end, logged, depth = limit._end_until, 0, 0
 
-    def interrupted(now: float) -> Any:
+    def interrupted(now: float) -> None:
         nonlocal logged, depth
         logged += 1
         if depth < 2:
             depth += 1
             storm(1)
             depth -= 1
-        return take(now)
+        end(now)
 
     with monkeypatch.context() as patch:
-        patch.setattr(limit, "_take", interrupted)
+        patch.setattr(limit, "_end_until", interrupted)
         thread = threading.Thread(target=storm, args=(10,), daemon=True)
         thread.start()
         thread.join(60)
