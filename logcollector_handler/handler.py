@@ -20,7 +20,7 @@ from .delivery import children
 from .delivery.clock import SystemClock
 from .delivery.lookout import holds_batches, look_out
 from .delivery.pipeline import Pipeline, connect, entry_builder
-from .delivery.process import at_fork, current_pid, holds_logging_lock, own_threads
+from .delivery.process import at_fork, current_pid, holds_logging_lock, load_openssl_in_time, own_threads
 from .settings import load
 from .settings.signature import with_settings
 from .stats import Stats
@@ -51,6 +51,7 @@ class LogCollectorHandler(logging.Handler):
             level: records below it are not handled.
         """
         self._settings = load(settings)
+        load_openssl_in_time()
         self._builder = entry_builder(self._settings, bound=current_fields, span=current_span)
         self._flush_level = self._settings.flush_level
         # By process id: that of this process, once it has logged; in a forked child also its parent's, until the child

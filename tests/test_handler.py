@@ -81,7 +81,9 @@ def test_what_waits_when_gevent_patches_the_process_is_taken_over(handler: LogCo
     assert before.workers not in ending._live
     started: list[Any] = []
     before.workers._threads._start_missing = lambda: started.append("threads")  # type: ignore[method-assign]
-    before.workers._threads._start_threads(_thread.start_new_thread)
+    starter = threading.Thread(target=before.workers._threads._start_threads, args=(_thread.start_new_thread,))
+    starter.start()
+    starter.join()
     assert started == [], "its starter comes too late"
 
 

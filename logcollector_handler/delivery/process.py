@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import BuiltinFunctionType, FrameType
 from typing import Final
 
 from .locks import new_lock
@@ -29,10 +29,22 @@ from .locks import new_lock
 own_threads: set[int] = set()
 #: Seconds that a fork waits at most for a thread that is setting something up.
 _SETTING_UP_LIMIT: Final = 5.0
-#: Seconds between two looks at a process that is about to change, and how many looks there are at most.
+#: Seconds between two looks at a process that gevent is about to patch, and how long that is waited for at most: less
+#: long where it is only likely.
 _STEP: Final = 0.05
-_UWSGI_STEPS: Final = 200
-_GEVENT_STEPS: Final = 60
+_PATCH_LIMIT: Final = 10.0
+_LIKELY_LIMIT: Final = 3.0
+#: The same for uWSGI's first process, which is about to fork. A look does harm if it comes at that moment.
+_FORK_STEP: Final = 1.0
+_FORK_LIMIT: Final = 10.0
+#: Seconds in which a thread that was just started has come to such a wait.
+_FIRST_LOOK: Final = 0.01
+# What others send a process to end it or to tell it something. Windows has few of them.
+_SIGNALS: Final = {
+    getattr(signal, name)
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+}
 # The process to which the state of the package belongs.
 _pid = os.getpid()
 # Called in a forked child, to drop what belongs to the parent.
@@ -135,39 +147,86 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
-def let_settle(is_urgent: Callable[[], bool]) -> None:
+def load_openssl_in_time() -> None:
+    """Under uWSGI, load OpenSSL before uWSGI arranges for its end, as long as the application is being imported.
+
+    uWSGI has an exit handler in C run those of Python. OpenSSL has one, too, from when it is loaded, and the last of
+    them comes first. Loaded later, OpenSSL would be gone when Python's exit handlers send logs, and crash the worker.
+    """
+    if "uwsgi" in sys.modules:
+        import hashlib  # noqa: F401 - see above; elsewhere it would only take time
+
+
+def let_settle(is_urgent: Callable[[], bool]) -> bool:
     """Where threads that start now would do harm: wait some seconds, until they do not or until `is_urgent()`.
 
     uWSGI's first process forks its workers, in C, as soon as it has imported the application. A worker that is forked
     while another thread runs Python code hangs for ever, because it waits for that thread to release the interpreter's
     lock. And workers of uWSGI and of gunicorn may log before gevent patches them.
+
+    Returns:
+        Whether it has waited.
     """
-    for step in range(_UWSGI_STEPS):
-        if is_urgent() or not (_is_uwsgi_at_work() or (step < _GEVENT_STEPS and _may_be_patched())):
-            return
-        time.sleep(_STEP)
+    slept = 0.0
+    while not is_urgent():
+        if slept < _FORK_LIMIT and _is_about_to_fork():
+            step = _FORK_STEP
+        elif slept < (_PATCH_LIMIT if _is_about_to_patch() else _LIKELY_LIMIT) and _may_be_patched():
+            step = _STEP
+        else:
+            break
+        time.sleep(step)
+        slept += step
+    return slept > 0
 
 
-def _is_uwsgi_at_work() -> bool:
-    """Whether uWSGI is about to fork its workers, or to have gevent patch this one."""
+def leave_signals_to_others(start: object) -> None:
+    """In a thread that `start` has started: signals come to others, also instead of the threads that this one starts.
+
+    A handler in C runs in the thread to which its signal comes. That of uWSGI ends the process, and CPython hangs if
+    that is done in another thread than the main one.
+    """
+    # A function in Python has made a greenlet, and this is a thread of the application.
+    if isinstance(start, BuiltinFunctionType) and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def let_others_wait() -> None:
+    """Where `let_settle` waits for forks: have a thread that was just started come to that before the process forks.
+
+    It runs as soon as the caller's thread releases the interpreter's lock, and uWSGI does that right before it forks.
+    """
+    if _is_about_to_fork():
+        time.sleep(_FIRST_LOOK)
+
+
+def _is_about_to_fork() -> bool:
+    """Whether this is uWSGI's first process, and it has not forked all of its workers."""
     # Looked up, not imported: only uWSGI itself has this module. Others make one of the name, for tests.
     uwsgi = sys.modules.get("uwsgi")
     try:
-        if uwsgi is None:
-            return False
-        if uwsgi.worker_id() == 0 and not all(each["pid"] for each in uwsgi.workers()):
-            return True
-        return "gevent-monkey-patch" in uwsgi.opt and ("gevent.monkey" not in sys.modules or _may_be_patched())
+        return uwsgi is not None and uwsgi.worker_id() == 0 and not all(each["pid"] for each in uwsgi.workers())
     except Exception:  # noqa: BLE001 - see above
         return False
 
 
+def _is_about_to_patch() -> bool:
+    """Whether this is a worker of uWSGI that has gevent patch it, sooner or later."""
+    uwsgi = sys.modules.get("uwsgi")
+    try:
+        return uwsgi is not None and uwsgi.worker_id() != 0 and "gevent-monkey-patch" in uwsgi.opt
+    except Exception:  # noqa: BLE001 - as above
+        return False
+
+
 def _may_be_patched() -> bool:
-    """Whether gevent was imported to patch the process, and has not done so."""
+    """Whether gevent was imported to patch the process, or is about to be, and has not done so."""
     # Looked up, not imported: an application without gevent does not have it.
     monkey = sys.modules.get("gevent.monkey")
+    if monkey is None:
+        return _is_about_to_patch()
     try:
-        return monkey is not None and not monkey.is_module_patched("threading")
+        return not monkey.is_module_patched("threading")
     except Exception:  # noqa: BLE001 - another thread is still importing it
         return True
 

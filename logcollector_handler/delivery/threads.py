@@ -19,7 +19,7 @@ from .clock import Waiters
 from .intake import Intake
 from .listener import BatchListener
 from .outbox import Outbox
-from .process import current_pid, let_settle, own_work
+from .process import current_pid, leave_signals_to_others, let_others_wait, let_settle, own_work
 from .progress import Progress
 from .report import Reporter
 from .sender import Sender, step
@@ -125,6 +125,7 @@ class Threads:
                 raise
             self._could_not_start(error)
             return False
+        let_others_wait()
         return True
 
     def _could_not_start(self, error: RuntimeError) -> None:
@@ -136,10 +137,14 @@ class Threads:
 
     def _start_threads(self, start: object) -> None:
         """The starter: start the threads that are missing. Runs in a thread of its own, started by `start`."""
-        let_settle(lambda: self._listener.is_asked)
+        leave_signals_to_others(start)
+        has_waited = let_settle(lambda: self._listener.is_asked)
         # gevent replaces the function when it begins to patch the process. Then another pipeline takes over.
         if self.belong_elsewhere() or start is not _thread.start_new_thread:
             return
+        if has_waited:
+            # What was logged before is late enough: uWSGI's first process may end soon, without exit handlers.
+            self._listener.flush_to(self._progress.mark)
         with own_work(), self._lock:
             self._starting = True
             try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import os
+import signal
 import sys
 import threading
 import time
@@ -189,8 +191,33 @@ def test_threads_wait_until_uwsgi_has_forked_its_workers(
             uwsgi(monkeypatch, 0, 7, 8)
 
     monkeypatch.setattr(time, "sleep", sleep)
-    process.let_settle(lambda: False)
+    assert process.let_settle(lambda: False) is waits
     assert len(slept) == (3 if waits else 0)
+    # A fork in the middle of a look would make a worker that hangs.
+    assert min(slept, default=1.0) >= 1.0
+
+
+def test_a_call_that_has_a_thread_started_gives_it_time_to_wait_if_uwsgi_is_about_to_fork(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    process.let_others_wait()
+    uwsgi(monkeypatch, 0, 7, 8)
+    process.let_others_wait()
+    assert slept == [], "this is not uWSGI, or it has forked"
+    uwsgi(monkeypatch, 0, 0, 0)
+    process.let_others_wait()
+    assert 0 < sum(slept) < 0.1
+
+
+def test_the_first_process_of_uwsgi_is_not_patched_and_waits_for_its_forks_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "gevent.monkey", raising=False)
+    uwsgi(monkeypatch, 0, 7, 8, **{"gevent-monkey-patch": True})
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waited"))
+    assert not process.let_settle(lambda: False)
 
 
 def test_nobody_waits_for_workers_that_never_come_or_while_somebody_flushes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,3 +263,21 @@ def test_a_module_that_only_has_the_name_of_uwsgi_is_none(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace())
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waited"))
     process.let_settle(lambda: False)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows has no masks of signals")
+def test_signals_do_not_come_to_threads_of_ours_but_to_greenlets_that_run_in_the_threads_of_others() -> None:
+    masks: list[set[int]] = []
+
+    def work(start: object) -> None:
+        process.leave_signals_to_others(start)
+        inner = threading.Thread(target=lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+        inner.start()
+        inner.join()
+
+    for start in (_thread.start_new_thread, lambda function, arguments: None):
+        thread = threading.Thread(target=work, args=(start,))
+        thread.start()
+        thread.join()
+    assert {signal.SIGTERM, signal.SIGINT, signal.SIGHUP} <= masks[0]
+    assert not masks[1] & {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}

@@ -18,11 +18,15 @@ class Server:
     """How a server is started, and the signal that ends it.
 
     `{port}`, `{directory}` (an empty one) and `{prefix}` (that of this Python) stand in the command.
+
+    Args:
+        loads: processes that load the application, and overlook a signal that comes before they have.
     """
 
     command: str
     end_by: signal.Signals = signal.SIGTERM
     environ: Mapping[str, str] = field(default_factory=dict)
+    loads: int = 0
 
     @property
     def executable(self) -> str | None:
@@ -71,13 +75,15 @@ SERVERS = {
     "uWSGI --py-call-osafterfork": Server(
         f"{_UWSGI} {_GRACEFULLY} --processes 2 --enable-threads --py-call-osafterfork"
     ),
-    "uWSGI --lazy-apps": Server(f"{_UWSGI} {_GRACEFULLY} --processes 2 --enable-threads --lazy-apps"),
-    "uWSGI --lazy-apps without --enable-threads": Server(f"{_UWSGI} {_GRACEFULLY} --processes 2 --lazy-apps"),
+    "uWSGI --lazy-apps": Server(f"{_UWSGI} {_GRACEFULLY} --processes 2 --enable-threads --lazy-apps", loads=2),
+    "uWSGI --lazy-apps without --enable-threads": Server(f"{_UWSGI} {_GRACEFULLY} --processes 2 --lazy-apps", loads=2),
     "uWSGI --gevent": Server(f"{_UWSGI} {_GRACEFULLY} --processes 2 --gevent 50 --gevent-monkey-patch"),
     "uWSGI --gevent --lazy-apps": Server(
-        f"{_UWSGI} {_GRACEFULLY} --processes 2 --gevent 50 --gevent-monkey-patch --lazy-apps"
+        f"{_UWSGI} {_GRACEFULLY} --processes 2 --gevent 50 --gevent-monkey-patch --lazy-apps", loads=2
     ),
-    "uWSGI --lazy-apps --die-on-term": Server(f"{_UWSGI} --die-on-term --processes 2 --enable-threads --lazy-apps"),
+    "uWSGI --lazy-apps --die-on-term": Server(
+        f"{_UWSGI} --die-on-term --processes 2 --enable-threads --lazy-apps", loads=2
+    ),
     "mod_wsgi": Server(
         "mod_wsgi-express start-server --port {port} --server-root {directory}/apache --processes 2 --threads 4 "
         f"--log-to-terminal --python-path {APPS} --application-type module "

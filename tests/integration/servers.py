@@ -73,8 +73,12 @@ class Outcome:
 
     @property
     def said(self) -> int:
-        """Records that the processes named as dropped, on stderr."""
-        found = re.findall(r"logcollector-handler: (\d+) records? (?:was|were) dropped", self.output)
+        """Records that the processes named on stderr as lost."""
+        # A process may say it twice: when its framework has ended, and again when the interpreter does.
+        return max(self._named("could not be sent in time"), self._named("(?:was|were) dropped"))
+
+    def _named(self, loss: str) -> int:
+        found = re.findall(rf"logcollector-handler: (\d+) records? {loss}", self.output)
         return sum(map(int, found))
 
 
@@ -89,6 +93,7 @@ def serve_and_end(
     settings: Mapping[str, str],
     *,
     requests: int = 200,
+    loaded_first: int = 0,
     arrived_first: int = 0,
     well_after: float | None = None,
     patience: float = 60.0,
@@ -98,6 +103,7 @@ def serve_and_end(
     Args:
         directory: an empty one.
         settings: of the handler, as its environment variables have them.
+        loaded_first: how many records have to arrive before the first request is sent.
         arrived_first: how many records have to arrive before the signal is sent.
         well_after: seconds after the signal from which on the collector takes everything.
         patience: seconds that the server has for its end before it is killed.
@@ -108,6 +114,8 @@ def serve_and_end(
     port = free_port()
     with _running(server, directory, port, environ) as running, ExitStack() as connections:
         running.wait_until_it_listens(port)
+        running.wait_until_loaded(logged, server.loads)
+        collector.wait_for_stored(loaded_first)
         answered = _ask(port, requests, connections)
         collector.wait_for_stored(arrived_first)
         signalled = time.monotonic()
@@ -148,6 +156,14 @@ class _Running:
                 return
         self.kill()
         raise NotServingError(self.output.result(timeout=60))
+
+    def wait_until_loaded(self, logged: Path, loads: int) -> None:
+        """Wait until so many processes have logged that they load the application."""
+        deadline = time.monotonic() + 60
+        while loads and time.monotonic() < deadline and self._process.poll() is None:
+            if logged.exists() and logged.read_text().count("loaded by") >= loads:
+                return
+            time.sleep(0.05)
 
     def send(self, number: signal.Signals) -> None:
         """As an operator does it; SIGINT as a terminal does, to all processes."""

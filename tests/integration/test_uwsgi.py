@@ -39,7 +39,7 @@ logging.config.dictConfig({
     "handlers": {"collector": {
         "class": "logcollector_handler.LogCollectorHandler",
         "server_url": os.environ["SERVER"],
-        "flush_interval": 0.2,
+        "flush_interval": float(os.environ.get("FLUSH_INTERVAL", "0.2")),
     }},
     "root": {"level": "INFO", "handlers": ["collector"]},
 })
@@ -48,6 +48,8 @@ if "LOGS_AT_IMPORT" in os.environ:
     log.info("loaded %d", os.getpid())
 
 def application(environ, start_response):
+    if environ["PATH_INFO"] == "/loads-openssl":
+        import ssl
     if environ["PATH_INFO"] != "/silent":
         log.info("request %s in %d", environ["PATH_INFO"], os.getpid())
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -101,7 +103,8 @@ def end(process: subprocess.Popen[str]) -> str:
     """Have uWSGI end, and return what it has said.
 
     Not waited for without a bound: a worker finalizes Python in the thread that the signal came to. If that is not the
-    main thread CPython hangs, in any program with threads, until uWSGI kills the worker a minute later.
+    main thread CPython hangs until uWSGI kills the worker a minute later. A signal can come to a thread that is just
+    being started, whoever starts one.
     """
     process.send_signal(signal.SIGTERM)
     try:
@@ -145,3 +148,20 @@ def test_each_request_is_answered_and_each_record_arrives_once(
     at_import = {each: count for each, count in found.items() if each.startswith("loaded")}
     assert found - Counter(at_import) == expected, out
     assert len(at_import) == sum(at_import.values()) == loaded
+
+
+@pytest.mark.parametrize("options", ["", "--enable-threads", "--lazy-apps"])
+def test_a_worker_in_which_openssl_came_late_sends_what_it_has_when_it_ends(
+    server: FaultyServer, tmp_path: Path, options: str
+) -> None:
+    """OpenSSL is torn down before Python's exit handlers run if it was loaded after uWSGI had registered its own."""
+    environ = {"SERVER": server.url, "FLUSH_INTERVAL": "3600"}
+    with serving(tmp_path, environ, "--processes", "1", *options.split()) as (url, process):
+        wait_until_it_serves(url, process)
+        worker = get(f"{url}/loads-openssl")
+        for _ in range(20):
+            # The signal must not come to a thread that is being started just now: see `end`.
+            get(f"{url}/silent")
+        out = end(process)
+    assert "Segmentation Fault" not in out
+    assert messages(server) == [f"request /loads-openssl in {worker}"], out
