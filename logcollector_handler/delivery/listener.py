@@ -219,9 +219,7 @@ class BatchListener(QueueListener):
             try:
                 self._outbox.put(batch)
             except BaseException:
-                # At exit a signal handler can raise when the batch is in the outbox already.
-                if self._outbox.load(batch) is None:
-                    self._ledger.take_back(batch.count)
+                self._ledger.take_back(batch.count)
                 raise
         return True
 

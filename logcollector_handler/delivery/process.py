@@ -71,8 +71,8 @@ def own_work() -> Iterator[None]:
     if ident in own_threads:
         yield
         return
+    own_threads.add(ident)
     try:
-        own_threads.add(ident)
         yield
     finally:
         own_threads.discard(ident)

@@ -194,33 +194,22 @@ class Pump:
         self._changed.wait(lambda: not self._threads.is_starting, self.time_left())
         if self._threads.lives(Role.LISTENER):
             self._listener.wake()
+        else:
+            if self._threads.lives(Role.SENDER):
+                self._hand_over(goal, until=self._is_time_up)
+            # Not `elif`: a sender that had found nothing to send may have ended meanwhile.
             if not self._threads.lives(Role.SENDER):
-                # No thread could be started for the sender.
-                self._changed.wait(lambda: self._is_listened(goal), self.time_left())
-        elif self._threads.lives(Role.SENDER):
-            self._hand_over(goal, until=self._is_time_up)
-        # Asked again: either may have ended meanwhile.
-        if not self._threads.lives(Role.SENDER) and self._is_listened(goal):
-            self._drain(goal)
+                self._drain(goal)
         if self.time_left() <= 0 or not (self._threads.lives(Role.SENDER) or self._progress.is_settled(goal)):
             self._drop_rest()
 
-    def _is_listened(self, goal: int) -> bool:
-        """Whether the listener's thread has nothing more to do for this goal."""
-        return not self._threads.lives(Role.LISTENER) or self._progress.is_batched(goal)
-
     def _hand_over(self, goal: int, *, until: Callable[[], bool] = lambda: False) -> None:
         """Do the listener's work: put what is in the queue into the outbox, all of it or as much as goes before."""
-        try:
-            while not self._progress.is_batched(goal) and not until():
-                taken, _ = self._listener.collect()
-                if taken is None:
-                    return
-                self._listener.handle(taken)
-        except BaseException:
-            # A signal handler raised. What was taken and did not get to the outbox is gone with this call.
-            self._ledger.drop_in_hand("internal_error")
-            raise
+        while not self._progress.is_batched(goal) and not until():
+            taken, _ = self._listener.collect()
+            if taken is None:
+                return
+            self._listener.handle(taken)
 
     def _is_time_up(self) -> bool:
         return self.time_left() <= 0

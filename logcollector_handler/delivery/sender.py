@@ -174,17 +174,7 @@ class Sender:
             batch = self._suspects.choose(self._outbox.next(), now)
             if batch is not None:
                 with own_work():
-                    try:
-                        self._attempt(batch, now)
-                    finally:
-                        # After it is settled: until then it could be dropped for room although it was delivered.
-                        if not self._abandoned:
-                            self._outbox.end(batch)
-                # Not every batch was counted, which would have notified: another process may have settled it.
-                if not self._abandoned:
-                    self._ledger.settled.notify()
-                    if not self.busy:
-                        self._idle.set()
+                    self._attempt(batch, now)
                 return 0.0
         if refused := self._suspects.give_up_refused():
             for batch, reason in refused:
@@ -209,6 +199,7 @@ class Sender:
         # One that was made before the line was found to be slow is split now, if there is room for its parts.
         is_large = batch.encoded_bytes > self._pace.batch_bytes and self._suspects.may_split(batch)
         if is_large and self._settlement.split(batch, blamed=False):
+            self._outbox.end(batch)
             return
         self._ledger.request()
         if self._transport is None:
@@ -221,6 +212,12 @@ class Sender:
         if self._abandoned:
             return
         self._settle(batch, answer)
+        # After it is settled: until then it could be dropped for room although it was delivered.
+        self._outbox.end(batch)
+        # Not every batch was counted, which would have notified: another process may have settled it.
+        self._ledger.settled.notify()
+        if not self.busy:
+            self._idle.set()
 
     # Settle
 

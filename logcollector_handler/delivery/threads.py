@@ -148,15 +148,15 @@ class Threads:
         with own_work(), self._lock:
             self._starting = True
             try:
-                # The caller that asked for this raised it. Lowered before `is_done` looks for entries that came since.
+                # The caller that asked for this raised it. Lowered before `_is_done` looks for entries that came since.
                 self._queue.relax(1)
-                if not self._exiting and not self.is_done():
+                if not self._exiting and not self._is_done():
                     self._start_missing()
             finally:
                 self._starting = self._is_requested = False
         self._changed.notify()
 
-    def is_done(self) -> bool:
+    def _is_done(self) -> bool:
         """Whether no thread is needed: an earlier starter's threads have done the work and ended after `close`."""
         idle = self._listener.is_stopping and self.state is State.IDLE
         return idle and not self._queue and len(self._outbox) == 0

@@ -167,7 +167,7 @@ class Workers:
             def is_over() -> bool:
                 if self._progress.mark > mark:  # Others go on logging.
                     return self._progress.is_settled(mark)
-                return self._sender.is_hopeless or self._threads.is_done()
+                return self._sender.is_hopeless or (self._threads.state is State.IDLE and not self._queue)
 
             def wait(left: float) -> None:
                 self._sender.hasten(self._clock.monotonic() + left)
@@ -208,9 +208,8 @@ class Workers:
         if self._threads.is_exiting:
             return
         self._threads.wait_for_starter(self._pump.time_left())
-        self._pump.begin()
-        # Last: if a signal handler raises before, the next call begins anew.
         self._threads.begin_exit()
+        self._pump.begin()
 
     def finish_exit(self) -> None:
         """Wait for the threads, do what they left, and count what could not be sent as dropped."""

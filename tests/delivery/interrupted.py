@@ -86,14 +86,8 @@ class Process:
         assert held == [], f"held after an exception at {place}"
         assert get_ident() not in own_threads, f"taken for a thread of the package after an exception at {place}"
 
-    def add_up(self, interrupted: str | None, place: str, unsettled: int = 0) -> None:
-        """What was delivered and what was counted is what was logged.
-
-        Args:
-            interrupted: the record of the interrupted call.
-            place: where it was interrupted.
-            unsettled: how many records may be delivered and count as pending or dropped.
-        """
+    def add_up(self, interrupted: str | None, place: str) -> None:
+        """What was delivered and what was counted is what was logged."""
         # A notice of losses is no record.
         stored = Counter(message for message in self.transport.stored if "log records were lost" not in message)
         twice = [message for message, count in stored.items() if count > 1]
@@ -102,9 +96,8 @@ class Process:
         assert missing == set(), f"missing after an exception at {place}"
         assert set(stored) - set(self.logged) <= {interrupted}, f"invented after an exception at {place}"
         stats = self.handler.stats()
-        assert 0 <= stats.pending <= unsettled, place
-        assert len(stored) - unsettled <= stats.delivered <= len(stored), place
-        assert stats.accepted == stats.delivered + sum(stats.dropped.values()) + stats.pending, place
+        assert (stats.delivered, stats.pending) == (len(stored), 0), place
+        assert stats.accepted == stats.delivered + sum(stats.dropped.values()), place
         assert stats.accepted <= len(self.logged) + 1, f"counted twice after an exception at {place}"
 
 
