@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from logcollector_handler.delivery import exit as ending
-from logcollector_handler.delivery import workers
+from logcollector_handler.delivery import threads as starters
 from logcollector_handler.delivery.states import Role, State
 from tests.delivery.harness import no_connection
 from tests.delivery.pipelines import LIVING, FakeThreads, PipelineBench, alive
@@ -81,7 +81,7 @@ def test_what_was_logged_while_a_starter_had_to_wait_is_sent_at_once(
     bench: PipelineBench, threads: FakeThreads, monkeypatch: pytest.MonkeyPatch, waits: bool
 ) -> None:
     """uWSGI's first process may end soon after it, and runs no exit handlers."""
-    monkeypatch.setattr(workers, "let_settle", lambda is_urgent: waits)
+    monkeypatch.setattr(starters, "let_settle", lambda is_urgent: waits)
     bench.log("a")
     bench.listen()
     assert bench.batches == ([["a"]] if waits else [])
