@@ -39,7 +39,6 @@ from logcollector_handler.delivery.spool import destination
 from tests.integration.oracle_faults import Disk, Vandal, batch_files, identities_in, owner_of
 from tests.integration.oracle_plan import FAULTS, plan_of
 from tests.integration.oracle_processes import END_LIMIT, Process, Processes
-from tests.integration.oracle_records import is_poison
 from tests.integration.oracle_weather import Collector
 
 #: Processes that log at the same time.
@@ -247,9 +246,8 @@ class Oracle:
         excused = self._vandal.excused
         missing = told - set(server.arrived) - dead - set(excused)
         # A dead letter has no place on a full disk. It is one only after the server refused that record alone.
-        unkept = {each for each in missing if is_poison(self._seed, each) and each in server.refused}
         if self._disk.was_full:
-            missing -= unkept
+            missing -= server.refused
         repeated = [identity for identity, count in server.arrived.items() if count > 1]
         invented = [each for each in server.arrived if not 0 < int(each.partition("-")[0]) <= self._started]
         if missing:

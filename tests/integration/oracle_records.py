@@ -59,11 +59,6 @@ def record_of(seed: int, identity: str) -> Record:
     return Record(level, f"{identity} {text}", extra, raises)
 
 
-def is_poison(seed: int, identity: str) -> bool:
-    """Whether the server never takes the record of an id."""
-    return "poison" in record_of(seed, identity).extra
-
-
 def differences(seed: int, identity: str, entry: dict[str, Any]) -> list[str]:
     """The fields in which an entry that arrived is not what was logged."""
     record = record_of(seed, identity)
