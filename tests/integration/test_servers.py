@@ -99,7 +99,7 @@ def test_uwsgi_with_gevent_runs_no_exit_handlers_and_records_in_files_are_sent_a
     assert (seen.lost, seen.repeated) == (0, 0), seen.output
 
 
-@pytest.mark.parametrize("name", ["uvicorn", "uvicorn, 4 workers", "hypercorn", "granian, 2 workers", "gunicorn sync"])
+@pytest.mark.parametrize("name", ["uvicorn", "uvicorn, 4 workers", "hypercorn", "gunicorn sync"])
 def test_what_a_server_cannot_send_at_its_end_is_said(server: FaultyServer, tmp_path: Path, name: str) -> None:
     server.default = hang()
     seen = serve_and_end(SERVERS[name], server, tmp_path, {"shutdown_timeout": "1"}, requests=20)
