@@ -19,6 +19,8 @@ from .directory import Directory
 
 #: The number of dead letters stands under this name.
 DEAD: Final = "dead"
+#: How often the directory is made again, if others remove it at the same moment.
+_TRIES: Final = 10
 
 
 class Usage:
@@ -29,16 +31,22 @@ class Usage:
 
     def write(self, owner: str, size: int) -> None:
         """Tell the others that the files of `owner` take `size` bytes. Raises OSError."""
-        try:
-            descriptor = self._place.create(owner, 0)
-        except FileNotFoundError:
-            with self._place.open(make=True):
-                descriptor = self._place.create(owner, 0)
+        descriptor = self._create(owner)
         try:
             # Twice, because somebody may read while it is written.
             os.pwrite(descriptor, f"{size:020d} {size:020d}\n".encode(), 0)
         finally:
             os.close(descriptor)
+
+    def _create(self, owner: str) -> int:
+        for _ in range(_TRIES):
+            try:
+                return self._place.create(owner, 0)
+            except FileNotFoundError:
+                # Made again at each try: another process whose number was the last removes the empty directory.
+                with contextlib.suppress(FileNotFoundError), self._place.open(make=True):
+                    pass
+        return self._place.create(owner, 0)
 
     def add(self, owner: str, size: int) -> None:
         """Change a number by `size`. Raises OSError."""
