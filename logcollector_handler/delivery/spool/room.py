@@ -14,6 +14,7 @@ from typing import Final
 
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.ledger import Ledger
+from logcollector_handler.delivery.locks import new_lock
 
 from .bodies import Bodies
 from .directory import BLOCK, charge_for
@@ -63,6 +64,9 @@ class Room:
         self._ledger = ledger
         # Bytes of files that are being written, or are written and not on the shelf yet, by the first batch's id.
         self._reserved: dict[str, int] = {}
+        # Held from the moment at which bytes are counted until others are told of them. Otherwise one thread tells what
+        # another has changed meanwhile. Unlike the lock above, it is held while files are read and written.
+        self._telling = new_lock()
         # What other processes were told, by owner.
         self._told: dict[str, int] = {}
         # What others were told that we take, when there was room for that much. Less is taken without asking again.
@@ -119,6 +123,10 @@ class Room:
             self.release(key)
 
     def _reserve(self, key: str, size: int, freed: int, *, evicting: bool) -> None:
+        with self._telling:
+            self._reserve_and_tell(key, size, freed, evicting=evicting)
+
+    def _reserve_and_tell(self, key: str, size: int, freed: int, *, evicting: bool) -> None:
         with self._lock:
             self._reserved[key] = size
         if self._of(self._own) <= self._granted:
@@ -165,21 +173,23 @@ class Room:
 
         They are not told of what is hardly less than before.
         """
-        for each in {owner, self._own}:
-            size = self._of(each)
-            if not 0 <= self._told.get(each, -1) - size < 2 * self._max_bytes // _UNNOTICED:
-                if each == self._own:
-                    self._granted = 0
-                with contextlib.suppress(OSError):
-                    self._owners.publish(each, size)
-                    self._told[each] = size
+        with self._telling:
+            for each in {owner, self._own}:
+                size = self._of(each)
+                if not 0 <= self._told.get(each, -1) - size < 2 * self._max_bytes // _UNNOTICED:
+                    if each == self._own:
+                        self._granted = 0
+                    with contextlib.suppress(OSError):
+                        self._owners.publish(each, size)
+                        self._told[each] = size
 
     def publish_anew(self) -> None:
         """Tell other processes how much the owners take that are locked by us, where they were told something else."""
-        self._bodies.weigh_open()
-        self._told = self._owners.usage.read()
-        for owner in self._owners.held:
-            self.publish(owner)
+        with self._telling:
+            self._bodies.weigh_open()
+            self._told = self._owners.usage.read()
+            for owner in self._owners.held:
+                self.publish(owner)
 
     def count_dead(self, size: int) -> None:
         """Count a file of `size` bytes that was put into `dead/`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,40 @@ def test_a_process_of_version_0_1_0_counts_by_what_a_look_finds(root: Path) -> N
     assert new.outbox._room.total() == charged(old.outbox.directory) + HOUSEKEEPING
     new.put("x" * 15 * BLOCK)
     assert charged(new.outbox.directory) <= LIMIT
+
+
+def test_a_batch_can_be_written_while_another_thread_looks_around(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look has read all numbers before ours was there, and tells ours while the batch is written."""
+    process = Process(root)
+    room, own, usage = process.outbox._room, process.ids.owner, process.outbox._owners.usage
+    read, write = usage.read, usage.write
+    writing = threading.Thread(target=process.put, args=("a batch",))
+    batch_is_under_way, look_tells = threading.Event(), threading.Event()
+    # With a lock, one of the two waits for the other: so each of these waits ends.
+
+    def read_in_turn() -> dict[str, int]:
+        numbers = read()
+        if threading.current_thread() is writing:
+            batch_is_under_way.set()
+            look_tells.wait(0.2)
+        else:
+            writing.start()
+            batch_is_under_way.wait(0.2)
+        return numbers
+
+    def write_in_turn(owner: str, size: int) -> None:
+        if threading.current_thread() is not writing:
+            look_tells.set()
+            writing.join(0.2)
+        write(owner, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(usage, "read", read_in_turn)
+        patch.setattr(usage, "write", write_in_turn)
+        room.publish_anew()
+        writing.join()
+    assert [kept.in_file for kept in process.outbox._shelf.own] == [True]
+    assert room._granted <= room._told[own] == usage.read()[own]
 
 
 def test_a_number_that_was_left_without_a_process_is_cleared_away(root: Path) -> None:
