@@ -6,6 +6,7 @@ Nothing here raises. Messages must hold no secrets: callers mask them first.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -67,8 +68,22 @@ class Reporter:
             if stream is not None and not isinstance(stream, io.TextIOBase):
                 # Something that the application or Celery has put in its place. It may log what is written to it.
                 stream = sys.__stderr__
+            line = f"logcollector-handler: {message}\n"
             with broken_pipes_raise():
-                stream.write(f"logcollector-handler: {message}\n")  # type: ignore[union-attr]  # one that is None, too
-                stream.flush()  # type: ignore[union-attr]
+                if (descriptor := _descriptor(stream)) is not None:
+                    # Past the stream's buffer. After a broken pipe the line would be left in there, and written again
+                    # at the end of the interpreter, when SIGPIPE is not blocked.
+                    os.write(descriptor, line.encode(stream.encoding, "backslashreplace"))  # type: ignore[union-attr]
+                else:
+                    stream.write(line)  # type: ignore[union-attr]  # one that is None, too
+                    stream.flush()  # type: ignore[union-attr]
         except Exception:  # noqa: BLE001 - see above
             return
+
+
+def _descriptor(stream: object) -> int | None:
+    """Where a stream of the usual kind writes to. Streams of other kinds, as of notebooks, may write elsewhere."""
+    try:
+        return stream.fileno() if isinstance(stream, io.TextIOWrapper) else None
+    except OSError:
+        return None

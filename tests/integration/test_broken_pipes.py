@@ -66,3 +66,20 @@ def test_a_proxy_that_closes_does_not_end_the_process(certificate: tuple[str, st
         script = SCRIPT.replace("assert handler.flush(120)", "handler.flush(3)\nhandler.close()")
         script = script.replace("timeout=60", "timeout=60, shutdown_timeout=1")
         assert run(server, script, certificate[0], PROXY=proxy.url) == (0, "alive\n")
+
+
+def test_a_stderr_that_nobody_reads_does_not_end_the_process(certificate: tuple[str, str]) -> None:
+    script = """
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        reader, writer = os.pipe()
+        os.close(reader)
+        os.dup2(writer, 2)
+        handler = configure(timeout=60)
+        log.info("one")
+        assert handler.flush(60)
+        print("alive", flush=True)
+    """
+    with FaultyServer([behaviours.answer(500)]) as server:
+        # With a buffer, as stderr has it by default.
+        assert run(server, script, certificate[0], PYTHONUNBUFFERED="") == (0, "alive\n")
+        assert messages(server) == ["one"]
