@@ -15,7 +15,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
+
+import pytest
 
 import logcollector_handler
 
@@ -31,6 +33,10 @@ class Alarm(Exception):  # noqa: N818 - as the signal that it comes from
 
 class Interrupt(BaseException):
     """As Ctrl-C raises: no Exception."""
+
+
+#: Every Python tries the one that `except Exception` does not catch, and one Python tries the other, too.
+ERRORS: Final = [Interrupt, pytest.param(Alarm, marks=pytest.mark.integration)]
 
 
 class Points:

@@ -14,7 +14,7 @@ import pytest
 from logcollector_handler.delivery.journal import Journal
 from tests.delivery.harness import WIRE
 from tests.delivery.interrupted import Process, at_every_point, closed, nothing, some, some_that_wait
-from tests.delivery.interrupting import Alarm, Interrupt
+from tests.delivery.interrupting import ERRORS, Alarm, Interrupt
 
 Make = Callable[..., Process]
 DURABILITIES = ["memory", "batch", "record"]
@@ -28,7 +28,7 @@ def close(process: Process) -> None:
     process.handler.close()
 
 
-@pytest.mark.parametrize("error", [Alarm, Interrupt])
+@pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("prepare", [nothing, some, closed], ids=["first call", "later call", "call after close"])
 @pytest.mark.parametrize("level", [logging.INFO, logging.ERROR], ids=["plain", "urgent"])
 @pytest.mark.parametrize("durability", DURABILITIES)
@@ -41,7 +41,7 @@ def test_a_logging_call_may_be_interrupted_anywhere(
     assert count > 10
 
 
-@pytest.mark.parametrize("error", [Alarm, Interrupt])
+@pytest.mark.parametrize("error", ERRORS)
 def test_a_call_that_writes_what_others_handed_in_may_be_interrupted_anywhere(
     make: Make, error: type[BaseException]
 ) -> None:
@@ -75,7 +75,7 @@ def test_a_logging_call_with_an_exception_and_fields_may_be_interrupted_anywhere
     assert at_every_point(partial(make, durability), error, some, call, "this one") > 50
 
 
-@pytest.mark.parametrize("error", [Alarm, Interrupt])
+@pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("prepare", [nothing, some], ids=["first call", "later call"])
 def test_a_call_of_a_client_may_be_interrupted_anywhere(
     make: Make, prepare: Callable[[Process], None], error: type[BaseException]
@@ -101,7 +101,7 @@ def test_flush_and_close_may_be_interrupted_anywhere(
     assert at_every_point(partial(make, durability), Interrupt, prepare, call, None) > 1
 
 
-@pytest.mark.parametrize("error", [Alarm, Interrupt])
+@pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("durability", DURABILITIES)
 def test_a_logging_call_with_a_large_record_may_be_interrupted_anywhere(
     make: Make, durability: str, error: type[BaseException]

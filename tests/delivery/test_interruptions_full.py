@@ -13,10 +13,10 @@ from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import ScriptedTransport
-from tests.delivery.interrupting import Alarm, Interrupt, Points, free
+from tests.delivery.interrupting import ERRORS, Points, free
 
 
-@pytest.mark.parametrize("error", [Alarm, Interrupt])
+@pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("size", [1, 20_000], ids=["small", "large"])
 @pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
 def test_a_call_that_makes_room_may_be_interrupted_anywhere(
