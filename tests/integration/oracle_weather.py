@@ -175,7 +175,9 @@ class Collector(FaultyServer):
             return weather[4:], answer(int(weather[4:]))
         # Nor is a batch slow that was stored before: its sender, an heir that does not know of that, would cut it.
         if weather == "slow" and not known:
-            request.read(1.0, _PIECE / self._speed, _PIECE)
+            # No line is equally slow for long. A batch that is sent just before its time is over, and its answer just
+            # after that, must not be cut: it would have to wait until the line gets better.
+            request.read(1.0, _PIECE / (self._speed * rng.uniform(0.7, 2.0)), _PIECE)
         if not known:
             return self._judge(request, weather)
         return "", answer()
