@@ -248,14 +248,14 @@ class Oracle:
         # A dead letter has no place on a full disk. It is one only after the server refused that record alone.
         if self._disk.was_full:
             missing -= server.refused
-        repeated = [identity for identity, count in server.arrived.items() if count > 1]
         invented = [each for each in server.arrived if not 0 < int(each.partition("-")[0]) <= self._started]
         if missing:
             self._violations.append(f"conservation: {len(missing)} ids are missing: {_some(sorted(missing))}")
         if unjust := sorted(dead - server.refused):
             self._violations.append(f"conservation: dead letters that the server never refused: {_some(unjust)}")
-        if repeated:
-            self._violations.append(f"{len(repeated)} ids were stored more than once: {_some(sorted(repeated))}")
+        if server.repeated:
+            again = [f"{identity} {how}" for identity, how in sorted(server.repeated.items())]
+            self._violations.append(f"{len(again)} ids were stored more than once: {_some(again)}")
         if invented or server.strange:
             self._violations.append(f"invented: {_some([*invented, *server.strange])}")
         if server.altered:
@@ -274,7 +274,7 @@ class Oracle:
             f"durability {self._durability}, seed {self._seed}: {len(told)} ids told, "
             f"{len(server.arrived)} stored, {len(dead)} dead-lettered, "
             f"{len(lost)} excused by damage, {len(missing)} missing, "
-            f"{len(repeated)} repeated; {self._started} processes, {dict(processes.endings)}, "
+            f"{len(server.repeated)} repeated; {self._started} processes, {dict(processes.endings)}, "
             f"{processes.hung_in_c} of {processes.forked_in_c} forked in C hung; "
             f"{server.requests_seen} requests, {sum(faults.values())} faults, {dict(faults.most_common())}; "
             f"{len(server.notices)} notices of losses; {self._storms} storms, {seconds:.0f} s"

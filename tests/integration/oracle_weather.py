@@ -85,8 +85,10 @@ class Collector(FaultyServer):
     def __init__(self, seed: int, faults: Collection[str], is_alive: Callable[[int], bool]) -> None:
         self.faults: Counter[str] = Counter()
         self.requests_seen = 0
-        #: How often each id was stored.
-        self.arrived: Counter[str] = Counter()
+        #: Under which key each id was stored first.
+        self.arrived: dict[str, str] = {}
+        #: Ids that were stored again: under which keys, and in which weather.
+        self.repeated: dict[str, str] = {}
         #: Ids whose records the server itself refused, each alone: they may become dead letters.
         self.refused: set[str] = set()
         #: Entries that are neither records of ours nor notices of losses.
@@ -233,9 +235,9 @@ class Collector(FaultyServer):
         for entry in entries:
             # Of the litter's a server that stores whatever it gets keeps nothing.
             if isinstance(entry, dict) and "message" in entry:
-                self._receive(entry)
+                self._receive(entry, request.key)
 
-    def _receive(self, entry: dict[str, Any]) -> None:
+    def _receive(self, entry: dict[str, Any], key: str) -> None:
         metadata = entry.get("metadata", {})
         identity = metadata.get("oracle")
         if identity is None:
@@ -246,7 +248,10 @@ class Collector(FaultyServer):
             return
         wrong = differences(self._seed, identity, entry)
         with self._changed:
-            self.arrived[identity] += 1
+            if identity in self.arrived:
+                how = f"as {self.arrived[identity]}, again as {key} while the weather was {self._weather}"
+                self.repeated[identity] = how
+            self.arrived.setdefault(identity, key)
             if wrong:
                 self.altered[identity] = wrong
 
