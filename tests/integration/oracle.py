@@ -156,13 +156,13 @@ class Oracle:
         if "damage" in self._faults:
             for _ in range(self._rng.randrange(4)):
                 self._vandal.strike(self._rng, all_dead=True)
-        dead = {owner_of(path.name) for path in batch_files(self._spool)}
-        if "slow heirs" in self._faults:
-            self._server.change(self._rng, "slow")
+        files = {path.name for path in batch_files(self._spool)}
+        dead = {owner_of(name) for name in files}
         heirs = [self._start(heir=True) for _ in range(2)]
+        if "slow heirs" in self._faults:
+            self._empty_slowly(files)
         began = changed = time.monotonic()
-        is_slow = "slow heirs" in self._faults
-        limit = began + _HEIRS_LIMIT + is_slow * _SLOW_FOR + len(batch_files(self._spool)) / _HEIRS_RATE
+        limit = began + _HEIRS_LIMIT + len(batch_files(self._spool)) / _HEIRS_RATE
         before: set[str] = set()
         while left := {path.name for path in batch_files(self._spool) if owner_of(path.name) in dead}:
             now = time.monotonic()
@@ -173,13 +173,9 @@ class Oracle:
                 break
             # Nobody may split a batch on a 500 of which an answer was lost: it waits until the server takes it whole.
             self._server.is_mended = {name.partition(".")[0] for name in left} <= self._marked_as_lost()
-            if is_slow and now > began + _SLOW_FOR:
-                is_slow = False
-                self._server.change(self._rng, "clear")
             for _ in range(5):
                 self._watch(0.1)
         self._server.is_mended = False
-        self._server.change(self._rng, "clear")
         for heir in heirs:
             heir.until = time.monotonic() + 2 * END_LIMIT
             if heir.popen.stdin:
@@ -188,6 +184,17 @@ class Oracle:
             self._watch(0.05)
         if unsent := batch_files(self._spool):
             self._violations.append(f"liveness: {_some(unsent)} are left when all heirs have ended")
+
+    def _empty_slowly(self, files: set[str]) -> None:
+        """Give the heirs a slow line for a while. They must settle or cut at least one batch of the dead meanwhile."""
+        self._server.change(self._rng, "slow")
+        end = time.monotonic() + _SLOW_FOR
+        while time.monotonic() < end and any(path.name in files for path in batch_files(self._spool)):
+            for _ in range(5):
+                self._watch(0.1)
+        if files and files <= {path.name for path in batch_files(self._spool)}:
+            self._violations.append(f"liveness: on a slow line heirs have settled nothing in {_SLOW_FOR:.0f} s")
+        self._server.change(self._rng, "clear")
 
     def _marked_as_lost(self) -> set[str]:
         """Ids, as they were drawn, of the batches that are marked as ones of which an answer was lost."""

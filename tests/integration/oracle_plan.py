@@ -75,7 +75,7 @@ def plan_of(
         # A busy machine must not cost them an answer: a batch whose answer was lost is never split on a 500.
         settings.update(shutdown_timeout=10.0, max_retries=1, batch_size=50, flush_interval=0.1, timeout=10.0)
         if "slow heirs" in faults:
-            settings.update(timeout=1.0)
+            settings.update(timeout=3.0)
         plan.update(ending="heir", threads=1, pause=10.0, stops=[], faults=[])
         plan["patience"] = {"backoff": 0.2, "configuration": 0.2, "look": 1.0}
     return plan

@@ -122,7 +122,7 @@ class Collector(FaultyServer):
             weather = rng.choices(list(likely), list(likely.values()))[0]
         self._weather = weather or "clear"
         self._longest = rng.choice((300, 2000, 20000))
-        self._speed = rng.choice((30_000.0, 100_000.0, 300_000.0))
+        self._speed = rng.choice((15_000.0, 50_000.0, 150_000.0))
         if self._weather != "clear":
             self.faults[f"weather {self._weather}"] += 1
         if self._weather == "refused" or (before != self._weather and "slow" in (before, self._weather)):
