@@ -38,6 +38,12 @@ pytestmark = pytest.mark.integration
 )
 def test_a_broken_promise_is_seen(fault: str, durability: str, sabotage: str, violation: str, tmp_path: Path) -> None:
     # One that is stopped must have a file just then, and live on: that takes some time. Ten violations end the storm.
-    seed, seconds = (2, 15.0) if fault == "stops" else (1, 4.0)
-    outcome = Oracle(seed, durability, seconds, tmp_path, {fault}, sabotage).run()
-    assert any(re.search(violation, each) for each in outcome.violations), (outcome.violations, outcome.summary)
+    # On a busy machine little may come up in it, so others follow.
+    seconds = 15.0 if fault == "stops" else 4.0
+    outcomes = []
+    for seed in range(1, 5):
+        (directory := tmp_path / f"{seed}").mkdir()
+        outcomes.append(Oracle(seed, durability, seconds, directory, {fault}, sabotage).run())
+        if any(re.search(violation, each) for each in outcomes[-1].violations):
+            return
+    pytest.fail(str([(outcome.violations, outcome.summary) for outcome in outcomes]))
