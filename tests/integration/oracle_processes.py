@@ -111,6 +111,10 @@ class Processes:
         process = self._all.get(number)
         return process is not None and process.popen.poll() is None
 
+    def is_killed(self, number: int) -> bool:
+        """Whether the process of a number ends by force."""
+        return self._all[number].ending in ("killed", "os._exit")
+
     def start(self, plan: dict[str, Any]) -> Process:
         """Start a process."""
         ending = plan["ending"]

@@ -6,6 +6,7 @@ when the weather changes, and what must hold in spite of it; that is `oracle.py`
 
 from __future__ import annotations
 
+import gzip
 import random
 import socket
 import time
@@ -87,8 +88,10 @@ class Collector(FaultyServer):
         self.requests_seen = 0
         #: Under which key each id was stored first.
         self.arrived: dict[str, str] = {}
-        #: Ids that were stored again: under which keys, and in which weather.
-        self.repeated: dict[str, str] = {}
+        #: Ids that were stored again, under which other key, and in which weather.
+        self.repeated: dict[str, tuple[str, str]] = {}
+        #: Keys of batches that were stored, sent once more, and then given up before the server had read them whole.
+        self.given_up: set[str] = set()
         #: Ids whose records the server itself refused, each alone: they may become dead letters.
         self.refused: set[str] = set()
         #: Entries that are neither records of ours nor notices of losses.
@@ -151,6 +154,8 @@ class Collector(FaultyServer):
             rng = random.Random(f"{self._seed}/{key}/{self._attempts[key]}")
             # A server that remembers keys does not refuse what it has stored.
             known = key in self._stored_keys
+        if known:
+            self._read_known(request)
         name, behaviour = self._pick(rng, request, known)
         refuses = behaviour.content_type == "application/json" and behaviour.status in _REFUSALS
         alone = _identities(request) if refuses and len(request.entries) == 1 else []
@@ -159,6 +164,17 @@ class Collector(FaultyServer):
                 self.faults[name] += 1
             self.refused.update(alone)
         return behaviour
+
+    def _read_known(self, request: Request) -> None:
+        """Read a batch that was stored before. Note if its sender gives it up, as it may on a busy machine."""
+        is_whole = False
+        try:
+            request.read()
+            is_whole = not request.sender_has_gone()
+        finally:
+            if not is_whole:
+                with self._changed:
+                    self.given_up.add(request.key or "")
 
     def _pick(self, rng: random.Random, request: Request, known: bool) -> tuple[str, Behaviour]:
         weather = self._weather
@@ -210,7 +226,10 @@ class Collector(FaultyServer):
 
     def _inspect(self, request: Request) -> None:
         """A retry repeats the byte-identical body, and nobody posts what a living process has."""
-        check, ids = zlib.crc32(request.body), _identities(request)
+        # An heir may compress what the owner did not.
+        is_packed = request.headers["Content-Encoding"] == "gzip"
+        check = zlib.crc32(gzip.decompress(request.body) if is_packed else request.body)
+        ids = _identities(request)
         poster = request.headers["X-Process"]
         with self._changed:
             before, count = self._bodies.setdefault(request.key or "", (check, len(ids)))
@@ -249,8 +268,7 @@ class Collector(FaultyServer):
         wrong = differences(self._seed, identity, entry)
         with self._changed:
             if identity in self.arrived:
-                how = f"as {self.arrived[identity]}, again as {key} while the weather was {self._weather}"
-                self.repeated[identity] = how
+                self.repeated[identity] = (key, self._weather)
             self.arrived.setdefault(identity, key)
             if wrong:
                 self.altered[identity] = wrong
