@@ -174,7 +174,10 @@ def test_the_other_way_of_structlog_does_the_same(tmp_path: Path) -> None:
 def test_stats_are_printed_as_the_block_says(tmp_path: Path) -> None:
     block = next(block for block in BLOCKS if "handler.stats()" in block.code)
     with CollectorServer(strict=True) as collector:
-        assert run(block, collector, tmp_path).stdout == "1 of 1 delivered; {} dropped\n"
+        # A busy machine may take longer.
+        patient = block._replace(code=block.code.replace("timeout=2.0", "timeout=60"))
+        assert patient != block
+        assert run(patient, collector, tmp_path).stdout == "1 of 1 delivered; {} dropped\n"
 
 
 @pytest.mark.integration

@@ -153,9 +153,13 @@ class DeadlineBackend(httpcore.SyncBackend):
         return _DeadlineStream(stream, self)
 
     def closes(self) -> None:
-        """The connection is about to be closed: note what of the request is still in this machine."""
+        """The connection is about to be closed: note what of the request is still in this machine, and keep it here."""
         if self._socket is not None and self._socket.fileno() >= 0:
             self._stuck = _queued(self._socket, _NOT_SENT)
+            if self._stuck:
+                # Closed as usual, the system would go on sending it. The server could then store the batch as a whole,
+                # whose parts are sent next.
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def abandon(self) -> None:
         """In a forked child: close the descriptor without sending anything, because the parent talks to the peer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -35,6 +36,24 @@ def test_a_batch_of_megabytes_arrives_in_parts_over_a_line_of_some_hundred_kilob
     assert sorted(slow.stored) == sorted([*sent, "after"]), "each of them once"
     assert len({key for key in slow.keys if key is not None and key.startswith("a.")}) > 2
     assert capsys.readouterr().err.count("were not enough to send a batch") == 1
+
+
+def test_what_was_not_sent_in_time_is_not_sent_afterwards_either(slow: Rig) -> None:
+    """Less than the system keeps for a connection, which it would go on sending after the connection is closed."""
+
+    def rule(request: Request) -> Behaviour:
+        if request.key == "a":
+            # Its sender gives it up meanwhile, and sends its parts.
+            time.sleep(2.0)
+        return behaviours.answer()
+
+    slow.server.default = rule
+    sent = [f"{number} {'x' * 30_000}" for number in range(2)]
+    slow.put("a", *sent)
+    assert slow.run(60).delivered == 2
+    slow.server.wait_for_requests(3)
+    assert sorted(slow.stored) == sorted(sent), "each of them once"
+    assert slow.keys == ["a.0", "a.1", "a"], "the server tried to read it when the parts were there"
 
 
 def test_a_record_that_the_line_does_not_carry_in_time_is_kept_and_the_others_go_on(slow: Rig) -> None:
