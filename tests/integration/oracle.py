@@ -171,8 +171,7 @@ class Oracle:
             if now > min(limit, changed + _HEIRS_LIMIT):
                 self._violations.append(f"liveness: after {now - began:.0f} s heirs have left {_some(sorted(left))}")
                 break
-            # Nobody may split a batch on a 500 of which an answer was lost: it waits until the server takes it whole.
-            self._server.is_mended = {name.partition(".")[0] for name in left} <= self._marked_as_lost()
+            self._mend_for(left)
             for _ in range(5):
                 self._watch(0.1)
         self._server.is_mended = False
@@ -189,12 +188,20 @@ class Oracle:
         """Give the heirs a slow line for a while. They must settle or cut at least one batch of the dead meanwhile."""
         self._server.change(self._rng, "slow")
         end = time.monotonic() + _SLOW_FOR
-        while time.monotonic() < end and any(path.name in files for path in batch_files(self._spool)):
+        while time.monotonic() < end and (left := files & {path.name for path in batch_files(self._spool)}):
+            self._mend_for(left)
             for _ in range(5):
                 self._watch(0.1)
         if files and files <= {path.name for path in batch_files(self._spool)}:
             self._violations.append(f"liveness: on a slow line heirs have settled nothing in {_SLOW_FOR:.0f} s")
         self._server.change(self._rng, "clear")
+
+    def _mend_for(self, left: set[str]) -> None:
+        """Have the server take all records if only batches are left of which an answer was lost.
+
+        Nobody may split these on a 500: they wait until the server takes them whole.
+        """
+        self._server.is_mended = {name.partition(".")[0] for name in left} <= self._marked_as_lost()
 
     def _marked_as_lost(self) -> set[str]:
         """Ids, as they were drawn, of the batches that are marked as ones of which an answer was lost."""
