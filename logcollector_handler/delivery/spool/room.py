@@ -124,28 +124,25 @@ class Room:
 
     def _reserve(self, key: str, size: int, freed: int, *, evicting: bool) -> None:
         with self._telling:
-            self._reserve_and_tell(key, size, freed, evicting=evicting)
-
-    def _reserve_and_tell(self, key: str, size: int, freed: int, *, evicting: bool) -> None:
-        with self._lock:
-            self._reserved[key] = size
-        if self._of(self._own) <= self._granted:
-            return
-        self._bodies.weigh_open()
-        more = self._max_bytes // _UNNOTICED
-        if more > BLOCK and self._excess(freed, more) <= 0:
-            self._granted = self._told[self._own]
-            return
-        excess = self._excess(freed)
-        if excess > 0 and self._remove_dead_letters(excess):
-            excess = self._excess(freed)
-        if excess > 0:
             with self._lock:
-                evicted = self._shelf.evict_files(excess) if evicting else []
-            if not evicted:
-                raise OSError(errno.EDQUOT, f"max_spool_bytes ({self._max_bytes}) is used up by others")
-            self.drop(evicted, "spool_full")
-            self.publish(self._own)
+                self._reserved[key] = size
+            if self._of(self._own) <= self._granted:
+                return
+            self._bodies.weigh_open()
+            more = self._max_bytes // _UNNOTICED
+            if more > BLOCK and self._excess(freed, more) <= 0:
+                self._granted = self._told[self._own]
+                return
+            excess = self._excess(freed)
+            if excess > 0 and self._remove_dead_letters(excess):
+                excess = self._excess(freed)
+            if excess > 0:
+                with self._lock:
+                    evicted = self._shelf.evict_files(excess) if evicting else []
+                if not evicted:
+                    raise OSError(errno.EDQUOT, f"max_spool_bytes ({self._max_bytes}) is used up by others")
+                self.drop(evicted, "spool_full")
+                self.publish(self._own)
 
     def _excess(self, freed: int, more: int = 0) -> int:
         """Tell others that we take what we do, and `more`. Returns the bytes that all have above the limit then."""
