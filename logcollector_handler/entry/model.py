@@ -32,6 +32,9 @@ ENVIRONMENT_ALIASES: Final = {
 }
 METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 
+#: Fields that `metadata` has of every record: where it comes from. A user's field of such a name gets a number.
+ORIGIN: Final = ("logger", "line", "process", "thread")
+
 #: A duration is decimal(10,3) in the table: its absolute value stays under this many milliseconds.
 DURATION_LIMIT: Final = 10_000_000
 
