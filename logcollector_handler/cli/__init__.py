@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from logcollector_handler import __version__
-from logcollector_handler.entry.model import LEVELS
+from logcollector_handler.entry.model import LEVELS, level_called
 
 #: Runs a command and returns the exit status.
 Run = Callable[[argparse.Namespace], int]
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="first show the last N logs that are stored already, up to 1000 (default: 10)",
     )
-    tail.add_argument("--level", choices=LEVELS, type=str.upper, metavar="LEVEL", help="this level and those above it")
+    tail.add_argument("--level", type=_level, metavar="LEVEL", help="this level and those above it")
     for name in ("service", "environment", "logger", "trace-id", "user-id", "session-id"):
         tail.add_argument(f"--{name}", metavar="VALUE", help=f"only this {name.removesuffix('-id')}")
     tail.add_argument("--text", help="only logs with words that begin like these in their message or stack trace")
@@ -210,6 +210,13 @@ def _lines(text: str) -> int:
     if not (text.isdecimal() and text.isascii() and len(text) < 5 and int(text) <= 1000):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 1000")
     return int(text)
+
+
+def _level(text: str) -> str:
+    level = level_called(text)
+    if level is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(LEVELS)}")
+    return level
 
 
 def _positive(text: str) -> float:
