@@ -28,8 +28,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .collector.app import ReceivedRequest, create_app
+from .collector.app import create_app
 from .collector.body import Limits
+from .collector.posting import ReceivedRequest
 from .collector.server import BackgroundServer
 from .collector.store import Store
 from .handler import LogCollectorHandler

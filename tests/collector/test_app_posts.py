@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from logcollector_handler.collector.app import MAX_KEY, ReceivedRequest, create_app
+from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.body import Limits
 from logcollector_handler.collector.entries import Row
+from logcollector_handler.collector.posting import MAX_KEY, ReceivedRequest
 from logcollector_handler.collector.store import Added, Store
 from tests.collector.app_client import AppClient, ClientOf
 
@@ -152,7 +153,7 @@ def test_the_observer_is_called_with_every_post_and_its_outcome(store: Store, cl
 class FullDisk(Store):
     """A store on a disk that is full."""
 
-    def add(self, rows: Sequence[Row], key: str | None = None) -> Added:
+    def add(self, rows: Sequence[Row], key: str | None = None, digest: bytes | None = None) -> Added:
         raise sqlite3.OperationalError("database or disk is full")
 
 
