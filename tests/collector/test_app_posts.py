@@ -65,6 +65,24 @@ def test_a_repeated_key_answers_the_first_count_and_stores_nothing(client: AppCl
     assert store.count() == 2
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_known_key_with_another_body_is_refused(store: Store, client_of: ClientOf, strict: bool) -> None:
+    """The body as it is unpacked: a retry may be compressed, or not, or in another way."""
+    client = client_of(create_app(store, strict=strict))
+    first = body("a", "b")
+    for content, encoding in (
+        *[(first, ""), (gzip.compress(first, 1), "gzip"), (gzip.compress(first, 9, mtime=5), "gzip"), (first, "")],
+    ):
+        answer = client.post_bytes(content, content_encoding=encoding, idempotency_key="key")
+        assert answer.json() == {"status": "ok", "count": 2}
+    for content in (body("a", "c"), body("a"), first + b" "):
+        answer = client.post_bytes(content, idempotency_key="key")
+        assert (answer.status_code, "Idempotency-Key" in answer.json()["error"]) == (422, True)
+        assert "index" not in answer.json()
+    assert client.post_bytes(body("a", "c"), idempotency_key="other").status_code == 200
+    assert store.count() == 4
+
+
 def test_two_posts_of_one_key_at_the_same_time_are_stored_once(client: AppClient, store: Store) -> None:
     batch = [{"message": f"{number}"} for number in range(500)]
     answers = client.post_together(*[batch] * 6, key="key")
