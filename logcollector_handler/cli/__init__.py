@@ -15,6 +15,7 @@ from pathlib import Path
 
 from logcollector_handler import __version__
 from logcollector_handler.entry.model import LEVELS, level_called
+from logcollector_handler.handler import tell_misspelt
 
 #: Runs a command and returns the exit status.
 Run = Callable[[argparse.Namespace], int]
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Writes each line at once, also into a pipe, and escapes characters that the encoding does not have.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     options = _parser().parse_args(arguments)
+    if options.command != "doctor":  # It says so itself.
+        tell_misspelt()
     try:
         run: Run = options.load()
     except ImportError as error:

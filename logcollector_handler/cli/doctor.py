@@ -25,6 +25,7 @@ from logcollector_handler.delivery.resolver import address_of, plain_host
 from logcollector_handler.delivery.route import proxy_of
 from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.settings import NAMES, SettingError, Settings, load
+from logcollector_handler.settings.environment import misspelt
 
 from .check_tls import check_tls, wanted_certificate
 from .configured import ConfigurationError, handlers_in
@@ -64,10 +65,7 @@ def _report(settings: Settings) -> bool:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Run all checks, skipping those that a failed one makes impossible."""
-    shown = {"server_url": settings.server_url, **settings.changed()}
-    yield Finding(
-        "settings", OK, f"{', '.join(f'{name} {value}' for name, value in shown.items())}; all else by default"
-    )
+    yield _settings(settings)
     seen = []
     for finding in _reach(settings):
         seen.append(finding)
@@ -76,6 +74,17 @@ def examine(settings: Settings) -> Iterator[Finding]:
         if check not in {finding.check for finding in seen}:
             yield Finding(check, SKIPPED, f"until {seen[-1].check} is well")
     yield _spool(settings)
+
+
+def _settings(settings: Settings) -> Finding:
+    shown = {"server_url": settings.server_url, **settings.changed()}
+    text = f"{', '.join(f'{name} {value}' for name, value in shown.items())}; all else by default"
+    if not settings.enabled:
+        text += ". The handler sends nothing, because enabled is false"
+    wrong = misspelt()
+    if wrong:
+        return Finding("settings", FAILED, f"{'. '.join(wrong)}. In use: {text}")
+    return Finding("settings", OK, text)
 
 
 # The way to the server
