@@ -137,7 +137,8 @@ def _parser() -> argparse.ArgumentParser:
         help="send the batches that dead processes left; running processes send theirs themselves",
         description="Send the batches that dead processes left. All other settings come from LOGCOLLECTOR_… variables, "
         "as for the handler.",
-        epilog="Exit status: 0 all of them were settled; 1 some are left; 2 the settings are wrong.",
+        epilog="Exit status: 0 all of them were settled; 1 some are left, or the directory is not one with batches for "
+        "this server; 2 the settings are wrong.",
     )
     replay.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
     replay.add_argument("--server-url", help="default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000")
