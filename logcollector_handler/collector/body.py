@@ -33,7 +33,8 @@ class Limits:
     decompressed_bytes: int = 32 * MIB
     #: Entries in one batch; also members of gzip in one body.
     batch_length: int = 10_000
-    #: Bytes of all bodies in memory together, as received. A request whose body exceeds this is answered 503.
+    #: Bytes of all bodies in memory together, as received. Beyond this, the body that began to arrive first is given up
+    #: and answered 503.
     held_bytes: int = 256 * MIB
 
 

@@ -84,8 +84,8 @@ class Posting:
         self._large: ThreadPoolExecutor
         #: Bytes of all bodies that are in memory now.
         self._held = 0
-        #: The bodies that are not here whole; the one that began first comes first.
-        self._arriving: list[_Body] = []
+        #: The bodies that are not here whole, by their `id`; the one that began first comes first.
+        self._arriving: dict[int, _Body] = {}
         self._large_waiting = 0
 
     @contextmanager
@@ -117,7 +117,7 @@ class Posting:
 
     async def _receive(self, request: Request, body: _Body) -> None:
         """Append the request's body to `body`. Raises RefusedError if it is too large, or was dropped for others."""
-        self._arriving.append(body)
+        self._arriving[id(body)] = body
         try:
             async for piece in request.stream():
                 if not body.dropped:
@@ -128,15 +128,14 @@ class Posting:
                     raise RefusedError(413, f"The body is larger than {self._limits.body_bytes} bytes.")
                 # The one that began first is the slowest. Refusing the newest would let a few slow ones stop all.
                 while self._held > self._limits.held_bytes and not body.dropped:
-                    self._drop(self._arriving[0])
+                    self._drop(next(iter(self._arriving.values())))
                 if body.dropped:
                     raise RefusedError(503, "Too many bodies come in at the same time. Send this one again later.")
         finally:
-            if not body.dropped:
-                self._arriving.remove(body)
+            self._arriving.pop(id(body), None)
 
     def _drop(self, body: _Body) -> None:
-        self._arriving.remove(body)
+        del self._arriving[id(body)]
         self._held -= len(body)
         body.clear()
         body.dropped = True

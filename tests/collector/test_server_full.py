@@ -117,6 +117,20 @@ def test_when_the_server_is_at_work_on_every_connection_another_one_is_answered_
     server.stop()
 
 
+def test_bodies_that_are_equal_while_they_arrive_are_told_apart(server: BackgroundServer, store: Store) -> None:
+    begin = b'POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 28\r\n\r\n{"logs": [{"mess'
+    with ExitStack() as stack:
+        half = [stack.enter_context(connect(server)) for _ in range(5)]
+        for sock in half:
+            sock.sendall(begin)
+        with httpx.Client(timeout=60) as client:
+            assert post(client, server) == 200
+        for sock in reversed(half):
+            sock.sendall(b'age": "m"}]}')
+            assert sock.recv(15) == b"HTTP/1.1 200 OK"
+    assert store.count() == 6
+
+
 def test_bodies_that_come_slowly_and_fill_the_memory_keep_nobody_out(server: BackgroundServer, store: Store) -> None:
     with ExitStack() as stack:
         for _ in range(ROOM // 2):
