@@ -16,6 +16,7 @@ dataclass, attrs, Struct, named tuple        object of its fields
 pydantic model                               what `model_dump()` gives
 numpy scalar, small numpy array              its Python value
 exception                                    `Type: message`
+request of a web framework                   its method and path, see `requests`
 anything else                                its `repr`; its type if that fails
 ===========================================  =====================================================
 
@@ -42,6 +43,7 @@ from typing import Any, Final
 import msgspec
 
 from .redact import MASK, Hidden
+from .requests import opened_request
 from .text import clean_text, key_text, safe_repr, safe_text, shortened, unused, whole_number
 
 #: Levels of containers in containers.
@@ -206,6 +208,8 @@ class _UnreadableError(Exception):
 def _opened(value: Any) -> Any:
     """An object with fields as a mapping of them, a wrapper as the plain value inside it, anything else as it is."""
     kind = type(value)
+    if kind is not dict and kind is not list and (request := opened_request(value)) is not None:
+        return request
     if isinstance(value, Mapping | list | set | frozenset | deque | type):
         return value
     if isinstance(value, tuple):
