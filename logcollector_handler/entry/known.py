@@ -9,10 +9,14 @@ from __future__ import annotations
 import weakref
 from typing import Any, Final
 
+from .memory import make_room
+
 #: What tells one record from another: the name of its logger and its time.
 Stamp = tuple[Any, ...]
 
 _MARK: Final = "__logcollector_handler__"
+#: Exceptions that live at the same time, of those that can be referred to weakly. Few programs keep as many.
+_REMEMBERED: Final = 4096
 #: By id. An entry goes when its exception does.
 _known: Final[dict[int, tuple[weakref.ref[BaseException], Stamp]]] = {}
 
@@ -34,6 +38,7 @@ def is_repeat(error: BaseException, stamp: Stamp) -> bool:
             _known.pop(key, None)
 
     try:
+        make_room(_known, _REMEMBERED)
         _known[key] = weakref.ref(error, forget), stamp
     except TypeError:
         return _is_marked(error, stamp)

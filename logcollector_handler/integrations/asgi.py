@@ -225,11 +225,11 @@ def _current_task() -> asyncio.Task[Any] | None:
 
 def _with_request_id(message: Message, request_id: str) -> Message:
     """The start of a response with the id of its request, unless the application has given it one."""
-    headers = list(message.get("headers") or ())
-    if any(bytes(name).lower() == _REQUEST_ID for name, _ in headers):
-        return message
     # A copy: the application may use its message, or the headers in it, again.
-    return {**message, "headers": [*headers, (_REQUEST_ID, request_id.encode())]}
+    headers = list(message.get("headers") or ())
+    if all(name.lower() != _REQUEST_ID for name, _ in headers):
+        headers.append((_REQUEST_ID, request_id.encode()))
+    return {**message, "headers": headers}
 
 
 def _fields(scope: Scope) -> dict[str, Any]:

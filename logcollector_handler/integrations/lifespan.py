@@ -24,9 +24,9 @@ class Lifespan:
     """Passes on the messages of the application's start and end, and sends pending records before the end is confirmed.
 
     After that confirmation uvicorn lets the signal that stopped it kill the process, and no exit handler runs. An
-    application without lifespan support (Django) raises before it has received a message. For that one this class
-    answers the server, because a server that gets an error at the start sends no message at the end. Any other
-    exception means that the start or the end has failed: the server is told so, and the exception goes on to it.
+    application without lifespan support returns, or raises (Django), before it has received a message. For that one
+    this class answers the server, because a server that gets an error at the start sends no message at the end. Any
+    other exception means that the start or the end has failed: the server is told so, and the exception goes on to it.
     """
 
     def __init__(self, receive: _Receive, send: _Send) -> None:
@@ -57,6 +57,8 @@ class Lifespan:
             elif self._stage == "shutdown":
                 ending.flush()
             raise
+        if not self._stage and not self._answered:
+            await self._answer_alone()
 
     async def receive(self) -> _Message:
         """The next message of the server."""

@@ -74,6 +74,14 @@ def test_an_application_without_lifespan_is_started_and_ended_and_what_it_raised
     assert said["message"] == "the application takes no lifespan messages: ValueError"
 
 
+def test_an_application_that_returns_at_once_is_started_and_ended_too(captured: CapturingHandler, sent: Sent) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    run(app, sent)
+    assert sent == ["lifespan.startup.complete", "flush", "lifespan.shutdown.complete"]
+    assert captured.entries == []
+
+
 @pytest.mark.parametrize(
     ("answers", "received", "told", "when"),
     [

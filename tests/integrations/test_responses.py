@@ -69,6 +69,14 @@ def test_an_id_that_the_application_has_set_is_left_alone(captured: CapturingHan
     assert asgi_headers([(name, "own")]) == wsgi_headers([(name, "own")]) == [(name, "own")]
 
 
+def test_headers_that_can_be_read_once_all_arrive(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = iter([(b"vary", b"*"), (b"x-request-id", b"own")])
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    assert list(run(app, scope())[0]["headers"]) == [(b"vary", b"*"), (b"x-request-id", b"own")]
+
+
 @pytest.mark.parametrize("strange", ["a b", "x" * 129, "a\r\nset-cookie: b", ""])
 def test_a_strange_id_does_not_come_back(captured: CapturingHandler, strange: str) -> None:
     ((_, asgi),) = asgi_headers([], headers=[(b"x-request-id", strange.encode())])
