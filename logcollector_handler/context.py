@@ -2,7 +2,8 @@
 
 A context variable holds them, so each thread and each asyncio task has its own. A task starts with the fields of the
 code that created it, and so does `asyncio.to_thread`. A new thread starts with none, unless Python is told to pass
-the context on (`sys.flags.thread_inherit_context`, from 3.14 on).
+the context on (`sys.flags.thread_inherit_context`, from 3.14 on). What is bound while a request is served is noted in
+the request as well (`entry.bound.Request`), whichever thread or task binds it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
-from .entry.bound import Bound, bound
+from .entry.bound import Bound, Request, bound
 
 _current: ContextVar[Bound | None] = ContextVar("logcollector_handler.context", default=None)
 
@@ -26,21 +27,41 @@ def bind_context(**fields: Any) -> None:
 
     A field named like a column (`user_id`, `trace_id`, also `service`, `environment` …) fills that column, all others
     go into `metadata`. The `extra` of a logging call takes precedence over them, and they over the settings of the
-    handler. Values are copied now: changing them later has no effect. The value None removes a field.
+    handler. Values are copied now: changing them later has no effect. The value None removes a field. While a request
+    is served, the record of how it ended has these fields, too, also when another thread or task binds them.
     """
-    _current.set(bound(_current.get(), fields))
+    before = _current.get()
+    now = bound(before, fields)
+    _current.set(now)
+    if before is not None and before.noted and before.request is not None:
+        before.request.note(fields, before, now)
 
 
 def clear_context() -> None:
     """Remove all fields bound in this context."""
-    _current.set(None)
+    before = _current.get()
+    if before is None or before.request is None:
+        _current.set(None)
+        return
+    _current.set(Bound({}, before.request, noted=before.noted))
+    if before.noted:
+        before.request.clear()
 
 
 @contextmanager
 def log_context(**fields: Any) -> Iterator[None]:
     """`bind_context` for a `with` block. Its end restores the fields of its start, whatever was bound inside."""
-    with with_fields(bound(_current.get(), fields)):
+    made = bound(_current.get(), fields)
+    if made is not None and made.noted:
+        # What is bound inside does not stay, so it is not the request's.
+        made = Bound(made.fields, made.request)
+    with with_fields(made):
         yield
+
+
+def new_request(**fields: Any) -> Request:
+    """A request that begins here, with these fields. Nothing is bound yet: see `Request.bound` and `with_fields`."""
+    return Request(_current.get(), fields)
 
 
 @contextmanager

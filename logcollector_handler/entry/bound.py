@@ -33,18 +33,71 @@ _NO_FIELD: Final[Field] = (UNSET, False, None)
 
 
 class Bound:
-    """Fields as they were when they were bound. Only `ready` changes."""
+    """Fields as they were when they were bound. Only `ready` changes.
 
-    __slots__ = ("fields", "ready")
+    Args:
+        fields: the fields, by name.
+        request: the request that is served where they are bound; None outside of requests.
+        noted: whether what is bound on top of these fields is noted in the request, too.
+    """
 
-    def __init__(self, fields: Mapping[str, Field]) -> None:
+    __slots__ = ("fields", "noted", "ready", "request")
+
+    def __init__(self, fields: Mapping[str, Field], request: Request | None = None, *, noted: bool = False) -> None:
         self.fields = fields
+        self.request = request
+        self.noted = noted
         #: What each handler made of the fields, under a key that the handler chooses.
         self.ready: dict[object, Any] = {}
 
 
+class Request:
+    """One request, and what is bound anywhere in it.
+
+    A context variable alone does not tell: what a thread or a task binds that serves a part of the request, such as a
+    synchronous endpoint, is not seen by the code that started it. So `bind_context` notes it here as well, and the
+    record of the whole request has it. The context refers to this object, and its threads and tasks inherit it.
+
+    Args:
+        before: what is bound outside of the request.
+        fields: what the middleware binds for it.
+    """
+
+    __slots__ = ("_before", "_fields", "_own", "failure")
+
+    def __init__(self, before: Bound | None, fields: Mapping[str, Any]) -> None:
+        if before is not None and before.request is not None:
+            # This context is a copy of that of another request, as when a server's callback was registered in one.
+            before = before.request._before
+        self._before: Bound | None = before
+        made = bound(before, fields)
+        self._own: Mapping[str, Field] = {} if made is None else made.fields
+        # Many threads may change it: each does it in steps that the interpreter does not interrupt.
+        self._fields = dict(self._own)
+        #: What tells the record from others that was shipped at ERROR because the request failed; None without one.
+        self.failure: tuple[Any, ...] | None = None
+
+    def bound(self) -> Bound:
+        """All that has been bound in the request up to now."""
+        return Bound(dict(self._fields), self, noted=True)
+
+    def note(self, given: Mapping[str, Any], before: Bound, now: Bound | None) -> None:
+        """Note what a call with these `given` fields has changed, between `before` and `now`."""
+        for name, value in given.items():
+            if value is None:
+                self._fields.pop(key_text(name), None)
+        if now is not None:
+            # What was not bound by this call is the same object as before.
+            changed = {name: each for name, each in now.fields.items() if before.fields.get(name) is not each}
+            self._fields.update(changed)
+
+    def clear(self) -> None:
+        """Forget what was bound in the request, but for what the middleware bound."""
+        self._fields = dict(self._own)
+
+
 def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
-    """These fields on top of those that are bound already. Returns None when no field is left.
+    """These fields on top of those that are bound already. Returns None when no field is left, outside of requests.
 
     A field whose value is None removes the field of that name. Dicts named `metadata` are put together: their fields
     become fields of the record's `metadata`. Never raises an Exception, whatever the values are.
@@ -64,6 +117,8 @@ def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
             value = {**earlier, **value}
         placed, kept = _placed(name, given.get(name))
         made[name] = (placed, kept, value)
+    if before is not None and before.request is not None:
+        return Bound(made, before.request, noted=before.noted)
     return Bound(made) if made else None
 
 

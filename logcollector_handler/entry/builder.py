@@ -24,6 +24,7 @@ from msgspec.json import decode
 from .bound import Bound
 from .encoding import encode_fields
 from .fields import FieldPlacer
+from .frameworks import SPECIAL, fields_of, told_level
 from .memory import make_room
 from .model import CREATED_AT_LIMIT, ORIGIN, TEXT_LIMITS, Entry, LogEntry, level_name
 from .record import STANDARD, Site, as_text, level_of, message_of, read, template_of, user_fields
@@ -40,6 +41,7 @@ _SITE: Final = ("pathname", "lineno", "funcName", "name", "threadName", "process
 #: raises a KeyError when one of those is missing, and the record is left to `_any`.
 _READ: Final = ("msg", "args", "exc_info", "exc_text", "stack_info", "created", "levelno")
 _NEEDED: Final = len(_READ)
+_LOGGER: Final = _SITE.index("name")
 _site_of: Final = itemgetter(*_SITE)
 _rest_of: Final = itemgetter(*_READ, *(_BLANK.__dict__.keys() - {*_SITE, *_READ}))
 #: Holds `opentelemetry.trace` if the application uses it. Looked up here, to save a call where it does not.
@@ -140,7 +142,7 @@ class EntryBuilder:
             if type(message) is not str or type(created) is not float or not 0.0 < created < _TOO_LATE:
                 return self._any(record, reserve)
             site = _site_of(fields)
-            site_entry, rest, function, file, metadata, origin = self._sites.get(site) or self._see(site)
+            site_entry, rest, function, file, metadata, origin = self._sites.get(site) or self._see_usual(site)
             level = _LEVELS.get(levelno) or level_name(levelno)
             bound = self._bound()
             span = self._span() if "opentelemetry.trace" in _modules else None
@@ -214,9 +216,16 @@ class EntryBuilder:
 
     # Call sites
 
+    def _see_usual(self, site: Site) -> _Common:
+        if site[_LOGGER] in SPECIAL:
+            raise _SpecialError
+        return self._see(site)
+
     def _see(self, site: Site) -> _Common:
         """What all records of a call site in a thread have in common."""
-        common = self._sites.get(site)
+        # `build` must not find those that it has to leave to `_any`.
+        key = (site,) if site[_LOGGER] in SPECIAL else site
+        common = self._sites.get(key)
         if common is None:
             path, _, function, *_ = site
             function = _cut(function, TEXT_LIMITS["function_name"])
@@ -226,7 +235,7 @@ class EntryBuilder:
             rest = self._common(self._entry("", "", 0.0, metadata, function, file))
             common = (self._site_entry, rest, function, file, metadata, decode(origin))
             make_room(self._sites, _REMEMBERED)
-            self._sites[site] = common
+            self._sites[key] = common
         return common
 
     # Any record at all
@@ -236,6 +245,12 @@ class EntryBuilder:
             reading = read(record, self._formatter, self._secret, self._max_bytes)
             _, _, function, file, metadata, origin = self._see(reading.site)
             created = time.time() if reading.created is None else reading.created
+            bound = self._bound()
+            special = reading.site[_LOGGER] in SPECIAL
+            if special or (bound is not None and reading.exception is not None):
+                reading.level = told_level(reading.level, record, reading.exception, bound)
+                if special:
+                    reading.fields = {**fields_of(record), **reading.fields}
             entry = self._entry(reading.level, reading.message, created, metadata, function, file)
             entry.error_type = reading.error_type
             entry.stack_trace = reading.stack_trace
@@ -243,7 +258,7 @@ class EntryBuilder:
             size = getsizeof(reading.message) + (trace.size if isinstance(trace, Trace) else getsizeof(trace))
             if size > self._usual_length:
                 reserve(size)
-            self._fill(entry, origin, reading.fields, self._bound(), self._span(), reserve)
+            self._fill(entry, origin, reading.fields, bound, self._span(), reserve)
             return entry
         except Exception as error:  # noqa: BLE001 - not a record at all; the entry says what can be read of it
             return self._entry(
@@ -252,6 +267,10 @@ class EntryBuilder:
                 time.time(),
                 Raw(encode({"unreadable": type(error).__name__})),
             )
+
+
+class _SpecialError(Exception):
+    """The record is of a logger whose records need more than others: `_any` makes the entry."""
 
 
 def _origin(site: Site) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Reading(msgspec.Struct, gc=False):
     site: Site
     error_type: str | UnsetType
     stack_trace: str | Trace | UnsetType
+    exception: BaseException | None
     #: The user's fields, under names that are exact text.
     fields: dict[str, Any]
 
@@ -108,6 +109,7 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
         site,
         error_type[: TEXT_LIMITS["error_type"]] if error_type else UNSET,
         trace or "\n".join(each for each in (rendered and rendered.text, stack) if each) or UNSET,
+        exception,
         fields,
     )
 

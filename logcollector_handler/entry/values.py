@@ -16,6 +16,7 @@ dataclass, attrs, Struct, named tuple        object of its fields
 pydantic model                               what `model_dump()` gives
 numpy scalar, numpy array                    its Python value
 exception                                    `Type: message`
+request of a web framework                   its method and path, see `requests`
 anything else                                its `repr`; its type if that fails
 ===========================================  =====================================================
 
@@ -39,6 +40,7 @@ from typing import Any, Final
 
 from .marks import MORE, items_left_out, left_out
 from .redact import Hidden
+from .requests import opened_request
 from .text import key_text, safe_text
 
 #: Types that JSON knows and that need no look at the value.
@@ -84,6 +86,8 @@ def opened(value: Any, most: int) -> Any:
     At most about `most` values are read of an array. Raises what the value's own code raises.
     """
     kind = type(value)
+    if kind is not dict and kind is not list and (request := opened_request(value)) is not None:
+        return request
     if isinstance(value, (Mapping, list, set, frozenset, deque, type)):  # not tuples: named ones have fields
         return value
     if isinstance(value, tuple):

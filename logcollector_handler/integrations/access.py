@@ -7,10 +7,17 @@ import re
 import uuid
 from typing import Any, Final
 
+from logcollector_handler.context import with_fields
 from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.entry.bound import Request
+
+from .ended import ended
 
 log: Final = logging.getLogger("logcollector.access")
 monotonic: Final = SystemClock.monotonic
+
+#: The header that an id of the request comes in, and goes out in.
+REQUEST_ID: Final = "X-Request-ID"
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 #: https://www.w3.org/TR/trace-context/: version, trace id, parent id, flags. Only versions after 00 may add more.
@@ -44,9 +51,10 @@ def request_fields(
 class Exchange:
     """One request and its response: measures the time from its construction on, and logs one record at the end."""
 
-    def __init__(self, method: str, path: str) -> None:
+    def __init__(self, method: str, path: str, request: Request) -> None:
         self._method = method
         self._path = path
+        self._request = request
         self._start = monotonic()
         self._logged = False
         #: Milliseconds until the response was complete; None if it is not.
@@ -60,17 +68,22 @@ class Exchange:
         """The response is complete: stop measuring."""
         self._milliseconds = self._passed()
 
-    def close(self, error: BaseException | None = None) -> None:
-        """Log how the request ended: well, or with `error`. An error after that gets a record of its own."""
-        if not self._logged:
-            self._log(error)
-        elif error is not None:
-            log.error("%s %s failed after its response", self._method, self._path, exc_info=error)
+    def close(self, error: BaseException | None = None, endpoint: object = None) -> None:
+        """Log how the request ended: well, or with `error`. An error after that gets a record of its own.
+
+        `endpoint` is what served the request, if it is known: the record names it as its origin.
+        """
+        with with_fields(self._request.bound()):
+            if not self._logged:
+                self._log(error, endpoint)
+            elif error is not None:
+                message = "%s %s failed after its response"
+                ended(log, logging.ERROR, message, (self._method, self._path), function=endpoint, error=error)
 
     def _passed(self) -> float:
         return (monotonic() - self._start) * 1000
 
-    def _log(self, error: BaseException | None) -> None:
+    def _log(self, error: BaseException | None, endpoint: object) -> None:
         self._logged = True
         whole = self._milliseconds is not None
         took = self._passed() if self._milliseconds is None else self._milliseconds
@@ -80,16 +93,20 @@ class Exchange:
             fields["status"] = status
         if not whole:
             fields["incomplete"] = True
-        log.log(
+        ended(
+            log,
             _level(status, whole, error is not None and not self.gone),
             "%s %s %s in %.1f ms%s",
-            self._method,
-            self._path,
-            "without a response" if status is None else status,
-            took,
-            ", the client went away" if self.gone else "" if whole or error is not None else ", not to its end",
-            exc_info=error,
-            extra=fields,
+            (
+                self._method,
+                self._path,
+                "without a response" if status is None else status,
+                took,
+                ", the client went away" if self.gone else "" if whole or error is not None else ", not to its end",
+            ),
+            function=endpoint,
+            fields=fields,
+            error=error,
         )
 
 

@@ -15,12 +15,16 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from celery import signals
+from celery.app.trace import LOG_FAILURE, LOG_INTERNAL_ERROR
 
 from logcollector_handler.context import log_context
 from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.entry.frameworks import told_by_us
+from logcollector_handler.entry.memory import make_room
 from logcollector_handler.handler import LogCollectorHandler
 
 from .access import trace_id_of
+from .ended import ended
 
 _log: Final = logging.getLogger("logcollector.task")
 
@@ -40,6 +44,10 @@ class _Run:
 
 _current: ContextVar[_Run | None] = ContextVar("logcollector_handler.celery", default=None)
 
+#: The tasks whose process died, and whose failure is logged: at a hard time limit Celery may signal that twice.
+_lost: dict[str, None] = {}
+_MAX_LOST: Final = 1024
+
 #: The handlers of this package that were on the root logger before Celery removed them.
 _kept: list[logging.Handler] = []
 
@@ -56,6 +64,7 @@ def log_tasks() -> None:
     to `celery.task`, whose records do not reach the root logger. `celery worker --loglevel` sets the level.
     """
     for signal, receiver in (
+        (signals.task_received, _on_received),
         (signals.task_prerun, _on_start),
         (signals.task_retry, _on_retry),
         (signals.task_failure, _on_failure),
@@ -65,6 +74,9 @@ def log_tasks() -> None:
         (signals.after_setup_task_logger, _on_logger_setup),
     ):
         signal.connect(receiver, weak=False, dispatch_uid=f"{__name__}.{receiver.__name__}")
+    # What Celery logs at ERROR of a failure beside or instead of the exception that its signal brings us.
+    told_by_us("celery.app.trace", LOG_FAILURE.strip(), LOG_INTERNAL_ERROR.strip())
+    told_by_us("celery.worker.request", "Hard time limit (")
     # A pool process that is a new interpreter (spawn) sets up logging without the signal `celeryd_init`.
     _remember_handlers()
 
@@ -84,8 +96,17 @@ def _on_retry(sender: Any, request: Any, reason: Any, **_: Any) -> None:
 def _on_failure(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
     # In the process that ran the task the original exception is being handled; Celery's argument may be a copy made
     # for pickling. Without a run this is the parent, which signals tasks whose process died.
-    error = sys.exc_info()[1] if _current.get() is not None else None
-    _tell(logging.ERROR, sender, task_id, "failed", error or exception)
+    if _current.get() is not None:
+        _tell(logging.ERROR, sender, task_id, "failed", sys.exc_info()[1] or exception)
+    elif task_id not in _lost:
+        make_room(_lost, _MAX_LOST)
+        _lost[task_id] = None
+        _tell(logging.ERROR, sender, task_id, "failed", exception)
+
+
+def _on_received(request: Any, **_: Any) -> None:
+    # It may have been lost before, and is delivered again.
+    _lost.pop(request.id, None)
 
 
 def _on_end(task: Any, task_id: str, state: str | None, **_: Any) -> None:
@@ -93,22 +114,32 @@ def _on_end(task: Any, task_id: str, state: str | None, **_: Any) -> None:
     if run is None:  # log_tasks() was called while the task was running.
         return
     if not run.logged:
-        good = state == "SUCCESS"
-        how = "succeeded" if good else f"ended as {state or 'it was interrupted'}"
-        _tell(logging.INFO if good else logging.WARNING, task, task_id, how, None)
+        level, how = logging.WARNING, f"ended as {state or 'it was interrupted'}"
+        if state == "SUCCESS":
+            level, how = logging.INFO, "succeeded"
+        elif state is None and _is_over_limit(run, task):
+            # The worker's main process logs the failure.
+            level, how = logging.INFO, "was ended at its hard time limit"
+        _tell(level, task, task_id, how, None)
     run.context.close()
     _current.set(run.outer)
+
+
+def _is_over_limit(run: _Run, task: Any) -> bool:
+    limit = (task.request.timelimit or (None,))[0] or task.time_limit or task.app.conf.task_time_limit
+    return limit is not None and SystemClock.monotonic() - run.start >= limit
 
 
 def _tell(level: int, task: Any, task_id: str, how: str, error: BaseException | None) -> None:
     fields = _fields(task, task_id)
     run = _current.get()
-    if run is None:
-        _log.log(level, "task %s %s", task.name, how, exc_info=error, extra=fields)
-        return
-    run.logged = True
-    fields["duration_ms"] = took = (SystemClock.monotonic() - run.start) * 1000
-    _log.log(level, "task %s %s after %.1f ms", task.name, how, took, exc_info=error, extra=fields)
+    message = "task %s %s"
+    args: tuple[Any, ...] = (task.name, how)
+    if run is not None:
+        run.logged = True
+        fields["duration_ms"] = took = (SystemClock.monotonic() - run.start) * 1000
+        message, args = f"{message} after %.1f ms", (*args, took)
+    ended(_log, level, message, args, function=getattr(task, "run", None), fields=fields, error=error)
 
 
 def _fields(task: Any, task_id: str) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from logcollector_handler.context import log_context
 from logcollector_handler.delivery import children
 from logcollector_handler.delivery import exit as ending
 from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.entry.frameworks import told_by_us
+
+from .ended import ended
 
 _log: Final = logging.getLogger("logcollector.job")
 
@@ -34,6 +37,8 @@ class LogJobs(BaseWorker):
 
     def perform_job(self, job: Job, *more: Any) -> bool:
         """Run a job; RQ's own says in its result, and in the job's status, how that ended."""
+        # RQ logs it, too, as text: so in 2, and so in 3.
+        told_by_us("rq.worker", "[Job %s]: exception raised while", "Worker %s: job %s: exception raised while")
         self._error = None
         start = SystemClock.monotonic()
         with log_context(**_fields(job)):
@@ -51,7 +56,8 @@ class LogJobs(BaseWorker):
 
     def handle_work_horse_killed(self, job: Job, retpid: Any, ret_val: Any, rusage: Any) -> None:
         """RQ calls this in the worker when a work horse died in the middle of a job."""
-        _log.error("job %s failed: its work horse died with status %s", _name(job), ret_val, extra=_fields(job))
+        message = "job %s failed: its work horse died with status %s"
+        ended(_log, logging.ERROR, message, (_name(job), ret_val), fields=_fields(job))
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
 
     def setup_work_horse_signals(self) -> None:
@@ -64,7 +70,9 @@ class LogJobs(BaseWorker):
         level, how = (logging.INFO, "succeeded") if good else (logging.ERROR, "failed")
         if job.get_status(refresh=False) in (JobStatus.QUEUED, JobStatus.SCHEDULED):
             level, how = logging.WARNING, "is to be tried again"
-        _log.log(level, "job %s %s after %.1f ms", _name(job), how, took, exc_info=error, extra={"duration_ms": took})
+        fields = {"duration_ms": took}
+        args = (_name(job), how, took)
+        ended(_log, level, "job %s %s after %.1f ms", args, function=_function(job), fields=fields, error=error)
 
 
 class Worker(LogJobs, rq.Worker):
@@ -81,6 +89,13 @@ class SpawnWorker(LogJobs, rq.SpawnWorker):
 
 def _fields(job: Job) -> dict[str, Any]:
     return {"job_id": job.id, "job_name": _name(job), "queue": job.origin}
+
+
+def _function(job: Job) -> object:
+    try:
+        return job.func
+    except Exception:  # noqa: BLE001 - it cannot be imported, which is why the job failed
+        return None
 
 
 def _name(job: Job) -> str:

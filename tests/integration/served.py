@@ -49,11 +49,12 @@ def served(collector: CollectorServer, *command: str, **environ: str) -> Iterato
     """
     with socket.create_server(("127.0.0.1", 0)) as listening, httpx.Client(timeout=60, trust_env=False) as client:
         port = listening.getsockname()[1]
+        path = os.pathsep.join([str(APPS), *filter(None, [os.environ.get("PYTHONPATH")])])
         arguments = [each.format(fd=listening.fileno(), port=port) for each in command]
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=APPS,
-            env={**os.environ, "LOGCOLLECTOR_SERVER_URL": collector.url, "PYTHONPATH": str(APPS), **environ},
+            env={**os.environ, "LOGCOLLECTOR_SERVER_URL": collector.url, "PYTHONPATH": path, **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

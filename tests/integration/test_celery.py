@@ -43,6 +43,10 @@ def runs(collector: CollectorServer, name: str) -> list[dict[str, Any]]:
     return [entry for entry in records if entry["metadata"]["task_name"] == f"celery_app.{name}"]
 
 
+def errors(collector: CollectorServer) -> list[str]:
+    return [entry["message"] for entry in collector.entries if entry["level"] in ("ERROR", "FATAL")]
+
+
 @pytest.mark.parametrize(
     ("tasks_per_child", "flush_interval"), [("1", "60"), ("0", "1")], ids=["a child a task", "children that stay"]
 )
@@ -107,6 +111,28 @@ def test_failures_new_tries_and_lost_children(collector: CollectorServer, broker
     (lost,) = runs(collector, "die")
     assert (lost["level"], lost["error_type"]) == ("ERROR", "WorkerLostError")
     assert lost["message"] == "task celery_app.die failed"
+    # Celery's own records tell the same again.
+    assert sorted(errors(collector)) == ["task celery_app.die failed", failed["message"]]
+    (again,) = [each for each in by_logger(collector, "celery.app.trace") if "raised unexpected" in each["message"]]
+    assert again["level"] == "INFO"
+    assert {each["function_name"] for each in runs(collector, "retried")} == {"retried"}
+
+
+def test_a_task_that_its_hard_time_limit_ends_is_one_error(collector: CollectorServer, broker: str) -> None:
+    send(broker, collector, "hang.delay()")
+    with served(collector, *WORKER, "prefork", BROKER_DIR=broker) as worker:
+        wait_for(collector, "logcollector.task", 1)
+        # Celery's words on it are the last.
+        wait_for(collector, "celery.worker.request", 2)
+    assert worker.process.returncode == 0
+    assert errors(collector) == ["task celery_app.hang failed"]
+    failed, *more = sorted(runs(collector, "hang"), key=lambda entry: entry["level"])
+    assert (failed["level"], failed["error_type"]) == ("ERROR", "TimeLimitExceeded")
+    # It comes if the child has the time to send it.
+    assert all("was ended at its hard time limit" in each["message"] for each in more)
+    said = by_logger(collector, "celery.worker.request")
+    assert {each["level"] for each in said} == {"INFO"}
+    assert any(each["message"].startswith("Hard time limit") for each in said)
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])

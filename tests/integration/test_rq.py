@@ -82,6 +82,7 @@ def test_every_record_of_every_job_arrives_and_says_which_job_it_was(
     ended = runs(collector, "add")
     assert [entry["metadata"]["job_id"] for entry in ended] == [job.id for job in jobs]
     assert {(entry["level"], entry["duration_ms"] > 0) for entry in ended} == {("INFO", True)}
+    assert {entry["function_name"] for entry in ended} == {"add"}
     assert ended[0]["message"].startswith("job rq_app.add succeeded after ")
 
 
@@ -103,6 +104,10 @@ def test_failures_and_new_tries(redis: Redis, collector: CollectorServer, worker
     first, second = by_job["twice"]
     assert (first["level"], first["error_type"], second["level"]) == ("WARN", "KeyError", "ERROR")
     assert "is to be tried again" in first["message"]
+    # RQ logs each of them, too, at ERROR, and where its logger has no handler of its own that is shipped.
+    assert sum(entry["level"] == "ERROR" for entry in collector.entries) == 2
+    told = [each for each in by_logger(collector, "rq.worker") if "exception raised while executing" in each["message"]]
+    assert {each["level"] for each in told} == ({"INFO"} if worker == "SpawnWorker" else set())
     asked, *_ = runs(collector, "ask_again")
     assert (asked["level"], "stack_trace" in asked) == ("WARN", False)
 

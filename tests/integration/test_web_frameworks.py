@@ -53,8 +53,11 @@ def test_fastapi_behind_uvicorn(collector: CollectorServer) -> None:
             calls = [(f"/{kind}/{n}", {"X-Request-ID": f"{n}"}) for n, kind in enumerate(kinds)]
             answers = list(pool.map(lambda call: server.client.get(call[0], headers=call[1]), calls))
         assert {answer.status_code for answer in answers} == {200}
+        assert [answer.headers["X-Request-ID"] for answer in answers] == [f"{number}" for number in range(100)]
         assert server.client.get("/missing", headers=HEADERS).status_code == 404
-        assert server.client.get("/boom", headers=HEADERS).status_code == 500
+        assert server.client.get("/handled?token=s3cret", headers=HEADERS).headers["X-Request-ID"] == "req-1"
+        answer = server.client.get("/boom", headers=HEADERS)
+        assert (answer.status_code, answer.headers["X-Request-ID"]) == (500, "req-1")
         assert len(server.client.get("/stream?pieces=3&seconds=0.05", headers=HEADERS).content) == 3000
         assert server.client.get("/background").status_code == 200
         with connect(f"{server.url.replace('http', 'ws')}/echo", additional_headers=HEADERS) as socket:
@@ -70,7 +73,10 @@ def test_fastapi_behind_uvicorn(collector: CollectorServer) -> None:
         assert inside["path"] == path
         assert inside["metadata"]["request_id"] == access["metadata"]["request_id"] == f"{number}"
         assert (access["level"], access["metadata"]["status"]) == ("INFO", 200)
-        assert access.get("user_id") == (f"{number}" if kind == "items" else None)
+        # Also what the endpoint or the dependency has bound in a thread.
+        assert access["user_id"] == f"{number}"
+        assert access.get("session_id") == (f"s-{number}" if kind == "threaded" else None)
+        assert access["function_name"] == ("item" if kind == "items" else "threaded")
     assert (access_of(collector, "/missing")["level"], access_of(collector, "/missing")["metadata"]["status"]) == (
         "WARN",
         404,
@@ -79,6 +85,16 @@ def test_fastapi_behind_uvicorn(collector: CollectorServer) -> None:
     assert has_the_request(boom, "/boom")
     assert (boom["level"], boom["metadata"]["status"], boom["error_type"]) == ("ERROR", 500, "ValueError")
     assert boom["stack_trace"].endswith("ValueError: no stock")
+    assert [each["message"] for each in collector.entries if each["level"] in ("ERROR", "FATAL")] == [boom["message"]]
+    # uvicorn logs it again, and the end of a WebSocket that an endpoint did not catch.
+    again = {
+        each["error_type"]: each["level"] for each in by_logger(collector, "uvicorn.error") if "error_type" in each
+    }
+    assert again == {"ValueError": "INFO", "WebSocketDisconnect": "INFO"}
+    for message, path in (("answering ValueError", "/boom"), ("handled", "/handled")):
+        (said,) = [each for each in by_logger(collector, "shop") if each["message"] == message]
+        assert has_the_request(said, path)
+    assert said["metadata"]["request"] == {"method": "GET", "path": "/handled"}
     stream = access_of(collector, "/stream")
     assert (stream["level"], stream["duration_ms"] >= 100) == ("INFO", True)
     assert "pieces=3" not in stream["path"]
@@ -90,7 +106,11 @@ def test_fastapi_behind_uvicorn(collector: CollectorServer) -> None:
     echoed = [each for each in by_logger(collector, "shop") if each["message"].startswith("echo")]
     assert [(each["message"], each["trace_id"]) for each in echoed] == [(f"echo {text}", TRACE) for text in "abc"]
     # uvicorn's own loggers came by the same way, until it told the application to shut down.
-    assert len(by_logger(collector, "uvicorn.access")) >= 104
+    lines = {each["path"]: each for each in by_logger(collector, "uvicorn.access")}
+    assert len(lines) >= 105
+    line = lines["/items/0"]
+    assert (line["method"], line["metadata"]["status"], line["metadata"]["client_address"]) == ("GET", 200, "127.0.0.1")
+    assert line["message"].endswith('"GET /items/0 HTTP/1.1" 200')
     assert by_logger(collector, "uvicorn.error")[-1]["message"] == "Waiting for application shutdown."
     assert server.out == ""
 
@@ -123,8 +143,10 @@ def test_flask_behind_gunicorn(collector: CollectorServer, worker: tuple[str, ..
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(lambda n: server.client.get(f"/items/{n}", headers=HEADERS), range(100)))
         assert {answer.status_code for answer in answers} == {200}
+        assert {answer.headers["X-Request-ID"] for answer in answers} == {"req-1"}
         assert server.client.get("/missing").status_code == 404
-        assert server.client.get("/boom", headers=HEADERS).status_code == 500
+        assert server.client.get("/boom", headers=HEADERS).headers["X-Request-ID"] == "req-1"
+        assert server.client.get("/file").content == b"x" * 1000
         assert len(server.client.get("/stream/3/0.05", headers=HEADERS).content) == 300_000
         leave_in_the_midst(server.url, "/stream/50/0.01")
     assert server.process.returncode == 0
@@ -138,9 +160,11 @@ def test_flask_behind_gunicorn(collector: CollectorServer, worker: tuple[str, ..
         assert access.get("user_id") == inside.get("user_id") == (f"{number}" if number % 2 else None)
     assert access_of(collector, "/missing")["level"] == "WARN"
     boom = access_of(collector, "/boom")
-    assert (boom["level"], boom["metadata"]["status"]) == ("ERROR", 500)
+    assert (boom["level"], boom["metadata"]["status"], boom["function_name"]) == ("INFO", 500, "boom")
     # Flask answers an exception itself, and logs it.
     (error,) = by_logger(collector, "flask_app")
+    assert [each["message"] for each in collector.entries if each["level"] in ("ERROR", "FATAL")] == [error["message"]]
+    assert access_of(collector, "/file")["level"] == "INFO"
     assert has_the_request(error, "/boom")
     assert error["stack_trace"].endswith("ValueError: no stock")
     assert access_of(collector, "/stream/3/0.05")["duration_ms"] >= 100
@@ -148,7 +172,11 @@ def test_flask_behind_gunicorn(collector: CollectorServer, worker: tuple[str, ..
     assert [each["trace_id"] for each in pieces] == [TRACE] * 3
     left = access_of(collector, "/stream/50/0.01")
     assert (left["level"], left["metadata"]["incomplete"]) == ("WARN", True)
-    assert len(by_logger(collector, "gunicorn.access")) >= 103
+    lines = {each["path"]: each for each in by_logger(collector, "gunicorn.access")}
+    assert len(lines) >= 104
+    line = lines["/stream/3/0.05"]
+    assert (line["method"], line["metadata"]["status"], line["metadata"]["client_address"]) == ("GET", 200, "127.0.0.1")
+    assert line["duration_ms"] >= 100
     assert any("Shutting down" in each["message"] for each in by_logger(collector, "gunicorn.error"))
     assert server.out == ""
 
@@ -160,8 +188,9 @@ def test_django_with_logging_in_its_settings(collector: CollectorServer, command
     with served(collector, *command) as server:
         for number in range(10):
             assert server.client.get(f"/items/{number}", headers=HEADERS).json() == {"number": number}
-        assert server.client.get("/missing").status_code == 404
-        assert server.client.get("/boom", headers=HEADERS).status_code == 500
+        assert server.client.get("/missing?token=s3cret").status_code == 404
+        assert server.client.get("/boom", headers=HEADERS).headers["X-Request-ID"] == "req-1"
+        assert server.client.get("/busy").status_code == 503
         assert server.client.get("/stream", headers=HEADERS).content == b"xxx"
     assert server.process.returncode == (-signal.SIGTERM if "uvicorn" in command else 0)
 
@@ -170,7 +199,7 @@ def test_django_with_logging_in_its_settings(collector: CollectorServer, command
     pieces = [each for each in by_logger(collector, "shop") if each["message"].startswith("piece")]
     assert [has_the_request(each, "/stream") for each in pieces] == [True] * 3
     assert access_of(collector, "/missing")["level"] == "WARN"
-    missing, boom = by_logger(collector, "django.request")
+    missing, boom, busy = by_logger(collector, "django.request")
     assert (missing["level"], missing["message"]) == ("WARN", "Not Found: /missing")
     assert (boom["level"], boom["message"], boom["error_type"]) == (
         "ERROR",
@@ -179,9 +208,13 @@ def test_django_with_logging_in_its_settings(collector: CollectorServer, command
     )
     assert has_the_request(boom, "/boom")
     assert boom["stack_trace"].endswith("ValueError: no stock")
-    # The request object, which Django puts on the record, is a short text.
-    assert boom["metadata"]["request"].endswith("Request: GET '/boom'>")
-    assert boom["metadata"]["status_code"] == 500
+    # The request object, which Django puts on the record.
+    assert boom["metadata"]["request"] == {"method": "GET", "path": "/boom"}
+    assert boom["metadata"]["status_code"] == boom["metadata"]["status"] == 500
+    assert "s3cret" not in str([{**each, "message": ""} for each in collector.entries])
+    errors = [each["message"] for each in collector.entries if each["level"] in ("ERROR", "FATAL")]
+    assert errors == [boom["message"], busy["message"]]
+    assert {access_of(collector, path)["level"] for path in ("/boom", "/busy")} == {"INFO"}
     assert collector.ignored_keys == set()
 
 
@@ -199,7 +232,10 @@ def test_djangos_runserver_starts_serves_and_ends(collector: CollectorServer, re
     (boom,) = by_logger(collector, "django.request")
     assert boom["error_type"] == "ValueError"
     # There the record's `request` is a socket.
-    assert "socket" in by_logger(collector, "django.server")[-1]["metadata"]["request"]
+    line = by_logger(collector, "django.server")[-1]
+    assert "socket" in line["metadata"]["request"]
+    assert (line["method"], line["path"], line["metadata"]["status"]) == ("GET", "/boom", 500)
+    assert line["metadata"]["client_address"] == "127.0.0.1"
 
 
 def wait_for_port(port: int) -> None:

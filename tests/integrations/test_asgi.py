@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from logcollector_handler import bind_context
-from logcollector_handler.delivery import exit as lifecycle
 from logcollector_handler.integrations.asgi import Message, Receive, Scope, Send
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import fields
@@ -198,57 +196,3 @@ def test_a_request_with_strange_values_is_served_and_logged(captured: CapturingH
     assert fields(access)["method"] == "PROPFIND"
     assert len(access["path"]) == 500
     assert "trace_id" not in access
-
-
-def test_lifespan_messages_pass_unchanged_and_records_are_sent_before_the_end_is_confirmed(
-    captured: CapturingHandler, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent: list[Any] = []
-    monkeypatch.setattr(lifecycle, "flush", lambda: sent.append("flush"))
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        assert (scope, await receive()) == ({"type": "lifespan"}, {"type": "lifespan.disconnect"})
-        await send({"type": "lifespan.startup.complete"})
-        await send({"type": "lifespan.shutdown.complete"})
-        raise ValueError("late")
-
-    with pytest.raises(ValueError, match="late"):
-        sent += run(app, {"type": "lifespan"})
-    assert captured.entries == []
-    assert sent == ["flush"]
-
-
-@pytest.mark.parametrize("takes", [0, 1], ids=["at once", "after it was told of the start"])
-def test_the_middleware_answers_lifespan_messages_for_an_application_without_lifespan(
-    captured: CapturingHandler, monkeypatch: pytest.MonkeyPatch, takes: int
-) -> None:
-    flushed: list[None] = []
-    monkeypatch.setattr(lifecycle, "flush", lambda: flushed.append(None))
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        for _ in range(takes):
-            await receive()
-        raise ValueError("only http")
-
-    steps: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-    sent: list[str] = []
-
-    async def receive() -> Message:
-        return steps.pop(0)  # A third call would raise: a server sends no more messages then.
-
-    async def send(message: Message) -> None:
-        sent.append(message["type"])
-
-    asyncio.run(serve(app, {"type": "lifespan"}, receive, send))
-    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert len(flushed) == 1
-
-
-def test_an_application_that_fails_at_its_start_raises_further(captured: CapturingHandler) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.failed", "message": "no database"})
-        raise ValueError("no database")
-
-    with pytest.raises(ValueError, match="no database"):
-        run(app, {"type": "lifespan"}, [{"type": "lifespan.startup"}])

@@ -76,6 +76,12 @@ def ignored() -> None:
     raise Ignore
 
 
+@app.task(time_limit=1)
+def hang() -> None:
+    log.info("hanging")
+    time.sleep(600)
+
+
 @app.task
 def die() -> Any:
     os._exit(7)

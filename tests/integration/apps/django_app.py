@@ -42,6 +42,10 @@ def boom(request: HttpRequest) -> HttpResponse:
     raise ValueError("no stock")
 
 
+def busy(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(status=503)
+
+
 def stream(request: HttpRequest) -> StreamingHttpResponse:
     def body() -> Iterator[bytes]:
         for number in range(3):
@@ -55,7 +59,7 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(async_body() if hasattr(request, "scope") else body())
 
 
-urlpatterns = [path("items/<int:number>", item), path("boom", boom), path("stream", stream)]
+urlpatterns = [path("items/<int:number>", item), path("boom", boom), path("busy", busy), path("stream", stream)]
 
 if __name__ == "__main__":
     execute_from_command_line(sys.argv)

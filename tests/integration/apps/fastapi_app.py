@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
-from fastapi import BackgroundTasks, FastAPI, HTTPException, WebSocket
-from fastapi.responses import StreamingResponse
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
+from fastapi.requests import Request
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from logcollector_handler import bind_context
 from logcollector_handler.integrations.asgi import RequestLogMiddleware
@@ -25,8 +26,13 @@ async def item(number: int) -> dict[str, int]:
     return {"number": number}
 
 
-@app.get("/threaded/{number}")
+def visitor(number: int) -> None:
+    bind_context(session_id=f"s-{number}")
+
+
+@app.get("/threaded/{number}", dependencies=[Depends(visitor)])
 def threaded(number: int) -> dict[str, int]:
+    bind_context(user_id=number)
     log.info("threaded %d", number)
     return {"number": number}
 
@@ -39,6 +45,23 @@ async def missing() -> None:
 @app.get("/boom")
 async def boom() -> None:
     raise ValueError("no stock")
+
+
+@app.get("/handled")
+def handled() -> None:
+    raise LookupError("no such item")
+
+
+@app.exception_handler(LookupError)
+async def not_found(request: Request, error: LookupError) -> JSONResponse:
+    log.warning("handled", extra={"request": request})
+    return JSONResponse({}, 404)
+
+
+@app.exception_handler(Exception)
+def failed(request: Request, error: Exception) -> JSONResponse:
+    log.info("answering %s", type(error).__name__)
+    return JSONResponse({}, 500)
 
 
 @app.get("/stream")

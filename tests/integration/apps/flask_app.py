@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import time
 from collections.abc import Iterator
 
-from flask import Flask, Response, abort
+from flask import Flask, Response, abort, send_file
 
 from logcollector_handler import bind_context
 from logcollector_handler.integrations.wsgi import RequestLogMiddleware
@@ -32,6 +33,11 @@ def missing() -> str:
 @app.get("/boom")
 def boom() -> str:
     raise ValueError("no stock")
+
+
+@app.get("/file")
+def file() -> Response:
+    return send_file(io.BytesIO(b"x" * 1000), mimetype="application/octet-stream")
 
 
 @app.get("/stream/<int:pieces>/<float:seconds>")

@@ -1,0 +1,88 @@
+"""What is known of the loggers of web frameworks, servers and task queues.
+
+Two things follow from a logger's name. Its access lines are read into fields, in `access_lines`. And a failure that was
+shipped at ERROR already, by another record, is shipped at INFO when one of these loggers, or one of ours, repeats it:
+
+- the record has an exception that another record has shipped at ERROR (see `known`);
+- it has none, and says that a request failed in which another record was shipped at ERROR with an exception;
+- it is text, and our integration logs the same failure with its exception (see `told_by_us`).
+
+Records of the application's own loggers are never changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from .access_lines import READERS
+from .bound import Bound
+from .known import is_repeat
+
+#: Loggers that say how a request, a task or a job ended. Ours are the first three.
+_ENDS: Final = frozenset(
+    {
+        "logcollector.access",
+        "logcollector.task",
+        "logcollector.job",
+        "django.request",
+        "uvicorn.error",
+        "gunicorn.error",
+        "hypercorn.error",
+        "_granian",
+        "waitress",
+        "celery.app.trace",
+        "celery.worker.request",
+        "rq.worker",
+    }
+)
+#: Loggers whose records need more than others. `EntryBuilder` looks here at a name that it has not met before.
+SPECIAL: Final = _ENDS | READERS.keys()
+
+#: By logger: how messages begin that repeat what an integration in use has logged.
+_told: dict[str, frozenset[str]] = {}
+
+
+def told_by_us(logger: str, *beginnings: str) -> None:
+    """From now on, messages of a logger that begin so repeat what one of our integrations logs."""
+    _told[logger] = _told.get(logger, frozenset()).union(beginnings)
+
+
+def told_level(level: str, record: logging.LogRecord, error: BaseException | None, bound: Bound | None) -> str:
+    """The level to ship a record at that has an exception, or is of a logger in SPECIAL. Raises no Exception."""
+    if level not in ("ERROR", "FATAL"):
+        return level
+    get = record.__dict__.get
+    ends, request = get("name") in _ENDS, None if bound is None else bound.request
+    stamp = (get("name"), get("created"), get("thread"))
+    if error is not None:
+        repeats = is_repeat(_unwrapped(error), stamp)
+    else:
+        repeats = request is not None and request.failure not in (None, stamp)
+    if ends and (repeats or _is_told(record)):
+        return "INFO"
+    if request is not None and (ends or error is not None):
+        request.failure = stamp
+    return level
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What an access line says, as fields; none for other records."""
+    try:
+        reader = READERS.get(record.name)
+        if reader is None:
+            return {}
+        return {name: value for name, value in reader(record).items() if value not in (None, "")}
+    except Exception:  # noqa: BLE001 - the application has given the line a form of its own
+        return {}
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """The exception in one that Celery's pool has put around it, for its text."""
+    inner = error.__dict__.get("exc") if type(error).__name__ == "ExceptionWithTraceback" else None
+    return inner if isinstance(inner, BaseException) else error
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    beginnings = _told.get(record.name, ())
+    return bool(beginnings) and type(record.msg) is str and record.msg.startswith(tuple(beginnings))

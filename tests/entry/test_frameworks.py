@@ -1,0 +1,139 @@
+"""One failure is one ERROR: of the records that tell it again, those of frameworks and ours are shipped at INFO."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from logcollector_handler import bind_context, log_context
+from logcollector_handler.context import clear_context, new_request, with_fields
+from logcollector_handler.entry import frameworks
+from logcollector_handler.testing import CapturingHandler
+from tests.capturing import capturing
+
+OURS = "logcollector.access"
+
+
+@pytest.fixture
+def captured() -> Iterator[CapturingHandler]:
+    with capturing() as handler:
+        yield handler
+    clear_context()
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frameworks, "_told", {})
+
+
+def raised(kind: type[Exception] = ValueError) -> Exception:
+    try:
+        raise kind("bad")
+    except Exception as error:  # noqa: BLE001 - of any class
+        return error
+
+
+def tell(name: str, error: Exception | None = None, level: int = logging.ERROR, text: str = "failed") -> None:
+    logging.getLogger(name).log(level, text, exc_info=error)
+
+
+def levels(captured: CapturingHandler) -> list[str]:
+    return [entry["level"] for entry in captured.entries]
+
+
+@pytest.mark.parametrize("kind", [ValueError, type("OwnError", (Exception,), {})])
+@pytest.mark.parametrize("first", ["shop", "flask_app", "django.request"])
+def test_the_first_record_with_the_exception_is_the_error_and_others_tell_it_again(
+    captured: CapturingHandler, kind: type[Exception], first: str
+) -> None:
+    error = raised(kind)
+    with with_fields(new_request(path="/").bound()):
+        tell(first, error)
+        tell(OURS, error)
+    tell("uvicorn.error", error)
+    assert levels(captured) == ["ERROR", "INFO", "INFO"]
+    # They are the same but for that.
+    assert all(entry["stack_trace"].endswith("Error: bad") for entry in captured.entries)
+
+
+def test_an_exception_that_only_frameworks_log_is_one_error_outside_of_requests_too(captured: CapturingHandler) -> None:
+    error = raised()
+    for name in (OURS, "uvicorn.error", "gunicorn.error"):
+        tell(name, error, logging.CRITICAL)
+    assert levels(captured) == ["FATAL", "INFO", "INFO"]
+
+
+def test_records_of_the_application_keep_their_level(captured: CapturingHandler) -> None:
+    error = raised()
+    with with_fields(new_request(path="/").bound()):
+        for name in (OURS, "shop", "shop.orders", "uvicorn"):
+            tell(name, error)
+    assert levels(captured) == ["ERROR"] * 4
+
+
+def test_below_error_nothing_counts_and_nothing_changes(captured: CapturingHandler) -> None:
+    error = raised()
+    with with_fields(new_request(path="/").bound()):
+        tell("shop", error, logging.WARNING)
+        tell(OURS, error)
+        tell(OURS, error, logging.WARNING)
+    assert levels(captured) == ["WARN", "ERROR", "WARN"]
+
+
+def test_another_exception_is_another_failure(captured: CapturingHandler) -> None:
+    with with_fields(new_request(path="/").bound()):
+        for _ in range(3):
+            tell(OURS, raised())
+    assert levels(captured) == ["ERROR"] * 3
+
+
+def test_a_record_of_the_end_without_an_exception_tells_again_what_was_logged_in_its_request(
+    captured: CapturingHandler,
+) -> None:
+    with with_fields(new_request(path="/").bound()):
+        bind_context(user_id=7)
+        with log_context(step=1):
+            tell("flask_app", raised())
+        tell(OURS)
+    with with_fields(new_request(path="/").bound()):
+        tell("shop")
+        tell(OURS)
+        tell("django.request")
+    assert levels(captured) == ["ERROR", "INFO", "ERROR", "ERROR", "INFO"]
+
+
+def test_two_handlers_ship_a_record_at_the_same_level(captured: CapturingHandler) -> None:
+    error = raised()
+    with capturing() as second, with_fields(new_request(path="/").bound()):
+        for name in ("django.request", OURS):
+            tell(name, error)
+        tell(OURS)
+    with capturing() as third, with_fields(new_request(path="/").bound()):
+        tell(OURS)
+    assert levels(captured)[:3] == levels(second) == ["ERROR", "INFO", "INFO"]
+    assert levels(captured)[3:] == levels(third) == ["ERROR"]
+
+
+def test_text_that_an_integration_tells_with_the_exception_is_no_second_error(captured: CapturingHandler) -> None:
+    tell("rq.worker", text="exception raised")
+    frameworks.told_by_us("rq.worker", "exception", "other")
+    tell("rq.worker", text="exception raised")
+    tell("rq.worker", text="redis is away")
+    tell("uvicorn.error", text="exception raised")
+    assert levels(captured) == ["ERROR", "INFO", "ERROR", "ERROR"]
+
+
+def test_the_level_of_the_record_itself_stays_for_other_handlers(captured: CapturingHandler) -> None:
+    seen: list[int] = []
+    other = logging.Handler()
+    other.emit = lambda record: seen.append(record.levelno)  # type: ignore[method-assign]
+    logging.getLogger().addHandler(other)
+    try:
+        error = raised()
+        tell("uvicorn.error", error)
+        tell("gunicorn.error", error)
+    finally:
+        logging.getLogger().removeHandler(other)
+    assert (levels(captured), seen) == (["ERROR", "INFO"], [logging.ERROR] * 2)
