@@ -18,6 +18,7 @@ from msgspec import UNSET, UnsetType
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, level_name
 from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
+from .restored import WARNINGS, restored
 from .text import guarded, safe_repr, safe_text, shortened, text_keys
 from .traceback import Trace
 from .values import Cleaner
@@ -26,6 +27,10 @@ from .values import Cleaner
 STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
 #: What structlog puts on a record for its own formatter.
 _STRUCTLOG: Final = frozenset({"_logger", "_name", "_record", "_from_structlog"})
+
+#: The field for the name of the asyncio task in which a record was logged, and its longest value in characters.
+TASK: Final = "asyncio_task"
+_MAX_TASK: Final = 200
 
 #: Where a record comes from: path, line and function of the call; names of logger and thread; process id. Of records
 #: that were made by hand each can be None.
@@ -60,6 +65,13 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
         secret: whether the value under a name must be masked.
         max_bytes: longest message, in characters.
     """
+    try:
+        # Most records with an exception come straight from their logger, which is told here without a call.
+        original = record.args is not None and not record.exc_text and not record.stack_info and record.name != WARNINGS
+    except Exception:  # noqa: BLE001 - an attribute is missing, or is a property of the application
+        original = False
+    if not original:
+        record = restored(record)
     fields = user_fields(record)
     exc_info: Any = getattr(record, "exc_info", None)
     msg: Any = getattr(record, "msg", None)
@@ -81,7 +93,13 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
     stack_info = getattr(record, "stack_info", None)
     stack = stack_info if isinstance(stack_info, str) else take_stack(fields)
     trace = None if exception is None else Trace(exception, tb, stack)
-    get = record.__dict__.get
+    attributes = record.__dict__
+    # Asked without a call, for the sake of records with an exception.
+    if "taskName" in attributes and attributes["taskName"] is not None:
+        task = task_name(attributes["taskName"])
+        if task is not None:
+            fields.setdefault(TASK, task)
+    get = attributes.get
     path, line, function = get("pathname"), get("lineno"), get("funcName")
     if trace is not None and trace.frame is not None:
         code, line = trace.frame
@@ -111,6 +129,13 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
 def user_fields(record: logging.LogRecord) -> dict[str, Any]:
     """The attributes of a record that not every record has, under names that are exact text."""
     return text_keys({name: value for name, value in record.__dict__.items() if name not in STANDARD})
+
+
+def task_name(name: Any) -> str | None:
+    """The name of an asyncio task, cut, if somebody gave it one. asyncio itself numbers tasks, which says nothing."""
+    if type(name) is not str or not name or (name.startswith("Task-") and name[len("Task-") :].isdigit()):
+        return None
+    return shortened(name, _MAX_TASK)
 
 
 def message_of(record: logging.LogRecord) -> str:

@@ -179,10 +179,9 @@ def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[Frame], i
         if tb is None:
             return frames, 0, last
         last = tb
-        frame = tb.tb_frame
-        code = frame.f_code
+        code = tb.tb_frame.f_code
         if code.co_filename not in cached:
-            _remember_source(code.co_filename, frame.f_globals)
+            _remember_source(code.co_filename, tb.tb_frame.f_globals)
         instruction = tb.tb_lasti
         frames.append((code, instruction, None if POSITIONS and instruction >= 0 else tb.tb_lineno))
         tb = tb.tb_next
