@@ -17,6 +17,7 @@ from logcollector_handler import (
     timer,
 )
 from logcollector_handler.settings import Settings
+from logcollector_handler.testing import CapturedLogs
 
 
 @measure("Process payment", logger=logging.getLogger("payments"), currency="EUR")
@@ -157,3 +158,10 @@ def buy(item: str) -> int:
 
 sell(1)  # type: ignore[arg-type]
 buy(1)  # type: ignore[arg-type]
+
+
+def captured(captured_logs: CapturedLogs) -> list[str]:
+    captured_logs.set_level("DEBUG")
+    captured_logs.set_level(logging.INFO, logger="payments")
+    captured_logs.set_level(None)  # type: ignore[arg-type]
+    return [entry["message"] for entry in captured_logs.entries]
