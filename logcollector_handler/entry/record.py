@@ -180,7 +180,8 @@ def _message(record: logging.LogRecord, formatter: logging.Formatter | None, fie
     except Exception as error:  # noqa: BLE001 - a broken format string, or code of the application
         fields.setdefault("args", getattr(record, "args", None))
         fields.setdefault("format_error", _described(error))
-        return safe_text(record, template_of) if type(record.msg) is not str else record.msg
+        template = getattr(record, "msg", "")
+        return template if type(template) is str else safe_text(record, template_of)
 
 
 def _taken_apart(event: dict[Any, Any], secret: Redactor, max_bytes: int) -> tuple[str, dict[str, Any]]:
