@@ -22,6 +22,7 @@ from logcollector_handler.entry.traceback import MAX_EXCEPTIONS
 from tests.capturing import capturing
 from tests.entry.making import builder, exc_info, raised, record, shipped
 from tests.entry.raising import Group, needs_groups
+from tests.stdlib.sending import after, queued, sent
 
 PACKAGE = os.path.dirname(logcollector_handler.__file__)
 Decorator = Callable[[Callable[[], object]], Callable[[], Any]]
@@ -147,6 +148,54 @@ def test_no_wrapper_is_shown_in_a_group() -> None:
         with contextlib.suppress(Group):
             outer()
         assert frames(handler.entries[-1]["stack_trace"]) == ["outer", *["outer", "fail"] * 2]
+
+
+@pytest.mark.parametrize("way", [queued, sent])
+def test_no_wrapper_is_shown_in_a_trace_that_was_printed_before(way: Any) -> None:
+    @measure
+    def below() -> None:
+        fail()
+
+    @measure
+    def deed(shop: logging.Logger) -> None:
+        try:
+            below()
+        except ValueError:
+            shop.exception("failed", stack_info=True)
+
+    exception, _, stack = after(deed, way)["stack_trace"].partition("Stack (most recent call last):")
+    assert frames(exception) == ["deed", "below", "fail"]
+    assert PACKAGE not in stack
+    assert stack.splitlines()[-2].endswith("in deed")
+
+
+@needs_groups
+@pytest.mark.parametrize("way", [queued, sent])
+def test_no_wrapper_is_shown_in_a_group_that_was_printed_before(way: Any) -> None:
+    def deed(shop: logging.Logger) -> None:
+        caught: list[Exception] = []
+        try:
+            measure(fail)()
+        except ValueError as error:
+            caught.append(error)
+        assert Group is not None
+        try:
+            raise Group("many", [Group("few", caught)])
+        except Group:
+            shop.exception("failed")
+
+    assert frames(after(deed, way)["stack_trace"]) == ["deed", "deed", "fail"]
+
+
+def test_no_wrapper_is_shown_in_the_stack_of_a_call() -> None:
+    kept: list[logging.LogRecord] = []
+    client = LogClient()
+    client.handler.addFilter(lambda each: kept.append(each) or False)  # type: ignore[func-returns-value]
+    log_context(user_id=7)(lambda: client.error_with_trace("here"))()
+    client.close()
+    (entry,) = shipped(*kept)
+    assert PACKAGE not in entry["stack_trace"]
+    assert entry["stack_trace"].splitlines()[-2].endswith("in <lambda>")
 
 
 def test_a_call_with_wrong_arguments_failed_where_the_application_made_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import linecache
 import operator
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -29,6 +30,16 @@ def hide(wrapper: Callable[..., Any]) -> None:
     For functions that stand between two functions of the application, such as the wrapper that a decorator makes.
     """
     HIDDEN.add(cast(FunctionType, wrapper).__code__)
+
+
+def without_hidden(text: str) -> str:
+    """A printed exception or stack without the frames of functions that `hide` was called with."""
+    for code in list(HIDDEN):
+        if code.co_filename in text:
+            head = rf'  File "{re.escape(code.co_filename)}", line \d+, in {re.escape(code.co_name)}'
+            # In a group each line has a margin.
+            text = re.sub(rf"(?m)^(?P<margin>[ |]*){head}\n(?:(?P=margin)    .*\n)*", "", text)
+    return text
 
 
 class _Lines(list[str]):

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .frames import without_hidden
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, level_name
 from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
@@ -91,7 +92,7 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
         message = _message(record, formatter, fields)
     exception, tb = _exception(exc_info)
     stack_info = getattr(record, "stack_info", None)
-    stack = stack_info if isinstance(stack_info, str) else take_stack(fields)
+    stack = without_hidden(stack_info) if isinstance(stack_info, str) else take_stack(fields)
     trace = None if exception is None else Trace(exception, tb, stack)
     attributes = record.__dict__
     # Asked without a call, for the sake of records with an exception.

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
+from .frames import without_hidden
+
 _HEAD: Final = "Traceback (most recent call last):"
 #: The first line of a traceback or of a group's; and the margin before each further line of a group's.
 _BEGINS: Final = r"(?m)^(?:  \+ Exception Group )?Traceback \(most recent call last\):$"
@@ -54,7 +56,7 @@ def take_stack(fields: dict[str, Any]) -> str | None:
     if type(value) is not str or not value.startswith(STACK):
         return None
     del fields["stack"]
-    return value
+    return without_hidden(value)
 
 
 def of_text(text: str) -> Rendered:
@@ -62,6 +64,7 @@ def of_text(text: str) -> Rendered:
 
     Its text may quote other traces, so that its own is the first one there.
     """
+    text = without_hidden(text)
     end = max([0, *(text.rfind(each) + len(each) for each in (CAUSE, CONTEXT) if each in text)])
     begin = re.compile(_BEGINS).search(text, end)
     if begin is None:
