@@ -133,8 +133,13 @@ def user_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def task_name(name: Any) -> str | None:
-    """The name of an asyncio task, cut, if somebody gave it one. asyncio itself numbers tasks, which says nothing."""
-    if type(name) is not str or not name or (name.startswith("Task-") and name[len("Task-") :].isdigit()):
+    """The name of an asyncio task, cut, if a person gave it one.
+
+    asyncio itself numbers tasks, and anyio, on which web frameworks stand, names them after functions inside functions.
+    """
+    if type(name) is not str or not name or "<locals>" in name:
+        return None
+    if name.startswith("Task-") and name[len("Task-") :].isdigit():
         return None
     return shortened(name, _MAX_TASK)
 

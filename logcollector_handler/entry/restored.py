@@ -32,6 +32,7 @@ _TRACE: Final = (
 #: The head of a trace that came from another process, as the text of an exception of `concurrent` and
 #: `multiprocessing`. The trace itself follows.
 _REMOTE: Final = r'(?m)^[\w.]*RemoteTraceback: \n"""\n\Z'
+_REMOTE_LENGTH: Final = 200
 #: A printed stack at the end of a text.
 _STACK_BELOW: Final = rf'\n({re.escape(STACK)}\n  File "(?:.*\n  )*.*)\Z'
 
@@ -52,9 +53,9 @@ def restored(record: logging.LogRecord) -> logging.LogRecord:
     exception, stack = _text(get("exc_text")), _text(get("stack_info"))
     rest = message
     if not get("args"):
-        # The record still has what was printed. Two handlers, one behind the other, may both have printed it.
+        # The record still has what was printed.
         for text in (stack, exception):
-            while text and rest.endswith(f"\n{text}"):
+            if text and rest.endswith(f"\n{text}"):
                 rest = rest[: -len(text) - 1]
     if _was_queued(record):
         if stack is None and (found := re.search(_STACK_BELOW, rest)):
@@ -92,23 +93,24 @@ def _start(text: str, path: Any, function: Any) -> int | None:
     """
     traces = [*re.finditer(_TRACE, text)]
     # At the very beginning it is the message.
-    below = [each for each in traces if each.start()]
-    if not below:
+    first = 1 if traces and not traces[0].start() else 0
+    if not traces[first:]:
         return None
-    own = next((each for each in below if (each["path"], each["function"]) == (path, function)), below[0])
-    start = own.start()
+    places = [(each["path"], each["function"]) for each in traces[first:]]
+    number = first + (places.index((path, function)) if (path, function) in places else 0)
+    start = traces[number].start()
     while True:
-        if remote := re.search(_REMOTE, text[:start]):
-            start = remote.start()
+        if remote := re.search(_REMOTE, text[max(0, start - _REMOTE_LENGTH) : start]):
+            start -= len(remote[0])
         joint = next((each for each in (CAUSE, CONTEXT) if text.endswith(each, 0, start)), None)
         if joint is None:
             break
         # The exception that led to this one. If it was never raised it has a line, but no trace.
         end = start - len(joint)
-        before = [each.start() for each in traces if each.start() < end]
         line = text.rfind("\n", 0, end) + 1
-        if before:
-            start = before[-1]
+        if number:
+            number -= 1
+            start = traces[number].start()
         elif re.match(RAISED, text[line:end]):
             start = line
         else:

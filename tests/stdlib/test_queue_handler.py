@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logcollector_handler.testing import CapturingHandler
-from tests.entry.making import builder, shipped
+from tests.entry.making import builder, raised, shipped
 from tests.stdlib import deeds
 from tests.stdlib.sending import (
     Deed,
@@ -209,3 +209,16 @@ def test_any_text_below_a_message_is_read_without_an_error(text: str) -> None:
     (entry,) = shipped(record)
     parts = [entry["message"], *([entry["stack_trace"]] if "stack_trace" in entry else [])]
     assert "\n".join(parts) == message.replace("\0", "\ufffd")
+
+
+def test_a_chain_of_many_exceptions_is_read_back_to_its_first() -> None:
+    def deed(log: logging.Logger) -> None:
+        error: BaseException = ValueError("first")
+        for number in range(300):
+            following = ValueError(str(number))
+            following.__cause__ = raised(error)
+            error = following
+        log.error("boom", exc_info=raised(error))
+
+    assert after(deed, queued)["message"] == "boom"
+    assert without_times(after(deed, queued)) == without_times(direct(deed))

@@ -70,7 +70,7 @@ def test_a_record_outside_of_any_task_names_none() -> None:
 def test_a_name_of_any_form_can_be_stored(also: dict[str, Any]) -> None:
     for name in ("Task-", "Task-a", "Task-5b", "5", "\0\ud800"):
         assert ship(taskName=name, **also)["metadata"]["asyncio_task"] == name.replace("\0\ud800", "\ufffd\ufffd")
-    for none in (None, "", "Task-5", 5, b"x"):
+    for none in (None, "", "Task-5", "a.B.__call__.<locals>.coro", 5, b"x"):
         assert "asyncio_task" not in ship(taskName=none, **also)["metadata"]
     cut = ship(taskName="x" * 100_000, **also)["metadata"]["asyncio_task"]
     assert 150 < len(cut) <= 200
