@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logcollector_handler.testing import CapturingHandler
-from tests.entry.making import builder, raised, shipped
+from tests.entry.making import builder, raised, record, shipped
 from tests.stdlib import deeds
 from tests.stdlib.sending import (
     Deed,
@@ -222,3 +222,33 @@ def test_a_chain_of_many_exceptions_is_read_back_to_its_first() -> None:
 
     assert after(deed, queued)["message"] == "boom"
     assert without_times(after(deed, queued)) == without_times(direct(deed))
+
+
+@pytest.mark.parametrize("args", [None, ()])
+def test_what_the_record_has_besides_is_taken_from_the_message_whoever_put_it_there(args: Any) -> None:
+    exception, stack = "anything\nat: all", "Stack: printed in another way"
+    for message in (f"boom\n{exception}\n{stack}", f"boom\n{exception}", f"boom\n{stack}", "boom"):
+        made = record(message, args=args, exc_text=exception, stack_info=stack)
+        (entry,) = shipped(made)
+        assert (entry["message"], entry["stack_trace"]) == ("boom", f"{exception}\n{stack}")
+    (entry,) = shipped(record(f"boom\n{exception}!", args=args, exc_text=exception))
+    assert (entry["message"], entry["stack_trace"]) == (f"boom\n{exception}!", exception)
+
+
+@pytest.mark.parametrize(
+    ("text", "error_type"),
+    [
+        ("ValueError: never raised", "ValueError"),
+        ("shop.errors.ShopError", "ShopError"),
+        ("first line\nshop.ShopError: x", "ShopError"),
+        (
+            "KeyError: 1\n\nThe above exception was the direct cause of the following exception:\n\nShopError: x",
+            "ShopError",
+        ),
+        ("printed in some other way", None),
+        ("\n", None),
+    ],
+)
+def test_the_type_is_read_from_exceptions_that_were_never_raised(text: str, error_type: str | None) -> None:
+    (entry,) = shipped(record(exc_text=text))
+    assert (entry["stack_trace"], entry.get("error_type")) == (text, error_type)
