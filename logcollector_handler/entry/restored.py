@@ -120,7 +120,10 @@ def _start(text: str, path: Any, function: Any) -> int | None:
 
 def _warning(record: logging.LogRecord) -> logging.LogRecord:
     """The record of a warning, at the place of the warning; the record itself if it does not look like one."""
-    text = record.getMessage()
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001 - not a warning: somebody else logs to that logger
+        return record
     found = re.fullmatch(_WARNING, text) if text.endswith("\n") else None
     if found is None:
         return record

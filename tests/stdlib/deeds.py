@@ -70,6 +70,21 @@ def with_contexts(log: logging.Logger) -> None:
         log.exception("boom")
 
 
+def with_cause_of_another_function(log: logging.Logger) -> None:
+    """The trace of the function that logs is not the first one that is printed."""
+
+    def both() -> None:
+        try:
+            fail(KeyError("first"))
+        except KeyError as error:
+            raise ShopError("second") from error
+
+    try:
+        both()
+    except ShopError:
+        log.exception("boom")
+
+
 def with_cause_that_was_not_raised(log: logging.Logger) -> None:
     try:
         raise ShopError("second") from KeyError("first")
@@ -185,7 +200,13 @@ def stack_alone(log: logging.Logger) -> None:
 
 EXCEPTIONS: list[Callable[[logging.Logger], None]] = [
     *(plain, without_text, with_text_of_many_lines, without_message, with_cause, with_contexts),
-    *(with_cause_that_was_not_raised, of_syntax, of_a_method_with_a_dotted_name, that_quotes_a_trace),
+    *(
+        with_cause_of_another_function,
+        with_cause_that_was_not_raised,
+        of_syntax,
+        of_a_method_with_a_dotted_name,
+        that_quotes_a_trace,
+    ),
     *(from_another_process, with_stack, caught_elsewhere, chain_caught_elsewhere),
     *([] if Group is None else [of_a_group, group_with_cause]),
     *([with_notes] if hasattr(ValueError, "add_note") else []),

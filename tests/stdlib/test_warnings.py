@@ -90,6 +90,11 @@ def test_what_the_application_logs_to_that_logger_stays_as_it_is() -> None:
     assert (entry["message"], entry["user_id"], entry["file_path"]) == ("a.py:1: of my own", "7", __file__)
 
 
+def test_a_broken_message_to_that_logger_arrives_with_its_arguments() -> None:
+    (entry,) = shipped(record("%d of it", "x", name="py.warnings", extra={"user_id": 7}))
+    assert (entry["message"], entry["user_id"], entry["metadata"]["args"]) == ("%d of it", "7", ["x"])
+
+
 @pytest.mark.parametrize("way", [queued, sent])
 def test_a_warning_that_comes_from_elsewhere_arrives_the_same(way: Any) -> None:
     text = warnings.formatwarning("soon", FutureWarning, "a.py", 12, "old()")
