@@ -42,6 +42,9 @@ class Timer:
         level: int,
         site: Site | None = None,
     ) -> None:
+        if callable(name):
+            # As by `@timer`. Without this, only a call of the function would fail.
+            raise TypeError("timer is for `with` blocks; decorate functions with measure")
         self._name = name
         self._fields = fields
         self._logger = logger
