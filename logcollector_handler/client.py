@@ -12,18 +12,17 @@ import logging
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from . import timing
 from .call_site import calling_frame, calling_site, log, printed_stack
 from .entry.model import LEVEL_NUMBERS, level_called
 from .handler import LogCollectorHandler
 from .settings.signature import with_settings
+from .wrapping import F
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 #: The number of the server's level TRACE, which the standard library does not have.
 TRACE: Final = LEVEL_NUMBERS["TRACE"]
@@ -128,7 +127,11 @@ class LogClient:
         """Log the time since `start_timer`, with more fields; returns it in milliseconds."""
         return timing.end_timer(started, **fields)
 
-    def measure(self, name: str, /, **fields: Any) -> Callable[[F], F]:
+    @overload
+    def measure(self, function: F, /) -> F: ...
+    @overload
+    def measure(self, name: str | None = None, /, **fields: Any) -> Callable[[F], F]: ...
+    def measure(self, name: Any = None, /, **fields: Any) -> Any:
         """Log how long each call of a function takes, as `logcollector_handler.measure` does."""
         return timing.measuring(name, fields, self._logger, logging.INFO)
 

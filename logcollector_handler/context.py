@@ -8,13 +8,15 @@ the request as well (`entry.bound.Request`), whichever thread or task binds it.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 from .entry.bound import Bound, Request, bound
+from .wrapping import F, wrapped
 
 _current: ContextVar[Bound | None] = ContextVar("logcollector_handler.context", default=None)
 
@@ -48,15 +50,32 @@ def clear_context() -> None:
         before.request.clear()
 
 
-@contextmanager
-def log_context(**fields: Any) -> Iterator[None]:
-    """`bind_context` for a `with` block. Its end restores the fields of its start, whatever was bound inside."""
-    made = bound(_current.get(), fields)
-    if made is not None and made.noted:
-        # What is bound inside does not stay, so it is not the request's.
-        made = Bound(made.fields, made.request)
-    with with_fields(made):
-        yield
+class log_context:  # noqa: N801 - people call it as they would a function
+    """`bind_context` for a `with` block. Its end restores the fields of its start, whatever was bound inside.
+
+    As a decorator of a function or coroutine function it does so for each call.
+    """
+
+    def __init__(self, /, **fields: Any) -> None:
+        self._fields = fields
+        self._token: Token[Bound | None] | None = None
+
+    def __enter__(self) -> None:
+        if self._token is not None:
+            raise RuntimeError("this log_context is entered already; make another one for the inner block")
+        made = bound(_current.get(), self._fields)
+        if made is not None and made.noted:
+            # What is bound inside does not stay, so it is not the request's.
+            made = Bound(made.fields, made.request)
+        self._token = _current.set(made)
+
+    def __exit__(self, *exception: object) -> None:
+        token, self._token = self._token, None
+        if token is not None:
+            _restore(token)
+
+    def __call__(self, function: F) -> F:
+        return wrapped(function, functools.partial(log_context, **self._fields))
 
 
 def new_request(**fields: Any) -> Request:
@@ -71,9 +90,13 @@ def with_fields(fields: Bound | None) -> Iterator[None]:
     try:
         yield
     finally:
-        # A generator may be resumed, and end, in another context, where there is nothing to restore.
-        with suppress(ValueError):
-            _current.reset(token)
+        _restore(token)
+
+
+def _restore(token: Token[Bound | None]) -> None:
+    # A generator may be resumed, and end, in another context, where there is nothing to restore.
+    with suppress(ValueError):
+        _current.reset(token)
 
 
 def current_span() -> dict[str, str] | None:

@@ -29,6 +29,8 @@ from .stats import Stats
 
 #: Loggers of the HTTP client. Shipping what they log while the package sends would make it send again, without end.
 _CLIENT_LOGGERS = frozenset({"httpx", "httpcore"})
+#: The formats that `basicConfig` gives to handlers without a formatter, one for each style.
+_DEFAULT_FORMATS = frozenset({logging.BASIC_FORMAT, "{levelname}:{name}:{message}", "${levelname}:${name}:${message}"})
 #: Every handler of this process, so that a forked child can drop what they have of the parent.
 _handlers: weakref.WeakSet[LogCollectorHandler] = weakref.WeakSet()
 #: What was said of the environment.
@@ -147,7 +149,12 @@ class LogCollectorHandler(logging.Handler):
             pipeline.workers.urge()
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the stdlib's name
-        """Have a formatter render the `message` of entries. Without one it is the record's own message."""
+        """Have a formatter render the `message` of entries. Without one it is the record's own message.
+
+        The formatter that `logging.basicConfig` makes of its default format is taken for none: nobody asked for it.
+        """
+        if type(fmt) is logging.Formatter and getattr(fmt, "_fmt", None) in _DEFAULT_FORMATS:
+            fmt = None
         super().setFormatter(fmt)
         self._builder.use_formatter(fmt)
 

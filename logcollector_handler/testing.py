@@ -9,8 +9,9 @@
 `CapturingHandler` works without a network: it keeps in memory what a handler would send.
 
 For pytest there are two fixtures: `collector`, a strict CollectorServer, and `captured_logs`, a CapturingHandler on
-the root logger. Put `pytest_plugins = ["logcollector_handler.testing"]` in a conftest. Nothing else in here needs
-pytest. Everything in here needs `pip install 'logcollector-handler[collector]'`.
+the root logger that gets INFO and above, or what `captured_logs.set_level` says. Put
+`pytest_plugins = ["logcollector_handler.testing"]` in a conftest. Nothing else in here needs pytest. Everything in here
+needs `pip install 'logcollector-handler[collector]'`.
 
 PYTEST_DONT_REWRITE: this file has no asserts to rewrite, and without this word pytest warns when a conftest imports the
 file before pytest loads it as a plugin.
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-__all__ = ["CapturingHandler", "CollectorServer", "Limits", "ReceivedRequest"]
+__all__ = ["CapturedLogs", "CapturingHandler", "CollectorServer", "Limits", "ReceivedRequest"]
 
 
 class _Running(NamedTuple):
@@ -174,6 +175,35 @@ class CapturingHandler(LogCollectorHandler):
         self._lines.clear()
 
 
+class CapturedLogs(CapturingHandler):
+    """The handler of the fixture `captured_logs`, which can also set the levels of loggers until the test ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Undoes what `set_level` has changed, the last change first.
+        self._before = ExitStack()
+
+    def set_level(self, level: int | str, logger: str | None = None) -> None:
+        """Let records of this level and above pass, until the test ends.
+
+        Args:
+            level: a name or a number.
+            logger: the name of a logger. Default: the root logger, whose level holds for all that have none.
+        """
+        target = logging.getLogger(logger)
+        self._before.callback(target.setLevel, target.level)
+        target.setLevel(level)
+        # `logging.disable` wins over the levels of loggers, and a test suite may have called it.
+        if target.manager.disable >= target.level:
+            self._before.callback(logging.disable, target.manager.disable)
+            logging.disable(target.level - 1)
+
+    def close(self) -> None:
+        """Restore the levels."""
+        self._before.close()
+        super().close()
+
+
 # pytest is imported already when it loads this file as a plugin. Without pytest the fixtures are not needed.
 if "pytest" in sys.modules:
     import pytest
@@ -185,10 +215,12 @@ if "pytest" in sys.modules:
             yield server
 
     @pytest.fixture
-    def captured_logs() -> Iterator[CapturingHandler]:
-        """A CapturingHandler on the root logger during the test. No logger's level is changed."""
-        handler = CapturingHandler()
+    def captured_logs() -> Iterator[CapturedLogs]:
+        """A CapturedLogs on the root logger during the test, which lets INFO and above pass meanwhile."""
+        handler = CapturedLogs()
         root = logging.getLogger()
+        if not root.isEnabledFor(logging.INFO):
+            handler.set_level(logging.INFO)
         root.addHandler(handler)
         yield handler
         root.removeHandler(handler)

@@ -1,7 +1,7 @@
 """Timers: log how long a block, a function, or the time between two calls takes, as `duration_ms`.
 
     with timer("Database query", rows=3): ...
-    @measure("Process payment") ...
+    @measure("Process payment") ...                     # or @measure, whose message is the function's name
     started = start_timer("Import"); ...; end_timer(started, rows=3)
 
 All of them log to a logger of the standard library, by default that of the calling module, at INFO. The message is the
@@ -18,13 +18,12 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, overload
 
 from .call_site import Site, calling_site, log
 from .delivery.clock import Clock, SystemClock
 from .entry.text import add_field
-
-F = TypeVar("F", bound=Callable[..., Any])
+from .wrapping import F, wrapped
 
 #: Read by every timer; tests replace it.
 clock: Clock = SystemClock()
@@ -44,6 +43,9 @@ class Timer:
         level: int,
         site: Site | None = None,
     ) -> None:
+        if callable(name):
+            # As by `@timer`. Without this, only a call of the function would fail.
+            raise TypeError("timer is for `with` blocks; decorate functions with measure")
         self._name = name
         self._fields = fields
         self._logger = logger
@@ -107,43 +109,46 @@ def end_timer(started: Timer, /, **fields: Any) -> float:
     return started.end(fields=fields)
 
 
+@overload
+def measure(function: F, /) -> F: ...
+@overload
 def measure(
-    name: str, /, *, logger: logging.Logger | None = None, level: int = logging.INFO, **fields: Any
-) -> Callable[[F], F]:
+    name: str | None = None, /, *, logger: logging.Logger | None = None, level: int = logging.INFO, **fields: Any
+) -> Callable[[F], F]: ...
+def measure(
+    name: Any = None, /, *, logger: logging.Logger | None = None, level: int = logging.INFO, **fields: Any
+) -> Any:
     """Log how long each call of a function, method or coroutine function takes.
 
     The record's call site is the function's definition; with an exception it is the line that raised. `measure` may
     stand above or below `classmethod` and `staticmethod`. Calling a generator function only makes the generator, and
-    only that is timed. The arguments are those of `timer`; the default logger is that of the function's module.
+    only that is timed. The arguments are those of `timer`; the default logger is that of the function's module. Without
+    a name, and as `@measure` without parentheses, the message is the function's own name.
     """
     return measuring(name, fields, logger, level)
 
 
-def measuring(name: str, fields: Mapping[str, Any], logger: logging.Logger | None, level: int) -> Callable[[F], F]:
-    """The decorator that `measure` returns."""
+def measuring(given: Any, fields: Mapping[str, Any], logger: logging.Logger | None, level: int) -> Any:
+    """The decorator that `measure` returns; if it was given a function instead of a name, what that makes of it."""
 
-    def decorate(function: F) -> F:
+    def decorate(function: Any) -> Any:
         if isinstance(function, classmethod | staticmethod):
-            return cast(F, type(function)(decorate(function.__func__)))
+            return type(function)(decorate(function.__func__))
+        if not callable(function):
+            raise TypeError(f"measure takes a name or a function, not {function!r}")
         site = _site_of(function)
         target = logger or logging.getLogger(site.module)
-        if inspect.iscoroutinefunction(function):
+        message = _name_of(function, site) if name is None else name
+        return wrapped(function, functools.partial(Timer, message, fields, target, level, site))
 
-            @functools.wraps(function)
-            async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with Timer(name, fields, target, level, site):
-                    return await function(*args, **kwargs)
+    name = given if isinstance(given, str) else None
+    return decorate if given is None or name is not None else decorate(given)
 
-        else:
 
-            @functools.wraps(function)
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with Timer(name, fields, target, level, site):
-                    return function(*args, **kwargs)
-
-        return cast(F, wrapper)
-
-    return decorate
+def _name_of(function: Callable[..., Any], site: Site) -> str:
+    """`Shop.sell`; of a function inside another one only what follows the other's name."""
+    name = getattr(function, "__qualname__", site.function)
+    return str(name).rpartition("<locals>.")[2]
 
 
 def _site_of(function: Callable[..., Any]) -> Site:

@@ -205,6 +205,55 @@ def test_captured_logs_are_those_of_the_test(captured_logs, number):
     assert (entry["level"], entry["message"], entry["user_id"]) == ("WARN", "declined", str(number))
 
 
+def test_info_is_captured_and_debug_is_not(captured_logs):
+    logging.getLogger("payments").info("paid")
+    logging.getLogger("payments").debug("not of interest")
+    assert [entry["message"] for entry in captured_logs.entries] == ["paid"]
+
+
+def test_levels_can_be_set(captured_logs):
+    logging.getLogger("loud").setLevel("ERROR")
+    captured_logs.set_level("DEBUG")
+    captured_logs.set_level(logging.WARNING, logger="payments")
+    captured_logs.set_level(logging.ERROR, logger="payments")
+    captured_logs.set_level("INFO", "loud")
+    logging.getLogger("shop").debug("seen")
+    logging.getLogger("payments").warning("not seen")
+    logging.getLogger("loud").info("seen")
+    assert [entry["metadata"]["logger"] for entry in captured_logs.entries] == ["shop", "loud"]
+
+
+def test_levels_are_those_of_before_again():
+    names = (None, "payments", "loud")
+    assert [logging.getLogger(name).level for name in names] == [logging.WARNING, logging.NOTSET, logging.ERROR]
+
+
+@pytest.fixture
+def disabled():
+    logging.disable(logging.CRITICAL)
+    yield
+    assert logging.root.manager.disable == logging.CRITICAL
+    logging.disable(logging.NOTSET)
+
+
+def test_what_is_disabled_is_captured_too(disabled, captured_logs):
+    logging.getLogger("payments").info("paid")
+    assert len(captured_logs.entries) == 1
+
+
+@pytest.fixture
+def verbose():
+    logging.getLogger().setLevel("DEBUG")
+    yield
+    assert logging.getLogger().level == logging.DEBUG
+    logging.getLogger().setLevel("WARNING")
+
+
+def test_a_level_below_info_is_left_alone(verbose, captured_logs):
+    logging.getLogger("payments").debug("seen")
+    assert len(captured_logs.entries) == 1
+
+
 def test_the_root_logger_is_left_as_it_was():
     assert not [each for each in logging.getLogger().handlers if type(each).__name__ == "CapturingHandler"]
 """
@@ -216,5 +265,5 @@ def test_the_fixtures_work_in_another_project(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert "6 passed" in done.stdout, done.stdout + done.stderr
+    assert "11 passed" in done.stdout, done.stdout + done.stderr
     assert "warning" not in done.stdout

@@ -6,8 +6,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from logcollector_handler import LogClient, LogCollectorHandler, end_timer, get_handler, measure, start_timer, timer
+from logcollector_handler import (
+    LogClient,
+    LogCollectorHandler,
+    end_timer,
+    get_handler,
+    log_context,
+    measure,
+    start_timer,
+    timer,
+)
 from logcollector_handler.settings import Settings
+from logcollector_handler.testing import CapturedLogs
 
 
 @measure("Process payment", logger=logging.getLogger("payments"), currency="EUR")
@@ -53,8 +63,54 @@ sold: int = Shop().sell("book")
 shop: Shop = Shop.open("corner")
 Shop.close(1.5)
 Shop.open(1)  # type: ignore[arg-type]
-measure(pay)  # type: ignore[arg-type]
-measure("t", level="INFO")  # type: ignore[arg-type]
+measure(5)  # type: ignore[call-overload]
+measure("t", level="INFO")  # type: ignore[call-overload]
+
+
+@measure
+def refund(amount: float, *, fee: float = 0.0) -> str:
+    return str(amount - fee)
+
+
+@measure
+async def fetch_all(number: int) -> list[bytes]:
+    return [bytes(number)]
+
+
+@measure(level=logging.DEBUG, currency="EUR")
+def cancel(order: int) -> bool:
+    return order > 0
+
+
+class Bank:
+    @measure
+    def pay(self, item: str) -> int:
+        return len(item)
+
+    @classmethod
+    @measure
+    def open(cls, name: str) -> Bank:
+        return cls()
+
+
+refunded: str = refund(1.0, fee=2.0)
+refund("much")  # type: ignore[arg-type]
+fetching_all: Callable[[int], Awaitable[list[bytes]]] = fetch_all
+cancelled: bool = cancel(5)
+cancel("five")  # type: ignore[arg-type]
+owed: int = Bank().pay("book")
+bank: Bank = Bank.open("corner")
+
+
+@log_context(user_id=7)
+def shown(number: int) -> str:
+    return str(number)
+
+
+text: str = shown(1)
+shown("one")  # type: ignore[arg-type]
+with log_context(user_id=7):
+    pass
 
 with timer("Database query", rows=3) as running:
     milliseconds: float = end_timer(running)
@@ -95,4 +151,17 @@ def sell(item: str) -> int:
     return len(item)
 
 
+@client.measure
+def buy(item: str) -> int:
+    return len(item)
+
+
 sell(1)  # type: ignore[arg-type]
+buy(1)  # type: ignore[arg-type]
+
+
+def captured(captured_logs: CapturedLogs) -> list[str]:
+    captured_logs.set_level("DEBUG")
+    captured_logs.set_level(logging.INFO, logger="payments")
+    captured_logs.set_level(None)  # type: ignore[arg-type]
+    return [entry["message"] for entry in captured_logs.entries]

@@ -27,8 +27,9 @@ from .fields import FieldPlacer
 from .frameworks import SPECIAL, fields_of, told_level
 from .memory import make_room
 from .model import CREATED_AT_LIMIT, ORIGIN, TEXT_LIMITS, Entry, LogEntry, level_name
-from .record import STANDARD, Site, as_text, level_of, message_of, read, template_of, user_fields
+from .record import STANDARD, TASK, Site, as_text, level_of, message_of, read, task_name, template_of, user_fields
 from .redact import Redactor
+from .restored import PRINTED, WARNINGS
 from .text import clean_text, guarded, safe_text
 from .traceback import Trace
 from .walk import encode
@@ -37,11 +38,16 @@ _BLANK: Final = logging.LogRecord("", 0, "", 0, "", None, None)
 _WIDTH: Final = len(_BLANK.__dict__)
 #: `build` reads a record's attributes in two calls. The first takes those that a Site is made of.
 _SITE: Final = ("pathname", "lineno", "funcName", "name", "threadName", "process")
+#: The name of the asyncio task. Records have it from Python 3.12 on; before that this one stands in, which is empty in
+#: the records that `build` reads itself.
+_TASK: Final = "taskName" if "taskName" in _BLANK.__dict__ else "exc_text"
 #: The second takes these, which differ from record to record, and with them all others that every record has: so it
 #: raises a KeyError when one of those is missing, and the record is left to `_any`.
-_READ: Final = ("msg", "args", "exc_info", "exc_text", "stack_info", "created", "levelno")
+_READ: Final = ("msg", "args", "exc_info", "exc_text", "stack_info", "created", "levelno", _TASK)
 _NEEDED: Final = len(_READ)
 _LOGGER: Final = _SITE.index("name")
+#: Loggers whose records need more than others.
+_SPECIAL: Final = SPECIAL | {WARNINGS}
 _site_of: Final = itemgetter(*_SITE)
 _rest_of: Final = itemgetter(*_READ, *(_BLANK.__dict__.keys() - {*_SITE, *_READ}))
 #: Holds `opentelemetry.trace` if the application uses it. Looked up here, to save a call where it does not.
@@ -130,7 +136,7 @@ class EntryBuilder:
         """
         try:
             fields = record.__dict__
-            msg, args, exc_info, exc_text, stack_info, created, levelno = _rest_of(fields)[:_NEEDED]
+            msg, args, exc_info, exc_text, stack_info, created, levelno, task = _rest_of(fields)[:_NEEDED]
             if exc_info or exc_text or stack_info or self._formatter is not None or type(msg) is not str:
                 return self._any(record, reserve)
             for each in args if type(args) is tuple else (args,):
@@ -142,16 +148,18 @@ class EntryBuilder:
             if type(message) is not str or type(created) is not float or not 0.0 < created < _TOO_LATE:
                 return self._any(record, reserve)
             site = _site_of(fields)
+            metadata: Raw | dict[str, Any]
             site_entry, rest, function, file, metadata, origin = self._sites.get(site) or self._see_usual(site)
             level = _LEVELS.get(levelno) or level_name(levelno)
             bound = self._bound()
             span = self._span() if "opentelemetry.trace" in _modules else None
-            unbound = bound is None and span is None
+            if task and (task := task_name(task)):
+                metadata = origin = {**origin, TASK: task}
             if len(message) > self._usual_length:
                 if len(message) > self._max_bytes:
                     return self._any(record, reserve)
                 reserve(getsizeof(message))
-            if unbound and len(fields) == _WIDTH:
+            if not (task or bound or span) and len(fields) == _WIDTH:
                 return site_entry(level, message, created, rest)
             # What `_entry` does, without the cost of calling it.
             entry = LogEntry(
@@ -166,7 +174,7 @@ class EntryBuilder:
                 file,
                 metadata,
             )
-            if unbound:
+            if not (bound or span):
                 # Every record's attributes usually come first, and none is missing. So these are the user's, unless
                 # one of every record's is among them.
                 names = [*fields][_WIDTH:]
@@ -174,7 +182,7 @@ class EntryBuilder:
                     self._add_fields(entry, origin, fields, names, reserve)
                     return entry
             user = {} if len(fields) == _WIDTH else user_fields(record)
-            if not _RENDERED.isdisjoint(user):
+            if not _RENDERED.isdisjoint(user) or (args is None and PRINTED in message):
                 return self._any(record, reserve)
             self._fill(entry, origin, user, bound, span, reserve)
             return entry
@@ -217,14 +225,14 @@ class EntryBuilder:
     # Call sites
 
     def _see_usual(self, site: Site) -> _Common:
-        if site[_LOGGER] in SPECIAL:
+        if site[_LOGGER] in _SPECIAL:
             raise _SpecialError
         return self._see(site)
 
     def _see(self, site: Site) -> _Common:
         """What all records of a call site in a thread have in common."""
         # `build` must not find those that it has to leave to `_any`.
-        key = (site,) if site[_LOGGER] in SPECIAL else site
+        key = (site,) if site[_LOGGER] in _SPECIAL else site
         common = self._sites.get(key)
         if common is None:
             path, _, function, *_ = site
@@ -234,8 +242,10 @@ class EntryBuilder:
             metadata = Raw(origin)
             rest = self._common(self._entry("", "", 0.0, metadata, function, file))
             common = (self._site_entry, rest, function, file, metadata, decode(origin))
-            make_room(self._sites, _REMEMBERED)
-            self._sites[key] = common
+            # Each warning has a call site of its own.
+            if site[_LOGGER] != WARNINGS:
+                make_room(self._sites, _REMEMBERED)
+                self._sites[key] = common
         return common
 
     # Any record at all

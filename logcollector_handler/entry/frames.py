@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import linecache
 import operator
+import re
 import sys
 import traceback
-from types import CodeType
-from typing import Final
+from collections.abc import Callable
+from types import CodeType, FunctionType
+from typing import Any, Final, cast
 
 from .memory import make_room
 
@@ -17,6 +19,27 @@ POSITIONS: Final = sys.version_info >= (3, 11)
 
 #: Code, instruction, and the line if it does not follow from these (see POSITIONS).
 Frame = tuple[CodeType, int, int | None]
+
+#: The code of functions that `hide` was called with.
+HIDDEN: Final[set[CodeType]] = set()
+
+
+def hide(wrapper: Callable[..., Any]) -> None:
+    """Leave the frames of one of the package's own functions, and of its copies, out of printed exceptions.
+
+    For functions that stand between two functions of the application, such as the wrapper that a decorator makes.
+    """
+    HIDDEN.add(cast(FunctionType, wrapper).__code__)
+
+
+def without_hidden(text: str) -> str:
+    """A printed exception or stack without the frames of functions that `hide` was called with."""
+    for code in list(HIDDEN):
+        if code.co_filename in text:
+            head = rf'  File "{re.escape(code.co_filename)}", line \d+, in {re.escape(code.co_name)}'
+            # In a group each line has a margin.
+            text = re.sub(rf"(?m)^(?P<margin>[ |]*){head}\n(?:(?P=margin)    .*\n)*", "", text)
+    return text
 
 
 class _Lines(list[str]):
@@ -37,7 +60,9 @@ _LATELY_TEXT: Final = 64 * 1024
 
 
 def printed(frames: list[Frame]) -> _Lines:
-    """The frames as `traceback` prints them. Call `linecache.checkcache` for their files before."""
+    """The frames as `traceback` prints them, hidden ones apart. Call `linecache.checkcache` for their files before."""
+    if any(code in HIDDEN for code, _, _ in frames):
+        frames = [frame for frame in frames if frame[0] not in HIDDEN]
     key = tuple([(id(code), instruction, line) for code, instruction, line in frames])
     found = _lately.get(key)
     if found is None or any(map(operator.is_not, found[1], _sources(frames))):

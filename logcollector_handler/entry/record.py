@@ -16,9 +16,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .encoding import plain_value
+from .frames import without_hidden
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, level_name
 from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
+from .restored import WARNINGS, restored
 from .text import add_field, guarded, safe_repr, safe_text, shortened, text_keys
 from .traceback import Trace
 
@@ -26,6 +28,10 @@ from .traceback import Trace
 STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
 #: What structlog puts on a record for its own formatter.
 _STRUCTLOG: Final = frozenset({"_logger", "_name", "_record", "_from_structlog"})
+
+#: The field for the name of the asyncio task in which a record was logged, and its longest value in characters.
+TASK: Final = "asyncio_task"
+_MAX_TASK: Final = 200
 
 #: Where a record comes from: path, line and function of the call; names of logger and thread; process id. Of records
 #: that were made by hand each can be None.
@@ -63,6 +69,13 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
         secret: whether the value under a name must be masked.
         max_bytes: longest message, in characters.
     """
+    try:
+        # Most records with an exception come straight from their logger, which is told here without a call.
+        original = record.args is not None and not record.exc_text and not record.stack_info and record.name != WARNINGS
+    except Exception:  # noqa: BLE001 - an attribute is missing, or is a property of the application
+        original = False
+    if not original:
+        record = restored(record)
     fields = user_fields(record)
     exc_info: Any = getattr(record, "exc_info", None)
     msg: Any = getattr(record, "msg", None)
@@ -84,9 +97,15 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
         message = _message(record, formatter, fields)
     exception, tb = _exception(exc_info)
     stack_info = getattr(record, "stack_info", None)
-    stack = stack_info if isinstance(stack_info, str) else take_stack(fields)
+    stack = without_hidden(stack_info) if isinstance(stack_info, str) else take_stack(fields)
     trace = None if exception is None else Trace(exception, tb, stack)
-    get = record.__dict__.get
+    attributes = record.__dict__
+    # Asked without a call, for the sake of records with an exception.
+    if "taskName" in attributes and attributes["taskName"] is not None:
+        task = task_name(attributes["taskName"])
+        if task is not None:
+            fields.setdefault(TASK, task)
+    get = attributes.get
     path, line, function = get("pathname"), get("lineno"), get("funcName")
     if trace is not None and trace.frame is not None:
         code, line = trace.frame
@@ -117,6 +136,18 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
 def user_fields(record: logging.LogRecord) -> dict[str, Any]:
     """The attributes of a record that not every record has, under names that are exact text."""
     return text_keys({name: value for name, value in record.__dict__.items() if name not in STANDARD})
+
+
+def task_name(name: Any) -> str | None:
+    """The name of an asyncio task, cut, if a person gave it one.
+
+    asyncio itself numbers tasks, and anyio, on which web frameworks stand, names them after functions inside functions.
+    """
+    if type(name) is not str or not name or "<locals>" in name:
+        return None
+    if name.startswith("Task-") and name[len("Task-") :].isdigit():
+        return None
+    return shortened(name, _MAX_TASK)
 
 
 def message_of(record: logging.LogRecord) -> str:
@@ -161,7 +192,7 @@ def _message(record: logging.LogRecord, formatter: logging.Formatter | None, fie
     except Exception as error:  # noqa: BLE001 - a broken format string, or code of the application
         add_field(fields, "args", getattr(record, "args", None))
         add_field(fields, "format_error", _described(error))
-        return _template(record.msg, fields)
+        return _template(getattr(record, "msg", ""), fields)
 
 
 def _template(msg: Any, fields: dict[str, Any]) -> str:

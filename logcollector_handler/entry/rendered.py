@@ -10,16 +10,18 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
+from .frames import without_hidden
+
 _HEAD: Final = "Traceback (most recent call last):"
 #: The first line of a traceback or of a group's; and the margin before each further line of a group's.
 _BEGINS: Final = r"(?m)^(?:  \+ Exception Group )?Traceback \(most recent call last\):$"
 _GROUP_MARGIN: Final = "  | "
 _FRAME: Final = r'  File "(.*)", line (\d+), in (.*)'
-_RAISED: Final = r"((?:[^\W\d]\w*\.)*[^\W\d]\w*)(?::|$)"
-_STACK: Final = "Stack (most recent call last):"
+RAISED: Final = r"((?:[^\W\d]\w*\.)*[^\W\d]\w*)(?::|$)"
+STACK: Final = "Stack (most recent call last):"
 
-_CAUSE: Final = "\n\nThe above exception was the direct cause of the following exception:\n\n"
-_CONTEXT: Final = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+CAUSE: Final = "\n\nThe above exception was the direct cause of the following exception:\n\n"
+CONTEXT: Final = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
 #: Levels of groups in groups; deeper ones are left out of the text.
 _MAX_DEPTH: Final = 10
 
@@ -51,18 +53,25 @@ def take_exception(fields: dict[str, Any]) -> Rendered | None:
 def take_stack(fields: dict[str, Any]) -> str | None:
     """The printed stack in the field `stack`, which is taken out; None if there is none."""
     value = fields.get("stack")
-    if type(value) is not str or not value.startswith(_STACK):
+    if type(value) is not str or not value.startswith(STACK):
         return None
     del fields["stack"]
-    return value
+    return without_hidden(value)
 
 
 def of_text(text: str) -> Rendered:
-    """What a printed traceback says. The last of several counts: it is the exception that was logged."""
-    begins = [*re.finditer(_BEGINS, text)]
-    if not begins:
-        return Rendered(text, None, None)
-    begin = begins[-1]
+    """What a printed exception says of the last one in it: that is the one that was logged, after those that led to it.
+
+    Its text may quote other traces, so that its own is the first one there.
+    """
+    text = without_hidden(text)
+    end = max([0, *(text.rfind(each) + len(each) for each in (CAUSE, CONTEXT) if each in text)])
+    begin = re.compile(_BEGINS).search(text, end)
+    if begin is None:
+        # It was never raised, or somebody prints traces in another way.
+        lines = text[end:].splitlines() or [""]
+        raised = re.match(RAISED, lines[0]) or re.match(RAISED, lines[-1])
+        return Rendered(text, _last_name(raised), None)
     margin = _GROUP_MARGIN if begin[0].startswith(" ") else ""
     site = None
     for line in text[begin.end() + 1 :].splitlines():
@@ -70,9 +79,12 @@ def of_text(text: str) -> Rendered:
         if found := re.fullmatch(_FRAME, line):
             site = (found[1], int(found[2]), found[3])
         elif not line.startswith(" "):
-            raised = re.match(_RAISED, line)
-            return Rendered(text, raised and raised[1].rpartition(".")[2], site)
+            return Rendered(text, _last_name(re.match(RAISED, line)), site)
     return Rendered(text, None, site)
+
+
+def _last_name(raised: re.Match[str] | None) -> str | None:
+    return raised and raised[1].rpartition(".")[2]
 
 
 def _of_dicts(stacks: list[dict[str, Any]]) -> Rendered:
@@ -87,7 +99,7 @@ def _chain_text(stacks: list[dict[str, Any]], depth: int) -> str:
     text = ""
     for stack, before in zip(reversed(stacks), [None, *reversed(stacks)], strict=False):
         if before is not None:
-            text += _CAUSE if before["is_cause"] else _CONTEXT
+            text += CAUSE if before["is_cause"] else CONTEXT
         frames = [f'  File "{each["filename"]}", line {each["lineno"]}, in {each["name"]}' for each in stack["frames"]]
         said = f"{stack['exc_type']}: {stack['exc_value']}" if stack["exc_value"] else str(stack["exc_type"])
         text += "\n".join([*([_HEAD, *frames] if frames else []), said, *map(str, stack.get("exc_notes") or ())])

@@ -21,7 +21,7 @@ from sys import getsizeof
 from types import TracebackType
 from typing import Any, Final
 
-from .frames import POSITIONS, Frame, printed
+from .frames import HIDDEN, POSITIONS, Frame, printed
 
 MAX_EXCEPTIONS: Final = 2_000
 MAX_FRAMES: Final = 10_000
@@ -52,6 +52,8 @@ class Trace:
         #: The name of the exception's class.
         self.error_type = type(exception).__name__
         self._frames, left_out, last = _frames(tb, limit)
+        if last is not None and last.tb_frame.f_code in HIDDEN:
+            last = _last_visible(tb)
         #: Code and line that raised; None for an exception that was never raised.
         self.frame = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
         #: The captured exception, first, and all its causes, contexts and members, each with its frames. Empty if
@@ -93,8 +95,8 @@ class Trace:
         if self._stacks:
             lines = list(self._stacks[0][0].format())
         else:
-            head = ["Traceback (most recent call last):\n"] if self._frames else []
-            lines = [*head, *printed(self._frames), self._alone]
+            stack = printed(self._frames)
+            lines = [*(["Traceback (most recent call last):\n"] if stack else []), *stack, self._alone]
         text = "".join(lines).removesuffix("\n")
         return f"{text}\n{self._tail}" if self._tail else text
 
@@ -177,10 +179,9 @@ def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[Frame], i
         if tb is None:
             return frames, 0, last
         last = tb
-        frame = tb.tb_frame
-        code = frame.f_code
+        code = tb.tb_frame.f_code
         if code.co_filename not in cached:
-            _remember_source(code.co_filename, frame.f_globals)
+            _remember_source(code.co_filename, tb.tb_frame.f_globals)
         instruction = tb.tb_lasti
         frames.append((code, instruction, None if POSITIONS and instruction >= 0 else tb.tb_lineno))
         tb = tb.tb_next
@@ -193,6 +194,16 @@ def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[Frame], i
         return frames, 0, last
     frames.append((last.tb_frame.f_code, last.tb_lasti, last.tb_lineno))
     return frames, more - 1, last
+
+
+def _last_visible(tb: TracebackType | None) -> TracebackType | None:
+    """The last part of a traceback whose frame is not hidden: the caller, if a wrapper could not call its function."""
+    last = None
+    while tb is not None:
+        if tb.tb_frame.f_code not in HIDDEN:
+            last = tb
+        tb = tb.tb_next
+    return last
 
 
 def _remember_source(filename: str, module: dict[str, Any]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
-from logcollector_handler import end_timer, start_timer, timer
+from logcollector_handler import LogClient, end_timer, start_timer, timer
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import capturing, fields
 from tests.delivery.harness import FakeClock
@@ -108,6 +110,15 @@ def test_a_timer_on_an_exit_stack_logs_the_place_of_the_with_block(handler: Capt
     with ExitStack() as stack:
         stack.enter_context(timer("t"))
     assert only(handler)["function_name"] == "test_a_timer_on_an_exit_stack_logs_the_place_of_the_with_block"
+
+
+def test_a_timer_as_a_decorator_is_refused_where_it_stands() -> None:
+    client = LogClient()
+    makers: list[Callable[[Any], object]] = [timer, start_timer, client.timer, client.start_timer]
+    for make in makers:
+        with pytest.raises(TypeError, match="decorate functions with measure"):
+            make(line_here)
+    client.close()
 
 
 def test_nested_timers_each_measure_their_own_block(handler: CapturingHandler, clock: FakeClock) -> None:
