@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import timing
-from .call_site import calling_frame, calling_site, log, printed_stack
+from .call_site import calling_frame, calling_site, log
+from .entry.caller import printed_stack
 from .handler import LogCollectorHandler
 from .settings.signature import with_settings
 

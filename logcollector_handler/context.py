@@ -8,12 +8,13 @@ the context on (`sys.flags.thread_inherit_context`, from 3.14 on).
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 from .entry.bound import Bound, bound
+from .entry.caller import application_frame
 
 _current: ContextVar[Bound | None] = ContextVar("logcollector_handler.context", default=None)
 
@@ -53,6 +54,27 @@ def with_fields(fields: Bound | None) -> Iterator[None]:
         # A generator may be resumed, and end, in another context, where there is nothing to restore.
         with suppress(ValueError):
             _current.reset(token)
+
+
+def structlog_fields() -> Callable[[], Bound | None] | None:
+    """What returns the fields bound here and in structlog's context variables; None if structlog is not in use."""
+    # Looked up, never imported: an application without structlog pays for one dict lookup at each new call site.
+    return _fields_with_structlog if "structlog.contextvars" in sys.modules else None
+
+
+def _fields_with_structlog() -> Bound | None:
+    ours = _current.get()
+    try:
+        given = sys.modules["structlog.contextvars"].get_contextvars()
+        # An event has of them what its chain has merged in, and left.
+        if not given or application_frame(sys._getframe())[1]:
+            return ours
+        theirs = bound(None, given)
+    except Exception:  # noqa: BLE001 - the library may be half imported
+        return ours
+    if ours is None or theirs is None:
+        return ours or theirs
+    return Bound({**theirs.fields, **ours.fields})
 
 
 def current_span() -> dict[str, str] | None:

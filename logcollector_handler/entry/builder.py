@@ -22,6 +22,7 @@ from msgspec import UNSET, Raw
 from msgspec.json import decode
 
 from .bound import Bound
+from .caller import is_passing
 from .fields import FieldPlacer
 from .memory import make_room
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, Entry, LogEntry, level_name
@@ -78,6 +79,8 @@ class EntryBuilder:
         site_entry: makes an entry of level, message, time and a common part, for a record without fields of its own.
         common: makes the common part of all records of a call site, from one of them. Both are the format's.
         bound: returns the fields that are bound where it is called. The fields of the record win over them.
+        more_bound: returns what to call instead of `bound` from then on, None to stay with it. Asked at each new call
+            site, so that what it looks for costs other records nothing.
         span: returns `trace_id` and `span_id` of the current span. The bound fields win over them.
     """
 
@@ -94,6 +97,7 @@ class EntryBuilder:
         site_entry: Callable[[str, str, float, Any], Entry],
         common: Callable[[LogEntry], Any],
         bound: Callable[[], Bound | None] = lambda: None,
+        more_bound: Callable[[], Callable[[], Bound | None] | None] = lambda: None,
         span: Callable[[], dict[str, str] | None] = lambda: None,
     ) -> None:
         self._formatter: logging.Formatter | None = None
@@ -108,6 +112,7 @@ class EntryBuilder:
         self._site_entry = site_entry
         self._common = common
         self._bound = bound
+        self._more_bound = more_bound
         self._span = span
         self._sites: dict[Site, _Common] = {}
         self._placer = FieldPlacer(self._secret, max_record_bytes, usual_length)
@@ -214,9 +219,18 @@ class EntryBuilder:
     # Call sites
 
     def _see(self, site: Site) -> _Common:
-        """What all records of a call site in a thread have in common."""
+        """What all records of a call site in a thread have in common.
+
+        Raises ValueError for a call site that hides another one, which `read` finds.
+        """
+        if is_passing(site[0]):
+            raise ValueError("the call site is that of a package between the application and logging")
+        return self._known(site)
+
+    def _known(self, site: Site) -> _Common:
         common = self._sites.get(site)
         if common is None:
+            self._bound = self._more_bound() or self._bound
             path, _, function, *_ = site
             function = _cut(function, TEXT_LIMITS["function_name"])
             file = _cut(path, TEXT_LIMITS["file_path"])
@@ -224,8 +238,9 @@ class EntryBuilder:
             metadata = Raw(origin)
             rest = self._common(self._entry("", "", 0.0, metadata, function, file))
             common = (self._site_entry, rest, function, file, metadata, decode(origin))
-            make_room(self._sites, _REMEMBERED)
-            self._sites[site] = common
+            if not is_passing(path):
+                make_room(self._sites, _REMEMBERED)
+                self._sites[site] = common
         return common
 
     # Any record at all
@@ -233,7 +248,7 @@ class EntryBuilder:
     def _any(self, record: logging.LogRecord, reserve: Callable[[int], None]) -> LogEntry:
         try:
             reading = read(record, self._formatter, self._secret, self._max_bytes)
-            _, _, function, file, metadata, origin = self._see(reading.site)
+            _, _, function, file, metadata, origin = self._known(reading.site)
             created = time.time() if reading.created is None else reading.created
             entry = self._entry(reading.level, reading.message, created, metadata, function, file)
             entry.error_type = reading.error_type

@@ -15,9 +15,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .caller import application_frame, is_passing, printed_stack
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, level_name
 from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
+from .structured import Event, decode_texts, renamed_event, take_stack_info
 from .text import guarded, safe_repr, safe_text, shortened, text_keys
 from .traceback import Trace
 from .values import Cleaner
@@ -66,7 +68,11 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
     if issubclass(type(msg), dict):
         for name in _STRUCTLOG & fields.keys():
             del fields[name]
-        message, structured = _taken_apart(msg, secret, max_bytes)
+        # `_logger`: structlog is on its way to a ProcessorFormatter, and its chain is on the stack.
+        in_chain = renamed_event(sys._getframe()) if "_logger" in record.__dict__ else None
+        renamed = msg.renamed if type(msg) is Event else in_chain
+        message, structured = _taken_apart(msg, renamed, secret, max_bytes)
+        asked = take_stack_info(structured, sys._getframe())
         given = structured.get("exc_info")
         if given is None or issubclass(type(given), int | tuple | BaseException):
             # The logging functions take these as `exc_info`. Anything else is a field like others.
@@ -76,13 +82,20 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
         if getattr(record, "args", None):
             fields.setdefault("args", record.args)
     else:
+        asked = None
         message = _message(record, formatter, fields)
     exception, tb = _exception(exc_info)
     stack_info = getattr(record, "stack_info", None)
-    stack = stack_info if isinstance(stack_info, str) else take_stack(fields)
-    trace = None if exception is None else Trace(exception, tb, stack)
     get = record.__dict__.get
     path, line, function = get("pathname"), get("lineno"), get("funcName")
+    # The place of an exception is where it was raised.
+    if (exception is None or stack_info) and is_passing(path):
+        caller, _ = application_frame(sys._getframe())
+        if caller is not None:
+            path, line, function = caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name
+            stack_info = printed_stack(caller) if stack_info else stack_info
+    stack = stack_info if isinstance(stack_info, str) else asked or take_stack(fields)
+    trace = None if exception is None else Trace(exception, tb, stack)
     if trace is not None and trace.frame is not None:
         code, line = trace.frame
         path, function = code.co_filename, code.co_name
@@ -158,11 +171,14 @@ def _message(record: logging.LogRecord, formatter: logging.Formatter | None, fie
         return safe_text(record, template_of) if type(record.msg) is not str else record.msg
 
 
-def _taken_apart(event: dict[Any, Any], secret: Redactor, max_bytes: int) -> tuple[str, dict[str, Any]]:
+def _taken_apart(
+    event: dict[Any, Any], renamed: str | None, secret: Redactor, max_bytes: int
+) -> tuple[str, dict[str, Any]]:
     """Message and fields of a record whose `msg` is a dict, as structlog makes them."""
     fields = {name: value for name, value in text_keys(event).items() if name not in _STRUCTLOG}
-    for name in ("event", "message", "msg"):
-        if name in fields:
+    decode_texts(fields, renamed)
+    for name in (renamed, "event", "message", "msg"):
+        if name is not None and name in fields:
             return _interpolated(fields.pop(name), fields), fields
     return safe_repr(Cleaner(secret, max_bytes).value(event)), fields
 
