@@ -217,6 +217,8 @@ def _opened(value: Any) -> Any:
         return list(value)
     if isinstance(value, SimpleNamespace):
         return vars(value)
+    if hasattr(kind, "__structlog__"):  # What structlog's JSONRenderer calls.
+        return value.__structlog__()
     if dataclasses.is_dataclass(value):
         return _attributes(value, [each.name for each in dataclasses.fields(value)])
     if hasattr(kind, "__struct_fields__"):

@@ -55,6 +55,9 @@ def record_of(
         formatted: the record that is being formatted, if the chain is that of a ProcessorFormatter.
     """
     decode_texts(event, renamed)
+    if method_name == "err":
+        # Twisted's logs the exception that is being handled, without being told to.
+        event.setdefault("exc_info", True)
     key = renamed if renamed in event else "event"
     given = key in event
     message = event.pop(key, None)
