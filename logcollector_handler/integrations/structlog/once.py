@@ -10,10 +10,13 @@ import logging
 import sys
 import threading
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from logcollector_handler.entry.caller import application_frame, asynchronous_frame
 from logcollector_handler.handler import LogCollectorHandler
+
+#: How many calls are remembered: those of events that were dropped, or went elsewhere, are never taken back.
+_MOST_CALLS: Final = 4
 
 
 class Call(NamedTuple):
@@ -29,12 +32,18 @@ class Once(threading.local):
 
     #: Whether a processor is passing an event to the handler.
     shipping = False
-    #: The call whose event a processor shipped last; None once the standard library's record of it was left out.
-    call: Call | None = None
+    #: The calls whose events a processor shipped last, until the standard library's record of one is left out. There
+    #: is more than one where a later processor or the renderer logs.
+    calls: tuple[Call, ...] = ()
     #: The mark of the last record that needs no shipping, because a processor has shipped its event.
     left_out: object = None
     #: The mark of the last record that the handler had from the standard library.
     handled: object = None
+
+    def shipped(self, call: Call | None) -> None:
+        """A processor ships the event of this call."""
+        if call is not None and call not in self.calls:
+            self.calls = (*self.calls[1 - _MOST_CALLS :], call)
 
     def claim(self, record: logging.LogRecord) -> bool:
         """What a processor asks in a ProcessorFormatter: whether this record's event is still to be shipped."""
@@ -58,12 +67,13 @@ class Once(threading.local):
     def _is_shipped(self, record: logging.LogRecord, mark: object) -> bool:
         if mark is not None and mark is self.left_out:
             return True
-        if self.call is None or self.call.logger != record.name:
+        if record.name not in [call.logger for call in self.calls]:
             return False
         frame, by_structlog = application_frame(sys._getframe(1))
-        if not by_structlog or call_of(frame, record.name) != self.call:
+        call = call_of(frame, record.name)
+        if not by_structlog or call not in self.calls:
             return False
-        self.call = None
+        self.calls = self.calls[: self.calls.index(call)]
         self.left_out = mark
         return True
 

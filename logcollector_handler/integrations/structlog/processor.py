@@ -53,7 +53,7 @@ class LogCollectorProcessor:
                 record = record_of(event, logger, method_name, self._timestamp_key, renamed, frame, formatted)
                 name = record.name
                 if formatted is None:
-                    self._once.call = call_of(frame, getattr(logger, "name", None))
+                    self._once.shipped(call_of(frame, getattr(logger, "name", None)))
                 passed = record.levelno >= self._handler.level and self._handler.filter(record)
         except Exception:  # noqa: BLE001 - filters and record factories are the application's, and fields can be anything
             self._handler._pipeline.handler.handleError(logging.LogRecord(name, 0, "", 0, "", None, None))
