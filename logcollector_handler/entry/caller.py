@@ -23,8 +23,11 @@ def application_frame(frame: FrameType | None) -> tuple[FrameType | None, bool]:
         frame: a frame inside the call, from which the search begins.
     """
     by_structlog = False
-    while frame is not None and not is_application(frame):
-        by_structlog = by_structlog or module_of(frame).startswith("structlog.")
+    while frame is not None:
+        package = (frame.f_globals.get("__name__") or "?").partition(".")[0]
+        if package not in _PASSING:
+            break
+        by_structlog = by_structlog or package == "structlog"
         frame = frame.f_back
     if by_structlog and (called := asynchronous_frame()) is not None:
         return called, True
@@ -50,11 +53,6 @@ def is_passing(path: Any) -> bool:
             if path.startswith(f"{directory}{os.sep}"):
                 return True
     return False
-
-
-def is_application(frame: FrameType) -> bool:
-    """Whether the frame's code is not of a package that passes logging calls on."""
-    return module_of(frame).partition(".")[0] not in _PASSING
 
 
 def module_of(frame: FrameType) -> str:

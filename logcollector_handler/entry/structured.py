@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from .caller import application_frame, is_application, module_of, printed_stack
+from .caller import application_frame, module_of, printed_stack
 
 
 class Event(dict[Any, Any]):
@@ -48,22 +48,25 @@ def renamed_event(frame: FrameType | None, before: object = None) -> str | None:
     renamer = getattr(sys.modules.get("structlog.processors"), "EventRenamer", None)
     if renamer is None:
         return None
-    while frame is not None and not is_application(frame):
-        if module_of(frame) in ("structlog._base", "structlog.stdlib"):
-            for each in _chain(frame.f_locals.get("self")):
+    while frame is not None:
+        module = frame.f_globals.get("__name__")
+        if module in ("structlog._base", "structlog.stdlib"):
+            owner = frame.f_locals.get("self")
+            chain = getattr(owner, "_processors", None)
+            # A formatter's chain comes after that of a bound logger, which is further out.
+            for each in _formatters_chain(owner) if chain is None else chain:
                 if each is before:
                     break
-                if issubclass(type(each), renamer):
+                if isinstance(each, renamer):
                     name = each.to
                     return name if type(name) is str else None
+            if chain is not None:
+                return None
         frame = frame.f_back
     return None
 
 
-def _chain(owner: object) -> Any:
-    """The processors of a bound logger, or of a ProcessorFormatter."""
-    if (chain := getattr(owner, "_processors", None)) is not None:
-        return chain
+def _formatters_chain(owner: object) -> list[Any]:
     return [*(getattr(owner, "foreign_pre_chain", None) or ()), *(getattr(owner, "processors", None) or ())]
 
 
