@@ -284,7 +284,9 @@ def api_logfmt(watch: Watch) -> Any:
 
 @documented("api", "CallsiteParameterAdder with every parameter")
 def api_every_call_site_parameter(watch: Watch) -> Any:
-    return _configured(watch, CallsiteParameterAdder(), renderer=JSONRenderer())
+    # structlog fails on `qual_name` before Python 3.11.
+    every = [each for each in CallsiteParameter if each.value != "qual_name" or sys.version_info >= (3, 11)]
+    return _configured(watch, CallsiteParameterAdder(every), renderer=JSONRenderer())
 
 
 @documented("api", "UnicodeEncoder")
