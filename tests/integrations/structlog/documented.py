@@ -195,10 +195,6 @@ def recipes_fine_filtering(watch: Watch) -> Any:
 
 @documented("recipes", "customised dict tracebacks")
 def recipes_redacted_tracebacks(watch: Watch) -> Any:
-    return _configured(watch, ExceptionRenderer(_redacting()), renderer=JSONRenderer())
-
-
-def _redacting() -> ExceptionDictTransformer:
     class Redacting(ExceptionDictTransformer):
         def __call__(self, exc_info: Any) -> Any:
             found = super().__call__(exc_info)
@@ -207,7 +203,7 @@ def _redacting() -> ExceptionDictTransformer:
                     frame["locals"] = dict.fromkeys(frame.get("locals") or (), "<REDACTED>")
             return found
 
-    return Redacting()
+    return _configured(watch, ExceptionRenderer(Redacting()), renderer=JSONRenderer())
 
 
 @documented("recipes", "PrintLogger on stderr")
