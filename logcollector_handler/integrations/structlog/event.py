@@ -61,7 +61,8 @@ def record_of(
     key = renamed if renamed in event else "event"
     given = key in event
     message = event.pop(key, None)
-    level = _level(event, _number(method_name) or logging.INFO if formatted is None else formatted.levelno)
+    own = None if formatted is None else formatted.__dict__.get("levelno")
+    level = _level(event, own if type(own) is int else _number(method_name) or logging.INFO)
     now = time.time()
     created = seconds(event.get(timestamp_key), now)
     if created is not None:
@@ -85,7 +86,7 @@ def record_of(
     if formatted is not None:
         # A record that structlog made of an event on its way here names structlog as its origin, unless structlog made
         # the logger, too.
-        copied = _OF_RECORD if is_passing(formatted.pathname) else _OF_RECORD | _OF_SITE
+        copied = _OF_RECORD if is_passing(formatted.__dict__.get("pathname")) else _OF_RECORD | _OF_SITE
         record.__dict__.update({each: value for each, value in formatted.__dict__.items() if each in copied})
     if created is not None:
         record.created = created
