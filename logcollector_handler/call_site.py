@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
@@ -31,11 +30,6 @@ def calling_frame() -> FrameType | None:
     while frame is not None and _module(frame).partition(".")[0] in _BETWEEN:
         frame = frame.f_back
     return frame
-
-
-def printed_stack(frame: FrameType | None) -> str:
-    """The stack from its outermost call down to `frame`, in the format of a record's `stack_info`."""
-    return "Stack (most recent call last):\n" + "".join(traceback.format_stack(frame)).rstrip("\n")
 
 
 def calling_site() -> Site:

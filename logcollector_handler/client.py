@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from . import timing
-from .call_site import calling_frame, calling_site, log, printed_stack
+from .call_site import calling_frame, calling_site, log
+from .entry.caller import printed_stack
 from .entry.model import LEVEL_NUMBERS, level_called
 from .handler import LogCollectorHandler
 from .settings.signature import with_settings

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import Any
 
 from .entry.bound import Bound, Request, bound
+from .entry.caller import application_frame
 from .wrapping import F, wrapped
 
 _current: ContextVar[Bound | None] = ContextVar("logcollector_handler.context", default=None)
@@ -97,6 +98,27 @@ def _restore(token: Token[Bound | None]) -> None:
     # A generator may be resumed, and end, in another context, where there is nothing to restore.
     with suppress(ValueError):
         _current.reset(token)
+
+
+def structlog_fields() -> Callable[[], Bound | None] | None:
+    """What returns the fields bound here and in structlog's context variables; None if structlog is not in use."""
+    # Looked up, never imported: an application without structlog pays for one dict lookup at each new call site.
+    return _fields_with_structlog if "structlog.contextvars" in sys.modules else None
+
+
+def _fields_with_structlog() -> Bound | None:
+    ours = _current.get()
+    try:
+        given = sys.modules["structlog.contextvars"].get_contextvars()
+        # An event has of them what its chain has merged in, and left.
+        if not given or application_frame(sys._getframe())[1]:
+            return ours
+        theirs = bound(None, given)
+    except Exception:  # noqa: BLE001 - the library may be half imported
+        return ours
+    if ours is None or theirs is None:
+        return ours or theirs
+    return Bound({**theirs.fields, **ours.fields}, ours.request, noted=ours.noted)
 
 
 def current_span() -> dict[str, str] | None:

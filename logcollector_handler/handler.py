@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from .context import current_fields, current_span
+from .context import current_fields, current_span, structlog_fields
 from .delivery import children
 from .delivery.clock import SystemClock
 from .delivery.lookout import holds_batches, look_out
@@ -59,7 +59,9 @@ class LogCollectorHandler(logging.Handler):
         self._settings = load(settings)
         tell_misspelt()
         load_openssl_in_time()
-        self._builder = entry_builder(self._settings, bound=current_fields, span=current_span)
+        self._builder = entry_builder(
+            self._settings, bound=current_fields, more_bound=structlog_fields, span=current_span
+        )
         self._flush_level = self._settings.flush_level
         # By process id: that of this process, once it has logged; in a forked child also its parent's, until the child
         # notices that it is one.

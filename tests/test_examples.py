@@ -65,6 +65,7 @@ def test_each_example_is_tested() -> None:
         "exceptions.py",
         "fastapi_app.py",
         "flask_app.py",
+        "loguru_sink.py",
         "rate_limit.py",
         "rq_app.py",
         "structlog_processor.py",
@@ -268,4 +269,17 @@ def test_structlog_stdlib(collector: CollectorServer, tmp_path: Path) -> None:
         "orders",
         "shop.db",
     )
-    assert "trace_id" not in rows
+    assert rows["trace_id"] == placed["trace_id"]
+
+
+def test_loguru_sink(collector: CollectorServer, tmp_path: Path) -> None:
+    placed, failed, done = run(
+        "loguru_sink.py", collector, tmp_path, prints=("INFO order 7 placed", "out of stock", "SUCCESS done")
+    )
+    assert (placed["level"], placed["message"], placed["user_id"]) == ("INFO", "order 7 placed", "12345")
+    assert placed["trace_id"] == failed["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert (placed["metadata"]["amount"], placed["metadata"]["items"]) == (99.5, ["book", "globe"])
+    assert (failed["level"], failed["message"], failed["error_type"]) == ("ERROR", "out of stock", "KeyError")
+    assert (failed["function_name"], failed["metadata"]["item"]) == ("main", "globe")
+    assert failed["stack_trace"].endswith("KeyError: 'globe'")
+    assert (done["level"], done["metadata"]["level_name"], "trace_id" in done) == ("INFO", "SUCCESS", False)

@@ -107,6 +107,14 @@ def structlog_processor(entries: Entries) -> None:
     assert (entry["function_name"], entry["metadata"]["logger"]) == ("<module>", "__main__")
 
 
+def loguru(entries: Entries) -> None:
+    (entry,) = entries
+    assert (entry["level"], entry["message"]) == ("INFO", "order 7 placed")
+    assert (entry["user_id"], entry["trace_id"]) == ("12345", "4bf92f3577b34da6a3ce929d0e0e4736")
+    assert metadata(entry) == {"amount": 99.5}
+    assert (entry["function_name"], entry["metadata"]["logger"]) == ("<module>", "__main__")
+
+
 def without_loggers(entries: Entries) -> None:
     # Two handlers: which one's batch comes first is anybody's guess.
     assert [(entry["level"], entry["message"], entry["user_id"], entry["service"]) for entry in entries] == [
@@ -130,6 +138,7 @@ EXPECTED: dict[str, Callable[[Entries], None]] = {
     "Times": times,
     "structlog": structlog_processor,
     "structlog through the standard library": structlog,
+    "loguru": loguru,
     "Without loggers": without_loggers,
     "What nobody caught": nothing,
     "What can be lost, and how you know": nothing,

@@ -22,6 +22,7 @@ from msgspec import UNSET, Raw
 from msgspec.json import decode
 
 from .bound import Bound
+from .caller import is_passing
 from .encoding import encode_fields
 from .fields import FieldPlacer
 from .frameworks import SPECIAL, fields_of, told_level
@@ -87,6 +88,8 @@ class EntryBuilder:
         site_entry: makes an entry of level, message, time and a common part, for a record without fields of its own.
         common: makes the common part of all records of a call site, from one of them. Both are the format's.
         bound: returns the fields that are bound where it is called. The fields of the record win over them.
+        more_bound: returns what to call instead of `bound` from then on, None to stay with it. Asked at each new call
+            site, so that what it looks for costs other records nothing.
         span: returns `trace_id` and `span_id` of the current span. The bound fields win over them.
     """
 
@@ -103,6 +106,7 @@ class EntryBuilder:
         site_entry: Callable[[str, str, float, Any], Entry],
         common: Callable[[LogEntry], Any],
         bound: Callable[[], Bound | None] = lambda: None,
+        more_bound: Callable[[], Callable[[], Bound | None] | None] = lambda: None,
         span: Callable[[], dict[str, str] | None] = lambda: None,
     ) -> None:
         self._formatter: logging.Formatter | None = None
@@ -117,6 +121,7 @@ class EntryBuilder:
         self._site_entry = site_entry
         self._common = common
         self._bound = bound
+        self._more_bound = more_bound
         self._span = span
         self._sites: dict[Site, _Common] = {}
         self._placer = FieldPlacer(self._secret, max_record_bytes, usual_length)
@@ -225,7 +230,7 @@ class EntryBuilder:
     # Call sites
 
     def _see_usual(self, site: Site) -> _Common:
-        if site[_LOGGER] in _SPECIAL:
+        if site[_LOGGER] in _SPECIAL or is_passing(site[0]):
             raise _SpecialError
         return self._see(site)
 
@@ -235,6 +240,7 @@ class EntryBuilder:
         key = (site,) if site[_LOGGER] in _SPECIAL else site
         common = self._sites.get(key)
         if common is None:
+            self._bound = self._more_bound() or self._bound
             path, _, function, *_ = site
             function = _cut(function, TEXT_LIMITS["function_name"])
             file = _cut(path, TEXT_LIMITS["file_path"])
@@ -242,8 +248,8 @@ class EntryBuilder:
             metadata = Raw(origin)
             rest = self._common(self._entry("", "", 0.0, metadata, function, file))
             common = (self._site_entry, rest, function, file, metadata, decode(origin))
-            # Each warning has a call site of its own.
-            if site[_LOGGER] != WARNINGS:
+            # Each warning, and each call that another package passes on, has a call site of its own.
+            if site[_LOGGER] != WARNINGS and not is_passing(path):
                 make_room(self._sites, _REMEMBERED)
                 self._sites[key] = common
         return common
@@ -280,7 +286,7 @@ class EntryBuilder:
 
 
 class _SpecialError(Exception):
-    """The record is of a logger whose records need more than others: `_any` makes the entry."""
+    """`_any` makes the entry: the logger's records need more, or name a place that is not the application's."""
 
 
 def _origin(site: Site) -> dict[str, Any]:

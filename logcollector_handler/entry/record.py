@@ -15,12 +15,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .caller import application_frame, is_passing, printed_stack
 from .encoding import plain_value
 from .frames import without_hidden
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, level_name
 from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
 from .restored import WARNINGS, restored
+from .structured import Event, decode_texts, renamed_event, take_stack_info
 from .text import add_field, guarded, safe_repr, safe_text, shortened, text_keys
 from .traceback import Trace
 
@@ -82,7 +84,11 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
     if issubclass(type(msg), dict):
         for name in _STRUCTLOG & fields.keys():
             del fields[name]
-        message, structured = _taken_apart(msg, secret, max_bytes)
+        # `_logger`: structlog is on its way to a ProcessorFormatter, and its chain is on the stack.
+        in_chain = renamed_event(sys._getframe()) if "_logger" in record.__dict__ else None
+        renamed = msg.renamed if type(msg) is Event else in_chain
+        message, structured = _taken_apart(msg, renamed, secret, max_bytes)
+        asked = take_stack_info(structured, sys._getframe())
         given = structured.get("exc_info")
         if given is None or issubclass(type(given), int | tuple | BaseException):
             # The logging functions take these as `exc_info`. Anything else is a field like others.
@@ -94,19 +100,26 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
             add_field(structured, name, value)
         fields = structured
     else:
+        asked = None
         message = _message(record, formatter, fields)
     exception, tb = _exception(exc_info)
     stack_info = getattr(record, "stack_info", None)
-    stack = without_hidden(stack_info) if isinstance(stack_info, str) else take_stack(fields)
-    trace = None if exception is None else Trace(exception, tb, stack)
     attributes = record.__dict__
     # Asked without a call, for the sake of records with an exception.
     if "taskName" in attributes and attributes["taskName"] is not None:
         task = task_name(attributes["taskName"])
         if task is not None:
-            fields.setdefault(TASK, task)
+            add_field(fields, TASK, task)
     get = attributes.get
     path, line, function = get("pathname"), get("lineno"), get("funcName")
+    # The place of an exception is where it was raised.
+    if (exception is None or stack_info) and is_passing(path):
+        caller, _ = application_frame(sys._getframe())
+        if caller is not None:
+            path, line, function = caller.f_code.co_filename, caller.f_lineno, caller.f_code.co_name
+            stack_info = printed_stack(caller) if stack_info else stack_info
+    stack = without_hidden(stack_info) if isinstance(stack_info, str) else asked or take_stack(fields)
+    trace = None if exception is None else Trace(exception, tb, stack)
     if trace is not None and trace.frame is not None:
         code, line = trace.frame
         path, function = code.co_filename, code.co_name
@@ -207,11 +220,14 @@ def _template(msg: Any, fields: dict[str, Any]) -> str:
         return f"<{type(msg).__name__}, whose str raises {_described(error)}>"
 
 
-def _taken_apart(event: dict[Any, Any], secret: Redactor, max_bytes: int) -> tuple[str, dict[str, Any]]:
+def _taken_apart(
+    event: dict[Any, Any], renamed: str | None, secret: Redactor, max_bytes: int
+) -> tuple[str, dict[str, Any]]:
     """Message and fields of a record whose `msg` is a dict, as structlog makes them."""
     fields = {name: value for name, value in text_keys(event).items() if name not in _STRUCTLOG}
-    for name in ("event", "message", "msg"):
-        if name in fields:
+    decode_texts(fields, renamed)
+    for name in (renamed, "event", "message", "msg"):
+        if name is not None and name in fields:
             return _interpolated(fields.pop(name), fields), fields
     return safe_repr(plain_value(event, secret, max_bytes)), fields
 

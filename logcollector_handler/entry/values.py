@@ -95,6 +95,8 @@ def opened(value: Any, most: int) -> Any:
         return dict(zip(names, value, strict=False)) if isinstance(names, tuple) else value
     if isinstance(value, SimpleNamespace):
         return vars(value)
+    if hasattr(kind, "__structlog__"):  # What structlog's JSONRenderer calls.
+        return value.__structlog__()
     if dataclasses.is_dataclass(value):
         return _attributes(value, [each.name for each in dataclasses.fields(value)])
     if hasattr(kind, "__struct_fields__"):

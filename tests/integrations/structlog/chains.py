@@ -19,12 +19,14 @@ def only(handler: CapturingHandler) -> dict[str, Any]:
     return entry
 
 
-def chain(handler: CapturingHandler, *before: Any, last: Any = None, **options: Any) -> Any:
+def chain(
+    handler: CapturingHandler, *before: Any, last: Any = None, timestamp_key: str = "timestamp", **options: Any
+) -> Any:
     """A native structlog logger with the processor after the processors `before`."""
     options.setdefault("wrapper_class", structlog.make_filtering_bound_logger(logging.NOTSET))
     return structlog.wrap_logger(
         structlog.ReturnLogger(),
-        processors=[*before, LogCollectorProcessor(handler), last or (lambda *event: event[2].copy())],
+        processors=[*before, LogCollectorProcessor(handler, timestamp_key), last or (lambda *event: event[2].copy())],
         **options,
     )
 
@@ -39,3 +41,10 @@ def through(handler: CapturingHandler, *renderers: Any) -> Any:
         processors=[LogCollectorProcessor(handler), *renderers],
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def plain_logger() -> logging.Logger:
+    """A logger of the standard library below the root. structlog makes those of `getLogger` once it has a factory."""
+    logger = logging.Logger("shop.plain")  # noqa: LOG001 - see above
+    logger.parent = logging.getLogger()
+    return logger

@@ -16,7 +16,10 @@ from tests.capturing import capturing
 def _fresh_structlog() -> Iterator[None]:
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+    loggers = logging.getLoggerClass()
     yield
+    # A LoggerFactory changes it.
+    logging.setLoggerClass(loggers)
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
 

@@ -253,3 +253,34 @@ def test_call_site_parameters_of_the_chain_become_the_call_site(handler: Capturi
     assert entry["file_path"] != __file__
     assert (entry["file_path"], entry["function_name"]) == (fields(entry)["pathname"], fields(entry)["func_name"])
     assert entry["metadata"]["line"] == fields(entry)["lineno"]
+
+
+def test_capture_logs_takes_the_processor_out_of_the_chain_for_its_time(handler: CapturingHandler) -> None:
+    structlog.configure(processors=[LogCollectorProcessor(handler), structlog.processors.KeyValueRenderer()])
+    log = structlog.get_logger()
+    with structlog.testing.capture_logs() as captured:
+        log.info("captured")
+    log.info("shipped")
+    assert [event["event"] for event in captured] == ["captured"]
+    assert only(handler)["message"] == "shipped"
+
+
+def test_an_object_says_itself_what_of_it_is_logged_as_for_the_json_renderer(handler: CapturingHandler) -> None:
+    class Cart:
+        def __structlog__(self) -> Any:
+            return {"items": ["book"]}
+
+    chain(handler).info("hello", cart=Cart())
+    assert fields(only(handler)) == {"cart": {"items": ["book"]}}
+
+
+def test_the_method_err_of_twisted_logs_the_exception_that_is_handled(handler: CapturingHandler) -> None:
+    log = chain(handler, wrapper_class=structlog.BoundLogger)
+    log.err(event="no exception")
+    try:
+        fail()
+    except ValueError:
+        log.err(event="failed")
+    nothing, failed = handler.entries
+    assert (nothing["level"], "error_type" in nothing, fields(nothing)) == ("ERROR", False, {})
+    assert (failed["level"], failed["error_type"], fields(failed)) == ("ERROR", "ValueError", {})

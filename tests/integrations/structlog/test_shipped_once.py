@@ -137,3 +137,26 @@ def test_an_event_is_shipped_though_another_is_logged_while_its_record_is_made()
     logging.getLogger("inner").setLevel(logging.INFO)
     structlog.get_logger("outer").info("outer")
     assert sorted(entry["message"] for entry in handler.entries) == ["nested", "outer"]
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+@pytest.mark.parametrize("inner_dropped", [True, False])
+def test_an_event_is_shipped_once_though_another_is_logged_on_its_way(
+    renderer: Any, inner_dropped: bool, root: CapturingHandler
+) -> None:
+    def drop(_: Any, __: str, event: Any) -> Any:
+        if inner_dropped:
+            raise structlog.DropEvent
+        return event
+
+    inner = through(root, drop, renderer)
+
+    def talk(_: Any, __: str, event: Any) -> Any:
+        inner.info("inner", number=event["number"])
+        return event
+
+    outer = through(root, talk, renderer)
+    for number in range(3):
+        outer.info("outer", number=number)
+    expected = [(name, number) for number in range(3) for name in ("outer", "inner")]
+    assert [(entry["message"], fields(entry)["number"]) for entry in root.entries] == expected

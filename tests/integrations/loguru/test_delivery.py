@@ -1,0 +1,51 @@
+"""A real handler behind the sink, and a real collector."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from loguru import logger
+
+from logcollector_handler import LogCollectorHandler
+from logcollector_handler.integrations.loguru import LogCollectorSink
+from logcollector_handler.testing import CollectorServer
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("enqueue", [False, True])
+def test_removing_the_sink_sends_what_was_logged_and_the_handler_works_on(enqueue: bool) -> None:
+    with CollectorServer(strict=True) as collector:
+        # Nothing but the end of the sink has these sent in time.
+        handler = LogCollectorHandler(server_url=collector.url, flush_interval=300, shutdown_timeout=60)
+        for number in range(2):
+            logger.add(LogCollectorSink(handler), enqueue=enqueue)
+            logger.info("hello {}", number)
+            # As a message from another process, which comes through loguru's queue.
+            logger.patch(lambda record: setattr(record["process"], "id", 4711)).info("from a child")
+            logger.remove()
+            assert [entry["message"] for entry in collector.entries[2 * number :]] == [
+                f"hello {number}",
+                "from a child",
+            ]
+        assert collector.entries[-1]["metadata"]["process"] == 4711
+        handler.close()
+
+
+@pytest.mark.parametrize("enqueue", [False, True])
+def test_complete_works_with_and_without_await(enqueue: bool) -> None:
+    with CollectorServer(strict=True) as collector:
+        handler = LogCollectorHandler(server_url=collector.url, flush_interval=300, shutdown_timeout=60)
+        logger.add(LogCollectorSink(handler), enqueue=enqueue)
+
+        async def main() -> None:
+            logger.info("hello")
+            await logger.complete()
+
+        asyncio.run(main())
+        logger.complete()
+        assert handler.flush()
+        assert [entry["message"] for entry in collector.entries] == ["hello"]
+        logger.remove()
+        handler.close()
