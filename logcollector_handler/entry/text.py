@@ -17,7 +17,7 @@ from .marks import MARK_CHARACTERS, cut, uncut
 #: Longest result of `safe_repr` and `safe_text`, in characters.
 MAX_REPR: Final = 4_000
 #: Longest key of a mapping, in characters.
-MAX_KEY: Final = 1_000
+MAX_KEY: Final = 256 * 1024
 #: Longer whole numbers are not written out: the time for that grows with the square of their length.
 _MAX_BITS: Final = 10_000
 #: A `repr` may log, and so call this module again while it is called here. Inside this many such calls it is an error.
