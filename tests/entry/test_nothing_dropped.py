@@ -213,7 +213,7 @@ def without(fields: list[tuple[Any, Any]], shown: Fields) -> list[str]:
     """The names of the fields that are not shown, and that the mark among the others does not count."""
     passed_on = {str(key) for key, _ in fields}
     # Names that were numbered or cut.
-    changed = [name for name in shown if name not in passed_on]
+    changed = [name for name in shown if name not in passed_on or name.endswith(")")]
     lost = []
     for key, value in fields:
         name = str(key)
@@ -271,6 +271,7 @@ groups = st.dictionaries(names, shapes, max_size=6)
 @example({"a": text(3), "metadata": named({"a": text(3)})}, {"metadata": named({"a": text(3)})}, BIG)
 @example({"a": text(3), "logger": text(3)}, {"a": text(3), "logger": text(3), "line": text(3)}, BIG)
 @example({"a (2)": text(3), "metadata": text(3)}, {"metadata": named({"a": text(3), "a (2)": text(3)})}, 1024)
+@example({"a": listed()}, {"a (2)": listed()}, 1024)
 @example({"n" * 5_000: text(0), "n" * 5_001: text(0), "a": text(0)}, {}, 2_000)
 def test_each_value_is_in_the_entry_or_under_a_mark(
     way: Callable[[Fields], logging.LogRecord], given: dict[str, Shape], around: dict[str, Shape], limit: int
