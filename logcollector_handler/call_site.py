@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from .entry.record import STANDARD
-from .entry.text import add_field
+from .entry.text import keep_in_metadata
 
 #: Packages whose frames are skipped in the search for the application's frame.
 _BETWEEN: Final = frozenset({"logcollector_handler", "contextlib", "functools"})
@@ -58,13 +58,9 @@ def log(
     )
     # A field with the name of a LogRecord attribute (`name`, `args` …) would overwrite it: such fields go into
     # `metadata`, beside what the caller put there.
-    taken = {name: value for name, value in fields.items() if name in STANDARD}
-    record.__dict__.update({name: value for name, value in fields.items() if name not in STANDARD})
-    if taken:
-        own = fields.get("metadata", {})
-        for name, value in own.items() if type(own) is dict else [("metadata", own)]:
-            add_field(taken, name, value)
-        record.__dict__["metadata"] = taken
+    given = {name: value for name, value in fields.items() if name not in STANDARD}
+    keep_in_metadata(given, {name: value for name, value in fields.items() if name in STANDARD})
+    record.__dict__.update(given)
     logger.handle(record)
 
 

@@ -23,7 +23,7 @@ from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
 from .restored import WARNINGS, restored
 from .structured import Event, decode_texts, renamed_event, take_stack_info
-from .text import add_field, guarded, safe_repr, safe_text, shortened, text_keys
+from .text import add_beside, guarded, safe_repr, safe_text, shortened, text_keys
 from .traceback import Trace
 
 #: Attributes that every record has. A Formatter adds the last two, so they are not the user's fields either.
@@ -95,9 +95,8 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
             structured.pop("exc_info", None)
             exc_info = given if isinstance(given, BaseException) else given or exc_info
         if getattr(record, "args", None):
-            add_field(structured, "args", record.args)
-        for name, value in fields.items():
-            add_field(structured, name, value)
+            add_beside(structured, {"args": record.args})
+        add_beside(structured, fields)
         fields = structured
     else:
         asked = None
@@ -109,7 +108,7 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
     if "taskName" in attributes and attributes["taskName"] is not None:
         task = task_name(attributes["taskName"])
         if task is not None:
-            add_field(fields, TASK, task)
+            add_beside(fields, {TASK: task})
     get = attributes.get
     path, line, function = get("pathname"), get("lineno"), get("funcName")
     # The place of an exception is where it was raised.
@@ -132,7 +131,7 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
     created = getattr(record, "created", None)
     seconds = _seconds(created)
     if seconds is None:
-        add_field(fields, "created", created)
+        add_beside(fields, {"created": created})
     error_type = trace.error_type if trace is not None else rendered and rendered.error_type
     return Reading(
         level_of(getattr(record, "levelno", None)),
@@ -199,12 +198,11 @@ def _message(record: logging.LogRecord, formatter: logging.Formatter | None, fie
             bare.exc_info = bare.exc_text = bare.stack_info = None
             return as_text(guarded(formatter.format, bare))
         except Exception as error:  # noqa: BLE001 - code of the application; the record may still make its message
-            add_field(fields, "format_error", _described(error))
+            add_beside(fields, {"format_error": _described(error)})
     try:
         return as_text(guarded(message_of, record))
     except Exception as error:  # noqa: BLE001 - a broken format string, or code of the application
-        add_field(fields, "args", getattr(record, "args", None))
-        add_field(fields, "format_error", _described(error))
+        add_beside(fields, {"args": getattr(record, "args", None), "format_error": _described(error)})
         return _template(getattr(record, "msg", ""), fields)
 
 
@@ -216,7 +214,7 @@ def _template(msg: Any, fields: dict[str, Any]) -> str:
     try:
         return as_text(guarded(str, msg))
     except Exception as error:  # noqa: BLE001 - code of the application
-        add_field(fields, "msg", msg)
+        add_beside(fields, {"msg": msg})
         return f"<{type(msg).__name__}, whose str raises {_described(error)}>"
 
 
@@ -263,7 +261,7 @@ def _seconds(created: Any) -> float | None:
         return None
     if seconds >= CREATED_AT_LIMIT:
         seconds /= 1000
-    return max(seconds, _EARLIEST) if 0 <= seconds < CREATED_AT_LIMIT else None
+    return (seconds or _EARLIEST) if 0 <= seconds < CREATED_AT_LIMIT else None
 
 
 def _exception(exc_info: Any) -> tuple[BaseException | None, TracebackType | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from itertools import chain, count
 from typing import Any, Final, TypeVar
@@ -17,7 +17,7 @@ from .marks import MARK_CHARACTERS, cut, uncut
 #: Longest result of `safe_repr` and `safe_text`, in characters.
 MAX_REPR: Final = 4_000
 #: Longest key of a mapping, in characters.
-MAX_KEY: Final = 1_000
+MAX_KEY: Final = 256 * 1024
 #: Longer whole numbers are not written out: the time for that grows with the square of their length.
 _MAX_BITS: Final = 10_000
 #: A `repr` may log, and so call this module again while it is called here. Inside this many such calls it is an error.
@@ -68,6 +68,25 @@ def add_field(fields: dict[str, Any], name: str, value: Any) -> None:
             return
         name = unused(name, fields)
     fields[name] = value
+
+
+def add_beside(fields: dict[str, Any], others: Mapping[str, Any]) -> None:
+    """Add further fields to those of a record, which keep their names: `keep_in_metadata` takes what has the same."""
+    keep_in_metadata(fields, {name: value for name, value in others.items() if name in fields})
+    for name, value in others.items():
+        fields.setdefault(name, value)
+
+
+def keep_in_metadata(fields: dict[str, Any], taken: dict[str, Any]) -> None:
+    """Keep what cannot be fields of a record, because their names are taken, in its field `metadata`.
+
+    That is merged into the `metadata` of the entry, where fields of one name are numbered.
+    """
+    if taken:
+        own = fields.get("metadata", {})
+        for name, value in own.items() if type(own) is dict else [("metadata", own)]:
+            add_field(taken, name, value)
+        fields["metadata"] = taken
 
 
 # Keys

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from .marks import number_left_out
 from .redact import MASK
 from .text import clean_text, key_text, safe_repr, unused, whole_number
 from .values import BYTES, CONTAINERS, FIELDS, INT64, ITEMS, opened, simple
@@ -161,13 +162,24 @@ class Walk:
             if is_fields:
                 most = max(0, room) // _SHORTEST_FIELD + 1
                 pairs = list(islice(inner.items() if kind is dict or not isinstance(inner, ItemsView) else inner, most))
-                return self.fields(pairs, len(inner) - len(pairs), room, depth)
+                missing = len(inner) - len(pairs)
+                if missing and kind is dict:
+                    missing += _behind_mark(next(reversed(inner.values())))
+                return self.fields(pairs, missing, room, depth)
             items = list(islice(inner, max(0, room) // _SHORTEST_ITEM + 1))
-            return self.items(items, len(inner) - len(items), room, depth)
+            missing = len(inner) - len(items)
+            if missing and kind is list:
+                missing += _behind_mark(inner[-1])
+            return self.items(items, missing, room, depth)
         except Exception as error:
             raise UnreadableError from error
         finally:
             self._path.discard(id(value))
+
+
+def _behind_mark(last: Any) -> int:
+    """How many more values are missing than are left out now, if the last of these is the mark of an earlier cut."""
+    return max(0, number_left_out(last) - 1)
 
 
 def numbers(items: list[Any]) -> bytes:

@@ -50,6 +50,52 @@ def test_a_message_can_be_any_object(msg: object, message: str) -> None:
     assert ship(msg)["message"] == message
 
 
+class MuteText(str):
+    """A text whose `str` raises."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError("broken")
+
+
+class MuteError(ValueError):
+    """An exception whose `str` raises."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError("broken")
+
+
+class Shown:
+    """An object that can be shown, but has no text."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError("broken")
+
+    def __repr__(self) -> str:
+        return "Shown()"
+
+
+@pytest.mark.parametrize("args", [(), (1,)])
+@pytest.mark.parametrize(
+    ("msg", "message", "kept"),
+    [
+        (MuteText("the text"), "the text", None),
+        (MuteError(), "<MuteError, whose str raises ZeroDivisionError: broken>", "MuteError: <MuteError, whose str"),
+        (Shown(), "<Shown, whose str raises ZeroDivisionError: broken>", "Shown()"),
+    ],
+    ids=["text", "exception", "object"],
+)
+def test_of_a_message_whose_str_raises_all_that_can_be_had_ships(
+    msg: object, args: tuple[int, ...], message: str, kept: str | None
+) -> None:
+    entry = ship(msg, *args)
+    assert entry["message"] == message
+    assert entry["metadata"]["format_error"] == "ZeroDivisionError: broken"
+    assert kept is None or entry["metadata"]["msg"].startswith(kept)
+    assert entry["metadata"]["args"] == list(args)
+
+
 @pytest.mark.parametrize("msg", [Name("x" * 10_000), ValueError("x" * 10_000), "x" * 10_000])
 def test_a_long_message_within_the_limit_is_whole_whatever_object_it_is(msg: object) -> None:
     assert ship(msg)["message"] == "x" * 10_000

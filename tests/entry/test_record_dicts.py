@@ -30,6 +30,14 @@ def test_a_dict_as_message_is_taken_apart() -> None:
     assert made.msg == {"event": "paid", "user_id": 5, "amount": 3, "level": "info", 7: "x"}
 
 
+def test_what_has_the_name_of_a_field_of_the_dict_is_numbered() -> None:
+    given = {"event": "e", "amount": 3, "args": 4, "user_id": 5, "metadata": {"amount": 6}}
+    entry = ship(given, 7, extra={"amount": 8, "user_id": 9})
+    assert (entry["user_id"], entry["metadata"]["amount"], entry["metadata"]["args"]) == ("5", 3, 4)
+    numbered = {name: value for name, value in entry["metadata"].items() if name.endswith((")", "user_id"))}
+    assert sorted(map(str, numbered.values())) == ["6", "8", "9", "[7]"]
+
+
 @pytest.mark.parametrize(
     ("event", "message"),
     [
