@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
-from .entry.bound import Bound, Request, bound
+from .entry.bound import Bound, Request, bound, bound_for_a_time
 
 _current: ContextVar[Bound | None] = ContextVar("logcollector_handler.context", default=None)
 
@@ -51,11 +51,7 @@ def clear_context() -> None:
 @contextmanager
 def log_context(**fields: Any) -> Iterator[None]:
     """`bind_context` for a `with` block. Its end restores the fields of its start, whatever was bound inside."""
-    made = bound(_current.get(), fields)
-    if made is not None and made.noted:
-        # What is bound inside does not stay, so it is not the request's.
-        made = Bound(made.fields, made.request)
-    with with_fields(made):
+    with with_fields(bound_for_a_time(_current.get(), fields)):
         yield
 
 

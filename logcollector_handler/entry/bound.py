@@ -120,6 +120,12 @@ def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
     return Bound(made) if made else None
 
 
+def bound_for_a_time(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
+    """As `bound`. But what is bound on top of these fields does not stay, so it is not noted in the request."""
+    made = bound(before, fields)
+    return made if made is None or not made.noted else Bound(made.fields, made.request)
+
+
 def _placed(name: str, value: Any) -> Placed:
     column = FILLABLE.get(name)
     try:
