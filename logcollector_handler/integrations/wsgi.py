@@ -51,12 +51,12 @@ class RequestLogMiddleware:
         request = new_request(**fields)
         call = _Call(Exchange(environ.get("REQUEST_METHOD", ""), _path(environ), request), self.app, environ)
 
-        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any, **named: Any) -> Callable[[bytes], object]:
             call.started()
             call.exchange.status = int(status[:3]) if status[:3].isdecimal() else None
             if not any(name.lower() == REQUEST_ID.lower() for name, _ in headers):
                 headers = [*headers, (REQUEST_ID, fields["request_id"])]
-            return start_response(status, headers, *more)
+            return start_response(status, headers, *more, **named)
 
         files = _watch_file_wrapper(environ)
         with with_fields(request.bound()):
