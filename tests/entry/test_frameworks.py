@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -124,6 +126,32 @@ def test_text_that_an_integration_tells_with_the_exception_is_no_second_error(ca
     tell("rq.worker", text="redis is away")
     tell("uvicorn.error", text="exception raised")
     assert levels(captured) == ["ERROR", "INFO", "ERROR", "ERROR"]
+
+
+@pytest.mark.parametrize("kind", [ValueError, type("OwnError", (Exception,), {})])
+def test_no_frame_is_kept_of_what_was_recognised(captured: CapturingHandler, kind: type[Exception]) -> None:
+    class Local:
+        pass
+
+    references: list[weakref.ref[Local]] = []
+
+    def fail() -> None:
+        local = Local()
+        references.append(weakref.ref(local))
+        raise kind
+
+    request = new_request(path="/")
+    try:
+        fail()
+    except kind as error:
+        with with_fields(request.bound()):
+            for name in ("shop", OURS):
+                # To this handler alone: pytest keeps the records that it gets.
+                exc_info = (kind, error, error.__traceback__)
+                captured.handle(logging.LogRecord(name, logging.ERROR, "f.py", 1, "failed", None, exc_info))
+            del exc_info
+    gc.collect()
+    assert (levels(captured), references[0](), request.failure is None) == (["ERROR", "INFO"], None, False)
 
 
 def test_the_level_of_the_record_itself_stays_for_other_handlers(captured: CapturingHandler) -> None:
