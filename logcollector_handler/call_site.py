@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from .entry.record import STANDARD
+from .entry.text import add_field
 
 #: Packages whose frames are skipped in the search for the application's frame.
 _BETWEEN: Final = frozenset({"logcollector_handler", "contextlib", "functools"})
@@ -66,10 +67,10 @@ def log(
     taken = {name: value for name, value in fields.items() if name in STANDARD}
     record.__dict__.update({name: value for name, value in fields.items() if name not in STANDARD})
     if taken:
-        own = fields.get("metadata")
-        record.__dict__["metadata"] = (
-            {**own, **taken} if type(own) is dict else {"metadata": own, **taken} if own else taken
-        )
+        own = fields.get("metadata", {})
+        for name, value in own.items() if type(own) is dict else [("metadata", own)]:
+            add_field(taken, name, value)
+        record.__dict__["metadata"] = taken
     logger.handle(record)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import timing
 from .call_site import calling_frame, calling_site, log, printed_stack
+from .entry.model import LEVEL_NUMBERS, level_called
 from .handler import LogCollectorHandler
 from .settings.signature import with_settings
 
@@ -25,17 +26,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: The number of the server's level TRACE, which the standard library does not have.
-TRACE: Final = 5
-_LEVELS: Final = {
-    "TRACE": TRACE,
-    "DEBUG": logging.DEBUG,
-    "INFO": logging.INFO,
-    "WARN": logging.WARNING,
-    "ERROR": logging.ERROR,
-    "FATAL": logging.CRITICAL,
-}
-#: The standard library's names for two of the server's levels.
-_ALIASES: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+TRACE: Final = LEVEL_NUMBERS["TRACE"]
 
 
 class _Logger(logging.Logger):
@@ -74,7 +65,8 @@ class LogClient:
         """Log a message.
 
         Args:
-            level: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `FATAL`, in any case, or a number of the logging module.
+            level: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `FATAL`, or the standard library's name, in any case; or a
+                number of the logging module.
             message: the text, without %-formatting.
             fields: a field named like a column of the server fills that column, all others go into `metadata`.
 
@@ -118,6 +110,11 @@ class LogClient:
         exception = exception or sys.exc_info()[1]
         stack = printed_stack(calling_frame()) if exception is None else None
         self._log(logging.ERROR, message, fields, exception, stack)
+
+    #: The names of the standard library for three of the methods above.
+    warning = warn
+    critical = fatal
+    exception = error_with_trace
 
     def timer(self, name: str, /, **fields: Any) -> timing.Timer:
         """Log how long a `with` block takes, as `logcollector_handler.timer` does."""
@@ -168,10 +165,9 @@ class LogClient:
 
 def _number(level: int | str) -> int:
     if isinstance(level, str):
-        name = level.strip().upper()
-        number = _LEVELS.get(_ALIASES.get(name, name))
-        if number is not None:
-            return number
+        name = level_called(level)
+        if name is not None:
+            return LEVEL_NUMBERS[name]
     elif isinstance(level, int) and not isinstance(level, bool):
         return level
-    raise ValueError(f"level is {level!r}; allowed: {', '.join(_LEVELS)}, or a number")
+    raise ValueError(f"level is {level!r}; allowed: {', '.join(LEVEL_NUMBERS)}, or a number")

@@ -21,7 +21,9 @@ from .delivery.clock import SystemClock
 from .delivery.lookout import holds_batches, look_out
 from .delivery.pipeline import Pipeline, connect, entry_builder
 from .delivery.process import at_fork, current_pid, holds_logging_lock, load_openssl_in_time, own_threads
+from .delivery.report import Reporter
 from .settings import load
+from .settings.environment import misspelt
 from .settings.signature import with_settings
 from .stats import Stats
 
@@ -29,6 +31,8 @@ from .stats import Stats
 _CLIENT_LOGGERS = frozenset({"httpx", "httpcore"})
 #: Every handler of this process, so that a forked child can drop what they have of the parent.
 _handlers: weakref.WeakSet[LogCollectorHandler] = weakref.WeakSet()
+#: What was said of the environment.
+_told: set[str] = set()
 
 
 class LogCollectorHandler(logging.Handler):
@@ -51,6 +55,7 @@ class LogCollectorHandler(logging.Handler):
             level: records below it are not handled.
         """
         self._settings = load(settings)
+        tell_misspelt()
         load_openssl_in_time()
         self._builder = entry_builder(self._settings, bound=current_fields, span=current_span)
         self._flush_level = self._settings.flush_level
@@ -65,7 +70,11 @@ class LogCollectorHandler(logging.Handler):
         # When nobody refers to the handler any more, its threads send what they have and end. Not at exit, where
         # `exit.drain` does that for all handlers together.
         weakref.finalize(self, _close_dropped, self._pipelines).atexit = False
-        if self._settings.spool_dir is not None and holds_batches(self._settings.spool_dir, self._settings.server_url):
+        spool = self._settings.spool_dir
+        if not self._settings.enabled:
+            # In the place of the methods, so that the usual logging call has no condition more to check.
+            self.handle = self.emit = _discard  # type: ignore[method-assign,assignment]
+        elif spool is not None and holds_batches(spool, self._settings.server_url):
             look_out(partial(_deliver_leftovers, weakref.ref(self)))
 
     def createLock(self) -> None:  # noqa: N802 - the stdlib's name
@@ -203,6 +212,19 @@ def get_handler(name: str | None = None) -> LogCollectorHandler:
     return found[name]
 
 
+def tell_misspelt() -> None:
+    """Say which variables of the environment were meant to be settings and are none; each once a process."""
+    for sentence in misspelt():
+        if sentence not in _told:
+            _told.add(sentence)
+            Reporter().say("settings", sentence)
+
+
+def _discard(_record: logging.LogRecord) -> bool:
+    """What a handler that is not enabled does with a record."""
+    return False
+
+
 def _close_dropped(pipelines: dict[int, Pipeline]) -> None:
     pipeline = pipelines.get(current_pid())
     if pipeline is not None:
@@ -220,7 +242,7 @@ def _before_exit() -> None:
     """Tell the handlers that `logging.shutdown()` will close; it reaches none that `dictConfig` has replaced."""
     for reference in list(logging._handlerList):  # type: ignore[attr-defined]  # weak references to all others
         handler = reference()
-        if isinstance(handler, LogCollectorHandler):
+        if isinstance(handler, LogCollectorHandler) and handler._settings.enabled:
             handler._pipeline.workers.will_close()
 
 

@@ -28,8 +28,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .collector.app import ReceivedRequest, create_app
+from .collector.app import create_app
 from .collector.body import Limits
+from .collector.posting import ReceivedRequest
 from .collector.server import BackgroundServer
 from .collector.store import Store
 from .handler import LogCollectorHandler
@@ -150,11 +151,11 @@ class CapturingHandler(LogCollectorHandler):
     """Encodes each record at once, as a LogCollectorHandler would, and keeps the result instead of sending it.
 
     It has no threads and uses no network: `entries` is complete when the logging call returns. The arguments are those
-    of LogCollectorHandler.
+    of LogCollectorHandler. It captures also where `LOGCOLLECTOR_ENABLED` is false, as it may well be for tests.
     """
 
     def __init__(self, level: int | str = logging.NOTSET, **settings: Any) -> None:
-        super().__init__(level, **settings)
+        super().__init__(level, **{"enabled": True, **settings})
         self._lines: list[bytes] = []
 
     def emit(self, record: logging.LogRecord) -> None:

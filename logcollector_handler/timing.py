@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast
 
 from .call_site import Site, calling_site, log
 from .delivery.clock import Clock, SystemClock
+from .entry.text import add_field
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,11 +65,13 @@ class Timer:
         duration = round((clock.monotonic() - self._start) * 1000, 3)
         site = self._site or calling_site()
         logger = self._logger or logging.getLogger(site.module)
-        said = {**self._fields, **(fields or {}), "duration_ms": duration}
+        said: dict[str, Any] = {"duration_ms": duration}
+        if error is not None and not isinstance(error, Exception):
+            said["error_type"] = type(error).__name__
+        for name, value in {**self._fields, **(fields or {})}.items():
+            add_field(said, name, value)
         if isinstance(error, Exception):
             log(logger, site, max(self._level, logging.ERROR), self._name, said, error)
-        elif error is not None:
-            log(logger, site, self._level, self._name, {**said, "error_type": type(error).__name__})
         else:
             log(logger, site, self._level, self._name, said)
         return duration

@@ -36,13 +36,16 @@ def only(made: Captured) -> dict[str, Any]:
     return entry
 
 
-@pytest.mark.parametrize("level", ["trace", "debug", "info", "warn", "error", "fatal"])
+STDLIB_NAMES = {"warning": "WARN", "critical": "FATAL", "exception": "ERROR"}
+
+
+@pytest.mark.parametrize("level", ["trace", "debug", "info", "warn", "error", "fatal", *STDLIB_NAMES])
 def test_each_method_logs_at_its_level_with_keywords_as_fields_from_where_it_was_called(
     level: str, made: Captured
 ) -> None:
     getattr(made, level)("100 %d", user_id=7, amount=99.5, password="p", name="n", args=(1,))
     entry = only(made)
-    assert (entry["level"], entry["message"]) == (level.upper(), "100 %d")
+    assert (entry["level"], entry["message"]) == (STDLIB_NAMES.get(level, level.upper()), "100 %d")
     assert (entry["service"], entry["user_id"]) == ("shop", "7")
     assert fields(entry) == {"amount": 99.5, "password": "***", "name": "n", "args": [1]}
     assert entry["file_path"] == __file__
@@ -54,7 +57,7 @@ def test_each_method_logs_at_its_level_with_keywords_as_fields_from_where_it_was
     ("level", "name"),
     [
         *[("TRACE", "TRACE"), ("debug", "DEBUG"), (" Info ", "INFO"), ("WARN", "WARN"), ("warning", "WARN")],
-        *[("error", "ERROR"), ("FATAL", "FATAL"), ("CRITICAL", "FATAL"), (5, "TRACE"), (logging.ERROR, "ERROR")],
+        *[("error", "ERROR"), ("FATAL", "FATAL"), ("critical", "FATAL"), (5, "TRACE"), (logging.ERROR, "ERROR")],
     ],
 )
 def test_log_takes_a_level_as_name_or_number(level: int | str, name: str, made: Captured) -> None:
@@ -101,13 +104,14 @@ def fail() -> None:
     raise ValueError("why")
 
 
-def test_error_with_trace_logs_the_exception_being_handled_or_the_one_it_is_given(made: Captured) -> None:
+@pytest.mark.parametrize("method", ["error_with_trace", "exception"])
+def test_error_with_trace_logs_the_exception_being_handled_or_the_one_it_is_given(made: Captured, method: str) -> None:
     try:
         fail()
     except ValueError as error:
-        made.error_with_trace("handled", order=3)
+        getattr(made, method)("handled", order=3)
         kept = error
-    made.error_with_trace("given", kept)
+    getattr(made, method)("given", kept)
     for entry in made.handler.entries:
         assert (entry["level"], entry["error_type"], entry["function_name"]) == ("ERROR", "ValueError", "fail")
         assert entry["stack_trace"].endswith("ValueError: why")
@@ -144,9 +148,8 @@ def test_its_timers_log_to_it(made: Captured, monkeypatch: pytest.MonkeyPatch) -
     ] == [
         ("measured", 1000, "work", {"a": 1}),
         ("block", 2000, "test_its_timers_log_to_it", {"b": 2}),
-        ("begun", 3000, "test_its_timers_log_to_it", {"c": 3, "d": 4}),
+        ("begun", 3000, "test_its_timers_log_to_it", {"c": 3, "logger (2)": "mine", "d": 4}),
     ]
-    assert made.handler.entries[2]["metadata"]["logger"] == "mine"
 
 
 def test_a_wrong_setting_fails_as_it_does_for_the_handler_and_secrets_never_show() -> None:

@@ -54,6 +54,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ("flush_interval", "0.25", 0.25),
         ("flush_interval", "2", 2.0),
         ("flush_level", "critical", logging.CRITICAL),
+        ("flush_level", "trace", 5),
         ("flush_level", "35", 35),
         ("overflow", "block", "block"),
         ("enable_compression", "false", False),

@@ -13,8 +13,8 @@ import pydantic
 import pytest
 
 from logcollector_handler import LogClient, LogCollectorHandler, SettingError
+from logcollector_handler.entry.encoding import encode_fields
 from logcollector_handler.entry.redact import DEFAULT_REDACT, Redactor
-from logcollector_handler.entry.values import encode_fields
 from logcollector_handler.settings import Settings, load
 
 SECRETS: dict[str, Any] = {

@@ -259,6 +259,9 @@ def test_a_collector_knows_the_keys_of_the_old_file_and_goes_on_in_it(tmp_path: 
         for key, logs in EXPECTED["posted"].items():
             answer = client.post("/logs", json={"logs": logs}, headers={"Idempotency-Key": key}).raise_for_status()
             assert answer.json() == {"status": "ok", "count": len(logs)}
+            # 0.1.0 did not note which body came under a key.
+            other = client.post("/logs", json={"logs": new}, headers={"Idempotency-Key": key}).raise_for_status()
+            assert other.json()["count"] == len(logs)
         assert found(client) == stored()
         client.post("/logs", json={"logs": new}, headers={"Idempotency-Key": "new"}).raise_for_status()
         messages = [entry["message"] for entry in found(client, text="quokkas")]

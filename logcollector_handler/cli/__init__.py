@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from logcollector_handler import __version__
-from logcollector_handler.entry.model import LEVELS
+from logcollector_handler.entry.model import LEVELS, level_called
+from logcollector_handler.handler import tell_misspelt
 
 #: Runs a command and returns the exit status.
 Run = Callable[[argparse.Namespace], int]
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Writes each line at once, also into a pipe, and escapes characters that the encoding does not have.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     options = _parser().parse_args(arguments)
+    if options.command != "doctor":  # It says so itself.
+        tell_misspelt()
     try:
         run: Run = options.load()
     except ImportError as error:
@@ -116,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="first show the last N logs that are stored already, up to 1000 (default: 10)",
     )
-    tail.add_argument("--level", choices=LEVELS, type=str.upper, metavar="LEVEL", help="this level and those above it")
+    tail.add_argument("--level", type=_level, metavar="LEVEL", help="this level and those above it")
     for name in ("service", "environment", "logger", "trace-id", "user-id", "session-id"):
         tail.add_argument(f"--{name}", metavar="VALUE", help=f"only this {name.removesuffix('-id')}")
     tail.add_argument("--text", help="only logs with words that begin like these in their message or stack trace")
@@ -134,7 +137,8 @@ def _parser() -> argparse.ArgumentParser:
         help="send the batches that dead processes left; running processes send theirs themselves",
         description="Send the batches that dead processes left. All other settings come from LOGCOLLECTOR_… variables, "
         "as for the handler.",
-        epilog="Exit status: 0 all of them were settled; 1 some are left; 2 the settings are wrong.",
+        epilog="Exit status: 0 all of them were settled; 1 some are left, or the directory is not one with batches for "
+        "this server; 2 the settings are wrong.",
     )
     replay.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
     replay.add_argument("--server-url", help="default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000")
@@ -210,6 +214,13 @@ def _lines(text: str) -> int:
     if not (text.isdecimal() and text.isascii() and len(text) < 5 and int(text) <= 1000):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 1000")
     return int(text)
+
+
+def _level(text: str) -> str:
+    level = level_called(text)
+    if level is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(LEVELS)}")
+    return level
 
 
 def _positive(text: str) -> float:

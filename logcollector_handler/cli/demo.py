@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.query import Query
 from logcollector_handler.collector.server import BackgroundServer
@@ -178,7 +180,7 @@ def _missing(lost: list[int]) -> str:
 
 
 def _show_errors(store: Store) -> None:
-    errors = store.page(Query(exact={"level": "ERROR"}, limit=_ERRORS_SHOWN)).entries
+    errors = json.loads(msgspec.json.encode(store.page(Query(exact={"level": "ERROR"}, limit=_ERRORS_SHOWN)).entries))
     if not errors:
         print("\nNo errors were logged.")
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import shutil
 import socket
@@ -12,28 +11,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from logcollector_handler.delivery.answers import Answer
-from logcollector_handler.delivery.batch import BatchIds
-from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.failures import WrongSettingError
-from logcollector_handler.delivery.pipeline import entry_builder, format_of
 from logcollector_handler.delivery.resolver import address_of, plain_host
 from logcollector_handler.delivery.route import proxy_of
-from logcollector_handler.delivery.transport import HttpTransport
 from logcollector_handler.settings import NAMES, SettingError, Settings, load
+from logcollector_handler.settings.environment import misspelt
 
-from .check_tls import check_tls, wanted_certificate
+from .check_tls import check_tls
 from .configured import ConfigurationError, handlers_in
 from .finding import FAILED, OK, SKIPPED, Finding, words
+from .round_trip import round_trip
 
 #: The names of the checks, in the order in which they run.
 CHECKS = ("settings", "proxy", "name", "connection", "TLS", "authorization", "round trip", "clock", "spool")
-#: Seconds by which the clocks of server and machine may differ.
-CLOCK_LIMIT = 5.0
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,10 +57,7 @@ def _report(settings: Settings) -> bool:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Run all checks, skipping those that a failed one makes impossible."""
-    shown = {"server_url": settings.server_url, **settings.changed()}
-    yield Finding(
-        "settings", OK, f"{', '.join(f'{name} {value}' for name, value in shown.items())}; all else by default"
-    )
+    yield _settings(settings)
     seen = []
     for finding in _reach(settings):
         seen.append(finding)
@@ -76,6 +66,17 @@ def examine(settings: Settings) -> Iterator[Finding]:
         if check not in {finding.check for finding in seen}:
             yield Finding(check, SKIPPED, f"until {seen[-1].check} is well")
     yield _spool(settings)
+
+
+def _settings(settings: Settings) -> Finding:
+    shown = {"server_url": settings.server_url, **settings.changed()}
+    text = f"{', '.join(f'{name} {value}' for name, value in shown.items())}; all else by default"
+    if not settings.enabled:
+        text += ". The handler sends nothing, because enabled is false"
+    wrong = misspelt()
+    if wrong:
+        return Finding("settings", FAILED, f"{'. '.join(wrong)}. In use: {text}")
+    return Finding("settings", OK, text)
 
 
 # The way to the server
@@ -118,7 +119,7 @@ def _reach(settings: Settings) -> Iterator[Finding]:
         tls = check_tls(settings, connection, host, port, direct=proxy is None)
     yield tls
     if tls.status != FAILED:
-        yield from _round_trip(settings)
+        yield from round_trip(settings)
 
 
 def _why(error: OSError, change: str) -> str:
@@ -127,104 +128,6 @@ def _why(error: OSError, change: str) -> str:
     if isinstance(error, TimeoutError):
         return "A firewall may drop it, or the machine is off."
     return f"Look at the network between, or correct {change}."
-
-
-# One record
-
-
-def _round_trip(settings: Settings) -> Iterator[Finding]:
-    clock = SystemClock()
-    transport = HttpTransport(settings, format_of(settings), clock)
-    start = clock.monotonic()
-    try:
-        answer = transport.post(BatchIds(clock.time()).draw(), probe_body(settings), False, settings.timeout)
-    finally:
-        transport.close()
-    took = clock.monotonic() - start
-    yield from judge(answer, settings, took)
-    if answer.status is not None:
-        yield clock_finding(answer.date, clock.time() - took / 2, took)
-
-
-def probe_body(settings: Settings) -> bytes:
-    """A batch of one record that fills every column."""
-    message = "a test record of logcollector doctor"
-    record = logging.LogRecord("logcollector.doctor", logging.DEBUG, __file__, 1, message, None, None, "doctor")
-    record.__dict__.update(
-        trace_id="0" * 32,
-        user_id="doctor",
-        session_id="doctor",
-        error_type="None",
-        stack_trace="none",
-        path="/",
-        method="GET",
-        action_type="doctor",
-        duration_ms=1.5,
-        doctor=True,
-    )
-    wire = format_of(settings)
-    return wire.join(wire.encode([entry_builder(settings).build(record)], settings.max_record_bytes))
-
-
-def judge(answer: Answer, settings: Settings, took: float) -> Iterator[Finding]:
-    """The findings for authorization and round trip that follow from the answer to the test record."""
-    status = answer.status
-    key = "the key is accepted" if settings.api_key else "no key is set or asked for"
-    denied = ""
-    if status in (401, 403):
-        denied = "the key is not accepted" if settings.api_key else "the key is missing"
-        denied += f" ({answer.detail}). Set api_key, or LOGCOLLECTOR_API_KEY."
-    elif status == 407 or (answer.check == "proxy" and " 407 " in answer.detail):
-        denied = f"the proxy wants a password ({answer.detail}). Put it into proxy, as in http://name:password@host."
-    if denied:
-        yield Finding("authorization", FAILED, denied)
-        yield Finding("round trip", SKIPPED, "until authorization is well")
-        return
-    yield Finding("authorization", *((SKIPPED, "no answer came") if status is None else (OK, key)))
-    advice = wanted_certificate(settings) if answer.check == "client_cert" else _advice(answer)
-    if advice is not None:
-        yield Finding("round trip", FAILED, f"{answer.detail}. {advice}")
-    else:
-        yield Finding("round trip", OK, f"a test record with every column was taken, in {took * 1000:.0f} ms")
-
-
-def _advice(answer: Answer) -> str | None:
-    """What to do about an answer; None if it is as it should be."""
-    status = answer.status
-    if answer.unusable:
-        return f"No request gets there with these settings: correct {answer.check}."
-    if status is None:
-        return "The server takes connections but did not answer: look at its log, or raise timeout."
-    if answer.foreign and (status in (408, 425, 429) or status >= 500):
-        return "This is the page of a gateway, whose server is busy or away; the handler would try again. Try it too."
-    if answer.foreign or status in (404, 405):
-        return "This is some other server, or another path of it: correct host, port and path of server_url."
-    if 300 <= status < 400:
-        return "Redirects are not followed: set server_url to where it points, without /logs."
-    if status in (400, 413, 415, 422):
-        return "The server refuses what this version sends: its schema is another one, or it is some other server."
-    if status in (408, 425, 429, 502, 503, 504):
-        return "The server is busy or away; the handler would keep its logs and try again. Try this again too."
-    if status >= 300:
-        return "The server failed on it: look at its log. A database without one of the columns does that."
-    if answer.count is None:
-        return "It took the record but did not say how many: this may be some other server."
-    return None if answer.count == 1 else "It took another number than the one that was sent: look at its log."
-
-
-def clock_finding(date: str | None, now: float, took: float) -> Finding:
-    """Compares the clock of this machine in the middle of the request (`now`) with the server's `Date` header."""
-    try:
-        there = parsedate_to_datetime(date or "").timestamp()
-    except (TypeError, ValueError):
-        return Finding("clock", SKIPPED, "the server does not tell its time")
-    # The header has whole seconds, so half a second is added; and it was written at an unknown time of the request.
-    apart = now - (there + 0.5)
-    if abs(apart) <= CLOCK_LIMIT + took / 2 + 0.5:
-        return Finding("clock", OK, f"{max(0.0, abs(apart) - 0.5):.0f} s from the server's")
-    way = "ahead of" if apart > 0 else "behind"
-    advice = "Records bear the time of this machine: set its clock, by NTP say, or that of the server."
-    return Finding("clock", FAILED, f"{abs(apart):.0f} s {way} the server's. {advice}")
 
 
 # The spool

@@ -12,22 +12,36 @@ from pathlib import Path
 
 from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.pipeline import Pipeline, connect, entry_builder
-from logcollector_handler.delivery.spool import Holding, SpoolOutbox, survey
+from logcollector_handler.delivery.spool import Holding, SpoolOutbox, destination, is_of_one_server, survey
 from logcollector_handler.settings import SettingError, load
 
 
 def show(options: argparse.Namespace) -> int:
     """List the batches. Returns 0, also if there are none, and 1 if the directory cannot be read."""
-    try:
-        holdings = survey(options.directory)
-    except OSError as error:
-        print(f"logcollector spool: {options.directory} cannot be read ({error.strerror})", file=sys.stderr)
+    holdings = _survey(options.directory)
+    if holdings is None:
         return 1
     if not holdings:
-        print(f"{options.directory} holds no batches.")
+        print(f"{options.directory} holds no batches{_hint(options.directory)}.")
     for holding in holdings:
         print(_line(holding))
     return 0
+
+
+def _survey(directory: Path) -> list[Holding] | None:
+    """What is in the directory; None if it cannot be read, after saying so."""
+    try:
+        return survey(directory)
+    except OSError as error:
+        print(f"logcollector spool: {directory} cannot be read ({error.strerror})", file=sys.stderr)
+        return None
+
+
+def _hint(directory: Path) -> str:
+    """What else the directory may be, when it holds no batches."""
+    if is_of_one_server(directory):
+        return f": it is the directory of one server in {directory.absolute().parent}, which is the one to name"
+    return "" if any(directory.iterdir()) else ": it is empty"
 
 
 def _line(holding: Holding) -> str:
@@ -42,6 +56,9 @@ def _line(holding: Holding) -> str:
 def replay(options: argparse.Namespace) -> int:
     """Send the batches of dead processes. Returns 0 if none is left, 1 if some are, 2 if the settings are wrong.
 
+    It also returns 1 if the directory is not one with batches for this server: nothing was sent, and what was to be
+    sent lies elsewhere.
+
     Run by root, it does so as the user whose directory it is: what it writes there must be that user's, who is to read
     it afterwards, and root should not read and write at the word of another user.
     """
@@ -50,19 +67,37 @@ def replay(options: argparse.Namespace) -> int:
     except SettingError as error:
         print(f"logcollector spool replay: {error}", file=sys.stderr)
         return 2
+    server = settings.mask(settings.server_url)
+    holdings = _survey(options.directory)
+    if holdings is None:
+        return 1
+    waiting = [each for each in holdings if each.kind != "refused"]
+    mine = [each for each in waiting if each.destination == destination(settings.server_url)]
+    if not (mine or (options.directory / destination(settings.server_url)).is_dir()) or (waiting and not mine):
+        print(
+            f"logcollector spool replay: {options.directory} holds nothing for {server}"
+            + (". There is:" if holdings else _hint(options.directory) + "."),
+            *map(_line, holdings),
+            sep="\n",
+            file=sys.stderr,
+        )
+        return 1
     # Made now, because another user may not be able to read what it imports.
     clock = SystemClock()
     transport = connect(settings, clock)
     pipeline = Pipeline(settings, entry_builder(settings), clock, lambda *_: transport)
     outbox = pipeline.outbox
-    if not isinstance(outbox, SpoolOutbox) or not outbox.directory.is_dir():
-        print(f"{options.directory} holds nothing for {settings.mask(settings.server_url)}.")
-        return 0
+    assert isinstance(outbox, SpoolOutbox)  # noqa: S101 - there is a spool_dir
     with _as_owner_of(outbox.directory):
-        return _replay(pipeline, outbox, settings.mask(settings.server_url), options.seconds)
+        left = _replay(pipeline, outbox, server, options.seconds)
+    alive = [each for each in mine if each.kind == "alive"]
+    if alive:
+        print("Running processes send theirs themselves:", *map(_line, alive), sep="\n")
+    return 1 if left else 0
 
 
 def _replay(pipeline: Pipeline, outbox: SpoolOutbox, server: str, seconds: float) -> int:
+    """Send what the outbox finds, and return how many batches are left."""
     outbox.look()
     total = len(outbox)
     print(f"{total} batches to send to {server}.", flush=True)
@@ -77,7 +112,7 @@ def _replay(pipeline: Pipeline, outbox: SpoolOutbox, server: str, seconds: float
         f"{told.get('delivered', 0):,} records delivered, {told.get('dead_lettered', 0):,} refused, "
         f"{told.get('dropped', 0):,} damaged; {left} batches left."
     )
-    return 1 if left else 0
+    return left
 
 
 @contextlib.contextmanager

@@ -111,13 +111,13 @@ class _Follower:
 
     def _refused(self, response: http.client.HTTPResponse) -> None:
         body = response.read(10_000)
-        if response.status in (408, 429) or response.status >= 500:
-            raise ConnectionError(f"it answers {response.status}")
         try:
             reason = json.loads(body)["error"]
         except (ValueError, KeyError, TypeError):
-            reason = f"it answers {response.status}; is that a collector?"
-        raise _RefusedError(f"{self._server}: {reason}")
+            reason = None
+        if response.status in (408, 429) or response.status >= 500:
+            raise ConnectionError(f"it answers {response.status}" + (f": {_plain(str(reason))}" if reason else ""))
+        raise _RefusedError(f"{self._server}: {reason or f'it answers {response.status}; is that a collector?'}")
 
     def _events(self, response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
         fields: dict[str, str] = {}
@@ -131,6 +131,8 @@ class _Follower:
             if self._away and "event" in fields:
                 self._away = False
                 print("logcollector tail: connected again.", file=sys.stderr)
+            if fields.get("event") == "error":
+                raise ConnectionError(json.loads(fields["data"])["error"])
             if "data" in fields and "event" not in fields:
                 yield json.loads(fields["data"])
             # After the yield, when the entry has been shown.

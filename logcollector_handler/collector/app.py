@@ -1,7 +1,7 @@
 """The endpoints of the collector: what each request means and how it is answered.
 
-`server` serves them over sockets, `store` keeps the logs. Nothing here blocks the event loop: a pool of threads parses
-and stores batches, another one runs queries.
+`server` serves them over sockets, `store` keeps the logs, `posting` stores what is posted. Nothing here blocks the
+event loop: a pool of threads runs queries.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,52 +24,29 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from logcollector_handler.wire.collector import CollectorFormat
-from logcollector_handler.wire.format import IDEMPOTENCY_HEADER
 
-from .answers import error_answer, json_answer
-from .body import Limits, RefusedError, read_body
-from .entries import check
+from .answers import LogsAnswer, error_answer, json_answer
+from .body import MIB, Limits, RefusedError
+from .file import UnusableError
 from .guard import Guard
+from .posting import Posting, ReceivedRequest
 from .query import parse_follow, parse_histogram, parse_query
 from .retention import INTERVAL, Keep, retain
 from .static import NAMES, PAGE_PATH, page_file
-from .store import Added, Store
+from .store import Store
 from .stream import Bell, EventStream
 
 #: Where entries are posted and asked for.
 _LOGS: Final = CollectorFormat.path
-MAX_KEY: Final = 255
 #: Queries that run at the same time; further ones wait.
 QUERIES: Final = 4
-#: Batches that are unpacked, checked and stored at the same time: while one is written another can be parsed.
-WRITERS: Final = 2
+#: Bytes of answers with logs that clients have not read yet; while there are more, further ones are answered 503.
+UNREAD: Final = 128 * MIB
 #: Streams that may be open at the same time; further ones are answered 503.
 STREAMS: Final = 64
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ReceivedRequest:
-    """One POST of logs and its answer."""
-
-    #: The headers, their names in lower case.
-    headers: Mapping[str, str]
-    #: The Idempotency-Key; None if none was sent.
-    key: str | None
-    #: Bytes of the body as received (compressed); of a body that is too large, the bytes read until it was refused.
-    body_size: int
-    #: The Content-Encoding; empty if none was sent.
-    content_encoding: str
-    #: The status of the answer.
-    status: int
-    #: The count in the answer; 0 if the batch was refused.
-    count: int = 0
-    #: Whether a batch with this key had been stored before, so that nothing was stored now.
-    repeated: bool = False
-    #: Top-level keys of its entries that are not columns, and so were not stored.
-    ignored_keys: frozenset[str] = frozenset()
 
 
 def create_app(
@@ -93,6 +69,7 @@ def create_app(
     return Starlette(
         routes=[
             Route("/", endpoints.about, methods=["GET"]),
+            Route("/health", endpoints.health, methods=["GET"]),
             Route(PAGE_PATH + "{name}", endpoints.page, methods=["GET"]),
             Route(_LOGS, endpoints.logs, methods=["GET", "POST"]),
             Route(_LOGS + "/stream", endpoints.stream, methods=["GET"]),
@@ -106,6 +83,7 @@ def create_app(
             RefusedError: _answer_refused,
             HTTPException: _answer_http_error,
             ClientDisconnect: _answer_nobody,
+            UnusableError: _answer_unusable,
             sqlite3.OperationalError: _answer_store_failed,
             Exception: _answer_unexpected,
         },
@@ -122,24 +100,18 @@ class _Endpoints:
         keep: Keep | None,
     ) -> None:
         self._store = store
-        self._strict = strict
-        self._limits = limits
-        self._observer = observer
         self._keep = keep
         self._readers: ThreadPoolExecutor
-        self._writers: ThreadPoolExecutor
         self._bell = Bell()
+        self._posting = Posting(store, strict, limits, observer, self._bell.ring)
         self._streams = 0
-        #: Bytes of all bodies that are in memory now.
-        self._held = 0
+        #: Bytes of answers with logs that are being sent.
+        self._unread = 0
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        # Two pools, so that batches never wait behind slow queries.
-        with (
-            ThreadPoolExecutor(QUERIES, "collector-reader") as self._readers,
-            ThreadPoolExecutor(WRITERS, "collector-writer") as self._writers,
-        ):
+        # Not the threads of the posts, so that batches never wait behind slow queries.
+        with ThreadPoolExecutor(QUERIES, "collector-reader") as self._readers, self._posting.running():
             if self._keep is None:
                 yield
             else:
@@ -153,6 +125,9 @@ class _Endpoints:
         while not stopping.is_set():
             try:
                 await asyncio.to_thread(retain, self._store, keep, time.time(), stopping.is_set)
+            except UnusableError:
+                # The store has said it. The file may come back.
+                pass
             except sqlite3.OperationalError as error:
                 # The disk may be full or the file locked. Both may pass, so the next round tries again.
                 _log.warning("Old logs cannot be removed just now: %s.", error)
@@ -169,6 +144,10 @@ class _Endpoints:
         response = json_answer({"status": "ok", "service": "log-server"})
         response.headers["vary"] = "accept"
         return response
+
+    async def health(self, _request: Request) -> Response:
+        trouble = await self._ask(self._store.trouble)
+        return json_answer({"status": "ok"}) if trouble is None else error_answer(503, trouble)
 
     async def page(self, request: Request) -> Response:
         if request.path_params["name"] not in NAMES:
@@ -190,63 +169,26 @@ class _Endpoints:
         follow = parse_follow(request.query_params.multi_items(), request.headers.get("last-event-id"))
         if self._streams >= STREAMS:
             raise RefusedError(503, f"There are {STREAMS} streams already. Close one.")
-        return EventStream(self._store, self._bell, follow, self._ask, self._count_stream)
+        # Here, because an answer that has begun cannot say 503 any more.
+        end = await self._ask(self._store.last_id)
+        return EventStream(self._store, self._bell, follow, end, self._ask, self._count_stream)
 
     def _count_stream(self, change: int) -> None:
         self._streams += change
 
     async def logs(self, request: Request) -> Response:
         # One route for both methods, so that the Allow header of a 405 lists both.
-        return await (self._post_logs(request) if request.method == "POST" else self._get_logs(request))
+        return await (self._posting.answer(request) if request.method == "POST" else self._get_logs(request))
 
     async def _get_logs(self, request: Request) -> Response:
         query = parse_query(request.query_params.multi_items())
+        if self._unread > UNREAD:
+            raise RefusedError(503, "Too many answers are being read at the same time. Ask again later.")
         page = await self._ask(partial(self._store.page, query))
-        return json_answer({"logs": page.entries, "next": None if page.next is None else str(page.next)})
+        return LogsAnswer(page, self._count_unread)
 
-    async def _post_logs(self, request: Request) -> Response:
-        key = request.headers.get(IDEMPOTENCY_HEADER) or None
-        encoding = request.headers.get("content-encoding", "")
-        body = bytearray()
-        observe = partial(self._observe, request, key, encoding, body)
-        try:
-            await self._receive(request, body)
-            ignored_keys, added = await asyncio.get_running_loop().run_in_executor(
-                self._writers, self._store_batch, key, bytes(body), encoding
-            )
-        except RefusedError as refused:
-            observe(status=refused.status)
-            raise
-        finally:
-            self._held -= len(body)
-        self._bell.ring()
-        observe(status=200, count=added.count, repeated=added.repeated, ignored_keys=ignored_keys)
-        return json_answer({"status": "ok", "count": added.count})
-
-    async def _receive(self, request: Request, body: bytearray) -> None:
-        """Append the request's body to `body`. Raises RefusedError if it, or all bodies in memory, are too large."""
-        async for piece in request.stream():
-            self._held += len(piece)
-            body += piece
-            if len(body) > self._limits.body_bytes:
-                # uvicorn reads and discards the rest, so that the client can finish sending and then read the answer.
-                raise RefusedError(413, f"The body is larger than {self._limits.body_bytes} bytes.")
-            if self._held > self._limits.held_bytes:
-                raise RefusedError(503, "Too many bodies come in at the same time. Send this one again later.")
-
-    def _store_batch(self, key: str | None, body: bytes, encoding: str) -> tuple[frozenset[str], Added]:
-        if key is not None and len(key) > MAX_KEY:
-            raise RefusedError(400, f"{IDEMPOTENCY_HEADER} is longer than {MAX_KEY} characters.")
-        raw = read_body(body, encoding, self._limits)
-        batch = check(raw, strict=self._strict, now=time.time())
-        return batch.ignored_keys, self._store.add(batch.rows, key)
-
-    def _observe(self, request: Request, key: str | None, encoding: str, body: bytearray, **came_of_it: Any) -> None:
-        if self._observer is not None:
-            received = ReceivedRequest(
-                headers=dict(request.headers), key=key, body_size=len(body), content_encoding=encoding, **came_of_it
-            )
-            self._observer(received)
+    def _count_unread(self, change: int) -> None:
+        self._unread += change
 
 
 async def _answer_refused(_request: Request, error: Exception) -> Response:
@@ -264,6 +206,11 @@ async def _answer_http_error(_request: Request, error: Exception) -> Response:
 async def _answer_nobody(_request: Request, _: Exception) -> Response:
     # The client went away while it sent, so nobody reads this. Without it the server would log an error.
     return error_answer(400, "The body ended too early.")
+
+
+async def _answer_unusable(_request: Request, error: Exception) -> Response:
+    # The file may come back, or the collector be started again: 503 makes the client keep its batch and try again.
+    return error_answer(503, str(error))
 
 
 async def _answer_store_failed(_request: Request, error: Exception) -> Response:

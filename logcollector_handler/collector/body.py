@@ -14,9 +14,11 @@ import msgspec
 
 MIB: Final = 1024 * 1024
 #: Values that a body may have for each entry of the largest batch.
-PARTS: Final = 300
+PARTS: Final = 100
 #: Bytes unpacked at once: a gzip bomb uses at most one piece more than the limit.
 _PIECE: Final = MIB
+#: Bytes of gzip given to zlib at once. It copies what it has not used at the end of each member, so this is short.
+_GIVEN: Final = 4096
 #: The `wbits` with which zlib expects a gzip header and trailer.
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -29,9 +31,10 @@ class Limits:
     body_bytes: int = 16 * MIB
     #: Bytes of the body after decompression.
     decompressed_bytes: int = 32 * MIB
-    #: Entries in one batch.
+    #: Entries in one batch; also members of gzip in one body.
     batch_length: int = 10_000
-    #: Bytes of all bodies in memory together, as received. A request whose body exceeds this is answered 503.
+    #: Bytes of all bodies in memory together, as received. Beyond this, the body that began to arrive first is given up
+    #: and answered 503.
     held_bytes: int = 256 * MIB
 
 
@@ -54,19 +57,28 @@ class RawBatch:
     suspicious: bool
 
 
-def read_body(body: bytes, encoding: str, limits: Limits) -> RawBatch:
-    """Decompress and parse the body of a POST.
+def unpack(body: bytes, encoding: str, limits: Limits) -> bytes:
+    """Decompress the body of a POST.
 
     `encoding` is the Content-Encoding header, empty if none was sent. Raises RefusedError: 413 if a limit is exceeded,
-    415 for an encoding other than gzip, 400 for broken gzip, broken JSON, or JSON without a list of entries.
+    415 for an encoding other than gzip, 400 for broken gzip.
     """
     encoding = encoding.strip().lower()
     if encoding == "gzip":
-        body = _gunzip(body, limits.decompressed_bytes)
-    elif encoding not in ("", "identity"):
+        return _gunzip(body, limits)
+    if encoding not in ("", "identity"):
         raise RefusedError(415, f"Content-Encoding {encoding!r} is not supported. Send gzip, or no encoding.")
-    elif len(body) > limits.decompressed_bytes:
+    if len(body) > limits.decompressed_bytes:
         raise RefusedError(413, f"The body is larger than {limits.decompressed_bytes} bytes.")
+    return body
+
+
+def read_body(body: bytes, encoding: str, limits: Limits) -> RawBatch:
+    """Decompress and parse the body of a POST.
+
+    Raises RefusedError as `unpack` does, and 400 for broken JSON, or JSON without a list of entries.
+    """
+    body = unpack(body, encoding, limits)
     # Bounds the memory after parsing: `{},` has three bytes and becomes an object of more than sixty. Counting these
     # characters overestimates the number of values, because those inside strings count as well.
     if sum(body.count(sign) for sign in (b"{", b"[", b",")) > PARTS * limits.batch_length:
@@ -82,25 +94,38 @@ def read_body(body: bytes, encoding: str, limits: Limits) -> RawBatch:
     return RawBatch(entries, suspicious)
 
 
-def _gunzip(data: bytes, limit: int) -> bytes:
+def _gunzip(data: bytes, limits: Limits) -> bytes:
     pieces: list[bytes] = []
-    size = 0
-    # A gzip file may consist of several streams, one after the other, with zeros as padding behind them.
-    while data:
-        stream = zlib.decompressobj(_GZIP)
-        while not stream.eof:
+    size = members = 0
+    # A gzip file may consist of several members, one after the other, with zeros as padding behind them.
+    member: zlib._Decompress | None = None
+    for start in range(0, len(data), _GIVEN):
+        given = data[start : start + _GIVEN]
+        while True:
+            if member is None:
+                given = given.lstrip(b"\0") if members else given
+                if not given:
+                    break
+                members += 1
+                if members > limits.batch_length:
+                    raise RefusedError(413, f"The body has more than {limits.batch_length} members of gzip.")
+                member = zlib.decompressobj(_GZIP)
             try:
-                piece = stream.decompress(data, _PIECE)
+                piece = member.decompress(given, _PIECE)
             except zlib.error as error:
                 raise RefusedError(400, f"The body is not valid gzip: {error}.") from error
-            data = stream.unconsumed_tail
-            if not piece and not data and not stream.eof:
-                raise RefusedError(400, "The body is not valid gzip: it ends too early.")
             size += len(piece)
-            if size > limit:
-                raise RefusedError(413, f"The decompressed body is larger than {limit} bytes.")
+            if size > limits.decompressed_bytes:
+                raise RefusedError(413, f"The decompressed body is larger than {limits.decompressed_bytes} bytes.")
             pieces.append(piece)
-        data = stream.unused_data.lstrip(b"\0")
+            if member.eof:
+                given, member = member.unused_data, None
+            elif piece:
+                given = member.unconsumed_tail
+            else:
+                break
+    if member is not None or not members:
+        raise RefusedError(400, "The body is not valid gzip: it ends too early.")
     return b"".join(pieces)
 
 

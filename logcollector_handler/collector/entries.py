@@ -108,6 +108,9 @@ def check(raw: RawBatch, *, strict: bool, now: float) -> Batch:
                 _refuse_unstorable(entry)
                 # Only the columns: msgspec would fail on any other key that contains a lone surrogate.
                 posted = {name: entry[name] for name in _KNOWN & entry.keys()}
+            elif isinstance(entry, str):
+                # No text is an entry, whatever it says; msgspec would fail on half of a surrogate pair in it.
+                posted = ""
             values = list(msgspec.structs.astuple(msgspec.convert(posted, kind)))
             metadata = values[-1]
             if metadata is not None:

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .answers import error_answer
 
-#: What needs no token: the status of the server, and the page, which asks for the token.
-_OPEN: Final = ("/", "/page/")
+#: What needs no token: the status of the server and its health, and the page, which asks for the token.
+_OPEN: Final = ("/", "/health")
+_PAGE: Final = "/page/"
 
 
 class Guard:
@@ -51,7 +52,7 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _may_pass(self, path: str, headers: Headers) -> bool:
-        if path == _OPEN[0] or path.startswith(_OPEN[1]):
+        if path in _OPEN or path.startswith(_PAGE):
             return True
         kind, _, given = headers.get("authorization", "").partition(" ")
         # compare_digest, because the time of `==` would reveal how many of the first characters are right.
@@ -77,4 +78,9 @@ def _name(host: str) -> str:
 
 def _is_same_origin(headers: Headers) -> bool:
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    except ValueError:
+        return False

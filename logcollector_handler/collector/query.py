@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS
+from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS, level_called
 
 from .body import RefusedError
 
@@ -128,6 +128,10 @@ def _given(parameters: Iterable[tuple[str, str]], known: tuple[str, ...]) -> dic
             raise RefusedError(400, f"{name}: longer than {MAX_VALUE} characters, or with U+0000 in it.")
     if len(given.get("text", "").split()) > MAX_WORDS:
         raise RefusedError(400, f"text: more than {MAX_WORDS} words.")
+    for name in ("level", "min_level"):
+        if name in given:
+            # What is no level's name stays as it was given, for the message.
+            given[name] = level_called(given[name]) or given[name]
     for name, allowed in _ENUMS.items():
         if name in given and given[name] not in allowed:
             raise RefusedError(400, f"{name}: {given[name]!r} is none of {', '.join(allowed)}.")

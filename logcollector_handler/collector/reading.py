@@ -19,8 +19,12 @@ from logcollector_handler.entry.model import LEVELS
 
 from . import search
 from .entries import ROW_COLUMNS
-from .query import Cursor, Query
+from .query import MAX_VALUE, Cursor, Query
 
+#: Bytes of JSON in one answer, unless its only entry is longer.
+MAX_BYTES: Final = 8 * 1024 * 1024
+#: Services that the statistics count: those with the most logs.
+MAX_SERVICES: Final = 10_000
 #: Names of the columns that `search.SELECT` reads.
 _NAMES: Final = ("id", *ROW_COLUMNS[:-1])
 #: Columns whose values are listed for clients to filter by, and the maximum of values listed of each.
@@ -30,7 +34,7 @@ MAX_LISTED: Final = 500
 
 @dataclass(frozen=True)
 class Page:
-    """Entries, newest first, each with its `id`; columns that are NULL are left out, `metadata` is decoded."""
+    """Entries, newest first, each with its `id`; columns that are NULL are left out, `metadata` is a msgspec.Raw."""
 
     entries: list[dict[str, Any]]
     #: Where the next page begins; None if this is the last.
@@ -58,34 +62,53 @@ class Histogram:
 
 
 def page(reader: sqlite3.Connection, query: Query) -> Page:
-    """The newest logs that match the query, by their time."""
-    # The statement fetches one row more than the page has, which shows whether there is a next page.
-    rows = reader.execute(*search.page_sql(query, common=_is_common(reader, query))).fetchall()
-    entries = [_entry(row) for row in rows[: query.limit]]
-    if len(rows) <= query.limit:
+    """The newest logs that match the query, by their time; as many as fit into MAX_BYTES."""
+    with _snapshot(reader):
+        # One more than the page has.
+        ids = reader.execute(*search.page_sql(query, common=_is_common(reader, query))).fetchall()
+        entries = _entries(reader, ids[: query.limit], MAX_BYTES)
+    if len(entries) == len(ids):
         return Page(entries, None)
     return Page(entries, Cursor(entries[-1]["created_at"], entries[-1]["id"]))
 
 
-def arrivals(reader: sqlite3.Connection, query: Query, position: int, *, newest: bool = False) -> Arrivals:
-    """The matching logs that arrived after the row `position`, in order: the first `limit`, or the `newest`."""
+def arrivals(
+    reader: sqlite3.Connection, query: Query, position: int, *, newest: bool = False, most: int = MAX_BYTES
+) -> Arrivals:
+    """The matching logs that arrived after the row `position`, in order: the first `limit`, or the `newest`.
+
+    Of these as many as fit into `most` bytes.
+    """
     with _snapshot(reader):
         end = last_id(reader)
-        rows = reader.execute(*search.arrivals_sql(query, position, newest=newest)).fetchall() if end > position else []
+        ids = reader.execute(*search.arrivals_sql(query, position, newest=newest)).fetchall() if end > position else []
+        entries = _entries(reader, ids, most)
         skipped = 0
+        if len(ids) == query.limit or len(entries) < len(ids):
+            # There may be more than these.
+            if newest:
+                skipped = reader.execute(*search.count_arrivals_sql(query, position, entries[-1]["id"])).fetchone()[0]
+            else:
+                end = entries[-1]["id"]
         if newest:
-            rows.reverse()
-            if len(rows) == query.limit:
-                skipped = reader.execute(*search.count_arrivals_sql(query, position, rows[0][0])).fetchone()[0]
-        elif len(rows) == query.limit:
-            end = rows[-1][0]
+            entries.reverse()
     # `end` can be smaller, when logs were deleted since. Their ids are not used again, so the position stays valid.
-    return Arrivals([_entry(row) for row in rows], max(position, end), skipped)
+    return Arrivals(entries, max(position, end), skipped)
+
+
+def before_last(reader: sqlite3.Connection, query: Query, count: int) -> int:
+    """The position after which the last `count` matching logs arrived."""
+    ids = reader.execute(*search.arrivals_sql(replace(query, limit=count), 0, newest=True)).fetchall()
+    return ids[-1][0] - 1 if ids else last_id(reader)
 
 
 def all_entries(reader: sqlite3.Connection) -> list[dict[str, Any]]:
-    """All logs in order of arrival."""
-    return [_entry(row) for row in reader.execute(f"{search.SELECT} ORDER BY id")]
+    """All logs in order of arrival, with `metadata` as a dict."""
+    entries = [_entry(row) for row in reader.execute(f"{search.SELECT} ORDER BY id")]
+    for entry in entries:
+        if "metadata" in entry:
+            entry["metadata"] = msgspec.json.decode(entry["metadata"])
+    return entries
 
 
 def last_id(reader: sqlite3.Connection) -> int:
@@ -143,14 +166,14 @@ def stats(reader: sqlite3.Connection, recent_from: float) -> dict[str, Any]:
 
 def _distribution(reader: sqlite3.Connection, column: str) -> list[dict[str, Any]]:
     # No injection: `column` is one of the two constants in `stats`.
-    sql = f"SELECT {column}, count(*) FROM logs GROUP BY {column} ORDER BY 2 DESC, 1"  # noqa: S608
+    sql = f"SELECT {column}, count(*) FROM logs GROUP BY {column} ORDER BY 2 DESC, 1 LIMIT {MAX_SERVICES}"  # noqa: S608
     return [{column: value, "count": count} for value, count in reader.execute(sql)]
 
 
 def _values(reader: sqlite3.Connection, column: str) -> Iterator[str]:
     value = ""
     while True:
-        found = reader.execute(search.NEXT_VALUE.format(column=column), (value,)).fetchone()
+        found = reader.execute(search.NEXT_VALUE.format(column=column), (value, MAX_VALUE)).fetchone()
         if found is None:
             return
         value = found[0]
@@ -175,8 +198,22 @@ def _snapshot(reader: sqlite3.Connection) -> Iterator[None]:
         reader.execute("ROLLBACK")
 
 
+def _entries(reader: sqlite3.Connection, ids: list[tuple[int]], most: int) -> list[dict[str, Any]]:
+    """The entries with these ids, of which the first is always there, and the others as far as `most` bytes allow."""
+    entries: list[dict[str, Any]] = []
+    size = 0
+    for row_id in ids:
+        entry = _entry(reader.execute(search.SELECT_ONE, row_id).fetchone())
+        size += len(msgspec.json.encode(entry))
+        if size > most and entries:
+            break
+        entries.append(entry)
+    return entries
+
+
 def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
     entry = {name: value for name, value in zip(_NAMES, row, strict=True) if value is not None}
     if "metadata" in entry:
-        entry["metadata"] = msgspec.json.decode(entry["metadata"])
+        # Checked but not decoded: as objects of Python it would need many times the memory.
+        entry["metadata"] = msgspec.json.decode(entry["metadata"], type=msgspec.Raw)
     return entry

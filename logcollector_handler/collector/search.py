@@ -43,12 +43,15 @@ CREATE VIRTUAL TABLE logs_ids USING fts5(
     {INDEXED["logs_ids"]}, content = 'logs', content_rowid = 'id', columnsize = 0,
     tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
 );
-CREATE TABLE batches (key TEXT PRIMARY KEY, count INTEGER NOT NULL, stored_at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE batches (
+    key TEXT PRIMARY KEY, count INTEGER NOT NULL, stored_at REAL NOT NULL, digest BLOB
+) WITHOUT ROWID;
 CREATE INDEX batches_by_time ON batches (stored_at);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 INSERT: Final = f"INSERT INTO logs ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"  # noqa: S608 - constants
 SELECT: Final = f"SELECT id, {', '.join(ROW_COLUMNS[:-1])} FROM logs"  # noqa: S608 - constants
+SELECT_ONE: Final = f"{SELECT} WHERE id = ?"
 #: A text that at least this many rows contain is common: SQLite then reads the rows in the order wanted and looks each
 #: up among those that contain the text. Rows with a rare text it fetches and sorts.
 COMMON: Final = 20_000
@@ -58,19 +61,20 @@ Sql: TypeAlias = tuple[str, list[str | float]]
 
 
 def page_sql(query: Query, *, common: bool) -> Sql:
-    """The newest rows by their time; one more than the page has, which shows whether there is a next page."""
+    """The ids of the newest rows by their time; one more than the page has, which shows if there is a next page."""
     conditions, values = _found(query, common=common)
     if query.after is not None:
         conditions.append("(created_at, id) < (?, ?)")
         values += [query.after.created_at, query.after.id]
-    return f"{SELECT}{_where(conditions)} ORDER BY created_at DESC, id DESC LIMIT ?", [*values, query.limit + 1]
+    sql = f"SELECT id FROM logs{_where(conditions)} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608
+    return sql, [*values, query.limit + 1]
 
 
 def arrivals_sql(query: Query, position: int, *, newest: bool) -> Sql:
-    """The first `limit` rows after the row `position`, in order of arrival; or the `newest`, the last one first."""
+    """The ids of the first `limit` rows after `position`, in order of arrival; or the `newest`, the last one first."""
     conditions, values = _arrived(query, position)
     order = "DESC" if newest else "ASC"
-    sql = f"{SELECT} NOT INDEXED{_where(conditions)} ORDER BY id {order} LIMIT ?"
+    sql = f"SELECT id FROM logs NOT INDEXED{_where(conditions)} ORDER BY id {order} LIMIT ?"  # noqa: S608
     return sql, [*values, query.limit]
 
 
@@ -100,8 +104,9 @@ COUNT_LEVEL: Final = "SELECT count(*) FROM logs WHERE level = ? AND created_at >
 _RANKS: Final = " ".join(f"WHEN '{level}' THEN {rank}" for rank, level in enumerate(LEVELS))
 #: Gives COMMON if a text is common, and less if it is not.
 COUNT_TEXT: Final = f"SELECT count(*) FROM (SELECT 1 FROM logs_text WHERE logs_text MATCH ? LIMIT {COMMON})"  # noqa: S608
-#: The next larger value of a column. Listing all values this way takes one step for each value, not for each row.
-NEXT_VALUE: Final = "SELECT {column} FROM logs WHERE {column} > ? ORDER BY {column} LIMIT 1"
+#: The next larger value of a column, of those that are short enough for a filter. Listing all values this way takes one
+#: step for each value, not for each row.
+NEXT_VALUE: Final = "SELECT {column} FROM logs WHERE {column} > ? AND length({column}) <= ? ORDER BY {column} LIMIT 1"
 
 
 def match(text: str | None) -> str | None:

@@ -16,12 +16,10 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from .protocol import PatientProtocol
+from . import protocol
 
 #: Seconds that requests have to finish when the server in the thread stops.
 GRACE: Final = 1.0
-#: Maximum of connections; requests on further ones are answered 503.
-CONNECTIONS: Final = 500
 #: The loggers used in the server's thread.
 _LOGGERS: Final = ("uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio")
 
@@ -62,12 +60,13 @@ def _config(app: ASGIApp, **more: Any) -> uvicorn.Config:
     # http, ws and loop are given, because by default uvicorn chooses by what else is installed.
     return uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=protocol.PatientProtocol,
         ws="none",
         loop="asyncio",
         lifespan="on",
         log_config=None,
-        limit_concurrency=CONNECTIONS,
+        # Reached only if the server is at work on all connections: else one of them was ended.
+        limit_concurrency=protocol.CONNECTIONS + 1,
         **more,
     )
 

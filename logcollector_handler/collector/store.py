@@ -18,9 +18,11 @@ from typing import Any, Final
 
 from . import reading
 from .entries import Row
+from .file import LogFile, UnusableError
 from .query import Query
 from .reading import Arrivals, Histogram, Page
-from .search import COLUMN_TYPES, INDEXED, INSERT, SCHEMA, SCHEMA_VERSION
+from .search import INDEXED, INSERT
+from .upgrade import ForeignFileError, prepare
 
 #: Seconds for which the key of a batch is remembered.
 KEEP_KEYS: Final = 7 * 24 * 3600.0
@@ -34,7 +36,11 @@ _FOREIGN: Final = "{path} was not made by this version of the collector. Name an
 
 
 class StoreError(Exception):
-    """The file cannot be used. The message says why and what to do."""
+    """The file cannot be opened. The message says why and what to do."""
+
+
+class ReusedKeyError(Exception):
+    """The key of a batch is that of a batch with another body."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,16 @@ class Store:
     """The logs in the SQLite file at `path`, which is created if it does not exist.
 
     All methods are thread-safe; writes wait for each other. `clock` returns Unix seconds. Raises StoreError if the file
-    cannot be opened or was made by another version. The methods raise sqlite3.Error if the disk fails.
+    cannot be opened or was made by another version. The methods raise UnusableError if the file was deleted, replaced
+    or damaged meanwhile, and sqlite3.Error if the disk fails.
     """
 
     def __init__(self, path: str | Path, clock: Callable[[], float] = lambda: time.time()) -> None:
         self._path = Path(path)
+        try:
+            self._file = LogFile(self._path)
+        except OSError as error:
+            raise self._not_opened(error) from error
         self._clock = clock
         #: Guards the writing connection and `_batches`.
         self._write_lock = threading.Lock()
@@ -65,12 +76,21 @@ class Store:
         try:
             self._writer = self._connect()
             try:
-                self._create()
+                prepare(self._writer)
             except BaseException:
                 self._writer.close()
                 raise
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path} cannot be opened: {error}. Name a file that can be written.") from error
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._not_opened(error) from error
+            if isinstance(error, ForeignFileError):
+                raise StoreError(_FOREIGN.format(path=self._path)) from error
+            raise
+        self._file.opened()
+
+    def _not_opened(self, error: Exception) -> StoreError:
+        return StoreError(f"{self._path} cannot be opened: {error}. Name a file that can be written.")
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level=None: this class begins and ends transactions, not Python's sqlite3 module.
@@ -84,36 +104,6 @@ class Store:
             raise
         return connection
 
-    def _create(self) -> None:
-        if self._version() == 0:
-            tables = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if tables:
-                raise StoreError(_FOREIGN.format(path=self._path))
-        # Lets `give_back` return free pages to the disk. It must be set before the first table is created.
-        self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        self._writer.execute("PRAGMA journal_mode = WAL")
-        # A cache of 32 MiB, and a checkpoint every 16 MiB of write-ahead log: together a fifth less work for a row.
-        self._writer.execute("PRAGMA cache_size = -32768")
-        self._writer.execute("PRAGMA wal_autocheckpoint = 4000")
-        # The write-ahead log grows beyond 16 MiB during a long read; this truncates it afterwards.
-        self._writer.execute("PRAGMA journal_size_limit = 16777216")
-        with self._transaction() as cursor:
-            # Checked again, under the write lock: another process may have created the tables meanwhile.
-            if self._version() == 0:
-                for statement in SCHEMA.split(";"):
-                    cursor.execute(statement)
-            # A file from before a column was added gets it now; the old rows have no value in it.
-            there = {column for _, column, *_ in cursor.execute("PRAGMA table_info(logs)")}
-            for column, kind in COLUMN_TYPES.items():
-                if column not in there:
-                    cursor.execute(f"ALTER TABLE logs ADD COLUMN {column} {kind}")
-
-    def _version(self) -> int:
-        version: int = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise StoreError(_FOREIGN.format(path=self._path))
-        return version
-
     def close(self) -> None:
         """Close the file. Nothing else may be called afterwards."""
         with self._readers_lock:
@@ -122,10 +112,19 @@ class Store:
             reader.close()
         with self._write_lock:
             self._writer.close()
+        self._file.close()
+
+    def trouble(self) -> str | None:
+        """What is wrong with the file; None if it can be read, and nothing else is known."""
+        try:
+            self.last_id()
+        except (UnusableError, sqlite3.Error) as error:
+            return str(error)
+        return self._file.trouble()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        with self._write_lock:
+        with self._write_lock, self._file.in_use():
             cursor = self._writer.cursor()
             cursor.execute("BEGIN IMMEDIATE")
             try:
@@ -141,28 +140,38 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._readers_lock:
-            reader = self._readers.pop() if self._readers else None
-        if reader is None:
-            reader = self._connect()
-            reader.execute("PRAGMA query_only = ON")
-        try:
-            yield reader
-        except BaseException:
-            reader.close()
-            raise
-        with self._readers_lock:
-            self._readers.append(reader)
+        with self._file.in_use():
+            with self._readers_lock:
+                reader = self._readers.pop() if self._readers else None
+            if reader is None:
+                reader = self._connect()
+                reader.execute("PRAGMA query_only = ON")
+            try:
+                yield reader
+            except BaseException:
+                reader.close()
+                raise
+            with self._readers_lock:
+                self._readers.append(reader)
 
-    def add(self, rows: Sequence[Row], key: str | None = None) -> Added:
-        """Store the rows of one batch, all or none. A batch whose key is known is not stored again."""
+    def add(self, rows: Sequence[Row], key: str | None = None, digest: bytes | None = None) -> Added:
+        """Store the rows of one batch, all or none. A batch whose key is known is not stored again.
+
+        `digest` stands for the body that the rows came from. Raises ReusedKeyError if it is another than the first
+        time; a batch that was stored without one, as by version 0.1.0, is the same as any.
+        """
         now = self._clock()
         with self._transaction() as cursor:
             if key is not None:
-                known = cursor.execute("SELECT count FROM batches WHERE key = ?", (key,)).fetchone()
+                known = cursor.execute("SELECT count, digest FROM batches WHERE key = ?", (key,)).fetchone()
                 if known is not None:
+                    if None not in (digest, known[1]) and digest != known[1]:
+                        raise ReusedKeyError
                     return Added(known[0], repeated=True)
-                cursor.execute("INSERT INTO batches VALUES (?, ?, ?)", (key, len(rows), now))
+                cursor.execute(
+                    "INSERT INTO batches (key, count, stored_at, digest) VALUES (?, ?, ?, ?)",
+                    (key, len(rows), now, digest),
+                )
                 self._sweep(cursor, now)
             before = cursor.execute("SELECT coalesce(max(id), 0) FROM logs").fetchone()[0]
             cursor.executemany(INSERT, rows)
@@ -221,14 +230,14 @@ class Store:
         """Return the free pages of the file to the disk."""
         left: float = math.inf
         while left:
-            with self._write_lock:
+            with self._write_lock, self._file.in_use():
                 # In steps, so that no batch waits for long. Each row read frees a page, so all rows must be fetched.
                 self._writer.execute(f"PRAGMA incremental_vacuum({PAGES_GIVEN_BACK})").fetchall()
                 before, left = left, self._writer.execute("PRAGMA freelist_count").fetchone()[0]
             if left >= before:
                 # Nothing was freed, or other threads free pages as fast. The next call continues.
                 break
-        with self._write_lock:
+        with self._write_lock, self._file.in_use():
             # Only the checkpoint makes the file itself shorter.
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
@@ -237,10 +246,15 @@ class Store:
         with self._reading() as reader:
             return reading.page(reader, query)
 
-    def arrivals(self, query: Query, position: int, *, newest: bool = False) -> Arrivals:
+    def arrivals(self, query: Query, position: int, *, newest: bool = False, most: int = reading.MAX_BYTES) -> Arrivals:
         """The matching logs that arrived after the row `position`, in order: the first `limit`, or the `newest`."""
         with self._reading() as reader:
-            return reading.arrivals(reader, query, position, newest=newest)
+            return reading.arrivals(reader, query, position, newest=newest, most=most)
+
+    def before_last(self, query: Query, count: int) -> int:
+        """The position after which the last `count` matching logs arrived."""
+        with self._reading() as reader:
+            return reading.before_last(reader, query, count)
 
     def last_id(self) -> int:
         """The id of the last row, 0 if there is none: the position of a stream that begins now."""

@@ -7,15 +7,19 @@ slowly falls behind without using memory, and one that reconnects with `Last-Eve
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from .file import UnusableError
+from .protocol import ENDLESS
 from .query import Follow
 from .reading import Arrivals
 from .store import Store
@@ -24,6 +28,8 @@ from .store import Store
 HEARTBEAT: Final = 10.0
 #: Seconds between two queries, so that logs which arrive one by one are sent together.
 PACE: Final = 0.1
+#: Bytes of JSON that are fetched at once, unless the first entry is longer.
+_BYTES: Final = 1024 * 1024
 #: Milliseconds after which a browser reconnects.
 _RETRY: Final = 1000
 
@@ -56,18 +62,23 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, store: Store, bell: Bell, follow: Follow, ask: Ask[Any], count: Callable[[int], None]) -> None:
+    def __init__(
+        self, store: Store, bell: Bell, follow: Follow, end: int, ask: Ask[Any], count: Callable[[int], None]
+    ) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._store = store
         self._bell = bell
         self._follow = follow
+        #: The id of the last row when the stream began.
+        self._end = end
         self._ask = ask
         #: Called with +1 when the stream begins and with -1 when it ends.
         self._count = count
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the client goes away."""
+        scope[ENDLESS] = True
         self._count(1)
         try:
             await self._serve(receive, send)
@@ -83,22 +94,27 @@ class EventStream(Response):
                 async for piece in pieces:
                     # Waits until the client has read earlier pieces. PatientProtocol disconnects one that does not.
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except (UnusableError, sqlite3.OperationalError) as error:
+            # The client is told why, and connects again: then it is answered 503 for as long as this lasts.
+            event = b"event: error\ndata: %b\n\n" % msgspec.json.encode({"error": str(error)})
+            await send({"type": "http.response.body", "body": event, "more_body": False})
         finally:
             gone.cancel()
 
     async def _pieces(self, gone: asyncio.Future[None]) -> AsyncGenerator[bytes, None]:
         follow, position = self._follow, self._follow.position
-        end = await self._ask(self._store.last_id)
+        yield b"retry: %d\n\n" % _RETRY
         if position is None:
-            position = 0 if follow.last else end
-        elif position > end:
+            position = self._end
+            if follow.last:
+                position = await self._ask(partial(self._store.before_last, follow.query, follow.last))
+                while position < self._end:
+                    stored = await self._next(replace(follow, at_most=None), position)
+                    position = stored.position
+                    yield _events(stored)
+        elif position > self._end:
             # The client saw another file, or logs that no longer exist: it gets all of this one.
             position = 0
-        yield b"retry: %d\n\n" % _RETRY
-        if follow.position is None and follow.last:
-            first = await self._next(replace(follow, at_most=follow.last), position)
-            position = first.position
-            yield _events(replace(first, skipped=0))
         # Tells the client its position, so that it can reconnect there even if no log arrives before.
         yield b"id: %d\nevent: open\ndata: {}\n\n" % position
         while not gone.done():
@@ -116,9 +132,8 @@ class EventStream(Response):
 
     async def _next(self, follow: Follow, position: int) -> Arrivals:
         query = follow.query if follow.at_most is None else replace(follow.query, limit=follow.at_most)
-        news: Arrivals = await self._ask(
-            lambda: self._store.arrivals(query, position, newest=follow.at_most is not None)
-        )
+        newest = follow.at_most is not None
+        news: Arrivals = await self._ask(partial(self._store.arrivals, query, position, newest=newest, most=_BYTES))
         return news
 
 

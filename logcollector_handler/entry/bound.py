@@ -16,19 +16,20 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from .columns import DECLINED, FILLABLE, Placed
+from .encoding import plain_fields
 from .text import key_text, unused
-from .values import Cleaner
 
 #: Immutable types, kept as they are. Values of other types are made plain at once, which copies them.
 _LASTING: Final = frozenset(
     {str, int, float, bool, bytes, datetime.datetime, datetime.date, datetime.time, datetime.timedelta}
     | {decimal.Decimal, uuid.UUID}
 )
-#: Longest text inside a value that is made plain, in characters.
-_MAX_TEXT: Final = 256 * 1024
+#: Bytes of JSON that the values which are made plain in one call take at most.
+_MAX_BYTES: Final = 256 * 1024
 
 #: The value for the column that has the field's name, or UNSET; whether `metadata` has the field too; its value there.
 Field = tuple[Any, bool, Any]
+_NO_FIELD: Final[Field] = (UNSET, False, None)
 
 
 class Bound:
@@ -98,23 +99,24 @@ class Request:
 def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
     """These fields on top of those that are bound already. Returns None when no field is left, outside of requests.
 
-    A field whose value is None removes the field of that name. Never raises an Exception, whatever the values are.
+    A field whose value is None removes the field of that name. Dicts named `metadata` are put together: their fields
+    become fields of the record's `metadata`. Never raises an Exception, whatever the values are.
     """
     made = {} if before is None else dict(before.fields)
-    cleaner = Cleaner(lambda name: False, _MAX_TEXT)
-    for given, value in fields.items():
-        name = key_text(given)
-        made.pop(name, None)
-        if value is None:
-            continue
-        # By type: `isinstance` may call a property `__class__`, which is code of the application.
-        plain = value if type(value) in _LASTING else cleaner.value(value, 1)
-        if name == "metadata" and issubclass(type(value), dict) and isinstance(plain, dict):
-            for inner, each in plain.items():
-                made[unused(inner, fields)] = (UNSET, True, each)
-        else:
-            placed, kept = _placed(name, value)
-            made[name] = (placed, kept, plain)
+    given: dict[str, Any] = {}
+    for key, value in fields.items():
+        given[unused(key_text(key), given)] = value
+    for name in given:
+        if name != "metadata" or given[name] is None:
+            made.pop(name, None)
+    lasting = {name: value for name, value in given.items() if type(value) in _LASTING}
+    changing = {name: value for name, value in given.items() if value is not None and name not in lasting}
+    plain = plain_fields(changing, lambda name: False, _MAX_BYTES) if changing else changing
+    for name, value in (*lasting.items(), *plain.items()):
+        if name == "metadata" and type(value) is dict and type(earlier := made.get(name, _NO_FIELD)[2]) is dict:
+            value = {**earlier, **value}
+        placed, kept = _placed(name, given.get(name))
+        made[name] = (placed, kept, value)
     if before is not None and before.request is not None:
         return Bound(made, before.request, noted=before.noted)
     return Bound(made) if made else None

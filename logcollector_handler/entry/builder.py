@@ -22,15 +22,16 @@ from msgspec import UNSET, Raw
 from msgspec.json import decode
 
 from .bound import Bound
+from .encoding import encode_fields
 from .fields import FieldPlacer
 from .frameworks import SPECIAL, fields_of, told_level
 from .memory import make_room
-from .model import CREATED_AT_LIMIT, TEXT_LIMITS, Entry, LogEntry, level_name
+from .model import CREATED_AT_LIMIT, ORIGIN, TEXT_LIMITS, Entry, LogEntry, level_name
 from .record import STANDARD, Site, as_text, level_of, message_of, read, template_of, user_fields
 from .redact import Redactor
 from .text import clean_text, guarded, safe_text
 from .traceback import Trace
-from .values import encode, encode_fields
+from .walk import encode
 
 _BLANK: Final = logging.LogRecord("", 0, "", 0, "", None, None)
 _WIDTH: Final = len(_BLANK.__dict__)
@@ -138,7 +139,7 @@ class EntryBuilder:
                     break
             else:
                 message = record.getMessage()
-            if type(message) is not str or type(created) is not float or not 0.0 <= created < _TOO_LATE:
+            if type(message) is not str or type(created) is not float or not 0.0 < created < _TOO_LATE:
                 return self._any(record, reserve)
             site = _site_of(fields)
             site_entry, rest, function, file, metadata, origin = self._sites.get(site) or self._see_usual(site)
@@ -274,7 +275,7 @@ class _SpecialError(Exception):
 
 def _origin(site: Site) -> dict[str, Any]:
     _, line, _, logger, thread, process = site
-    return {"logger": logger, "line": line, "process": process, "thread": thread}
+    return dict(zip(ORIGIN, (logger, line, process, thread), strict=True))
 
 
 def _cut(text: Any, limit: int) -> Any:

@@ -15,10 +15,13 @@ from msgspec import UNSET, Raw
 
 from .bound import Bound, Field
 from .columns import DECLINED, FILLABLE, Column
+from .encoding import encode_fields, plain_fields
 from .memory import make_room
-from .model import LogEntry
+from .model import ORIGIN, LogEntry
 from .redact import MASK, Redactor
-from .values import INT64, Cleaner, encode, encode_fields
+from .text import add_field
+from .values import INT64, merged
+from .walk import encode
 
 #: Field names whose meaning is remembered. Few programs use more.
 _REMEMBERED: Final = 4096
@@ -31,6 +34,10 @@ _Ready = tuple[list[tuple[str, Any]], dict[str, Any], int]
 _IMMUTABLE: Final = frozenset({float, bool, type(None)})
 #: A field counts as this many characters more than its text has, so that many fields without text are noticed, too.
 _FIELD: Final = 16
+#: Names that other fields of `metadata` may have, too, so that they need care.
+_SHARED: Final = frozenset({*ORIGIN, "metadata"})
+#: What such a name means: its value is kept in `metadata`.
+_KEPT: Final = Column(lambda value: DECLINED)
 #: What a field takes beside its value, in bytes.
 _FIELD_BYTES: Final = 96
 
@@ -49,7 +56,7 @@ class _Meanings(dict[str, "Column | bool"]):
         if type(name) is not str:
             raise TypeError("the name of a field is not exact text")
         # A secret name is masked even when a column has that name.
-        meaning = self._secret(name) or FILLABLE.get(name, False)
+        meaning = _KEPT if name in _SHARED else self._secret(name) or FILLABLE.get(name, False)
         make_room(self, _REMEMBERED)
         self[name] = meaning
         return meaning
@@ -78,16 +85,18 @@ class FieldPlacer:
         fields: dict[str, Any],
         names: Collection[str],
         reserve: Callable[[int], None],
+        bound: Mapping[str, Any] | None = None,
     ) -> None:
         """Put the user's fields of those names into their columns, and those without a column into `metadata`.
 
-        `origin` is what `metadata` holds already; a user's field of the same name replaces it. `reserve` is called with
-        the size of the fields in bytes if that is more than usual. Raises TypeError for a name that is not exact text.
+        `origin` is what `metadata` holds already. `bound` are fields for `metadata` of which some have the name of a
+        user's field, or None. `reserve` is called with the size of the fields in bytes if that is more than usual.
+        Raises TypeError for a name that is not exact text.
         """
         made = {**origin}
         length = _FIELD * len(names)
         # Whether `metadata` must be encoded now: a value in it can change, or JSON cannot hold it as it is.
-        now = False
+        now = bound is not None
         meanings = self._meanings
         for name in names:
             value = fields[name]
@@ -116,7 +125,7 @@ class FieldPlacer:
                     made[name] = value
                     now = True
         if now or length > self._usual_length:
-            self._complete(entry, made, origin, names, reserve, now=now)
+            self._complete(entry, made, origin, names, reserve, bound, now=now)
         else:
             entry.metadata = made
 
@@ -127,13 +136,17 @@ class FieldPlacer:
         origin: dict[str, Any],
         names: Collection[str],
         reserve: Callable[[int], None],
+        bound: Mapping[str, Any] | None,
         *,
         now: bool,
     ) -> None:
         """Finish an entry whose `metadata` must be encoded now, or whose fields are large: reserve room for these."""
         size = sum([getsizeof(getattr(entry, name)) for name in names if name in FILLABLE])
         if now or any(type(value) is str and len(value) > self._max_bytes for value in made.values()):
-            entry.metadata = encoded = self._encoded(made, origin, names)
+            together = (
+                made if bound is None and _SHARED.isdisjoint(names) else self._together(made, origin, names, bound)
+            )
+            entry.metadata = encoded = Raw(encode_fields(together, self._secret, self._max_bytes))
             size += len(encoded)
         else:
             entry.metadata = made
@@ -141,15 +154,26 @@ class FieldPlacer:
         if size > self._usual_length:
             reserve(size)
 
-    def _encoded(self, made: dict[str, Any], origin: dict[str, Any], names: Iterable[str]) -> Raw:
-        """`metadata` as JSON. A user's field of that name, if it is a dict, is merged into it."""
-        # By type: `isinstance` may call a property `__class__`, which is code of the application.
-        if issubclass(type(made.get("metadata")), dict):
-            inner = Cleaner(self._secret, self._max_bytes).value(made["metadata"])
-            if isinstance(inner, dict):
-                del made["metadata"]
-                made = {**origin, **inner, **{name: made[name] for name in names if name in made}}
-        return Raw(encode_fields(made, self._secret, self._max_bytes))
+    def _together(
+        self, made: dict[str, Any], origin: dict[str, Any], names: Iterable[str], bound: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """All fields of `metadata` where some have one name: each that comes later gets a number.
+
+        In this order: what every record has, the user's fields, those inside of the user's field `metadata` if it is a
+        dict, and those that are bound.
+        """
+        together = {**origin}
+        inner: list[tuple[str, Any]] = []
+        for name in names:
+            if name == "metadata" and (found := merged(made[name], self._max_bytes)) is not None:
+                inner = found
+            elif name in made:
+                add_field(together, name, MASK if self._secret(name) else made[name])
+        for name, value in inner:
+            add_field(together, name, MASK if self._secret(name) else value)
+        for name, value in (bound or {}).items():
+            add_field(together, name, value)
+        return together
 
     def fill(
         self,
@@ -162,23 +186,27 @@ class FieldPlacer:
     ) -> None:
         """Put in the fields of the user, of the context and of the span. `reserve` is as for `add`."""
         fields: Mapping[str, Field] = {} if bound is None else bound.fields
+        clashing: Mapping[str, Any] | None = None
         if span is not None:
             user = {**_of_span(span, fields, user), **user}
         if bound is not None:
             columns, rest, size = self._ready(bound, user)
             for name, value in columns:
                 setattr(entry, name, value)
-            if rest:
+            if user and ("metadata" in user or not rest.keys().isdisjoint(user)):
+                clashing = rest
+            elif rest:
                 entry.metadata = origin = {**origin, **rest}
             if size > self._usual_length:
                 reserve(size)
         if user:
-            self.add(entry, origin, user, user, reserve)
+            self.add(entry, origin, user, user, reserve, clashing)
 
     def _ready(self, bound: Bound, user: dict[str, Any]) -> _Ready:
         """The bound fields, without those whose names the call uses itself."""
         if not bound.fields.keys().isdisjoint(user):
-            return self._prepared({name: each for name, each in bound.fields.items() if name not in user})
+            left = {name: each for name, each in bound.fields.items() if name not in user or name == "metadata"}
+            return self._prepared(left)
         ready: _Ready | None = bound.ready.get(self._secret)
         if ready is None:
             ready = bound.ready[self._secret] = self._prepared(bound.fields)
@@ -186,15 +214,21 @@ class FieldPlacer:
 
     def _prepared(self, fields: Mapping[str, Field]) -> _Ready:
         columns = []
-        rest = {}
+        rest: dict[str, Any] = dict.fromkeys(ORIGIN)
         for name, (placed, kept, value) in fields.items():
             # A secret name is masked even when a column has that name.
             secret = self._secret(name)
             if placed is not UNSET and not secret:
                 columns.append((name, placed))
             if kept or secret:
-                rest[name] = value
-        made = Cleaner(self._secret, self._max_bytes).mapping(rest, 0)
+                add_field(rest, name, MASK if secret else value)
+        if type(inner := rest.get("metadata")) is dict:
+            del rest["metadata"]
+            for name, value in inner.items():
+                add_field(rest, name, MASK if self._secret(name) else value)
+        for name in ORIGIN:
+            del rest[name]
+        made = plain_fields(rest, self._secret, self._max_bytes)
         size = sum([getsizeof(value) for _, value in columns]) + (len(encode(made)) if made else 0)
         return columns, made, size
 

@@ -20,7 +20,11 @@ from msgspec import UNSET, UnsetType
 
 from .traceback import Trace
 
-LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+#: The server's levels, each with the number that the logging module has for it; it has none for TRACE.
+LEVEL_NUMBERS: Final = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
+LEVELS: Final = tuple(LEVEL_NUMBERS)
+#: Other names by which people call the levels, in upper case; the first two are those of the standard library.
+LEVEL_ALIASES: Final = {"WARNING": "WARN", "CRITICAL": "FATAL", "ERR": "ERROR", "CRIT": "FATAL"}
 LOG_TYPES: Final = ("BACKEND", "FRONTEND", "MOBILE", "IOT", "WORKER")
 ENVIRONMENTS: Final = ("production", "staging", "development", "test", "local")
 #: Other names by which people call the environments, in lower case.
@@ -31,6 +35,9 @@ ENVIRONMENT_ALIASES: Final = {
     "testing": "test",
 }
 METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
+
+#: Fields that `metadata` has of every record: where it comes from. A user's field of such a name gets a number.
+ORIGIN: Final = ("logger", "line", "process", "thread")
 
 #: A duration is decimal(10,3) in the table: its absolute value stays under this many milliseconds.
 DURATION_LIMIT: Final = 10_000_000
@@ -44,6 +51,13 @@ def level_name(levelno: int) -> str:
     if levelno < 10:
         return "TRACE"
     return LEVELS[min(levelno // 10, 5)]
+
+
+def level_called(name: str) -> str | None:
+    """The server's level that people call `name`, in any case; None if there is none."""
+    plain = name.strip().upper()
+    level = LEVEL_ALIASES.get(plain, plain)
+    return level if level in LEVELS else None
 
 
 # What a column can hold

@@ -15,12 +15,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .encoding import plain_value
 from .model import CREATED_AT_LIMIT, TEXT_LIMITS, level_name
 from .redact import Redactor
 from .rendered import Rendered, of_text, take_exception, take_stack
-from .text import guarded, safe_repr, safe_text, shortened, text_keys
+from .text import add_field, guarded, safe_repr, safe_text, shortened, text_keys
 from .traceback import Trace
-from .values import Cleaner
 
 #: Attributes that every record has. A Formatter adds the last two, so they are not the user's fields either.
 STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
@@ -32,6 +32,8 @@ _STRUCTLOG: Final = frozenset({"_logger", "_name", "_record", "_from_structlog"}
 Site = tuple[Any, ...]
 #: Types that a part of a Site may have. They are hashable, and asking them runs no code of the application.
 _PLAIN: Final = frozenset({str, int, type(None)})
+#: The time of a record that was logged at zero, in Unix seconds.
+_EARLIEST: Final = 1e-6
 
 
 class Reading(msgspec.Struct, gc=False):
@@ -73,9 +75,11 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
             # The logging functions take these as `exc_info`. Anything else is a field like others.
             structured.pop("exc_info", None)
             exc_info = given if isinstance(given, BaseException) else given or exc_info
-        fields.update(structured)
         if getattr(record, "args", None):
-            fields.setdefault("args", record.args)
+            add_field(structured, "args", record.args)
+        for name, value in fields.items():
+            add_field(structured, name, value)
+        fields = structured
     else:
         message = _message(record, formatter, fields)
     exception, tb = _exception(exc_info)
@@ -96,7 +100,7 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
     created = getattr(record, "created", None)
     seconds = _seconds(created)
     if seconds is None:
-        fields.setdefault("created", created)
+        add_field(fields, "created", created)
     error_type = trace.error_type if trace is not None else rendered and rendered.error_type
     return Reading(
         level_of(getattr(record, "levelno", None)),
@@ -151,13 +155,25 @@ def _message(record: logging.LogRecord, formatter: logging.Formatter | None, fie
             bare.exc_info = bare.exc_text = bare.stack_info = None
             return as_text(guarded(formatter.format, bare))
         except Exception as error:  # noqa: BLE001 - code of the application; the record may still make its message
-            fields.setdefault("format_error", _described(error))
+            add_field(fields, "format_error", _described(error))
     try:
         return as_text(guarded(message_of, record))
     except Exception as error:  # noqa: BLE001 - a broken format string, or code of the application
-        fields.setdefault("args", getattr(record, "args", None))
-        fields.setdefault("format_error", _described(error))
-        return safe_text(record, template_of) if type(record.msg) is not str else record.msg
+        add_field(fields, "args", getattr(record, "args", None))
+        add_field(fields, "format_error", _described(error))
+        return _template(record.msg, fields)
+
+
+def _template(msg: Any, fields: dict[str, Any]) -> str:
+    """The message of a record whose arguments do not fit, or whose message has no text: what can be had of it."""
+    # By type: `isinstance` may call a property `__class__`, which is code of the application.
+    if issubclass(type(msg), str):
+        return str.__str__(msg)
+    try:
+        return as_text(guarded(str, msg))
+    except Exception as error:  # noqa: BLE001 - code of the application
+        add_field(fields, "msg", msg)
+        return f"<{type(msg).__name__}, whose str raises {_described(error)}>"
 
 
 def _taken_apart(event: dict[Any, Any], secret: Redactor, max_bytes: int) -> tuple[str, dict[str, Any]]:
@@ -166,7 +182,7 @@ def _taken_apart(event: dict[Any, Any], secret: Redactor, max_bytes: int) -> tup
     for name in ("event", "message", "msg"):
         if name in fields:
             return _interpolated(fields.pop(name), fields), fields
-    return safe_repr(Cleaner(secret, max_bytes).value(event)), fields
+    return safe_repr(plain_value(event, secret, max_bytes)), fields
 
 
 def _interpolated(event: Any, fields: dict[str, Any]) -> str:
@@ -190,14 +206,17 @@ def _described(error: Exception) -> str:
 
 
 def _seconds(created: Any) -> float | None:
-    """The time of a record in Unix seconds, converted if it is in milliseconds; None if it cannot be a time."""
+    """The time of a record in Unix seconds, converted if it is in milliseconds; None if it cannot be a time.
+
+    Zero, which stopped clocks say, is one microsecond: servers take a zero for no time, and store their present.
+    """
     try:
         seconds = float(created)
     except Exception:  # noqa: BLE001 - a record made by hand can have anything there
         return None
     if seconds >= CREATED_AT_LIMIT:
         seconds /= 1000
-    return seconds if 0 <= seconds < CREATED_AT_LIMIT else None
+    return max(seconds, _EARLIEST) if 0 <= seconds < CREATED_AT_LIMIT else None
 
 
 def _exception(exc_info: Any) -> tuple[BaseException | None, TracebackType | None]:

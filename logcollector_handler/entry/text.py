@@ -9,8 +9,10 @@ import enum
 import re
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
-from itertools import count
+from itertools import chain, count
 from typing import Any, Final, TypeVar
+
+from .marks import MARK_CHARACTERS, cut, uncut
 
 #: Longest result of `safe_repr` and `safe_text`, in characters.
 MAX_REPR: Final = 4_000
@@ -20,13 +22,13 @@ MAX_KEY: Final = 1_000
 _MAX_BITS: Final = 10_000
 #: A `repr` may log, and so call this module again while it is called here. Inside this many such calls it is an error.
 _MAX_REENTRY: Final = 2
+#: Numbers below this one are tried for a name that is taken; then one that is likely to be free.
+_TRIED: Final = 10
+#: Types of values that are compared without running code of the application.
+_COMPARED: Final = frozenset({str, int, bool, type(None)})
 
 #: What PostgreSQL's text and UTF-8 cannot hold.
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-#: What stands where text was cut, and the number of characters that are kept free for it.
-_MARK: Final = re.compile(r"\N{HORIZONTAL ELLIPSIS} \[(\d{1,16}) more characters cut\]$")
-_MARK_ROOM: Final = 40
-
 T = TypeVar("T")
 
 
@@ -44,18 +46,28 @@ def shortened(text: str, limit: int) -> str:
     """
     if len(text) <= limit:
         return text
-    before = _MARK.search(text[-_MARK_ROOM:])
-    missing = int(before[1]) if before else 0
-    length = len(text) - (len(before[0]) if before else 0)
-    kept = max(0, min(limit - _MARK_ROOM, length))
-    return f"{text[:kept]}… [{length - kept + missing} more characters cut]"
+    whole, missing, unit = uncut(text)
+    kept = max(0, min(limit - MARK_CHARACTERS, len(whole)))
+    return whole[:kept] + cut(len(whole) - kept + missing, unit)
 
 
 def unused(name: str, taken: Collection[str]) -> str:
     """The name, with a number behind it if it is taken."""
     if name not in taken:
         return name
-    return next(new for number in count(len(taken) + 1) if (new := f"{name} ({number})") not in taken)
+    # Where very many have one name, trying all numbers from 2 on for each of them would take long.
+    numbers = chain(range(2, _TRIED), count(len(taken) + 1))
+    return next(new for number in numbers if (new := f"{name} ({number})") not in taken)
+
+
+def add_field(fields: dict[str, Any], name: str, value: Any) -> None:
+    """Add a field to others. If one of them has its name, it gets a number behind that, unless both are the same."""
+    if name in fields:
+        same = type(value) in _COMPARED and type(fields[name]) is type(value) and fields[name] == value
+        if same:
+            return
+        name = unused(name, fields)
+    fields[name] = value
 
 
 # Keys

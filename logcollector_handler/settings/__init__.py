@@ -46,7 +46,9 @@ class Settings:
         "Where the server is; `/logs` is appended, and a path is kept as a prefix.",
     )
     service: Setting[str, str | None] = Setting(
-        kinds.Text(TEXT_LIMITS["service"]), None, f"Name of the application, up to {TEXT_LIMITS['service']} characters."
+        kinds.Text(TEXT_LIMITS["service"]),
+        None,
+        f"Name of the application, up to {TEXT_LIMITS['service']} characters; without it `OTEL_SERVICE_NAME`.",
     )
     environment: Setting[str, str] = Setting(
         kinds.OneOf(*ENVIRONMENTS, aliases=ENVIRONMENT_ALIASES),
@@ -128,6 +130,9 @@ class Settings:
     proxy: Setting[str, str | None] = Setting(
         secret.Url(), None, "URL of a proxy; without it `HTTPS_PROXY`, `NO_PROXY` and the like are honoured."
     )
+    enabled: Setting[bool, bool] = Setting(
+        kinds.Flag(), True, "With `false` nothing is queued or sent, and no thread is made."
+    )
     wire: Setting[str, str] = Setting(
         kinds.OneOf(*FORMATS), "collector", "The format in which batches are written: `collector`, that of the server."
     )
@@ -203,6 +208,8 @@ NAMES: Final = tuple(SETTINGS)
 def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from arguments (None means: not given), then from `LOGCOLLECTOR_<NAME>` variables, then defaults.
 
+    The service may also be named by OpenTelemetry's variable.
+
     Args:
         arguments: values by the names of settings.
         environ: the environment. Default: that of the process. An empty variable is not given.
@@ -220,6 +227,10 @@ def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
         variable = environ.get(setting.variable)
         if values.get(name) is None and variable:
             values[name] = setting.from_environment(variable)
+    if values.get("service") is None:
+        # It was not written for this package, so it is made to fit instead of refused.
+        named = environ.get("OTEL_SERVICE_NAME", "").replace("\0", "").strip()
+        values["service"] = named[: TEXT_LIMITS["service"]] or None
     return Settings(**values)
 
 

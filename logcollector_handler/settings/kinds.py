@@ -16,6 +16,8 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 import msgspec
 from msgspec import Meta
 
+from logcollector_handler.entry.model import LEVEL_NUMBERS, level_called
+
 Given = TypeVar("Given", contravariant=True)
 Value = TypeVar("Value", covariant=True)
 
@@ -224,7 +226,10 @@ class Level(Kind[int | str, int]):
         number = logging.getLevelName(given.strip().upper())
         if isinstance(number, int):
             return number
-        raise self.refused(given)
+        name = level_called(given)
+        if name is None:
+            raise self.refused(given)
+        return LEVEL_NUMBERS[name]
 
     def shown(self, value: int) -> str:
         return f"`{logging.getLevelName(value)}`"

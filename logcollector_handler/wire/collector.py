@@ -14,13 +14,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from logcollector_handler.entry.encoding import plain_fields
 from logcollector_handler.entry.model import Entry, LogEntry, SiteEntry
 from logcollector_handler.entry.text import clean_text, safe_text
 from logcollector_handler.entry.traceback import Trace
-from logcollector_handler.entry.values import Cleaner
 
+from .fitting import fit
 from .format import Run
-from .shorten import shorten
 
 _Item = TypeVar("_Item")
 
@@ -75,7 +75,7 @@ class CollectorFormat:
                 runs.append(Run(len(part), encoded[:-1].replace(b"\n", b",")))
             else:
                 lines = encoded.split(b"\n")[:-1]
-                runs += [Run(1, line if len(line) <= max_bytes else shorten(line, max_bytes)) for line in lines]
+                runs += [Run(1, line if len(line) <= max_bytes else fit(line, max_bytes)) for line in lines]
             step = max(1, min(_SLICE, _SLICE_BYTES * len(part) // len(encoded)))
         return runs
 
@@ -87,7 +87,7 @@ class CollectorFormat:
             line = _NUL
         if _has_nul(line):
             line = _encode_cleaned(entry, max_bytes)
-        return line if len(line) <= max_bytes else shorten(line, max_bytes)
+        return line if len(line) <= max_bytes else fit(line, max_bytes)
 
     def runs_of_lines(self, lines: Sequence[bytes]) -> list[Run]:
         """The lines with commas between them, up to 100 in a run: they are JSON objects already."""
@@ -176,7 +176,7 @@ def _encode_cleaned(entry: Entry, max_bytes: int) -> bytes:
             setattr(entry, name, clean_text(value))
         elif isinstance(value, dict):
             # No name is secret here: `entry` has masked those values already.
-            setattr(entry, name, Cleaner(lambda _: False, max_bytes).mapping(value, 0))
+            setattr(entry, name, plain_fields(value, lambda _: False, max_bytes))
     try:
         return _encoder.encode(entry)
     except Exception as error:  # noqa: BLE001 - no known entry fails here; if one does, it must not stop the others

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from subprocess import CompletedProcess
+from subprocess import run as run_program
 
 import pytest
 
 from logcollector_handler import __version__
-from logcollector_handler.cli import main
+from logcollector_handler.cli import _parser, main
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,6 +52,7 @@ def test_help_names_every_command_and_option(
         (["serve", "--port", "65536"], "argument --port: '65536' is not a port from 0 to 65535"),
         (["serve", "--port", "-1"], "argument --port: '-1' is not a port from 0 to 65535"),
         (["serve", "--port", "http"], "argument --port: 'http' is not a port from 0 to 65535"),
+        (["tail", "--level", "loud"], "argument --level: 'loud' is none of TRACE, DEBUG, INFO, WARN, ERROR, FATAL"),
         (["serve", "there"], "unrecognized arguments: there"),
     ],
 )
@@ -76,6 +79,19 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
         f"logcollector: The embedded collector needs {missing}, which is not installed. "
         "Install it with: pip install 'logcollector-handler[collector]'\n"
     )
+
+
+@pytest.mark.parametrize(("given", "level"), [("WARNING", "WARN"), ("critical", "FATAL"), ("error", "ERROR")])
+def test_tail_takes_the_names_of_levels_that_people_use(given: str, level: str) -> None:
+    assert _parser().parse_args(["tail", "--level", given]).level == level
+
+
+@pytest.mark.integration
+def test_the_package_itself_is_the_command_line_too() -> None:
+    ended = run_program([sys.executable, "-m", "logcollector_handler", "--version"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, f"logcollector-handler {__version__}\n"), ended.stderr
+    ended = run_program([sys.executable, "-m", "logcollector_handler", "dome"], capture_output=True, text=True)
+    assert (ended.returncode, "usage: logcollector" in ended.stderr) == (2, True)
 
 
 @pytest.mark.integration

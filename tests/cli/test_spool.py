@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from logcollector_handler.cli import main
+from logcollector_handler.cli import main, spool
+from logcollector_handler.delivery.spool import Holding, destination
 from tests.delivery.spool.processes import Process
 from tests.integration.behaviours import answer
 from tests.integration.faulty import FaultyServer, refuse_records
@@ -99,10 +101,93 @@ def test_replay_without_a_server_gives_up_and_keeps_every_batch(
     assert "1 batches left" in capsys.readouterr().out
 
 
-def test_replay_reports_an_empty_directory_and_a_wrong_setting(
+def replay(directory: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Run a replay for `http://logs.test`, which is never asked, and return its status, stdout and stderr."""
+    capsys.readouterr()
+    status = main(["spool", "replay", str(directory), "--server-url", "http://logs.test"])
+    return status, *capsys.readouterr()
+
+
+def test_replay_of_what_is_no_spool_directory_fails_and_says_what_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["spool", "replay", str(tmp_path / "none"), "--server-url", "http://logs.test"]) == 0
+    status, out, err = replay(tmp_path / "missing", capsys)
+    assert (status, out, "missing cannot be read (No such file or directory)" in err) == (1, "", True)
+    (tmp_path / "file").touch()
+    status, out, err = replay(tmp_path / "file", capsys)
+    assert (status, out, "file is a link or a file, not a directory" in err) == (1, "", True)
+    (tmp_path / "empty").mkdir()
+    status, out, err = replay(tmp_path / "empty", capsys)
+    assert (status, out, "holds nothing for http://logs.test: it is empty." in err) == (1, "", True)
+    status, out, err = replay(tmp_path, capsys)
+    assert (status, out, "holds nothing for http://logs.test." in err) == (1, "", True)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty", "file"], "nothing is made"
+
+
+def test_replay_of_a_directory_that_cannot_be_read_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_root: Path) -> list[Holding]:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    # Root may read everything, so no mode denies it to this test.
+    monkeypatch.setattr(spool, "survey", denied)
+    status, _, err = replay(tmp_path, capsys)
+    assert (status, "cannot be read (Permission denied)" in err) == (1, True)
+
+
+def test_replay_of_batches_for_another_server_only_fails_and_says_what_lies_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = left_behind(tmp_path, "http://other.test:8000", "c", "d")
+    for _ in range(2):
+        status, out, err = replay(tmp_path, capsys)
+        assert (status, out) == (1, "")
+        first, line = err.splitlines()
+        assert first.endswith("holds nothing for http://logs.test. There is:")
+        assert line.startswith("other.test_8000")
+        assert "2 files" in line
+        # An own directory that is empty changes nothing.
+        (tmp_path / destination("http://logs.test")).mkdir(mode=0o700, exist_ok=True)
+    assert len(other.files) == 2
+
+
+def test_replay_and_ls_of_the_directory_of_one_server_name_the_one_above(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = left_behind(tmp_path, "http://logs.test", "a")
+    status, _, err = replay(process.outbox.directory, capsys)
+    assert (status, f"it is the directory of one server in {tmp_path}, which is the one to name" in err) == (1, True)
+    assert main(["spool", "ls", str(process.outbox.directory)]) == 0
+    assert "which is the one to name" in capsys.readouterr().out
+
+
+def test_replay_leaves_what_a_living_process_has_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = Process(tmp_path, url="http://logs.test")
+    process.put("a")
+    status, out, err = replay(tmp_path, capsys)
+    assert (status, err) == (0, "")
+    assert "0 batches to send" in out
+    assert "Running processes send theirs themselves:" in out
+    assert "of a living process" in out.splitlines()[-1]
+    assert len(process.files) == 1
+    process.die()
+
+
+def test_replay_of_a_spool_in_which_nothing_is_left_succeeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As when it is run again."""
+    process = Process(tmp_path, url="http://logs.test")
+    process.outbox.bury(process.load(process.put("refused")))
+    process.die()
+    status, out, _ = replay(tmp_path, capsys)
+    assert (status, "0 batches to send" in out) == (0, True)
+
+
+def test_replay_reports_a_wrong_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["spool", "replay", str(tmp_path), "--server-url", "logs"]) == 2
     assert "server_url" in capsys.readouterr().err
 

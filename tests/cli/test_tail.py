@@ -19,6 +19,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from logcollector_handler.collector import stream
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.server import BackgroundServer
 from logcollector_handler.collector.store import Store
@@ -91,6 +92,19 @@ def post(url: str, *entries: dict[str, Any]) -> None:
     headers = {"Authorization": "Bearer sesame-open-sesame"}
     answer = httpx.post(url + "/logs", json={"logs": list(entries)}, headers=headers, timeout=60)
     assert answer.status_code == 200
+
+
+def test_it_says_why_a_stream_cannot_go_on(
+    server: BackgroundServer, follow: Follow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT", 0.05)
+    post(server.url, {"message": "m"})
+    out, err, _ = follow(server.url)
+    out.until("m")
+    (tmp_path / "logs.sqlite").rename(tmp_path / "away.sqlite")
+    assert "was deleted or replaced" in err.until("cannot be reached")
+    (tmp_path / "away.sqlite").rename(tmp_path / "logs.sqlite")
+    err.until("connected again")
 
 
 def test_it_shows_the_last_entries_and_then_what_arrives(server: BackgroundServer, follow: Follow) -> None:

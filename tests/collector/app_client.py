@@ -41,9 +41,7 @@ class AppClient:
 
     def get_with(self, url: str, **headers: str) -> httpx.Response:
         """A GET with these headers."""
-        # Encoded here, because httpx takes only ASCII in header values of type str.
-        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        return self._run(self._client.get(url, headers=encoded))
+        return self._run(self._client.get(url, headers=_encoded(headers)))
 
     def wait(self, seconds: float) -> None:
         """Run the event loop for that many seconds."""
@@ -52,6 +50,10 @@ class AppClient:
     def begin_get(self, url: str) -> asyncio.Task[httpx.Response]:
         """Start a request that continues during other requests; `end` waits for its answer."""
         return self._loop.create_task(self._client.get(url))
+
+    def begin_post(self, body: bytes, **headers: str) -> asyncio.Task[httpx.Response]:
+        """As `begin_get`, for a POST."""
+        return self._loop.create_task(self._client.post("/logs", content=body, headers=_encoded(headers)))
 
     def end(self, begun: asyncio.Task[httpx.Response]) -> httpx.Response:
         return self._run(begun)
@@ -77,8 +79,12 @@ class AppClient:
         return self._run(post_all())
 
     def post_bytes(self, body: bytes, **headers: str) -> httpx.Response:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self._run(self._client.post("/logs", content=body, headers=names))
+        return self._run(self._client.post("/logs", content=body, headers=_encoded(headers)))
+
+
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    # Encoded here, because httpx takes only ASCII in header values of type str.
+    return [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
 ClientOf: TypeAlias = Callable[[Starlette], AppClient]

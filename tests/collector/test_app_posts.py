@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from logcollector_handler.collector.app import MAX_KEY, ReceivedRequest, create_app
+from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.body import Limits
 from logcollector_handler.collector.entries import Row
+from logcollector_handler.collector.posting import MAX_KEY, ReceivedRequest
 from logcollector_handler.collector.store import Added, Store
 from tests.collector.app_client import AppClient, ClientOf
 
@@ -62,6 +63,24 @@ def test_a_repeated_key_answers_the_first_count_and_stores_nothing(client: AppCl
     answers = [client.post({"message": "a"}, {"message": "b"}, key="key") for _ in range(3)]
     assert [answer.json() for answer in answers] == [{"status": "ok", "count": 2}] * 3
     assert store.count() == 2
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_known_key_with_another_body_is_refused(store: Store, client_of: ClientOf, strict: bool) -> None:
+    """The body as it is unpacked: a retry may be compressed, or not, or in another way."""
+    client = client_of(create_app(store, strict=strict))
+    first = body("a", "b")
+    for content, encoding in (
+        *[(first, ""), (gzip.compress(first, 1), "gzip"), (gzip.compress(first, 9, mtime=5), "gzip"), (first, "")],
+    ):
+        answer = client.post_bytes(content, content_encoding=encoding, idempotency_key="key")
+        assert answer.json() == {"status": "ok", "count": 2}
+    for content in (body("a", "c"), body("a"), first + b" "):
+        answer = client.post_bytes(content, idempotency_key="key")
+        assert (answer.status_code, "Idempotency-Key" in answer.json()["error"]) == (422, True)
+        assert "index" not in answer.json()
+    assert client.post_bytes(body("a", "c"), idempotency_key="other").status_code == 200
+    assert store.count() == 4
 
 
 def test_two_posts_of_one_key_at_the_same_time_are_stored_once(client: AppClient, store: Store) -> None:
@@ -152,7 +171,7 @@ def test_the_observer_is_called_with_every_post_and_its_outcome(store: Store, cl
 class FullDisk(Store):
     """A store on a disk that is full."""
 
-    def add(self, rows: Sequence[Row], key: str | None = None) -> Added:
+    def add(self, rows: Sequence[Row], key: str | None = None, digest: bytes | None = None) -> Added:
         raise sqlite3.OperationalError("database or disk is full")
 
 

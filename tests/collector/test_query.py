@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from logcollector_handler.collector.body import RefusedError
-from logcollector_handler.collector.query import Cursor, Query, parse_query
+from logcollector_handler.collector.query import Cursor, Query, parse_follow, parse_histogram, parse_query
 
 
 def test_without_parameters_a_query_wants_the_newest_hundred() -> None:
@@ -57,8 +57,8 @@ def test_a_parameter_with_an_empty_value_is_ignored() -> None:
     ("name", "value"),
     [
         ("servcie", "s"),
-        ("level", "error"),
-        ("level", "WARNING"),
+        ("level", "loud"),
+        ("min_level", "30"),
         ("environment", "prod"),
         ("limit", "0"),
         ("limit", "-1"),
@@ -84,6 +84,21 @@ def test_a_wrong_parameter_is_refused_and_named(name: str, value: str) -> None:
     with pytest.raises(RefusedError, match=name) as caught:
         parse_query([(name, value)])
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("given", "level"),
+    [
+        *[("warning", "WARN"), ("WARNING", "WARN"), ("warn", "WARN"), ("Critical", "FATAL"), ("fatal", "FATAL")],
+        *[("error", "ERROR"), ("err", "ERROR"), ("crit", "FATAL"), ("trace", "TRACE"), ("debug", "DEBUG")],
+        *[(" info ", "INFO"), ("INFO", "INFO")],
+    ],
+)
+def test_a_level_may_be_called_by_the_names_that_people_use(given: str, level: str) -> None:
+    assert parse_query([("level", given)]).exact == {"level": level}
+    assert parse_query([("min_level", given)]).min_level == level
+    assert parse_histogram([("min_level", given)])[0].min_level == level
+    assert parse_follow([("min_level", given)], None).query.min_level == level
 
 
 def test_a_parameter_given_twice_is_refused() -> None:

@@ -149,15 +149,6 @@ def test_a_slow_answer_does_not_end_the_connection(monkeypatch: pytest.MonkeyPat
     server.stop()
 
 
-def test_connections_beyond_the_maximum_are_answered_503(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logcollector_handler.collector.server.CONNECTIONS", 3)
-    server = BackgroundServer(create_app(store))
-    server.start()
-    with connect(server), connect(server):
-        assert httpx.get(server.url).status_code == 503
-    server.stop()
-
-
 def test_posts_of_one_key_over_many_connections_are_stored_once(server: BackgroundServer, store: Store) -> None:
     batch = {"logs": [{"message": f"{number}"} for number in range(300)]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -29,13 +30,34 @@ run(create_app(Store(sys.argv[1])), "127.0.0.1", 0, started=lambda url: print(ur
 class Process:
     """A collector in a process of its own."""
 
-    def __init__(self, path: Path) -> None:
-        self._process = subprocess.Popen([sys.executable, "-c", SERVE, str(path)], stdout=subprocess.PIPE)
+    def __init__(self, path: Path, before: str = "") -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"{before}\n{SERVE}", str(path)], stdout=subprocess.PIPE
+        )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().decode().strip()
 
-    def end(self, number: signal.Signals) -> int:
+    def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    def connect(self, begin: bytes) -> socket.socket:
+        """A connection on which `begin` was sent, and has been read."""
+        host, port = self.url.removeprefix("http://").split(":")
+        sock = socket.create_connection((host, int(port)), timeout=60)
+        sock.sendall(begin)
+        assert httpx.get(self.url, timeout=60).status_code == 200
+        return sock
+
+    def wait_until_it_stops(self) -> None:
+        """Wait until no more connections are taken."""
+        while True:
+            try:
+                httpx.get(self.url, timeout=60)
+            except httpx.TransportError:
+                return
+
+    def end(self, number: signal.Signals) -> int:
+        self.send(number)
         status = self._process.wait(60)
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -43,11 +65,11 @@ class Process:
 
 
 @pytest.fixture
-def process_on() -> Iterator[Callable[[Path], Process]]:
+def process_on() -> Iterator[Callable[..., Process]]:
     started: list[Process] = []
 
-    def start(path: Path) -> Process:
-        started.append(Process(path))
+    def start(path: Path, before: str = "") -> Process:
+        started.append(Process(path, before))
         return started[-1]
 
     yield start
@@ -62,6 +84,41 @@ def test_a_signal_ends_the_server_in_the_foreground(
     process = process_on(tmp_path / "logs.sqlite")
     assert httpx.get(process.url).json()["service"] == "log-server"
     assert process.end(number) != 0
+
+
+HALF = b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{"
+#: Code that sets how long clients are waited for, before and after the signal.
+PATIENCE = """
+from logcollector_handler.collector import protocol
+protocol.HEADER_SECONDS = protocol.BODY_SECONDS = 6000
+protocol.STOP_SECONDS = {}
+"""
+
+
+def test_a_signal_ends_the_server_soon_whatever_clients_do_not_send_or_read(
+    tmp_path: Path, process_on: Callable[..., Process]
+) -> None:
+    process = process_on(tmp_path / "logs.sqlite", PATIENCE.format(0.2))
+    batch = {"logs": [{"message": "x" * 7_000_000}]}
+    assert httpx.post(process.url + "/logs", json=batch, timeout=60).status_code == 200
+    unread = b"GET /logs HTTP/1.1\r\nHost: x\r\n\r\n"
+    begun = [process.connect(begin) for begin in (b"", HALF[:30], HALF, HALF + b'"logs"', unread, unread + HALF)]
+    # Much less than the 6000 s after which it would end otherwise.
+    assert process.end(signal.SIGTERM) != 0
+    for sock in begun:
+        sock.close()
+
+
+def test_a_body_that_is_complete_soon_after_the_signal_is_stored_and_answered(
+    tmp_path: Path, process_on: Callable[..., Process]
+) -> None:
+    process = process_on(tmp_path / "logs.sqlite", PATIENCE.format(6000))
+    with process.connect(HALF) as sock:
+        process.send(signal.SIGTERM)
+        process.wait_until_it_stops()
+        sock.sendall(b'"logs": []}')
+        assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 OK")
+    assert process.end(signal.SIGTERM) != 0
 
 
 BATCH = 200

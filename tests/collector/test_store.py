@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from logcollector_handler.collector.query import Query
@@ -26,7 +27,7 @@ def test_an_entry_is_returned_as_it_was_stored(store: Store) -> None:
         "metadata": {"a": [1, None, {"b": "ü"}], "": 10**30},
     }
     store.add(rows(entry))
-    assert store.page(Query()).entries == [{"id": 1, **entry}]
+    assert msgspec.json.decode(msgspec.json.encode(store.page(Query()).entries)) == [{"id": 1, **entry}]
     assert store.in_order_of_arrival() == [{"id": 1, **entry}]
 
 

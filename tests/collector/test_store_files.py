@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from logcollector_handler.collector.store import Store, StoreError
+from logcollector_handler.collector.store import Added, ReusedKeyError, Store, StoreError
 from tests.collector.storing import rows
 
 
@@ -46,6 +46,24 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(StoreError, match="move that one away"):
         Store(path)
+
+
+def test_a_batch_that_was_stored_before_bodies_were_compared_is_known_by_its_key_alone(tmp_path: Path) -> None:
+    path = tmp_path / "logs.sqlite"
+    Store(path).close()
+    earlier = sqlite3.connect(path)
+    earlier.execute("ALTER TABLE batches DROP COLUMN digest")
+    earlier.execute("INSERT INTO batches VALUES ('old', 7, 1e12)")
+    earlier.commit()
+    earlier.close()
+    for _ in range(2):
+        store = Store(path)
+        assert store.add(rows({"message": "a"}), "old", b"any") == Added(7, repeated=True)
+        assert store.add(rows({"message": "b"}), "new", b"new").count == 1
+        with pytest.raises(ReusedKeyError):
+            store.add(rows({"message": "c"}), "new", b"other")
+        assert store.count() == 1
+        store.close()
 
 
 def test_a_file_from_before_a_column_was_added_gets_it_and_keeps_its_rows(tmp_path: Path) -> None:

@@ -97,18 +97,30 @@ def test_bound_fields_do_not_replace_level_message_and_time_of_a_record(handler:
     assert fields(entry) == {"level": "FATAL", "message": "bound", "created_at": 1}
 
 
-def test_a_bound_field_named_like_a_field_of_the_origin_replaces_it(handler: CapturingHandler) -> None:
+def test_a_bound_field_named_like_a_field_of_the_origin_is_numbered(handler: CapturingHandler) -> None:
     with log_context(logger="mine", thread=3, note=1):
         metadata = logged(handler, {"line": 5, "more": 2})["metadata"]
-    assert (metadata["logger"], metadata["thread"], metadata["line"]) == ("mine", 3, 5)
-    assert (metadata["note"], metadata["more"]) == (1, 2)
+        again = logged(handler, {"logger (2)": "too"})["metadata"]
+    assert (metadata["logger (2)"], metadata["thread (2)"], metadata["line (2)"]) == ("mine", 3, 5)
+    assert (metadata["note"], metadata["more"], metadata["logger"]) == (1, 2, log.name)
+    assert (again["logger (2)"], again["logger (2) (2)"]) == ("too", "mine")
 
 
 def test_bound_dicts_named_metadata_are_merged(handler: CapturingHandler) -> None:
     with log_context(metadata={"a": 1, "b": 1, "user_id": 7, "token": "t"}, note=1):
         entry = logged(handler, {"metadata": {"b": 2, "c": 3}})
     assert "user_id" not in entry
-    assert fields(entry) == {"a": 1, "b": 2, "c": 3, "user_id": 7, "note": 1, "token": "***"}
+    assert fields(entry) == {"a": 1, "b": 2, "b (2)": 1, "c": 3, "user_id": 7, "note": 1, "token": "***"}
+
+
+def test_bound_dicts_named_metadata_do_not_grow_without_end(handler: CapturingHandler) -> None:
+    bind_context(metadata={"request": 0, "user": 1})
+    for number in range(10):
+        bind_context(metadata={"request": number})
+    bind_context(request="named so, too")
+    assert fields(logged(handler)) == {"request": "named so, too", "request (2)": 9, "user": 1}
+    bind_context(metadata=None)
+    assert fields(logged(handler)) == {"request": "named so, too"}
 
 
 def test_each_handler_masks_bound_secrets_at_any_depth_by_its_own_names(handler: CapturingHandler) -> None:

@@ -59,7 +59,13 @@ def test_a_level_is_named_by_its_number(number: Any, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("created", "expected"),
-    [(1.5, 1.5), (0, 0), (Decimal("2.5"), 2.5), ("3.5", 3.5), (99_999_999_999, 99_999_999_999), (1.7e12, 1.7e9)],
+    [
+        (1.5, 1.5),
+        (Decimal("2.5"), 2.5),
+        ("3.5", 3.5),
+        (99_999_999_999, 99_999_999_999),
+        (1.7e12, 1.7e9),
+    ],
 )
 def test_a_time_in_seconds_is_kept_and_one_in_milliseconds_is_converted(created: Any, expected: float) -> None:
     entry = ship(created=created)
@@ -67,7 +73,14 @@ def test_a_time_in_seconds_is_kept_and_one_in_milliseconds_is_converted(created:
     assert "created" not in entry["metadata"]
 
 
-@pytest.mark.parametrize("created", [None, -1.0, float("nan"), float("inf"), 1e30, "today", []])
+@pytest.mark.parametrize("created", [0, 0.0, -0.0, Decimal(0), "0"])
+def test_a_time_of_zero_is_a_microsecond_because_servers_take_zero_for_no_time(created: Any) -> None:
+    entry = ship(created=created)
+    assert entry["created_at"] == 1e-6
+    assert "created" not in entry["metadata"]
+
+
+@pytest.mark.parametrize("created", [None, -1.0, float("-inf"), float("nan"), float("inf"), 1e30, "today", []])
 def test_an_impossible_time_is_replaced_by_the_present_and_kept_as_a_field(
     created: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +172,7 @@ def test_objects_that_change_after_the_call_ship_as_they_were() -> None:
     made.__dict__["items"] = None
     made.msg = "other"
     assert entry.message == "hi [1]"
-    assert metadata_of(entry).endswith(b'"deep":[1],"items":[1],"user":{"name":"a"}}')
+    assert metadata_of(entry).endswith(b'"items":[1],"user":{"name":"a"},"deep":[1]}')
 
 
 # Code that logs while its record is built

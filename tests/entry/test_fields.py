@@ -32,14 +32,26 @@ def test_message_level_and_time_come_from_the_record_only() -> None:
     assert (entry["metadata"]["level"], entry["metadata"]["created_at"]) == ("FATAL", 1)
 
 
-def test_a_dict_named_metadata_is_merged_and_the_calls_own_fields_win() -> None:
-    assert metadata(metadata={"a": 1, "b": {"c": 2}}, a=3) == {"a": 3, "b": {"c": 2}}
+def test_a_dict_named_metadata_is_merged_and_what_has_the_name_of_a_field_is_numbered() -> None:
+    assert metadata(metadata={"a": 1, "b": {"c": 2}}, a=3) == {"a": 3, "a (2)": 1, "b": {"c": 2}}
 
 
 @pytest.mark.parametrize("name", sorted(ORIGIN))
-def test_a_field_named_like_one_that_every_record_has_replaces_it(name: str) -> None:
-    assert ship(extra={"metadata": {name: "mine"}})["metadata"][name] == "mine"
-    assert ship({"event": "e", name: "mine"})["metadata"][name] == "mine"
+def test_a_field_named_like_one_that_every_record_has_is_numbered(name: str) -> None:
+    own = ship()["metadata"][name]
+    for found in (ship(extra={"metadata": {name: "mine"}}), ship({"event": "e", name: "mine"})):
+        assert (found["metadata"][name], found["metadata"][f"{name} (2)"]) == (own, "mine")
+
+
+@pytest.mark.parametrize("neighbour", [1, [1]])
+def test_an_extra_named_like_a_field_that_every_record_has_is_numbered(neighbour: Any) -> None:
+    found = ship(extra={"line": 99, "logger": "mine", "other": neighbour})["metadata"]
+    assert (found["line (2)"], found["logger (2)"], found["other"]) == (99, "mine", neighbour)
+    assert (found["line"], found["logger"]) == (12, "shop.cart")
+
+
+def test_a_field_that_says_what_the_record_says_is_not_said_twice() -> None:
+    assert ship({"event": "e", "logger": "shop.cart"})["metadata"].keys() == ORIGIN
 
 
 def test_a_dict_named_metadata_that_cannot_be_read_is_a_field_like_others() -> None:
@@ -60,12 +72,6 @@ def test_fields_whose_names_are_not_plain_text_ship_too() -> None:
     assert entry["user_id"] == "5"
     assert entry["metadata"]["word"] == 1
     assert sorted(value for name, value in entry["metadata"].items() if name[0] == "7") == ["int", "text"]
-
-
-def test_a_field_named_like_one_that_every_record_has_replaces_it_whatever_its_neighbours_are() -> None:
-    for neighbour in (1, [1]):
-        found = ship(extra={"line": 99, "logger": "mine", "other": neighbour})["metadata"]
-        assert (found["line"], found["logger"], found["other"]) == (99, "mine", neighbour)
 
 
 def test_fields_are_found_at_any_position_among_the_attributes_of_a_record() -> None:

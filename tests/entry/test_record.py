@@ -43,7 +43,7 @@ def test_an_argument_whose_str_raises_leaves_the_template_as_the_message() -> No
     ("msg", "message"),
     [
         *[(5, "5"), (None, "None"), (ValueError("why"), "why"), (["a"], "['a']"), (b"x", "b'x'"), (Name("n"), "n")],
-        (Broken(), "<LogRecord, whose template_of raises ZeroDivisionError>"),
+        (Broken(), "<Broken, whose str raises ZeroDivisionError: broken>"),
     ],
 )
 def test_a_message_can_be_any_object(msg: object, message: str) -> None:

@@ -28,4 +28,7 @@ def test_a_key_that_was_not_text_is_numbered_when_its_text_is_taken() -> None:
 def test_a_name_that_is_taken_is_numbered_until_it_is_free() -> None:
     assert unused("a", {"b"}) == "a"
     assert unused("a", {"a"}) == "a (2)"
-    assert unused("a", {"a", "a (3)"}) == "a (4)"
+    assert unused("a", {"a", "a (3)"}) == "a (2)"
+    assert unused("a", {"a", "a (2)", "a (3)"}) == "a (4)"
+    taken = {"a", *(f"a ({number})" for number in range(2, 500))}
+    assert unused("a", taken) not in taken

@@ -19,8 +19,8 @@ import numpy as np
 import pydantic
 import pytest
 
+from logcollector_handler.entry.encoding import encode_fields
 from logcollector_handler.entry.redact import MASK, Redactor
-from logcollector_handler.entry.values import MAX_VALUES, encode_fields
 from tests.entry.making import (
     metadata,
 )
@@ -193,9 +193,12 @@ def test_each_type_becomes_its_json(value: Any, shown: Any) -> None:
     assert metadata(value=[value])["value"] == [shown]
 
 
-def test_a_large_array_is_summed_up() -> None:
-    shown = metadata(value=np.zeros(MAX_VALUES))["value"]
-    assert shown.startswith("array([0., 0., 0., ...")
+def test_a_large_array_is_cut_like_a_list_and_says_how_much() -> None:
+    shown = metadata(value=np.zeros(200_000))["value"]
+    assert shown[:-1] == [0.0] * (len(shown) - 1)
+    assert shown[-1] == f"… {200_001 - len(shown)} more left out"
+    rows = metadata(value=np.zeros((2, 200_000)))["value"]
+    assert [row[-1] for row in rows] == [f"… {200_001 - len(row)} more left out" for row in rows]
 
 
 def test_a_generator_is_not_consumed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import msgspec
@@ -11,12 +12,13 @@ import pytest
 
 from logcollector_handler.entry.redact import MASK
 from logcollector_handler.entry.text import MAX_KEY, MAX_REPR
-from logcollector_handler.entry.values import MAX_DEPTH, MAX_VALUES
+from logcollector_handler.entry.walk import MAX_DEPTH
 from tests.entry.making import (
     builder,
     metadata,
     metadata_of,
     record,
+    shipped,
 )
 
 
@@ -66,27 +68,50 @@ def test_an_object_that_opens_into_another_without_end_is_replaced_by_a_note() -
     assert metadata(value=One())["value"] == f"<nested deeper than {MAX_DEPTH} levels>"
 
 
-def test_of_too_many_values_the_rest_is_left_out_and_counted() -> None:
-    shown = metadata(value=list(range(MAX_VALUES + 10)))["value"]
-    assert shown[:3] == [0, 1, 2]
-    assert len(shown) == MAX_VALUES
-    assert shown[-1] == f"… {MAX_VALUES + 10 - len(shown) + 1} more left out"
-    shown = metadata(value={f"k{n}": {} for n in range(MAX_VALUES + 10)})["value"]
-    assert shown["…"] == f"{MAX_VALUES + 10 - len(shown) + 1} more left out"
+def test_many_values_that_fit_are_all_there() -> None:
+    assert metadata(value=[[n] for n in range(20_000)])["value"][-1] == [19_999]
+    assert metadata(value={str(n): n for n in range(15_000)})["value"]["14999"] == 14_999
 
 
-def test_masked_values_count_towards_the_limit_of_values() -> None:
-    shown = metadata(value=[{"password": 1}] * (MAX_VALUES + 10))["value"]
-    assert len(shown) < MAX_VALUES / 2 + 2
+@pytest.mark.parametrize(
+    "items", [range(100_000), [{"password": n} for n in range(30_000)], [[n] for n in range(50_000)]]
+)
+def test_of_too_many_values_the_rest_is_left_out_and_counted(items: Any) -> None:
+    *shown, mark = metadata(value=list(items))["value"]
+    assert len(shown) > 10_000
+    assert mark == f"… {len(items) - len(shown)} more left out"
+    shown = metadata(value={f"k{number}": item for number, item in enumerate(items)})["value"]
+    assert shown["…"] == f"{len(items) - len(shown) + 1} more left out"
+
+
+def test_of_an_endless_value_no_more_is_looked_at_than_there_is_room_for() -> None:
+    looked = 0
+
+    class Endless(list[Any]):
+        def __len__(self) -> int:
+            return 10**9
+
+        def __iter__(self) -> Any:
+            nonlocal looked
+            while True:
+                looked += 1
+                yield [looked]
+
+    by = builder(max_record_bytes=5000)
+    (entry,) = shipped(record(extra={f"value{number}": Endless() for number in range(10)}), by=by, max_bytes=5000)
+    assert all("more left out" in entry["metadata"][f"value{number}"][-1] for number in range(10))
+    assert looked < 10 * 5000
 
 
 def test_long_texts_are_cut_and_say_how_much() -> None:
     by = builder(max_record_bytes=2000)
-    entry = by.build(record(extra={"value": ["x" * 5000] * 100}))
-    shown = msgspec.json.decode(metadata_of(entry))["value"]
-    assert shown[0] == "x" * 1960 + "… [3040 more characters cut]"
-    assert shown[-1] == "… [5000 more characters cut]"
-    assert len(metadata_of(entry)) < 20_000
+    entry = by.build(record(extra={"value": ["x" * 5000] * 100, "bytes": b"y" * 5000, "note": "z" * 100}))
+    shown = msgspec.json.decode(metadata_of(entry))
+    assert re.fullmatch(r"x+… \[\d+ more characters cut\]", shown["value"][0])
+    assert re.fullmatch(r"… \d\d more left out", shown["value"][-1])
+    assert re.fullmatch(r"y+… \[\d+ more bytes cut\]", shown["bytes"])
+    assert shown["note"] == "z" * 100
+    assert len(metadata_of(entry)) < 2_500
 
 
 def test_a_long_repr_is_cut() -> None:

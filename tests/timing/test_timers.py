@@ -58,7 +58,14 @@ def test_fields_may_be_named_like_attributes_of_a_record(handler: CapturingHandl
     entry = only(handler)
     assert (entry["message"], entry["duration_ms"], entry["metadata"]["logger"]) == ("t", 0, __name__)
     assert entry["created_at"] > 5
-    assert fields(entry) == {"name": "cart", "args": [1], "message": "m", "created": 5, "a": 1}
+    assert fields(entry) == {
+        "name": "cart",
+        "args": [1],
+        "message": "m",
+        "created": 5,
+        "a": 1,
+        "duration_ms (2)": "mine",
+    }
 
 
 def fail(error: Exception, clock: FakeClock) -> None:

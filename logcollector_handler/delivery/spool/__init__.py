@@ -25,6 +25,6 @@ from __future__ import annotations
 from .files import destination
 from .look import LOOK_EVERY
 from .outbox import SpoolOutbox
-from .survey import Holding, survey
+from .survey import Holding, is_of_one_server, survey
 
-__all__ = ["LOOK_EVERY", "Holding", "SpoolOutbox", "destination", "survey"]
+__all__ = ["LOOK_EVERY", "Holding", "SpoolOutbox", "destination", "is_of_one_server", "survey"]

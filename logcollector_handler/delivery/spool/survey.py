@@ -53,3 +53,8 @@ def survey(root: Path) -> list[Holding]:
             for path in () if dead.is_symlink() else dead.iterdir():
                 add(place.name, "refused", path.lstat())
     return list(holdings.values())
+
+
+def is_of_one_server(directory: Path) -> bool:
+    """Whether a directory is one of those in a spool directory, with batches in it. Raises OSError."""
+    return any(BATCH.fullmatch(path.name) for path in directory.iterdir())

@@ -26,6 +26,29 @@ def test_it_shows_the_server_and_each_setting_that_is_not_the_default_without_se
     assert (finding.check, finding.text) == ("settings", shown)
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("LOGCOLLECTOR_SERVERURL", "LOGCOLLECTOR_SERVER_URL"),
+        ("LOGCOLLECTOR_API_KYE", "LOGCOLLECTOR_API_KEY"),
+        ("LOGCOLLECTOR_server_url", "LOGCOLLECTOR_SERVER_URL"),
+    ],
+)
+def test_a_variable_that_is_no_setting_fails_the_check_of_the_settings_and_its_value_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, near: str
+) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    finding = next(examine(Settings(service="shop")))
+    assert (finding.check, finding.status) == ("settings", "FAILED")
+    assert finding.text.startswith(f"{name} in the environment is not a setting; did you mean {near}?")
+    assert "hunter2" not in finding.text
+
+
+def test_a_handler_that_is_not_enabled_is_said_to_send_nothing() -> None:
+    finding = next(examine(Settings(enabled=False)))
+    assert (finding.status, "sends nothing" in finding.text) == ("ok", True)
+
+
 @real
 def test_every_handler_in_a_file_is_checked(
     server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]

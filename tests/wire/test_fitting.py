@@ -53,9 +53,11 @@ def test_a_cut_entry_uses_nearly_all_of_the_room() -> None:
     assert entry["metadata"]["truncated"]["bytes"] > 50_000
 
 
-def test_a_long_container_is_kept_as_the_beginning_of_its_json() -> None:
-    entry = cut(1500, items=list(range(2000)))
-    assert entry["metadata"]["items"].startswith("[0,1,2,3,")
+def test_of_a_long_list_the_first_items_are_kept_and_the_others_are_counted() -> None:
+    *items, mark = cut(1500, items=list(range(2000)))["metadata"]["items"]
+    assert items == list(range(len(items)))
+    assert len(items) > 100
+    assert mark == f"… {2000 - len(items)} more left out"
 
 
 @pytest.mark.parametrize("max_bytes", [1024, 1100, 1500, 3000])
@@ -90,11 +92,40 @@ def test_an_identifier_that_is_too_long_moves_to_metadata() -> None:
     assert {"user_id", "path"} <= set(entry["metadata"]["truncated"]["fields"])
 
 
-def test_names_that_are_too_long_to_keep_leave_out_the_fields_and_not_the_message() -> None:
+def test_a_name_that_is_too_long_is_cut_and_the_others_are_whole() -> None:
     entry = cut(2000, "the message", **{"k" * 5000: 1, "other": 2})
-    assert entry["message"] == "the message"
-    assert entry["metadata"].keys() == {"logger", "line", "process", "thread", "truncated"}
+    assert (entry["message"], entry["metadata"]["other"]) == ("the message", 2)
+    [name] = (each for each in entry["metadata"] if each.startswith("kkk"))
+    assert name.endswith(" more characters cut]")
+    assert entry["metadata"][name] == 1
     assert entry["metadata"]["truncated"]["fields"] == ["metadata"]
+
+
+def test_of_too_many_small_fields_as_many_as_fit_are_kept_and_the_others_counted() -> None:
+    fields = {f"a long enough name {number}": number for number in range(18_000)}
+    entry = cut(BIG, "the message", **fields, amount=12)
+    kept = entry["metadata"].keys() & fields.keys()
+    assert (entry["message"], entry["metadata"]["amount"]) == ("the message", 12)
+    assert entry["metadata"]["…"] == f"{18_000 - len(kept)} more left out"
+    assert len(msgspec.json.encode(entry)) > BIG - 400
+
+
+def test_a_small_field_beside_a_large_one_is_whole_at_any_depth() -> None:
+    order = {"id": 7, "lines": list(range(6000)), "by": {"name": "a", "about": "x" * 5000}}
+    entry = cut(6000, order=order, ids=list(range(6000)), amount=1.5)
+    found = entry["metadata"]["order"]
+    assert (entry["metadata"]["amount"], found["id"], found["by"]["name"]) == (1.5, 7, "a")
+    assert found["lines"][-1].endswith(" more left out")
+    assert found["by"]["about"].endswith(" more characters cut]")
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\\", "\x01", "😀", '"'])
+def test_the_mark_counts_the_bytes_of_a_message_that_was_cut_before(letter: str) -> None:
+    (entry,) = shipped(record(letter * 100_000), by=builder(max_record_bytes=5000), max_bytes=5000)
+    size = len(msgspec.json.encode({"message": letter * 100_000}))
+    assert size < entry["metadata"]["truncated"]["bytes"] < size + 1000
+    kept = entry["message"].count(letter)
+    assert entry["message"] == f"{letter * kept}… [{100_000 - kept} more characters cut]"
 
 
 def test_a_long_stack_trace_is_cut() -> None:

@@ -1,0 +1,41 @@
+"""Variables of the environment that were meant to be settings, and are none."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from . import SETTINGS
+from .setting import PREFIX
+
+#: What Kubernetes and Docker put there for a service named `logcollector`.
+_OF_A_SERVICE: Final = re.compile(
+    r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?|NAME|ENV_\w+", re.ASCII
+)
+
+
+def misspelt(environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each variable whose name begins as those of settings do, and that is none. No value is shown.
+
+    Args:
+        environ: the environment. Default: that of the process.
+    """
+    names = sorted(name for name in (os.environ if environ is None else environ) if name.startswith(PREFIX))
+    known = {setting.variable for setting in SETTINGS.values()}
+    return [
+        _sentence(name, known)
+        for name in names
+        if name not in known and not _OF_A_SERVICE.fullmatch(name.removeprefix(PREFIX))
+    ]
+
+
+def _sentence(name: str, known: set[str]) -> str:
+    from difflib import get_close_matches  # Not needed before somebody misspells a name.
+
+    near = get_close_matches(name.upper(), known, n=1, cutoff=0.75)
+    # A value may have got into the name by mistake, so only what a name consists of is shown.
+    found = re.match(r"\w+", name, re.ASCII)
+    shown = found[0] if found else PREFIX
+    return f"{shown} in the environment is not a setting" + (f"; did you mean {near[0]}?" if near else "")
