@@ -233,6 +233,17 @@ def test_what_threads_bind_in_a_wsgi_request_is_on_its_record_also_while_it_stre
     assert ("user_id" in other, "order" in other["metadata"]) == (False, False)
 
 
+def test_metadata_that_several_threads_bind_is_put_together(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.to_thread(bind_context, metadata={"a": 1, "both": 1})
+        await asyncio.to_thread(bind_context, metadata={"b": 2, "both": 2})
+        await responding()(scope, receive, send)
+
+    run(app, scope())
+    found = fields(captured.entries[-1])
+    assert (found["a"], found["b"], found["both"]) == (1, 2, 2)
+
+
 STEPS = st.lists(
     st.tuples(
         st.booleans(),
