@@ -169,19 +169,16 @@ def _is_file(body: object, environ: Environ) -> bool:
 def _watch_close(body: Any, call: _Call) -> None:
     """Log how the request ended when the server closes the file. It must be given the same object, to recognise it."""
     bound = current_fields()
-    close: Callable[[], object] | None = getattr(body, "close", None)
-    closed = False
+    # Taken from it when it is called, because it may refer to the body, which will refer to it.
+    to_close: list[Callable[[], object]] = [getattr(body, "close", lambda: None)]
 
     def close_and_log() -> None:
-        nonlocal closed
-        if closed:
+        if not to_close:
             return
-        closed = True
         error: BaseException | None = None
         with with_fields(bound):
             try:
-                if close is not None:
-                    close()
+                to_close.pop()()
             except BaseException as raised:
                 error = raised
                 raise
