@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import Any
 
-from .entry.bound import Bound, Request, bound
+from .entry.bound import Bound, Request, bound, bound_for_a_time
 from .entry.caller import application_frame
 from .wrapping import F, wrapped
 
@@ -64,11 +64,7 @@ class log_context:  # noqa: N801 - people call it as they would a function
     def __enter__(self) -> None:
         if self._token is not None:
             raise RuntimeError("this log_context is entered already; make another one for the inner block")
-        made = bound(_current.get(), self._fields)
-        if made is not None and made.noted:
-            # What is bound inside does not stay, so it is not the request's.
-            made = Bound(made.fields, made.request)
-        self._token = _current.set(made)
+        self._token = _current.set(bound_for_a_time(_current.get(), self._fields))
 
     def __exit__(self, *exception: object) -> None:
         token, self._token = self._token, None

@@ -88,8 +88,9 @@ class Request:
                 self._fields.pop(key_text(name), None)
         if now is not None:
             # What was not bound by this call is the same object as before.
-            changed = {name: each for name, each in now.fields.items() if before.fields.get(name) is not each}
-            self._fields.update(changed)
+            for name, each in now.fields.items():
+                if before.fields.get(name) is not each:
+                    self._fields[name] = _together(self._fields.get(name), each) if name == "metadata" else each
 
     def clear(self) -> None:
         """Forget what was bound in the request, but for what the middleware bound."""
@@ -120,6 +121,20 @@ def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
     if before is not None and before.request is not None:
         return Bound(made, before.request, noted=before.noted)
     return Bound(made) if made else None
+
+
+def bound_for_a_time(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
+    """As `bound`. But what is bound on top of these fields does not stay, so it is not noted in the request."""
+    made = bound(before, fields)
+    return made if made is None or not made.noted else Bound(made.fields, made.request)
+
+
+def _together(earlier: Field | None, later: Field) -> Field:
+    """Two fields named `metadata`, bound in different threads or tasks."""
+    placed, kept, value = later
+    if earlier is not None and type(earlier[2]) is dict and type(value) is dict:
+        value = {**earlier[2], **value}
+    return placed, kept, value
 
 
 def _placed(name: str, value: Any) -> Placed:

@@ -29,7 +29,6 @@ _ENDS: Final = frozenset(
         "uvicorn.error",
         "gunicorn.error",
         "hypercorn.error",
-        "_granian",
         "waitress",
         "celery.app.trace",
         "celery.worker.request",

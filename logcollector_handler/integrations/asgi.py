@@ -55,16 +55,23 @@ class RequestLogMiddleware:
         application = scope.get("app")
         call: _Http | _WebSocket = (_Http if scope["type"] == "http" else _WebSocket)(scope, receive, send)
         scope[CALL] = call
+        answer_follows = False
         with with_fields(call.request.bound()):
             try:
                 await self.app(scope, call.receive, call.send)
             except Exception as error:
-                call.fail(error, answer_follows=follow(application, self))
+                answer_follows = follow(application, self)
+                call.fail(error, answer_follows=answer_follows)
                 raise
             except BaseException:  # Cancelled, because the server shuts down or the client went away: not an error.
                 call.close()
                 raise
-            call.close()
+            else:
+                call.close()
+            finally:
+                # Scope and call refer to each other: that would keep them until the next garbage collection.
+                if not answer_follows:
+                    scope.pop(CALL, None)
 
 
 class _Http:

@@ -113,6 +113,7 @@ def _answer(request: Any) -> Iterator[Callable[[Any], Any]]:
             yield signed
         finally:
             call.answered(status)
+            request.scope.pop(CALL, None)
 
 
 def _is_async(function: Any) -> bool:

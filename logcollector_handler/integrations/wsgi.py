@@ -51,12 +51,12 @@ class RequestLogMiddleware:
         request = new_request(**fields)
         call = _Call(Exchange(environ.get("REQUEST_METHOD", ""), _path(environ), request), self.app, environ)
 
-        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any, **named: Any) -> Callable[[bytes], object]:
             call.started()
             call.exchange.status = int(status[:3]) if status[:3].isdecimal() else None
             if not any(name.lower() == REQUEST_ID.lower() for name, _ in headers):
                 headers = [*headers, (REQUEST_ID, fields["request_id"])]
-            return start_response(status, headers, *more)
+            return start_response(status, headers, *more, **named)
 
         files = _watch_file_wrapper(environ)
         with with_fields(request.bound()):
@@ -169,19 +169,16 @@ def _is_file(body: object, environ: Environ) -> bool:
 def _watch_close(body: Any, call: _Call) -> None:
     """Log how the request ended when the server closes the file. It must be given the same object, to recognise it."""
     bound = current_fields()
-    close: Callable[[], object] | None = getattr(body, "close", None)
-    closed = False
+    # Taken from it when it is called, because it may refer to the body, which will refer to it.
+    to_close: list[Callable[[], object]] = [getattr(body, "close", lambda: None)]
 
     def close_and_log() -> None:
-        nonlocal closed
-        if closed:
+        if not to_close:
             return
-        closed = True
         error: BaseException | None = None
         with with_fields(bound):
             try:
-                if close is not None:
-                    close()
+                to_close.pop()()
             except BaseException as raised:
                 error = raised
                 raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -60,9 +62,10 @@ def test_the_first_record_with_the_exception_is_the_error_and_others_tell_it_aga
 
 def test_an_exception_that_only_frameworks_log_is_one_error_outside_of_requests_too(captured: CapturingHandler) -> None:
     error = raised()
-    for name in (OURS, "uvicorn.error", "gunicorn.error"):
+    names = sorted(frameworks._ENDS)
+    for name in names:
         tell(name, error, logging.CRITICAL)
-    assert levels(captured) == ["FATAL", "INFO", "INFO"]
+    assert levels(captured) == ["FATAL", *["INFO"] * (len(names) - 1)]
 
 
 def test_records_of_the_application_keep_their_level(captured: CapturingHandler) -> None:
@@ -123,6 +126,32 @@ def test_text_that_an_integration_tells_with_the_exception_is_no_second_error(ca
     tell("rq.worker", text="redis is away")
     tell("uvicorn.error", text="exception raised")
     assert levels(captured) == ["ERROR", "INFO", "ERROR", "ERROR"]
+
+
+@pytest.mark.parametrize("kind", [ValueError, type("OwnError", (Exception,), {})])
+def test_no_frame_is_kept_of_what_was_recognised(captured: CapturingHandler, kind: type[Exception]) -> None:
+    class Local:
+        pass
+
+    references: list[weakref.ref[Local]] = []
+
+    def fail() -> None:
+        local = Local()
+        references.append(weakref.ref(local))
+        raise kind
+
+    request = new_request(path="/")
+    try:
+        fail()
+    except kind as error:
+        with with_fields(request.bound()):
+            for name in ("shop", OURS):
+                # To this handler alone: pytest keeps the records that it gets.
+                exc_info = (kind, error, error.__traceback__)
+                captured.handle(logging.LogRecord(name, logging.ERROR, "f.py", 1, "failed", None, exc_info))
+            del exc_info
+    gc.collect()
+    assert (levels(captured), references[0](), request.failure is None) == (["ERROR", "INFO"], None, False)
 
 
 def test_the_level_of_the_record_itself_stays_for_other_handlers(captured: CapturingHandler) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -231,6 +233,32 @@ def test_what_threads_bind_in_a_wsgi_request_is_on_its_record_also_while_it_stre
     access, _, other = captured.entries
     assert (access["user_id"], access["metadata"]["order"]) == ("7", 8)
     assert ("user_id" in other, "order" in other["metadata"]) == (False, False)
+
+
+def test_a_request_that_has_ended_is_freed_at_once(captured: CapturingHandler) -> None:
+    class Probe:
+        pass
+
+    made = scope(probe=Probe())
+    probe = weakref.ref(made["probe"])
+    gc.disable()
+    try:
+        run(binding(in_task, lambda: bind_context(user_id=7)), made)
+        del made
+        assert probe() is None
+    finally:
+        gc.enable()
+
+
+def test_metadata_that_several_threads_bind_is_put_together(captured: CapturingHandler) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.to_thread(bind_context, metadata={"a": 1, "both": 1})
+        await asyncio.to_thread(bind_context, metadata={"b": 2, "both": 2})
+        await responding()(scope, receive, send)
+
+    run(app, scope())
+    found = fields(captured.entries[-1])
+    assert (found["a"], found["b"], found["both"]) == (1, 2, 2)
 
 
 STEPS = st.lists(

@@ -35,7 +35,7 @@ def environ(**changes: Any) -> Environ:
     return made
 
 
-def start_response(*_: Any) -> Any:
+def start_response(*_: Any, **named: Any) -> Any:
     return lambda data: None
 
 
@@ -181,10 +181,15 @@ def test_a_response_that_is_not_read_to_its_end_is_logged_as_a_warning(captured:
     assert (access["level"], fields(access)["incomplete"]) == ("WARN", True)
 
 
-def test_start_response_with_an_exception_replaces_the_status(captured: CapturingHandler) -> None:
+@pytest.mark.parametrize("by_name", [True, False])
+def test_start_response_with_an_exception_replaces_the_status(captured: CapturingHandler, by_name: bool) -> None:
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [])
-        start_response("500 Oops", [], (ValueError, ValueError(), None))
+        exc_info = (ValueError, ValueError(), None)
+        if by_name:
+            start_response("500 Oops", [], exc_info=exc_info)
+        else:
+            start_response("500 Oops", [], exc_info)
         return [b"oops"]
 
     serve(app)
