@@ -31,15 +31,27 @@ def seconds(stamp: Any, now: float) -> float | None:
         return stamp if 0 <= stamp < CREATED_AT_LIMIT else None
     if kind is int:
         return _exact(float(stamp), now, coarse=True) if 0 <= stamp < CREATED_AT_LIMIT else None
+    if kind is str:
+        stamp = _moment(stamp)
     with contextlib.suppress(ValueError, OverflowError, OSError):
-        if kind is datetime.datetime:
+        if type(stamp) is datetime.datetime:
             return _of_moment(stamp, now)
-        if kind is str and (found := _WHOLE.fullmatch(stamp)):
-            day, clock, fraction, utc, hours, minutes = found.groups()
-            # Python 3.10 reads an offset with a colon only, and three or six digits of a fraction.
-            zone = "+00:00" if utc else f"{hours}:{minutes}" if hours else ""
-            text = f"{day}T{clock}.{(fraction or '').ljust(6, '0')[:6]}{zone}"
-            return _of_moment(datetime.datetime.fromisoformat(text), now)
+    return None
+
+
+def _moment(text: str) -> datetime.datetime | None:
+    """The date and time that a text says; None if it does not say a whole one."""
+    # The usual form of ISO 8601 (`2026-11-26T16:02:44.123456Z`), faster than by the pattern.
+    if text[4:8:3] == "--" and text[10:11] in ("T", " ") and text[13:17:3] == "::":
+        with contextlib.suppress(ValueError):
+            # fromisoformat of Python 3.10 does not read the Z.
+            return datetime.datetime.fromisoformat(f"{text[:-1]}+00:00" if text[-1:] == "Z" else text)
+    if found := _WHOLE.fullmatch(text):
+        day, clock, fraction, utc, hours, minutes = found.groups()
+        # Python 3.10 reads an offset with a colon only, and three or six digits of a fraction.
+        zone = "+00:00" if utc else f"{hours}:{minutes}" if hours else ""
+        with contextlib.suppress(ValueError):
+            return datetime.datetime.fromisoformat(f"{day}T{clock}.{(fraction or '').ljust(6, '0')[:6]}{zone}")
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 from loguru import logger
@@ -10,6 +11,7 @@ from loguru import logger
 from logcollector_handler import LogCollectorHandler
 from logcollector_handler.integrations.loguru import LogCollectorSink
 from logcollector_handler.testing import CollectorServer
+from tests.integrations.loguru.test_once import InterceptHandler
 
 pytestmark = pytest.mark.integration
 
@@ -49,3 +51,27 @@ def test_complete_works_with_and_without_await(enqueue: bool) -> None:
         assert [entry["message"] for entry in collector.entries] == ["hello"]
         logger.remove()
         handler.close()
+
+
+@pytest.mark.parametrize("enqueue", [False, True])
+def test_what_the_http_client_logs_of_our_requests_is_not_shipped(enqueue: bool) -> None:
+    """An InterceptHandler on the root logger lets everything through, also from the thread that sends."""
+    root = logging.getLogger()
+    level, intercept = root.level, InterceptHandler()
+    with CollectorServer(strict=True) as collector:
+        handler = LogCollectorHandler(server_url=collector.url, shutdown_timeout=60)
+        logger.add(LogCollectorSink(handler), level=0, enqueue=enqueue)
+        root.addHandler(intercept)
+        root.setLevel(logging.NOTSET)
+        try:
+            logger.info("hello")
+            for _ in range(3):
+                logger.complete()
+                assert handler.flush()
+        finally:
+            root.removeHandler(intercept)
+            root.setLevel(level)
+        logger.remove()
+        handler.close()
+        names = {entry["metadata"]["logger"].partition(".")[0] for entry in collector.entries}
+        assert names == {"tests"}

@@ -92,7 +92,7 @@ class Watch:
 
 
 def text_of(value: Any) -> Any:
-    """The value; text where UnicodeEncoder has made bytes of it, or a column has made text of a number."""
+    """The value; text where a UnicodeEncoder has made bytes of it."""
     return value.decode() if isinstance(value, bytes) else value
 
 
