@@ -74,10 +74,11 @@ def test_it_is_said_once_a_process_when_a_handler_is_made(
     monkeypatch.setenv("LOGCOLLECTOR_BATCHSIZE", "7")
     for _ in range(3):
         LogCollectorHandler().close()
-    tell_misspelt()
     said = capfd.readouterr().err.splitlines()
     assert [line.split()[1] for line in said] == ["LOGCOLLECTOR_BATCHSIZE", "LOGCOLLECTOR_SERVERURL"]
     assert "hunter2" not in "".join(said)
+    tell_misspelt()
+    assert capfd.readouterr().err == ""
     monkeypatch.setattr(sys, "stderr", None)
     monkeypatch.setenv("LOGCOLLECTOR_TIMEOT", "7")
     LogCollectorHandler().close()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from .body import MIB
 from .reading import Page
 
 #: Bytes of an answer with logs that are sent at once. The next follow when the client has read most of these.
 PIECE: Final = 64 * 1024
+#: Bytes that clients have not read; with more, pages are answered 503, and streams wait.
+MOST_UNREAD: Final = 128 * MIB
 #: Characters of a reason in an answer; a reason may quote what was posted.
 MAX_REASON: Final = 1000
 _HEADERS: Final = {"x-content-type-options": "nosniff"}
@@ -30,27 +32,41 @@ def error_answer(status: int, reason: str, **more: Any) -> Response:
     return json_answer({"status": "error", "error": reason, **more}, status)
 
 
-class LogsAnswer(Response):
-    """A page of logs, sent in pieces, so that it is known how much of it the client has not read.
+class Unread:
+    """The bytes of logs that are in memory because clients have not read them yet. For the event loop's thread."""
 
-    `count` is called with the number of its bytes, and when it is sent or the client is gone, with minus that.
-    """
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are so many that no more should be fetched."""
+        return self.bytes > MOST_UNREAD
+
+    async def send(self, send: Send, content: bytes, *, more: bool) -> None:
+        """Send a part of an answer in pieces, and count it for as long as that takes; `more`: it is not the last."""
+        self.bytes += len(content)
+        try:
+            for start in range(0, len(content), PIECE):
+                # Waits until the client has read earlier pieces. PatientProtocol disconnects one that does not.
+                goes_on = more or start + PIECE < len(content)
+                piece = content[start : start + PIECE]
+                await send({"type": "http.response.body", "body": piece, "more_body": goes_on})
+        finally:
+            self.bytes -= len(content)
+
+
+class LogsAnswer(Response):
+    """A page of logs."""
 
     media_type = "application/json"
 
-    def __init__(self, page: Page, count: Callable[[int], None]) -> None:
+    def __init__(self, page: Page, unread: Unread) -> None:
         content = {"logs": page.entries, "next": None if page.next is None else str(page.next)}
         super().__init__(msgspec.json.encode(content), headers=_HEADERS)
-        self._count = count
+        self._unread = unread
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it."""
-        size = len(self.body)
-        self._count(size)
-        try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            for start in range(0, size, PIECE):
-                piece = bytes(self.body[start : start + PIECE])
-                await send({"type": "http.response.body", "body": piece, "more_body": start + PIECE < size})
-        finally:
-            self._count(-size)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await self._unread.send(send, bytes(self.body), more=False)

@@ -25,8 +25,8 @@ from starlette.routing import Route
 
 from logcollector_handler.wire.collector import CollectorFormat
 
-from .answers import LogsAnswer, error_answer, json_answer
-from .body import MIB, Limits, RefusedError
+from .answers import LogsAnswer, Unread, error_answer, json_answer
+from .body import Limits, RefusedError
 from .file import UnusableError
 from .guard import Guard
 from .posting import Posting, ReceivedRequest
@@ -40,8 +40,6 @@ from .stream import Bell, EventStream
 _LOGS: Final = CollectorFormat.path
 #: Queries that run at the same time; further ones wait.
 QUERIES: Final = 4
-#: Bytes of answers with logs that clients have not read yet; while there are more, further ones are answered 503.
-UNREAD: Final = 128 * MIB
 #: Streams that may be open at the same time; further ones are answered 503.
 STREAMS: Final = 64
 
@@ -105,8 +103,7 @@ class _Endpoints:
         self._bell = Bell()
         self._posting = Posting(store, strict, limits, observer, self._bell.ring)
         self._streams = 0
-        #: Bytes of answers with logs that are being sent.
-        self._unread = 0
+        self._unread = Unread()
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -171,7 +168,7 @@ class _Endpoints:
             raise RefusedError(503, f"There are {STREAMS} streams already. Close one.")
         # Here, because an answer that has begun cannot say 503 any more.
         end = await self._ask(self._store.last_id)
-        return EventStream(self._store, self._bell, follow, end, self._ask, self._count_stream)
+        return EventStream(self._store, self._bell, follow, end, self._ask, self._unread, self._count_stream)
 
     def _count_stream(self, change: int) -> None:
         self._streams += change
@@ -182,13 +179,10 @@ class _Endpoints:
 
     async def _get_logs(self, request: Request) -> Response:
         query = parse_query(request.query_params.multi_items())
-        if self._unread > UNREAD:
+        if self._unread.is_full:
             raise RefusedError(503, "Too many answers are being read at the same time. Ask again later.")
         page = await self._ask(partial(self._store.page, query))
-        return LogsAnswer(page, self._count_unread)
-
-    def _count_unread(self, change: int) -> None:
-        self._unread += change
+        return LogsAnswer(page, self._unread)
 
 
 async def _answer_refused(_request: Request, error: Exception) -> Response:

@@ -121,9 +121,9 @@ def histogram(reader: sqlite3.Connection, query: Query, buckets: int) -> Histogr
     with _snapshot(reader):
         since, until = query.since, query.until
         if since is None:
-            since = reader.execute("SELECT min(created_at) FROM logs").fetchone()[0] or 0.0
+            since = _finite(reader.execute("SELECT min(created_at) FROM logs").fetchone()[0] or 0.0)
         if until is None:
-            until = reader.execute("SELECT max(created_at) FROM logs").fetchone()[0] or since
+            until = _finite(reader.execute("SELECT max(created_at) FROM logs").fetchone()[0] or since)
             until = math.nextafter(until, math.inf)
         width = max((until - since) / buckets, 1e-3)
         counts: dict[str, list[int]] = {level: [0] * buckets for level in LEVELS}
@@ -136,6 +136,8 @@ def histogram(reader: sqlite3.Connection, query: Query, buckets: int) -> Histogr
             bounded = replace(query, since=since, until=until)
             sql = search.histogram_sql(bounded, since, width, common=_is_common(reader, query))
             for place, count in reader.execute(*sql):
+                if place is None or not 0 <= place < (buckets + 1) * len(LEVELS):
+                    raise sqlite3.DatabaseError("a row has no level, or a time that it cannot have")
                 bucket, rank = divmod(place, len(LEVELS))
                 # Rounding can put a log at the very end into a bucket beyond the last.
                 counts[LEVELS[rank]][min(bucket, buckets - 1)] += count
@@ -203,12 +205,23 @@ def _entries(reader: sqlite3.Connection, ids: list[tuple[int]], most: int) -> li
     entries: list[dict[str, Any]] = []
     size = 0
     for row_id in ids:
-        entry = _entry(reader.execute(search.SELECT_ONE, row_id).fetchone())
+        row = reader.execute(search.SELECT_ONE, row_id).fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError("an index names a row that is not there")
+        entry = _entry(row)
+        _finite(entry.get("created_at"))
         size += len(msgspec.json.encode(entry))
         if size > most and entries:
             break
         entries.append(entry)
     return entries
+
+
+def _finite(time: Any) -> float:
+    """The time of a row. Raises DatabaseError if it is none, which only happens in a damaged file."""
+    if not isinstance(time, float) or not math.isfinite(time):
+        raise sqlite3.DatabaseError("a row has no time")
+    return time
 
 
 def _entry(row: tuple[Any, ...]) -> dict[str, Any]:

@@ -82,7 +82,8 @@ class Store:
                 raise
         except BaseException as error:
             self._file.close()
-            if isinstance(error, sqlite3.Error):
+            # SQLite may quote what is damaged, in which case the message itself cannot be decoded.
+            if isinstance(error, sqlite3.Error | UnicodeDecodeError):
                 raise self._not_opened(error) from error
             if isinstance(error, ForeignFileError):
                 raise StoreError(_FOREIGN.format(path=self._path)) from error

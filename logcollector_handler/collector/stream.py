@@ -18,6 +18,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from .answers import Unread
 from .file import UnusableError
 from .protocol import ENDLESS
 from .query import Follow
@@ -63,7 +64,14 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, store: Store, bell: Bell, follow: Follow, end: int, ask: Ask[Any], count: Callable[[int], None]
+        self,
+        store: Store,
+        bell: Bell,
+        follow: Follow,
+        end: int,
+        ask: Ask[Any],
+        unread: Unread,
+        count: Callable[[int], None],
     ) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
@@ -73,6 +81,7 @@ class EventStream(Response):
         #: The id of the last row when the stream began.
         self._end = end
         self._ask = ask
+        self._unread = unread
         #: Called with +1 when the stream begins and with -1 when it ends.
         self._count = count
 
@@ -92,8 +101,7 @@ class EventStream(Response):
         try:
             async with aclosing(self._pieces(gone)) as pieces:
                 async for piece in pieces:
-                    # Waits until the client has read earlier pieces. PatientProtocol disconnects one that does not.
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await self._unread.send(send, piece, more=True)
         except (UnusableError, sqlite3.OperationalError) as error:
             # The client is told why, and connects again: then it is answered 503 for as long as this lasts.
             event = b"event: error\ndata: %b\n\n" % msgspec.json.encode({"error": str(error)})
@@ -133,8 +141,12 @@ class EventStream(Response):
     async def _next(self, follow: Follow, position: int) -> Arrivals:
         query = follow.query if follow.at_most is None else replace(follow.query, limit=follow.at_most)
         newest = follow.at_most is not None
-        news: Arrivals = await self._ask(partial(self._store.arrivals, query, position, newest=newest, most=_BYTES))
-        return news
+        while True:
+            news: Arrivals = await self._ask(partial(self._store.arrivals, query, position, newest=newest, most=_BYTES))
+            if not self._unread.is_full:
+                return news
+            # Fetched again later, instead of kept until there is room.
+            await asyncio.sleep(PACE)
 
 
 def _events(news: Arrivals) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logcollector_handler.collector import answers, app, reading
+from logcollector_handler.collector import answers, app, reading, stream
 from logcollector_handler.collector.app import create_app
-from logcollector_handler.collector.query import Cursor, Query
+from logcollector_handler.collector.query import Cursor, Follow, Query
 from logcollector_handler.collector.reading import MAX_BYTES, MAX_LISTED
 from logcollector_handler.collector.store import Store
 from tests.collector.app_client import AppClient, ClientOf
@@ -110,32 +112,77 @@ def test_a_page_needs_little_more_memory_than_its_answer_has_bytes(store: Store)
     assert peak < 3 * MAX_BYTES
 
 
-def test_answers_that_nobody_reads_are_bounded_together(
+async def at_once(question: Callable[[], Any]) -> Any:
+    """Run a query as the pool of threads would."""
+    return question()
+
+
+class Client:
+    """Reads a large piece of an answer only when it may."""
+
+    def __init__(self) -> None:
+        self.may_read = asyncio.Event()
+        self.read = bytearray()
+
+    async def send(self, message: Any) -> None:
+        body = message.get("body", b"")
+        if len(body) > KIB:
+            await self.may_read.wait()
+        self.read += body
+
+    async def receive(self) -> Any:
+        await asyncio.Event().wait()
+
+
+def test_what_clients_do_not_read_is_bounded_for_all_together(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams and pages: each has a large entry to send, and nobody reads."""
+    monkeypatch.setattr(answers, "MOST_UNREAD", 900 * KIB)
+    monkeypatch.setattr(stream, "PACE", 0)
+    add_large(store, 1, 500 * KIB)
+    unread = answers.Unread()
+
+    async def all_of_them() -> None:
+        clients = [Client() for _ in range(8)]
+        follow = Follow(Query(limit=10), last=None, at_most=None, position=0)
+        tasks = []
+        for client in clients:
+            one = stream.EventStream(store, stream.Bell(), follow, 1, at_once, unread, lambda _: None)
+            tasks.append(asyncio.ensure_future(one({}, client.receive, client.send)))
+        for _ in range(500):
+            await asyncio.sleep(0)
+            assert unread.bytes <= (900 + 501) * KIB
+        assert unread.bytes > 900 * KIB
+        for client in clients:
+            client.may_read.set()
+        while not all(b"0 needle" in client.read for client in clients):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert unread.bytes == 0
+
+    asyncio.run(asyncio.wait_for(all_of_them(), 60))
+
+
+def test_a_page_is_answered_503_while_too_much_is_not_read(
     store: Store, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_large(store, 1, 500 * KIB)
-    held: list[int] = []
-    monkeypatch.setattr(app, "UNREAD", 900 * KIB)
-    count = app._Endpoints._count_unread
+    made: list[answers.Unread] = []
 
-    def watched(self: app._Endpoints, change: int) -> None:
-        count(self, change)
-        held.append(self._unread)
+    class Noted(answers.Unread):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
 
-    monkeypatch.setattr(app._Endpoints, "_count_unread", watched)
+    monkeypatch.setattr(app, "Unread", Noted)
     client = client_of(create_app(store))
-    for _ in range(4):
-        assert client.get("/logs").status_code == 200, "each is forgotten again"
-    assert held == [held[0], 0] * 4
-    assert held[0] > 500 * KIB
-    full = app._Endpoints._get_logs
-
-    async def while_others_read(self: app._Endpoints, request: Any) -> Any:
-        self._unread += 1000 * KIB
-        return await full(self, request)
-
-    monkeypatch.setattr(app._Endpoints, "_get_logs", while_others_read)
+    for _ in range(3):
+        assert client.get("/logs").status_code == 200
+        assert made[0].bytes == 0, "it is forgotten again"
+    made[0].bytes = answers.MOST_UNREAD + 1
     assert client.get("/logs").status_code == 503
+    assert client.post({"message": "posts go on"}).status_code == 200
 
 
 def test_an_answer_is_sent_in_pieces(client: AppClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import stat
 import sys
@@ -17,7 +18,7 @@ from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.file import UnusableError
 from logcollector_handler.collector.query import Query
 from logcollector_handler.collector.server import BackgroundServer
-from logcollector_handler.collector.store import Store
+from logcollector_handler.collector.store import Store, StoreError
 from tests.collector.app_client import AppClient
 from tests.collector.storing import rows
 
@@ -158,6 +159,43 @@ def test_a_damaged_file_is_answered_503_and_shown_by_health(
     answer = client.get("/health")
     assert (answer.status_code, "is damaged" in answer.json()["error"]) == (503, True)
     assert len([record for record in caplog.records if record.name.endswith("collector.file")]) == 1
+    client.close()
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of a file with logs."""
+    path = tmp_path_factory.mktemp("whole") / "logs.sqlite"
+    store = Store(path)
+    fields = {"service": "s", "trace_id": "t", "metadata": {"logger": "l", "a": [1, {"b": "ü"}]}}
+    store.add(rows(*({"message": f"needle {n} " * 10, "created_at": n, **fields} for n in range(100))), "k")
+    store.close()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_is_damaged_is_refused_at_the_start_or_answered_200_or_503(
+    whole: bytes, tmp_path: Path, client_of: Callable[..., AppClient], seed: int
+) -> None:
+    chance = random.Random(seed)
+    content = bytearray(whole)
+    for _ in range(3 ** (seed % 6)):
+        start, length = chance.randrange(100, len(content)), chance.choice([1, 8, 200])
+        content[start : start + length] = chance.randbytes(length)[: len(content) - start]
+    path = tmp_path / "logs.sqlite"
+    path.write_bytes(content)
+    try:
+        store = Store(path)
+    except StoreError:
+        return
+    client = client_of(create_app(store))
+    paths = ["/logs?limit=1000", "/logs?text=needle", "/logs?trace_id=t", "/logs?service=s", "/logs?level=INFO&since=5"]
+    paths += ["/logs/histogram", "/logs/histogram?service=s", "/logs/values", "/stats", "/health"]
+    statuses = {client.get(path).status_code for path in paths}
+    statuses |= {client.post({"message": "m"}, key=key).status_code for key in ("k", "n", None)}
+    # 422: the key is known, with another body.
+    assert statuses <= {200, 503, 422}
     client.close()
     store.close()
 
