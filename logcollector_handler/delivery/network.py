@@ -25,9 +25,12 @@ from .resolver import Resolver, without_scope
 
 #: Bytes that are handed to the network in one call.
 _SLICE = 16 * 1024
+#: Those of them that come last, alone, if the body has more than one slice.
+_END = 1024
 #: Seconds. A wait for the network may end this much before its time.
 _EARLY = 0.01
-#: Of a body of this many bytes or more the last ones are sent when the peer has confirmed those before.
+#: Of a body of this many bytes or more the last ones are sent when the peer has confirmed those before; of a smaller
+#: one, for which a round trip more would be felt, when those before were sent.
 _LARGE = 64 * 1024
 #: Seconds between two looks whether it has.
 _LOOK_EVERY = 0.002
@@ -49,8 +52,6 @@ class DeadlineBackend(httpcore.SyncBackend):
         # The bytes of its body, and those of them that were not handed to the network; None until the headers were.
         self._body_size = 0
         self._body_left: int | None = None
-        # The bytes that the system had taken and not sent when the connection was closed.
-        self._stuck = 0
         # What the present attempt has done: opened a connection, written to one, got a byte of an answer.
         self._has_connected = self._has_written = self._has_heard = False
         # The socket, and its descriptor with the inode: during the TLS handshake no socket object has the descriptor.
@@ -69,7 +70,6 @@ class DeadlineBackend(httpcore.SyncBackend):
     def body_follows(self, size: int) -> None:
         """What is written from now on is the body, which has that many bytes."""
         self._body_size = self._body_left = size
-        self._stuck = 0
 
     @property
     def has_begun_body(self) -> bool:
@@ -79,7 +79,7 @@ class DeadlineBackend(httpcore.SyncBackend):
     @property
     def has_sent_all(self) -> bool:
         """Whether the server may have got the whole request. In doubt it has."""
-        return self._body_left is not None and self._body_left <= 0 and not self._stuck
+        return self._body_left is not None and self._body_left <= 0
 
     @property
     def is_over(self) -> bool:
@@ -94,19 +94,27 @@ class DeadlineBackend(httpcore.SyncBackend):
         """
         return self._has_written and not (self._has_connected or self._has_heard or self.is_over)
 
+    @property
+    def slice_size(self) -> int:
+        """How many bytes are handed over next."""
+        left = self._body_left
+        return _SLICE if left is None or left <= _END or self._body_size <= _SLICE else min(_SLICE, left - _END)
+
     def hands_over(self, count: int) -> None:
         """That many bytes go to the network. Told before, because a write that fails may have reached the server.
 
-        The last bytes of a large body wait here until the peer has confirmed those before. So when the time is over
-        before that, the server is known not to have the whole request, although a line that is slow and long, and the
-        buffers on it, may hold all of it.
+        The end of a body of several slices waits here until the bytes before are out of this machine, of a large one
+        until the peer has confirmed them. So when the time is over before that, the server is known not to have the
+        whole request and never to get it, although the system's buffers, and those of a line that is slow and long, may
+        hold all the rest and go on sending it.
         """
         self._has_written = True
         if self._body_left is None:
             return
-        if self._body_left <= count and self._body_size >= _LARGE and self._socket is not None:
+        if self._body_left <= count < self._body_size and self._socket is not None:
+            which, most = (_NOT_CONFIRMED, _SLICE) if self._body_size >= _LARGE else (_NOT_SENT, 0)
             # A peer that has closed its side confirms no more, and may have answered.
-            while _queued(self._socket, _NOT_CONFIRMED) > _SLICE and _is_open(self._socket):
+            while _queued(self._socket, which) > most and _is_open(self._socket):
                 time.sleep(min(_LOOK_EVERY, self.left()))
         self._body_left -= count
 
@@ -153,13 +161,12 @@ class DeadlineBackend(httpcore.SyncBackend):
         return _DeadlineStream(stream, self)
 
     def closes(self) -> None:
-        """The connection is about to be closed: note what of the request is still in this machine, and keep it here."""
-        if self._socket is not None and self._socket.fileno() >= 0:
-            self._stuck = _queued(self._socket, _NOT_SENT)
-            if self._stuck:
-                # Closed as usual, the system would go on sending it. The server could then store the batch as a whole,
-                # whose parts are sent next.
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        """The connection is about to be closed: drop what of a request that was given up is still in this machine.
+
+        Closed as usual, the system would go on sending it, over a line that may be slow and has to carry the next.
+        """
+        if self._socket is not None and self._socket.fileno() >= 0 and _queued(self._socket, _NOT_SENT):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def abandon(self) -> None:
         """In a forked child: close the descriptor without sending anything, because the parent talks to the peer."""
@@ -191,10 +198,12 @@ class _DeadlineStream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # In slices, because httpcore applies the time to each send of a write, and not to all of them together.
         with broken_pipes_raise():
-            for start in range(0, len(buffer), _SLICE):
-                part = buffer[start : start + _SLICE]
+            start = 0
+            while start < len(buffer):
+                part = buffer[start : start + self._network.slice_size]
                 self._network.hands_over(len(part))
                 self._stream.write(part, self._network.left())
+                start += len(part)
 
     def close(self) -> None:
         self._network.closes()

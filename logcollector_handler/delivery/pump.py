@@ -71,6 +71,7 @@ class Pump:
         self._clock = clock
         self._changed = changed
         self._shutdown_timeout = shutdown_timeout
+        self._has_begun = False
         # Idents of the threads in `run`, in order of arrival: the first does the work. A dict, as it keeps the order.
         self._pumping: dict[int, bool] = {}
         # `logging.shutdown()` will close the handler: until then, records may wait for others.
@@ -90,14 +91,20 @@ class Pump:
 
     # The end
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether `begin` was called, and no signal handler raised in it."""
+        return self._has_begun
+
     def begin(self) -> None:
-        """The process ends: send what was accepted so far, and do not wait any more."""
+        """The process ends: send what was accepted so far, and do not wait any more. A second call does no harm."""
         self._progress.begin_exit()
         self._queue.begin_exit()
         end = self._clock.monotonic() + self.time_left()
         self._sender.exit(end)
         self._sender.hasten(end)
         self._listener.stop()
+        self._has_begun = True
 
     def finish(self) -> None:
         """Wait for the threads, do what they left, and count what could not be sent as dropped."""

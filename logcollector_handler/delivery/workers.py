@@ -205,7 +205,7 @@ class Workers:
 
     def begin_exit(self) -> None:
         """The process goes down: there are `shutdown_timeout` seconds left, the same ones for all handlers."""
-        if self._threads.is_exiting:
+        if self._pump.has_begun:
             return
         self._threads.wait_for_starter(self._pump.time_left())
         self._threads.begin_exit()
@@ -213,6 +213,7 @@ class Workers:
 
     def finish_exit(self) -> None:
         """Wait for the threads, do what they left, and count what could not be sent as dropped."""
+        self.begin_exit()  # For the case that a signal handler raised in the first call.
         self._pump.finish()
 
     def abandon(self) -> None:

@@ -88,6 +88,14 @@ class Process:
 
     def add_up(self, interrupted: str | None, place: str) -> None:
         """What was delivered and what was counted is what was logged."""
+        stored = self.arrived(interrupted, place)
+        stats = self.handler.stats()
+        assert (stats.delivered, stats.pending) == (stored, 0), place
+        assert stats.accepted == stats.delivered + sum(stats.dropped.values()), place
+        assert stats.accepted <= len(self.logged) + 1, f"counted twice after an exception at {place}"
+
+    def arrived(self, interrupted: str | None, place: str) -> int:
+        """What was logged was delivered, once. Returns how many records were."""
         # A notice of losses is no record.
         stored = Counter(message for message in self.transport.stored if "log records were lost" not in message)
         twice = [message for message, count in stored.items() if count > 1]
@@ -95,10 +103,7 @@ class Process:
         missing = set(self.logged) - set(stored)
         assert missing == set(), f"missing after an exception at {place}"
         assert set(stored) - set(self.logged) <= {interrupted}, f"invented after an exception at {place}"
-        stats = self.handler.stats()
-        assert (stats.delivered, stats.pending) == (len(stored), 0), place
-        assert stats.accepted == stats.delivered + sum(stats.dropped.values()), place
-        assert stats.accepted <= len(self.logged) + 1, f"counted twice after an exception at {place}"
+        return len(stored)
 
 
 def at_every_point(

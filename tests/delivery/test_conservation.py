@@ -211,4 +211,4 @@ def number(message: str) -> str:
 
 
 TestConservation = PipelineMachine.TestCase
-TestConservation.settings = hypothesis_settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestConservation.settings = hypothesis_settings(max_examples=60, stateful_step_count=60, deadline=None)

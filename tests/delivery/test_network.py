@@ -69,11 +69,11 @@ class DeadPeer(httpcore.NetworkStream):
             raise httpcore.WriteError("broken")
 
 
-@pytest.mark.parametrize(("takes", "arrived"), [(0, False), (1, False), (2, True), (3, True)])
+@pytest.mark.parametrize(("takes", "arrived"), [(0, False), (1, False), (2, False), (3, True), (4, True)])
 def test_a_request_counts_as_arrived_once_the_last_bytes_of_its_body_were_handed_over(
     backend: DeadlineBackend, takes: int, arrived: bool
 ) -> None:
-    """Headers, however long they are, and a CONNECT to a proxy do not count. The body is of two slices."""
+    """Headers, however long they are, and a CONNECT to a proxy do not count. The body is of two slices and its end."""
     stream = network._DeadlineStream(DeadPeer(takes), backend)
     body = b"x" * 20_000
     backend.attempt()
@@ -103,29 +103,13 @@ def unread(backend: DeadlineBackend) -> Iterator[tuple[httpcore.NetworkStream, s
 
 
 @linux
-def test_what_is_still_in_the_buffer_of_the_system_when_the_connection_is_closed_was_not_sent(
-    backend: DeadlineBackend, unread: tuple[httpcore.NetworkStream, socket.socket]
+@pytest.mark.parametrize("size", [60_000, 400_000])
+def test_the_end_of_a_body_of_several_slices_waits_until_the_rest_is_out(
+    backend: DeadlineBackend, unread: tuple[httpcore.NetworkStream, socket.socket], size: int
 ) -> None:
-    stream, _ = unread
-    backend.body_follows(60_000)
-    stream.write(b"x" * 60_000)
-    assert sent_all(backend), "all was handed over"
-    stream.close()
-    assert not sent_all(backend)
-    stream.close()
-    assert not sent_all(backend), "closing it twice changes nothing"
-    backend.attempt()
-    backend.body_follows(1)
-    backend.hands_over(1)
-    assert sent_all(backend), "what was in the buffer is none of the next request"
-
-
-@linux
-def test_the_end_of_a_large_body_waits_until_the_peer_has_the_rest(
-    backend: DeadlineBackend, unread: tuple[httpcore.NetworkStream, socket.socket]
-) -> None:
+    """For a large one, until the peer has it."""
     stream, peer = unread
-    body = b"x" * 400_000
+    body = b"x" * size
     backend.begin(0.05)
     backend.body_follows(len(body))
     with pytest.raises(httpcore.TimeoutException):
@@ -137,7 +121,7 @@ def test_the_end_of_a_large_body_waits_until_the_peer_has_the_rest(
     received = bytearray()
 
     def read() -> None:
-        while len(received) < 2 * len(body) - network._SLICE:
+        while len(received) < 2 * len(body) - network._END:
             received.extend(peer.recv(65536))
 
     reader = threading.Thread(target=read)
@@ -145,6 +129,47 @@ def test_the_end_of_a_large_body_waits_until_the_peer_has_the_rest(
     stream.write(body)
     assert sent_all(backend)
     reader.join(60)
+
+
+@linux
+def test_a_request_that_was_given_up_never_arrives_whole_although_a_forked_child_holds_the_connection(
+    backend: DeadlineBackend, unread: tuple[httpcore.NetworkStream, socket.socket]
+) -> None:
+    """As one that was forked in C does until it logs: so the connection is not reset when it is closed here."""
+    stream, peer = unread
+    backend.begin(0.05)
+    backend.body_follows(60_000)
+    assert backend._socket is not None
+    with backend._socket.dup():
+        with pytest.raises(httpcore.TimeoutException):
+            stream.write(b"x" * 60_000)
+        stream.close()
+        received = 0
+        peer.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while received < 60_000:
+                received += len(peer.recv(65536))
+    assert 0 < received < 60_000
+
+
+def _drain(peer: socket.socket) -> None:
+    while peer.recv(65536):
+        pass
+
+
+@linux
+def test_what_is_left_of_a_request_that_was_given_up_is_not_sent_once_its_connection_is_closed(
+    backend: DeadlineBackend, unread: tuple[httpcore.NetworkStream, socket.socket]
+) -> None:
+    stream, peer = unread
+    backend.begin(0.05)
+    backend.body_follows(400_000)
+    with pytest.raises(httpcore.TimeoutException):
+        stream.write(b"x" * 400_000)
+    stream.close()
+    peer.settimeout(60)
+    with pytest.raises(ConnectionResetError):
+        _drain(peer)
 
 
 @linux

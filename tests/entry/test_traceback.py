@@ -230,7 +230,7 @@ def built_errors(draw: st.DrawFn) -> BaseException:
     return build_error(draw, 3)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(built_errors())
 def test_the_text_of_any_exception_is_what_the_interpreter_prints(error: BaseException) -> None:
     assert rendered(error) == printed(error)

@@ -39,7 +39,7 @@ def test_a_batch_of_megabytes_arrives_in_parts_over_a_line_of_some_hundred_kilob
 
 
 def test_what_was_not_sent_in_time_is_not_sent_afterwards_either(slow: Rig) -> None:
-    """Less than the system keeps for a connection, which it would go on sending after the connection is closed."""
+    """It is less than the system keeps for a connection, and would go on sending."""
     came_whole: Queue[bool] = Queue()
 
     def rule(request: Request) -> Behaviour:
