@@ -165,10 +165,14 @@ class FieldPlacer:
         together = {**origin}
         inner: list[tuple[str, Any]] = []
         for name in names:
-            if name == "metadata" and (found := merged(made[name], self._max_bytes)) is not None:
+            if name not in made:
+                continue
+            if self._secret(name):
+                add_field(together, name, MASK)
+            elif name == "metadata" and (found := merged(made[name], self._max_bytes)) is not None:
                 inner = found
-            elif name in made:
-                add_field(together, name, MASK if self._secret(name) else made[name])
+            else:
+                add_field(together, name, made[name])
         for name, value in inner:
             add_field(together, name, MASK if self._secret(name) else value)
         for name, value in (bound or {}).items():

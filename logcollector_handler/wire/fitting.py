@@ -48,7 +48,7 @@ def fit(line: bytes, max_bytes: int) -> bytes:
         if len(made) <= max_bytes:
             return made
         limit -= len(made) - max_bytes
-    return _fitted(columns, {}, size, max_bytes)
+    return _fitted(columns, {MORE: left_out(len(metadata))}, size, max_bytes)
 
 
 def _fitted(columns: dict[str, Any], metadata: dict[str, Any], size: int, max_bytes: int) -> bytes:

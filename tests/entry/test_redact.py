@@ -98,6 +98,14 @@ def test_a_field_with_a_name_to_redact_is_masked_even_if_a_column_has_that_name(
     assert entry["metadata"]["password"] == "shown"
 
 
+@pytest.mark.parametrize("name", ["metadata", "line", "logger"])
+def test_a_field_with_a_name_to_redact_is_masked_even_if_metadata_has_such_a_field_itself(name: str) -> None:
+    for given in ("hunter2", {"a": "hunter2"}):
+        [entry] = shipped(record(extra={name: given, "other": {name: given}}), by=builder(redact=[name]))
+        assert "hunter2" not in str(entry)
+        assert MASK in (entry["metadata"].get(name), entry["metadata"].get(f"{name} (2)"))
+
+
 def test_names_to_redact_can_be_given_in_any_spelling() -> None:
     secret = Redactor(["Session-ID", "straße"])
     assert secret("session_id")
