@@ -16,6 +16,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from .columns import DECLINED, FILLABLE, Placed
+from .redact import Printed, Redactor
 from .text import key_text, unused
 from .values import Cleaner
 
@@ -29,6 +30,13 @@ _MAX_TEXT: Final = 256 * 1024
 
 #: The value for the column that has the field's name, or UNSET; whether `metadata` has the field too; its value there.
 Field = tuple[Any, bool, Any]
+
+
+class _Later(Redactor):
+    """Masks nothing: each handler will, by its own names. It marks what each handler must look into."""
+
+    def masked(self, text: str) -> str:
+        return Printed(text)
 
 
 class Bound:
@@ -48,7 +56,7 @@ def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
     A field whose value is None removes the field of that name. Never raises an Exception, whatever the values are.
     """
     made = {} if before is None else dict(before.fields)
-    cleaner = Cleaner(lambda name: False, _MAX_TEXT)
+    cleaner = Cleaner(_Later(()), _MAX_TEXT)
     for given, value in fields.items():
         name = key_text(given)
         made.pop(name, None)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 
 from .bound import Bound, Field
-from .columns import DECLINED, FILLABLE, Column
+from .columns import DECLINED, FILLABLE, Column, Placed, Rule
 from .memory import make_room
 from .model import LogEntry
 from .redact import MASK, Redactor
@@ -50,9 +50,29 @@ class _Meanings(dict[str, "Column | bool"]):
             raise TypeError("the name of a field is not exact text")
         # A secret name is masked even when a column has that name.
         meaning = self._secret(name) or FILLABLE.get(name, False)
+        if self._secret.is_address(name):
+            meaning = Column(_address_rule(self._secret, FILLABLE.get(name, _METADATA_ONLY).rule))
         make_room(self, _REMEMBERED)
         self[name] = meaning
         return meaning
+
+
+def _address_rule(secret: Redactor, column: Rule) -> Rule:
+    """The rule of a column that can hold a URL: parameters in it that are secrets are masked."""
+
+    def rule(value: Any) -> Placed:
+        placed, kept = column(value)
+        if type(placed) is not str:
+            return placed, kept
+        # The mask can be longer than what it stands for, so the column has to judge the length once more.
+        masked, cut = column(secret.masked(placed))
+        return masked, kept or cut
+
+    return rule
+
+
+#: Stands for the column of a field that has none.
+_METADATA_ONLY: Final = Column(lambda value: DECLINED)
 
 
 class FieldPlacer:
@@ -191,6 +211,8 @@ class FieldPlacer:
             # A secret name is masked even when a column has that name.
             secret = self._secret(name)
             if placed is not UNSET and not secret:
+                if self._secret.is_address(name):
+                    placed, _ = _address_rule(self._secret, FILLABLE[name].rule)(placed)
                 columns.append((name, placed))
             if kept or secret:
                 rest[name] = value

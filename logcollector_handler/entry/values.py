@@ -26,7 +26,6 @@ are dealt with in `text`, names of secrets in `redact`.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import decimal
 import enum
@@ -34,14 +33,14 @@ import math
 import os
 import uuid
 from collections import deque
-from collections.abc import Callable, ItemsView, Iterable, KeysView, Mapping, ValuesView
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
 
-from .redact import MASK, Hidden
+from .opening import opened
+from .redact import MASK, Hidden, Printed, Redactor
 from .text import clean_text, key_text, safe_repr, safe_text, shortened, unused, whole_number
 
 #: Levels of containers in containers.
@@ -63,7 +62,7 @@ _TOO_DEEP: Final = f"<nested deeper than {MAX_DEPTH} levels>"
 encode: Final = msgspec.json.Encoder().encode
 
 
-def encode_fields(fields: dict[str, Any], secret: Callable[[str], bool], max_bytes: int) -> bytes:
+def encode_fields(fields: dict[str, Any], secret: Redactor, max_bytes: int) -> bytes:
     """The fields as a JSON object, usually of at most `max_bytes`. Never raises an Exception.
 
     Names must be exact `str`. The values of fields with a secret name must be masked already; `secret` tells the
@@ -73,12 +72,12 @@ def encode_fields(fields: dict[str, Any], secret: Callable[[str], bool], max_byt
     plain = fields
     for name, value in fields.items():
         kind = type(value)
-        if kind in _SCALARS or (kind is int and value in INT64):
+        if (kind in _SCALARS or (kind is int and value in INT64)) and not secret.is_address(name):
             continue
         if cleaner is None:
             cleaner = Cleaner(secret, max_bytes)
             plain = dict(fields)
-        plain[name] = cleaner.value(value, 1)
+        plain[name] = cleaner.under(name, value, 1)
     try:
         encoded = encode(plain)
     except Exception:  # noqa: BLE001 - a text holds a lone surrogate
@@ -99,13 +98,15 @@ class Cleaner:
         max_text: longest that one text may be, in characters.
     """
 
-    def __init__(self, secret: Callable[[str], bool], max_text: int) -> None:
+    def __init__(self, secret: Redactor, max_text: int) -> None:
         self._secret = secret
         self._max_text = max_text
         self._room = max_text * _ROOM
         self._left = MAX_VALUES
         #: Ids of the containers that are being converted, to notice one inside itself.
         self._path: set[int] = set()
+        # Whether the text at hand is that of a URL, a query or the like.
+        self._in_address = False
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """The value as dicts with text keys, lists, text, numbers, booleans and None."""
@@ -124,7 +125,7 @@ class Cleaner:
         except _UnreadableError as error:
             return f"<{kind.__name__}, which could not be read: {type(error.__cause__).__name__}>"
         except Exception:  # noqa: BLE001 - code of the application runs in there
-            return self.text(safe_repr(value))
+            return self._printed(value)
 
     def text(self, text: str) -> str:
         """The text as the server can store it, cut to the room that is left."""
@@ -132,8 +133,14 @@ class Cleaner:
         if len(text) > self._max_text or len(text) > self._room:
             text = shortened(text, min(self._max_text, self._room))
         text = clean_text(text)
+        if self._in_address:
+            text = self._secret.masked(text)
         self._room = max(0, self._room - len(text))
         return text
+
+    def _printed(self, value: object) -> str:
+        """The value's `repr`, which may show its fields."""
+        return self._secret.masked(self.text(safe_repr(value)))
 
     def mapping(self, mapping: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         """A JSON object, with the values under secret names masked."""
@@ -149,12 +156,23 @@ class Cleaner:
                 self._left -= 1
                 made[unused(name, made)] = MASK
             else:
-                made[unused(name, made)] = self.value(value, depth + 1)
+                made[unused(name, made)] = self.under(name, value, depth + 1)
         return made
+
+    def under(self, name: str, value: Any, depth: int) -> Any:
+        """The value of a field that is no secret. If its name says that there can be a URL in it, all its text is."""
+        outer = self._in_address
+        self._in_address = outer or self._secret.is_address(name)
+        try:
+            return self.value(value, depth)
+        finally:
+            self._in_address = outer
 
     def _converted(self, value: Any, depth: int) -> Any:
         if isinstance(value, enum.Enum):
             return self.value(value.value, depth)
+        if isinstance(value, Printed):
+            return self._secret.masked(self.text(value))
         if isinstance(value, str):
             return self.text(value.shown if isinstance(value, Hidden) else value)
         if isinstance(value, int | float):
@@ -178,58 +196,41 @@ class Cleaner:
             return _TOO_DEEP
         self._path.add(id(value))
         try:
-            opened = _opened(value)
-            if not isinstance(opened, Mapping | list | tuple | set | frozenset | deque):
-                return self.text(safe_repr(value)) if type(opened) is type(value) else self.value(opened, depth + 1)
+            inside = opened(value)
+            if not isinstance(inside, Mapping | list | tuple | set | frozenset | deque):
+                return self._printed(value) if type(inside) is type(value) else self.value(inside, depth + 1)
             if depth == MAX_DEPTH:
                 return _TOO_DEEP
-            return self.mapping(opened, depth) if isinstance(opened, Mapping) else self._items(opened, depth)
+            return self.mapping(inside, depth) if isinstance(inside, Mapping) else self._items(inside, depth)
         except Exception as error:
             raise _UnreadableError from error
         finally:
             self._path.discard(id(value))
 
-    def _items(self, items: Any, depth: int) -> list[Any]:
+    def _items(self, items: Any, depth: int) -> Any:
+        if isinstance(items, tuple) and _is_pair(items):
+            return self._pair(items, depth)
         made: list[Any] = []
         for item in list(islice(items, max(0, self._left) + 1)):
             if self._left <= 0:
                 made.append(f"… {len(items) - len(made)} more left out")
                 break
-            made.append(self.value(item, depth + 1))
-        return made
+            # A list of two is a pair among others only: alone, it can be a list of two names.
+            pair = type(item) is list and _is_pair(item)
+            made.append(self._pair(item, depth + 1) if pair else self.value(item, depth + 1))
+        # What is bound is made plain twice, and the second time has to see which pairs are.
+        return tuple(made) if isinstance(items, tuple) else made
+
+    def _pair(self, pair: Sequence[Any], depth: int) -> tuple[Any, Any]:
+        """A name and a value, as in a list of headers."""
+        name = key_text(pair[0])
+        self._left -= 1
+        return self.value(pair[0], depth + 1), MASK if self._secret(name) else self.under(name, pair[1], depth + 1)
+
+
+def _is_pair(items: Sequence[Any]) -> bool:
+    return len(items) == 2 and isinstance(items[0], str | bytes)
 
 
 class _UnreadableError(Exception):
     """A value with fields or items could not be read. The cause is what the application's code raised."""
-
-
-def _opened(value: Any) -> Any:
-    """An object with fields as a mapping of them, a wrapper as the plain value inside it, anything else as it is."""
-    kind = type(value)
-    if isinstance(value, Mapping | list | set | frozenset | deque | type):
-        return value
-    if isinstance(value, tuple):
-        names = getattr(kind, "_fields", None)
-        return dict(zip(names, value, strict=False)) if isinstance(names, tuple) else value
-    if isinstance(value, ItemsView):
-        return dict(value)
-    if isinstance(value, KeysView | ValuesView):
-        return list(value)
-    if isinstance(value, SimpleNamespace):
-        return vars(value)
-    if dataclasses.is_dataclass(value):
-        return _attributes(value, [each.name for each in dataclasses.fields(value)])
-    if hasattr(kind, "__struct_fields__"):
-        return _attributes(value, kind.__struct_fields__)
-    if hasattr(kind, "__attrs_attrs__"):
-        return _attributes(value, [each.name for each in kind.__attrs_attrs__])
-    if hasattr(kind, "model_dump") and hasattr(kind, "model_fields"):
-        return value.model_dump()
-    if hasattr(kind, "dtype") and hasattr(kind, "tolist") and getattr(value, "size", MAX_VALUES) < MAX_VALUES:
-        return value.tolist()
-    return value
-
-
-def _attributes(value: Any, names: Iterable[str]) -> dict[str, Any]:
-    """The attributes of those names, without those that have not been set yet."""
-    return {name: getattr(value, name) for name in names if hasattr(value, name)}

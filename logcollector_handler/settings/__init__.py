@@ -155,7 +155,7 @@ class Settings:
     redact: Setting[Sequence[str], tuple[str, ...]] = Setting(
         kinds.Names(),
         DEFAULT_REDACT,
-        "Names of fields that are masked in `metadata`, at any depth, instead of the usual ones.",
+        "Names of fields that are masked, at any depth, instead of the usual ones; matched by their words.",
         "names of secrets",
     )
 

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from logcollector_handler.entry.model import Entry, LogEntry, SiteEntry
+from logcollector_handler.entry.redact import Redactor
 from logcollector_handler.entry.text import clean_text, safe_text
 from logcollector_handler.entry.traceback import Trace
 from logcollector_handler.entry.values import Cleaner
@@ -176,7 +177,7 @@ def _encode_cleaned(entry: Entry, max_bytes: int) -> bytes:
             setattr(entry, name, clean_text(value))
         elif isinstance(value, dict):
             # No name is secret here: `entry` has masked those values already.
-            setattr(entry, name, Cleaner(lambda _: False, max_bytes).mapping(value, 0))
+            setattr(entry, name, Cleaner(Redactor(()), max_bytes).mapping(value, 0))
     try:
         return _encoder.encode(entry)
     except Exception as error:  # noqa: BLE001 - no known entry fails here; if one does, it must not stop the others
