@@ -51,13 +51,14 @@ _OF_LINE: Final = _value(r"[^\r\n]+")
 _CLOSING: Final = ")]},>"
 
 _USER: Final = re.compile(r"""(?:(?<=http)|(?<=https))://[^\s/:@?#"'<>]+@""")
-_PASSWORD: Final = re.compile(r"""://([^\s/:@?#\[]*):(?!\d+(?:[/?#\s]|$))(?:[^\s/?#"'<>]*@|[^\s"'<>]{0,60}?@)""")
+#: `://user:password@`
+PASSWORD_IN_URL: Final = re.compile(r"""://([^\s/:@?#\[]*):(?!\d+(?:[/?#\s]|$))(?:[^\s/?#"'<>]*@|[^\s"'<>]{0,60}?@)""")
 
 
 def masked_pairs(text: str, secret: Callable[[str], bool], mask: str) -> str:
     """The text with the values of secrets replaced by the mask. `secret` tells the names."""
     if "://" in text and "@" in text and secret("password"):
-        text = _USER.sub(f"://{mask}@", _PASSWORD.sub(rf"://\1:{mask}@", text))
+        text = _USER.sub(f"://{mask}@", PASSWORD_IN_URL.sub(rf"://\1:{mask}@", text))
     done = before = 0
     made = []
     for between in _BETWEEN.finditer(text):

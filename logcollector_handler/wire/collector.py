@@ -148,10 +148,7 @@ def _render(value: object) -> Any:
     """The text of a captured exception. The encoder asks for it, because it does not know the type Trace."""
     if not isinstance(value, Trace):
         raise TypeError(f"an entry cannot hold a {type(value).__name__}")
-    try:
-        return value.render()
-    except Exception as error:  # noqa: BLE001 - code of the application ran: loaders and classes of exceptions
-        return f"{value.error_type} (its traceback could not be printed: {type(error).__name__})"
+    return value.text()
 
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_render)
