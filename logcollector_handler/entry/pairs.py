@@ -4,6 +4,7 @@
     postgres://shop:hunter2@db/shop     postgres://shop:***@db/shop
     Login(user='u', password='abc')     Login(user='u', password='***')
     {"user": "u", "password": "abc"}    {"user": "u", "password": "***"}
+    psql --password abc --user u        psql --password *** --user u
     [('Authorization', 'Bearer abc')]   [('Authorization', '***')]
     Cookie: a=1; b=2                    Cookie: ***
 
@@ -20,9 +21,9 @@ from urllib.parse import unquote
 
 from .secret_names import IN_QUERIES
 
-#: What stands between a name and its value, with the quotes around the name: `=`, `:`, their forms in a URL inside of a
-#: query, or the comma of a pair.
-_BETWEEN: Final = re.compile(r"""["']?\s{0,2}(?:=|:|%(?:25)?3[ADad])\s{0,2}|["'],\s?(?=[bB]?["'])""")
+#: What stands between a name and its value: `=`, `:`, their forms in a URL inside of a query, or the comma of a pair.
+#: With it the quote behind the name, which is escaped in JSON inside of JSON.
+_BETWEEN: Final = re.compile(r"""\\{0,8}["']?\s{0,2}(?:=|:|%(?:25)?3[ADad])\s{0,2}|["'],\s?(?=[bB]?["'])""")
 #: Signs that a name can hold beside letters and digits, in URLs, forms and command lines.
 _IN_NAMES: Final = frozenset("_.-[]%$+")
 _NAME_ROOM: Final = 100
@@ -30,6 +31,7 @@ _NAME_ROOM: Final = 100
 #: A value in quotes, in brackets, or in those of a call; the end may have been cut off.
 _CLOSED: Final = r"""
     [bBuUrRfF]{0,2} (?: "[^"\\]*(?:\\.[^"\\]*)*"? | '[^'\\]*(?:\\.[^'\\]*)*'? )
+    | (?P<quote>\\+["'])(?:(?!(?P=quote)).)*(?P=quote)?
     | \[[^\]]*\]? | \{[^}]*\}? | \([^)]*\)? | [A-Za-z_][\w.]*\([^)]*\)?
 """
 
@@ -51,6 +53,8 @@ _OF_LINE: Final = _value(r"[^\r\n]+")
 _CLOSING: Final = ")]},>"
 
 _USER: Final = re.compile(r"""(?:(?<=http)|(?<=https))://[^\s/:@?#"'<>]+@""")
+#: An option of a command, and its value behind a space.
+_OPTION: Final = re.compile(r"""((?<!\S)--[\w-]{1,60}[ \t]{1,4})(?!-)("[^"]*"?|'[^']*'?|\S+)""")
 #: `://user:password@`
 PASSWORD_IN_URL: Final = re.compile(r"""://([^\s/:@?#\[]*):(?!\d+(?:[/?#\s]|$))(?:[^\s/?#"'<>]*@|[^\s"'<>]{0,60}?@)""")
 
@@ -59,6 +63,8 @@ def masked_pairs(text: str, secret: Callable[[str], bool], mask: str) -> str:
     """The text with the values of secrets replaced by the mask. `secret` tells the names."""
     if "://" in text and "@" in text and secret("password"):
         text = _USER.sub(f"://{mask}@", PASSWORD_IN_URL.sub(rf"://\1:{mask}@", text))
+    if "--" in text:
+        text = _OPTION.sub(lambda option: option[1] + mask if secret(option[1]) else option[0], text)
     done = before = 0
     made = []
     for between in _BETWEEN.finditer(text):
@@ -90,7 +96,7 @@ def _is_secret(text: str, first: int, between: re.Match[str], secret: Callable[[
 
 
 def _kind(between: str) -> re.Pattern[str]:
-    if between[0] in "\"'":
+    if between[0] in "\\\"'":
         return _OF_OBJECT
     if "%" in between:
         return _OF_INNER_QUERY
@@ -102,5 +108,5 @@ def _masked(value: re.Match[str], mask: str) -> str:
     bare = value["bare"]
     if bare is not None:
         return mask + bare[len(bare.rstrip(_CLOSING)) :]
-    quote = value[0].lstrip("bBuUrRfF")[:1]
-    return f"{quote}{mask}{quote}" if quote in ("'", '"') else mask
+    quote = value["quote"] or value[0].lstrip("bBuUrRfF")[:1]
+    return f"{quote}{mask}{quote}" if quote[-1] in "'\"" else mask

@@ -59,6 +59,10 @@ INT64: Final = range(-(2**63), 2**64)
 _NUL: Final = b"\\u0000"
 _TOO_DEEP: Final = f"<nested deeper than {MAX_DEPTH} levels>"
 
+#: Under what keys a mapping has a name and its value.
+_NAME: Final = ("name", "Name", "key", "Key")
+_VALUE: Final = frozenset({"value", "Value"})
+
 encode: Final = msgspec.json.Encoder().encode
 
 
@@ -152,7 +156,7 @@ class Cleaner:
                 made[unused("…", made)] = f"{len(mapping) - len(made)} more left out"
                 break
             name = key_text(key)
-            if self._secret(name):
+            if self._secret(name) or (name in _VALUE and depth and _is_named_secret(mapping, self._secret)):
                 self._left -= 1
                 made[unused(name, made)] = MASK
             else:
@@ -211,13 +215,18 @@ class Cleaner:
         if isinstance(items, tuple) and _is_pair(items):
             return self._pair(items, depth)
         made: list[Any] = []
+        is_of_option = False
         for item in list(islice(items, max(0, self._left) + 1)):
             if self._left <= 0:
                 made.append(f"… {len(items) - len(made)} more left out")
                 break
             # A list of two is a pair among others only: alone, it can be a list of two names.
-            pair = type(item) is list and _is_pair(item)
-            made.append(self._pair(item, depth + 1) if pair else self.value(item, depth + 1))
+            if type(item) is list and _is_pair(item):
+                made.append(self._pair(item, depth + 1))
+            else:
+                made.append(MASK if is_of_option else self.value(item, depth + 1))
+            # A command: the next one is the value of `--password`.
+            is_of_option = type(item) is str and item.startswith("--") and self._secret(item)
         # What is bound is made plain twice, and the second time has to see which pairs are.
         return tuple(made) if isinstance(items, tuple) else made
 
@@ -230,6 +239,15 @@ class Cleaner:
 
 def _is_pair(items: Sequence[Any]) -> bool:
     return len(items) == 2 and isinstance(items[0], str | bytes)
+
+
+def _is_named_secret(mapping: Mapping[Any, Any], secret: Redactor) -> bool:
+    """Whether a mapping is a pair, as in a list of headers or of variables, and its name that of a secret."""
+    for key in _NAME:
+        name = mapping.get(key)
+        if isinstance(name, str | bytes) and secret(key_text(name)):
+            return True
+    return False
 
 
 class _UnreadableError(Exception):

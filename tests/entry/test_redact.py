@@ -140,6 +140,27 @@ def test_a_secret_is_masked_in_headers_of_any_kind(kind: Any) -> None:
     assert metadata(value=kind(HEADERS)) == {"value": expected}
 
 
+def test_a_secret_is_masked_in_mappings_of_a_name_and_a_value() -> None:
+    assert metadata(env=[{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "PORT", "value": "5"}])["env"] == [
+        {"name": "DB_PASSWORD", "value": MASK},
+        {"name": "PORT", "value": "5"},
+    ]
+    assert metadata(tag={"Value": "hunter2", "Key": b"api-key", "a": 1})["tag"] == {
+        "Value": MASK,
+        "Key": "api-key",
+        "a": 1,
+    }
+    assert metadata(value={"name": 5, "value": "shown"})["value"] == {"name": 5, "value": "shown"}
+
+
+def test_the_value_of_an_option_is_masked_in_a_command() -> None:
+    assert metadata(value=["psql", "--password", "hunter2", "--user", "u", "--token=hunter2"])["value"][:5] == [
+        "psql", "--password", MASK, "--user", "u"
+    ]  # fmt: skip
+    assert "hunter2" not in str(metadata(argv=["psql", "--password", "hunter2", "--token=hunter2"]))
+    assert metadata(value=["password", "shown", "--password"])["value"] == ["password", "shown", "--password"]
+
+
 def test_headers_that_come_twice_are_all_kept() -> None:
     message = email.message.Message()
     for address in ("1.1.1.1", "2.2.2.2"):

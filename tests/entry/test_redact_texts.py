@@ -49,6 +49,10 @@ TEXTS = {
     "Server=db;Password=hunter2;Port=5": "Server=db;Password=***;Port=5",
     "AccountName=a;AccountKey=hunter2==;Suffix=b": "AccountName=a;AccountKey=***;Suffix=b",
     "psql --password=hunter2 -h db": "psql --password=*** -h db",
+    "psql --password hunter2 --max-tokens 5 --token": "psql --password *** --max-tokens 5 --token",
+    "psql --password 'hunter2 and' -h db": "psql --password *** -h db",
+    '{"a": "{\\"password\\": \\"hunter2\\", \\"b\\": 5}"}': '{"a": "{\\"password\\": \\"***\\", \\"b\\": 5}"}',
+    '"{\\\\\\"password\\\\\\":\\\\\\"hunter2\\\\\\"}"': '"{\\\\\\"password\\\\\\":\\\\\\"***\\\\\\"}"',
     '{"user": "u", "password": "hunt\\"er2", "age": 5}': '{"user": "u", "password": "***", "age": 5}',
     '{"pin": 1234, "age": 5}': '{"pin": ***, "age": 5}',
     '{"tokens": 5, "auth": {"user": "u", "key": "hunter2"}}': '{"tokens": 5, "auth": ***}',
@@ -185,3 +189,28 @@ def test_a_secret_behind_any_text_is_found_and_masking_twice_changes_nothing(bef
     once = usual.masked(before)
     assert usual.masked(once) == once
     assert "hunter2" not in usual.masked(f"{before}&token=hunter2&")
+
+
+HOSTILE = [
+    "=",
+    "a=",
+    "token=",
+    "://a:b",
+    "://a:b@",
+    "token='",
+    '"token":',
+    "%3D",
+    "aaaa",
+    "token ",
+    "(",
+    "'token', '",
+    "://",
+]
+HOSTILE += ["token=[", "token=a(", "a.%3Dtoken%3D", "--token ", "-- ", '\\"token\\":\\"', "\\", "token: "]
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_no_part_of_a_text_is_read_twice(part: str) -> None:
+    # Time is not measured: steps that grow with the square of the length would take minutes here.
+    for text in (part * (50_000 // len(part)), "@--" + part * (50_000 // len(part)) + "!"):
+        assert usual.masked(text)
