@@ -69,7 +69,7 @@ def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
                 made[unused(inner, fields)] = (UNSET, True, each)
         else:
             placed, kept = _placed(name, value)
-            made[name] = (placed, kept, plain)
+            made[name] = (placed, bool(kept), plain)
     return Bound(made) if made else None
 
 

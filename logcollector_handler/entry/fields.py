@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 
 from .bound import Bound, Field
-from .columns import DECLINED, FILLABLE, Column, Placed, Rule
+from .columns import AS_IT_IS, DECLINED, FILLABLE, Column, Placed, Rule
 from .memory import make_room
 from .model import LogEntry
 from .redact import MASK, Redactor
@@ -61,12 +61,15 @@ def _address_rule(secret: Redactor, column: Rule) -> Rule:
     """The rule of a column that can hold a URL: parameters in it that are secrets are masked."""
 
     def rule(value: Any) -> Placed:
+        if type(value) is str and secret.masked(value) == value:
+            placed, kept = column(value)
+            return placed, kept and AS_IT_IS
         placed, kept = column(value)
-        if type(placed) is not str:
-            return placed, kept
-        # The mask can be longer than what it stands for, so the column has to judge the length once more.
-        masked, cut = column(secret.masked(placed))
-        return masked, kept or cut
+        if type(placed) is str:
+            # The mask can be longer than what it stands for, so the column has to judge the length once more.
+            placed, cut = column(secret.masked(placed))
+            kept = kept or cut
+        return placed, kept
 
     return rule
 
@@ -134,7 +137,10 @@ class FieldPlacer:
                     length += len(placed) if type(placed) is str else 0
                 if kept:
                     made[name] = value
-                    now = True
+                    if kept is AS_IT_IS:
+                        length += len(value)
+                    else:
+                        now = True
         if now or length > self._usual_length:
             self._complete(entry, made, origin, names, reserve, now=now)
         else:

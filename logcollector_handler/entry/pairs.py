@@ -61,6 +61,9 @@ PASSWORD_IN_URL: Final = re.compile(r"""://([^\s/:@?#\[]*):(?!\d+(?:[/?#\s]|$))(
 
 def masked_pairs(text: str, secret: Callable[[str], bool], mask: str) -> str:
     """The text with the values of secrets replaced by the mask. `secret` tells the names."""
+    if not ("=" in text or "," in text or "--" in text or "%" in text or "@" in text or ":" in text.replace("://", "")):
+        # Most URLs have nothing between a name and a value.
+        return text
     if "://" in text and "@" in text and secret("password"):
         text = _USER.sub(f"://{mask}@", PASSWORD_IN_URL.sub(rf"://\1:{mask}@", text))
     if "--" in text:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from logcollector_handler import log_context
 from logcollector_handler.context import current_fields
-from logcollector_handler.entry.model import TEXT_LIMITS
+from logcollector_handler.entry.model import TEXT_LIMITS, LogEntry
 from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK, Redactor
 from tests.entry.making import builder, metadata, record, ship, shipped
 
@@ -122,6 +122,17 @@ def test_a_field_that_can_hold_a_url_is_masked_in_part_at_any_depth(name: str, v
     with log_context(**{name: value}):
         [entry] = shipped(record(), by=builder(bound=current_fields))
     assert entry["metadata"][name] == expected
+
+
+def test_a_url_without_secrets_is_not_encoded_in_the_logging_call() -> None:
+    for extra in ({"url": "https://h/a?b=1"}, {"path": "/a?b=1"}):
+        entry = builder().build(record(extra=extra))
+        assert isinstance(entry, LogEntry)
+        assert type(entry.metadata) is dict
+    # What must be cut or cleaned still is.
+    long = "https://h/" + "a" * 3000
+    assert len(shipped(record(extra={"url": long}), by=builder(max_record_bytes=2048))[0]["metadata"]["url"]) < 2048
+    assert metadata(url="https://h/\ud800") == {"url": "https://h/\ufffd"}
 
 
 @pytest.mark.parametrize("value", [URL, PurePosixPath(URL)])
