@@ -145,4 +145,6 @@ def test_an_entry_without_anything_to_mask_is_written_as_without_patterns(fields
         form = format_of(*patterns)
         by = builder(site_entry=form.site_entry, common=form.common)
         plain = FORMAT.encode_line(builder().build(made), BIG)
-        assert form.encode_line(by.build(made), BIG) == plain or "@" in str(parsed(plain))
+        # What was made up may by chance look like a card.
+        line = form.encode_line(by.build(made), BIG)
+        assert line == plain or MASK.encode() in line
