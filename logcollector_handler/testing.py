@@ -34,8 +34,8 @@ from .collector.body import Limits
 from .collector.posting import ReceivedRequest
 from .collector.server import BackgroundServer
 from .collector.store import Store
+from .delivery.pipeline import format_of
 from .handler import LogCollectorHandler
-from .wire import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +162,7 @@ class CapturingHandler(LogCollectorHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Encode the record and keep its entry."""
         self._lines.append(
-            FORMATS[self._settings.wire].encode_line(self._builder.build(record), self._settings.max_record_bytes)
+            format_of(self._settings).encode_line(self._builder.build(record), self._settings.max_record_bytes)
         )
 
     @property

@@ -61,6 +61,11 @@ def fields(entries: Entries) -> None:
     assert metadata(entry) == {"amount": 99.5, "card": {"brand": "visa", "card_number": "***"}}
 
 
+def secrets(entries: Entries) -> None:
+    (entry,) = entries
+    assert entry["message"] == "*** of *** paid with ***, pin ***"
+
+
 def exceptions(entries: Entries) -> None:
     (entry,) = entries
     assert (entry["level"], entry["message"], entry["error_type"]) == (
@@ -133,6 +138,7 @@ def nothing(entries: Entries) -> None:
 EXPECTED: dict[str, Callable[[Entries], None]] = {
     USE_IT: nothing,
     "Fields": fields,
+    "Secrets": secrets,
     "Exceptions": exceptions,
     "Context": context,
     "Times": times,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from logcollector_handler.cli import main
-from logcollector_handler.entry.redact import DEFAULT_REDACT
+from logcollector_handler.entry.redact import DEFAULT_REDACT, Redactor
 from logcollector_handler.settings import SETTINGS
 from logcollector_handler.settings.setting import PREFIX
 from logcollector_handler.settings.table import with_table
@@ -33,9 +33,19 @@ def test_no_help_of_a_setting_breaks_the_table() -> None:
 
 
 def test_the_masked_names_that_are_named_are_masked() -> None:
-    found = re.search(r"names\s+are those of secrets \(([^)]+?) …\)", README)
+    found = re.search(r"names\s+are those of secrets \(([^)]+?)\s…\)", README)
     assert found
     assert set(re.findall(r"`(\w+)`", found[1])) <= set(DEFAULT_REDACT)
+
+
+def test_the_names_that_are_said_to_be_masked_or_clear_are() -> None:
+    found = re.search(r"in any\s+spelling: ([^.]+) are masked, ([^.]+) are not\.", README)
+    assert found
+    secret = Redactor(DEFAULT_REDACT)
+    masked, clear = (re.findall(r"`(\w+)`", each) for each in found.groups())
+    assert len(masked) == 3
+    assert len(clear) == 4
+    assert [secret(name) for name in [*masked, *clear]] == [True] * 3 + [False] * 4
 
 
 def test_every_reason_of_a_loss_is_named() -> None:

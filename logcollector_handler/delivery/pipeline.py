@@ -7,13 +7,15 @@ the sender, the listener, the threads that run these two, and the handler that l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from logcollector_handler.entry.builder import EntryBuilder
+from logcollector_handler.entry.patterns import Patterns
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
 from logcollector_handler.wire import FORMATS
 from logcollector_handler.wire.format import Format
+from logcollector_handler.wire.masked import MaskedFormat
 
 from . import exit as ending
 from .batch import BatchIds
@@ -42,8 +44,9 @@ def connect(settings: Settings, clock: Clock) -> Transport:
 
 
 def format_of(settings: Settings) -> Format:
-    """The format that the settings name."""
-    return FORMATS[settings.wire]
+    """The format that the settings name; with `redact_patterns`, one that masks what they match first."""
+    wire = FORMATS[settings.wire]
+    return cast(Format, MaskedFormat(wire, Patterns(settings.redact_patterns))) if settings.redact_patterns else wire
 
 
 def entry_builder(settings: Settings, **sources: Any) -> EntryBuilder:

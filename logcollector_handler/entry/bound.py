@@ -17,6 +17,7 @@ from msgspec import UNSET
 
 from .columns import DECLINED, FILLABLE, Placed
 from .encoding import plain_fields
+from .redact import Printed, Redactor
 from .text import key_text, unused
 
 #: Immutable types, kept as they are. Values of other types are made plain at once, which copies them.
@@ -30,6 +31,13 @@ _MAX_BYTES: Final = 256 * 1024
 #: The value for the column that has the field's name, or UNSET; whether `metadata` has the field too; its value there.
 Field = tuple[Any, bool, Any]
 _NO_FIELD: Final[Field] = (UNSET, False, None)
+
+
+class _Later(Redactor):
+    """Masks nothing: each handler will, by its own names. It marks what each handler must look into."""
+
+    def masked(self, text: str) -> str:
+        return Printed(text)
 
 
 class Bound:
@@ -112,12 +120,12 @@ def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
             made.pop(name, None)
     lasting = {name: value for name, value in given.items() if type(value) in _LASTING}
     changing = {name: value for name, value in given.items() if value is not None and name not in lasting}
-    plain = plain_fields(changing, lambda name: False, _MAX_BYTES) if changing else changing
+    plain = plain_fields(changing, _Later(()), _MAX_BYTES) if changing else changing
     for name, value in (*lasting.items(), *plain.items()):
         if name == "metadata" and type(value) is dict and type(earlier := made.get(name, _NO_FIELD)[2]) is dict:
             value = {**earlier, **value}
         placed, kept = _placed(name, given.get(name))
-        made[name] = (placed, kept, value)
+        made[name] = (placed, bool(kept), value)
     if before is not None and before.request is not None:
         return Bound(made, before.request, noted=before.noted)
     return Bound(made) if made else None

@@ -35,8 +35,10 @@ from .model import (
     Text,
 )
 
-#: The value for the column or UNSET, and whether `metadata` keeps the value too.
-Placed = tuple[Any, bool]
+#: What is true of a value that `metadata` keeps unchanged: it is an exact `str` without a secret in it.
+AS_IT_IS: Final = 1
+#: The value for the column or UNSET, and whether `metadata` keeps the value too: False, True or AS_IT_IS.
+Placed = tuple[Any, bool | int]
 Rule = Callable[[Any], Placed]
 
 

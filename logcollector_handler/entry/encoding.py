@@ -12,17 +12,18 @@ from typing import Any, Final
 
 from .marks import MARK_BYTES, MORE, cut, items_left_out, left_out, number_left_out
 from .model import ORIGIN
+from .redact import Redactor
 from .shares import ITEM_SHARE, LEAST, Shares, guessed_size
 from .text import key_text, shortened, unused
 from .values import INT64, SCALARS
-from .walk import NAMED, QUOTES, FullError, Secret, Walk, encode, numbers
+from .walk import NAMED, QUOTES, FullError, Walk, encode, numbers
 
 #: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; cleaning it then
 #: changes nothing.
 _NUL: Final = b"\\u0000"
 
 
-def encode_fields(fields: dict[str, Any], secret: Secret, max_bytes: int) -> bytes:
+def encode_fields(fields: dict[str, Any], secret: Redactor, max_bytes: int) -> bytes:
     """The fields as a JSON object, usually of at most `max_bytes`. Never raises an Exception.
 
     Names must be exact `str`. The values of fields with a secret name must be masked already; `secret` tells the
@@ -33,12 +34,12 @@ def encode_fields(fields: dict[str, Any], secret: Secret, max_bytes: int) -> byt
     try:
         for name, value in fields.items():
             kind = type(value)
-            if kind in SCALARS or (kind is int and value in INT64):
+            if (kind in SCALARS or (kind is int and value in INT64)) and not secret.is_address(name):
                 continue
             if walk is None:
                 walk = Walk(secret)
                 plain = dict(fields)
-            plain[name] = walk.value(value, max_bytes - walk.used, 1)
+            plain[name] = walk.named(name, value, max_bytes - walk.used, 0)
         encoded = encode(plain)
         if len(encoded) <= max_bytes and _NUL not in encoded:
             return encoded
@@ -47,7 +48,7 @@ def encode_fields(fields: dict[str, Any], secret: Secret, max_bytes: int) -> byt
     return encode(plain_fields(fields, secret, max_bytes))
 
 
-def plain_fields(fields: Mapping[str, Any], secret: Secret, max_bytes: int) -> dict[str, Any]:
+def plain_fields(fields: Mapping[str, Any], secret: Redactor, max_bytes: int) -> dict[str, Any]:
     """The fields as JSON knows them, in about `max_bytes`, secrets masked. Never raises an Exception."""
     pairs = list(fields.items())
     try:
@@ -56,7 +57,7 @@ def plain_fields(fields: Mapping[str, Any], secret: Secret, max_bytes: int) -> d
         return _SharingWalk(secret).fields(pairs, 0, max_bytes, 0)
 
 
-def plain_value(value: Any, secret: Secret, max_bytes: int) -> Any:
+def plain_value(value: Any, secret: Redactor, max_bytes: int) -> Any:
     """The value as JSON knows it, in about `max_bytes`, secrets in it masked. Never raises an Exception."""
     try:
         return Walk(secret).value(value, max_bytes, 1)
@@ -67,7 +68,7 @@ def plain_value(value: Any, secret: Secret, max_bytes: int) -> Any:
 class _SharingWalk(Walk):
     """Cuts what does not fit, and never raises."""
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: Redactor) -> None:
         super().__init__(secret)
         # Most containers in one that is too large are whole: for these there is no need to divide room.
         self._whole = Walk(secret)
@@ -75,6 +76,7 @@ class _SharingWalk(Walk):
 
     def _container(self, value: Any, room: int, depth: int) -> Any:
         before = self._whole.used
+        self._whole._in_address = self._in_address
         try:
             made = self._whole._container(value, room, depth)
         except FullError:
@@ -103,7 +105,7 @@ class _SharingWalk(Walk):
             before = self.used
             shown = shortened(name, max(offer // 2, offer - sizes[index] + len(name)))
             self.used += len(shown) + NAMED
-            converted[index] = shown, self._named(name, value, offer - len(shown) - NAMED, depth)
+            converted[index] = shown, self.named(name, value, offer - len(shown) - NAMED, depth)
             shares.use(self.used - before)
         made: dict[str, Any] = {}
         for _, (name, value) in sorted(converted.items()):

@@ -14,13 +14,14 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 
 from .bound import Bound, Field
-from .columns import DECLINED, FILLABLE, Column
+from .columns import AS_IT_IS, DECLINED, FILLABLE, Column, Placed, Rule
 from .encoding import encode_fields, plain_fields
 from .memory import make_room
 from .model import ORIGIN, LogEntry
+from .opening import merged
 from .redact import MASK, Redactor
 from .text import add_field
-from .values import INT64, merged
+from .values import INT64
 from .walk import encode
 
 #: Field names whose meaning is remembered. Few programs use more.
@@ -36,7 +37,7 @@ _IMMUTABLE: Final = frozenset({float, bool, type(None)})
 _FIELD: Final = 16
 #: Names that other fields of `metadata` may have, too, so that they need care.
 _SHARED: Final = frozenset({*ORIGIN, "metadata"})
-#: What such a name means: its value is kept in `metadata`.
+#: What such a name means, and one that has no column: its value is kept in `metadata`.
 _KEPT: Final = Column(lambda value: DECLINED)
 #: What a field takes beside its value, in bytes.
 _FIELD_BYTES: Final = 96
@@ -57,9 +58,28 @@ class _Meanings(dict[str, "Column | bool"]):
             raise TypeError("the name of a field is not exact text")
         # A secret name is masked even when a column has that name.
         meaning = _KEPT if name in _SHARED else self._secret(name) or FILLABLE.get(name, False)
+        if self._secret.is_address(name):
+            meaning = Column(_address_rule(self._secret, FILLABLE.get(name, _KEPT).rule))
         make_room(self, _REMEMBERED)
         self[name] = meaning
         return meaning
+
+
+def _address_rule(secret: Redactor, column: Rule) -> Rule:
+    """The rule of a column that can hold a URL: parameters in it that are secrets are masked."""
+
+    def rule(value: Any) -> Placed:
+        if type(value) is str and secret.masked(value) == value:
+            placed, kept = column(value)
+            return placed, kept and AS_IT_IS
+        placed, kept = column(value)
+        if type(placed) is str:
+            # The mask can be longer than what it stands for, so the column has to judge the length once more.
+            placed, cut = column(secret.masked(placed))
+            kept = kept or cut
+        return placed, kept
+
+    return rule
 
 
 class FieldPlacer:
@@ -123,7 +143,10 @@ class FieldPlacer:
                     length += len(placed) if type(placed) is str else 0
                 if kept:
                     made[name] = value
-                    now = True
+                    if kept is AS_IT_IS:
+                        length += len(value)
+                    else:
+                        now = True
         if now or length > self._usual_length:
             self._complete(entry, made, origin, names, reserve, bound, now=now)
         else:
@@ -223,6 +246,8 @@ class FieldPlacer:
             # A secret name is masked even when a column has that name.
             secret = self._secret(name)
             if placed is not UNSET and not secret:
+                if self._secret.is_address(name):
+                    placed, _ = _address_rule(self._secret, FILLABLE[name].rule)(placed)
                 columns.append((name, placed))
             if kept or secret:
                 add_field(rest, name, MASK if secret else value)

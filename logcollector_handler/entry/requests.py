@@ -28,10 +28,8 @@ _WITH_SCOPE: Final = frozenset(
 )
 #: Classes whose instances have `method` and a `url` with `path`.
 _WITH_URL: Final = frozenset({("httpx", "Request"), ("httpx._models", "Request")})
-#: Headers of werkzeug are no mapping, and show all in their `repr`.
-_HEADERS: Final = ("werkzeug.datastructures.headers", "Headers")
 _PROXY: Final = ("werkzeug.local", "LocalProxy")
-_NAMES: Final = frozenset(name for _, name in _WITH_PATH | _WITH_SCOPE | _WITH_URL | {_HEADERS, _PROXY})
+_NAMES: Final = frozenset(name for _, name in _WITH_PATH | _WITH_SCOPE | _WITH_URL | {_PROXY})
 
 
 def opened_request(value: Any) -> dict[str, Any] | None:
@@ -46,8 +44,6 @@ def opened_request(value: Any) -> dict[str, Any] | None:
             return _shown(value.scope.get("method"), value.scope.get("path"))
         if name in _WITH_URL:
             return _shown(value.method, value.url.path)
-        if name == _HEADERS:
-            return dict(value)
         if name == _PROXY:  # Flask's `request`, and other objects of the current request.
             return opened_request(value._get_current_object())
     return None

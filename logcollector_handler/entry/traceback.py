@@ -86,6 +86,13 @@ class Trace:
             size += getsizeof(self._alone) + getsizeof(self._tail) + _FRAME_BYTES * len(self._frames)
         return size
 
+    def text(self) -> str:
+        """What `render` makes, or a text that says why it fails. Never raises an Exception."""
+        try:
+            return self.render()
+        except Exception as error:  # noqa: BLE001 - code of the application ran: loaders and classes of exceptions
+            return f"{self.error_type} (its traceback could not be printed: {type(error).__name__})"
+
     def render(self) -> str:
         """The text as `traceback.format_exception` makes it, without the last line end. Raises what loaders raise."""
         for filename in {code.co_filename for _, frames in self._stacks for code, _, _ in frames}:

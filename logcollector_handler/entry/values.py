@@ -12,8 +12,8 @@ bytes, bytearray, memoryview                 text, as UTF-8; other bytes as `\\x
 datetime, date, time                         ISO 8601
 timedelta, Decimal, UUID, Path               their text
 Enum                                         its value
-dataclass, attrs, Struct, named tuple        object of its fields
-pydantic model                               what `model_dump()` gives
+dataclass, attrs, Struct, named tuple        object of its fields, see `opening`
+pydantic model                               what `model_dump()` gives, see `opening`
 numpy scalar, numpy array                    its Python value
 exception                                    `Type: message`
 request of a web framework                   its method and path, see `requests`
@@ -26,22 +26,17 @@ long text are dealt with in `text`, what is inside of containers in `encoding`.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import decimal
 import enum
 import os
 import uuid
 from collections import deque
-from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
-from itertools import islice
-from types import SimpleNamespace
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from typing import Any, Final
 
-from .marks import MORE, items_left_out, left_out
 from .redact import Hidden
-from .requests import opened_request
-from .text import key_text, safe_text
+from .text import safe_text
 
 #: Types that JSON knows and that need no look at the value.
 SCALARS: Final = frozenset({str, bool, float, type(None)})
@@ -78,61 +73,3 @@ def simple(value: Any) -> Any:
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {safe_text(value, str)}"
     return value
-
-
-def opened(value: Any, most: int) -> Any:
-    """An object with fields as a mapping of them, a wrapper as the plain value inside it, anything else as it is.
-
-    At most about `most` values are read of an array. Raises what the value's own code raises.
-    """
-    kind = type(value)
-    if kind is not dict and kind is not list and (request := opened_request(value)) is not None:
-        return request
-    if isinstance(value, (Mapping, list, set, frozenset, deque, type)):  # not tuples: named ones have fields
-        return value
-    if isinstance(value, tuple):
-        names = getattr(kind, "_fields", None)
-        return dict(zip(names, value, strict=False)) if isinstance(names, tuple) else value
-    if isinstance(value, SimpleNamespace):
-        return vars(value)
-    if hasattr(kind, "__structlog__"):  # What structlog's JSONRenderer calls.
-        return value.__structlog__()
-    if dataclasses.is_dataclass(value):
-        return _attributes(value, [each.name for each in dataclasses.fields(value)])
-    if hasattr(kind, "__struct_fields__"):
-        return _attributes(value, kind.__struct_fields__)
-    if hasattr(kind, "__attrs_attrs__"):
-        return _attributes(value, [each.name for each in kind.__attrs_attrs__])
-    if hasattr(kind, "model_dump") and hasattr(kind, "model_fields"):
-        return value.model_dump()
-    if hasattr(kind, "dtype") and hasattr(kind, "tolist"):
-        return value.tolist() if getattr(value, "size", 0) <= most else _beginning(value, most)
-    return value
-
-
-def merged(value: Any, most: int) -> list[tuple[str, Any]] | None:
-    """The fields in a user's field `metadata`, which become fields of `metadata` itself; None if it is no dict.
-
-    Of more than about `most` the others are left out, with a mark. None also for a dict that cannot be read.
-    """
-    # By type: `isinstance` may call a property `__class__`, which is code of the application.
-    if not issubclass(type(value), dict):
-        return None
-    try:
-        fields = [(key_text(key), each) for key, each in islice(value.items(), most)]
-        missing = len(value) - len(fields)
-    except Exception:  # noqa: BLE001 - code of the application
-        return None
-    return [*fields, (MORE, left_out(missing))] if missing > 0 else fields
-
-
-def _beginning(array: Any, most: int) -> list[Any]:
-    """The first rows of a large array, which are opened in their turn if they are arrays, and a mark."""
-    rows = array[:most]
-    missing = len(array) - len(rows)
-    return [*(rows.tolist() if array.ndim == 1 else rows), *([items_left_out(missing)] if missing else [])]
-
-
-def _attributes(value: Any, names: Iterable[str]) -> dict[str, Any]:
-    """The attributes of those names, without those that have not been set yet."""
-    return {name: getattr(value, name) for name in names if hasattr(value, name)}

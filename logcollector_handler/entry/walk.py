@@ -7,16 +7,18 @@ value is, because it runs in the logging call. It counts the bytes of JSON rough
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, ItemsView
+from collections.abc import ItemsView
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from .marks import number_left_out
-from .redact import MASK
+from .named import Named, is_pair, masked_mapping, masked_options, masked_pair
+from .opening import opened
+from .redact import MASK, Printed, Redactor
 from .text import clean_text, key_text, safe_repr, unused, whole_number
-from .values import BYTES, CONTAINERS, FIELDS, INT64, ITEMS, opened, simple
+from .values import BYTES, CONTAINERS, FIELDS, INT64, ITEMS, simple
 
 #: Levels of containers in containers.
 MAX_DEPTH: Final = 20
@@ -30,9 +32,6 @@ _SHORTEST_ITEM: Final = 2
 _MANY: Final = 64
 
 _TOO_DEEP: Final = f"<nested deeper than {MAX_DEPTH} levels>"
-
-#: Whether the value under a name must be masked.
-Secret = Callable[[str], bool]
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -49,13 +48,15 @@ class Walk:
     """Makes values plain: what JSON knows, without secrets. Raises FullError when they do not fit, and no Exception.
 
     Args:
-        secret: whether the value under a name must be masked.
+        secret: whether the value under a name must be masked, and what of a text.
     """
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: Redactor) -> None:
         #: Bytes of JSON that what was made so far takes, at least.
         self.used = 0
         self._secret = secret
+        # Whether the text at hand is that of a URL, a query or the like.
+        self._in_address = False
         #: Ids of the containers that are being walked through, to notice one inside itself.
         self._path: set[int] = set()
 
@@ -73,6 +74,10 @@ class Walk:
         if kind is float:
             self.used += 3
             return value if math.isfinite(value) else None
+        if kind is Named:
+            return self.named(value.name, value.value, room, depth - 1)
+        if kind is Printed:
+            return self._text(str.__str__(value), room, printed=True)
         try:
             if kind not in CONTAINERS:
                 plain = simple(value)
@@ -84,7 +89,7 @@ class Walk:
         except UnreadableError as error:
             return self._text(f"<{kind.__name__}, which could not be read: {type(error.__cause__).__name__}>", room)
         except Exception:  # noqa: BLE001 - code of the application runs in there
-            return self._text(safe_repr(value), room)
+            return self._text(safe_repr(value), room, printed=True)
 
     def fields(self, pairs: list[tuple[Any, Any]], missing: int, room: int, depth: int) -> dict[str, Any]:
         """A JSON object. The values under secret names are masked. `missing` fields are not among the pairs."""
@@ -95,7 +100,7 @@ class Walk:
         for key, value in pairs:
             name = key_text(key)
             self.used += len(name) + NAMED
-            made[unused(name, made)] = self._named(name, value, end - self.used, depth)
+            made[unused(name, made)] = self.named(name, value, end - self.used, depth)
         self.used += 1
         if self.used > end + 1:
             raise FullError
@@ -119,14 +124,24 @@ class Walk:
             raise FullError
         return made
 
-    def _named(self, name: str, value: Any, room: int, depth: int) -> Any:
+    def named(self, name: str, value: Any, room: int, depth: int) -> Any:
         """The value of a field: the one place where the fields of a record are masked by their names."""
-        return self._text(MASK, room) if self._secret(name) else self.value(value, room, depth + 1)
+        if self._secret(name):
+            return self._text(MASK, room)
+        outer = self._in_address
+        self._in_address = outer or self._secret.is_address(name)
+        try:
+            return self.value(value, room, depth + 1)
+        finally:
+            self._in_address = outer
 
-    def _text(self, text: str, room: int) -> str:
+    def _text(self, text: str, room: int, *, printed: bool = False) -> str:
+        """A text. What `repr` has printed may show the fields of an object, with names of secrets among them."""
         if len(text) + QUOTES > room:
             text = self._cut(text, room)
         text = clean_text(text)
+        if printed or self._in_address:
+            text = self._secret.masked(text)
         self.used += len(text) + QUOTES
         return text
 
@@ -154,7 +169,7 @@ class Walk:
             is_fields = kind is dict or (kind not in CONTAINERS and isinstance(inner, FIELDS))
             if not is_fields and kind not in CONTAINERS and not isinstance(inner, ITEMS):
                 if type(inner) is kind:
-                    return self._text(safe_repr(value), room)
+                    return self._text(safe_repr(value), room, printed=True)
                 return self.value(inner, room, depth + 1)
             if depth == MAX_DEPTH:
                 return self._text(_TOO_DEEP, room)
@@ -165,12 +180,15 @@ class Walk:
                 missing = len(inner) - len(pairs)
                 if missing and kind is dict:
                     missing += _behind_mark(next(reversed(inner.values())))
-                return self.fields(pairs, missing, room, depth)
+                return self.fields(masked_mapping(pairs, self._secret) if depth else pairs, missing, room, depth)
             items = list(islice(inner, max(0, room) // _SHORTEST_ITEM + 1))
             missing = len(inner) - len(items)
             if missing and kind is list:
                 missing += _behind_mark(inner[-1])
-            return self.items(items, missing, room, depth)
+            if isinstance(inner, tuple) and is_pair(items):
+                # Also a pair afterwards: what is bound is made plain twice, and the second time has to see it.
+                return tuple(self.items(masked_pair(items, self._secret), missing, room, depth))
+            return self.items(masked_options(items, self._secret), missing, room, depth)
         except Exception as error:
             raise UnreadableError from error
         finally:

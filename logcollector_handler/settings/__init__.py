@@ -160,8 +160,15 @@ class Settings:
     redact: Setting[Sequence[str], tuple[str, ...]] = Setting(
         kinds.Names(),
         DEFAULT_REDACT,
-        "Names of fields that are masked in `metadata`, at any depth, instead of the usual ones.",
+        "Names of fields that are masked, at any depth, instead of the usual ones; matched by their words.",
         "names of secrets",
+    )
+    redact_patterns: Setting[str | Sequence[str], tuple[str, ...]] = Setting(
+        kinds.Patterns(),
+        (),
+        "A list of regular expressions: what they match is masked in all texts, the message too; `common` in it, or "
+        "alone, is a ready set.",
+        "none",
     )
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from logcollector_handler.entry.model import LEVEL_NUMBERS, level_called
+from logcollector_handler.entry.patterns import COMMON, problem
 
 Given = TypeVar("Given", contravariant=True)
 Value = TypeVar("Value", covariant=True)
@@ -246,6 +247,26 @@ class Names(Kind[Sequence[str], tuple[str, ...]]):
 
     def parse(self, text: str) -> object:
         return from_json(text, text, "a JSON list")
+
+
+class Patterns(Kind[str | Sequence[str], tuple[str, ...]]):
+    """A list of regular expressions, or the name of the ready ones, which can also be in the list."""
+
+    type = str | Sequence[str]
+    allowed = f"{COMMON}, or a list of regular expressions and {COMMON}"
+
+    def read(self, given: str | Sequence[str]) -> tuple[str, ...]:
+        if isinstance(given, str) and given != COMMON:
+            raise self.refused(given)
+        patterns = (given,) if isinstance(given, str) else tuple(given)
+        for number, pattern in enumerate(patterns):
+            if wrong := problem(pattern):
+                allowed = f"{COMMON}, or a regular expression that matches some letters ({wrong})"
+                raise NotAllowedError(pattern, allowed, f"[{number}]")
+        return patterns
+
+    def parse(self, text: str) -> object:
+        return from_json(text, text, self.allowed) if text.lstrip().startswith("[") else text.strip()
 
 
 class Directory(Kind[str | os.PathLike[str], str]):

@@ -16,6 +16,7 @@ import msgspec
 
 from logcollector_handler.entry.encoding import plain_fields
 from logcollector_handler.entry.model import Entry, LogEntry, SiteEntry
+from logcollector_handler.entry.redact import Redactor
 from logcollector_handler.entry.text import clean_text, safe_text
 from logcollector_handler.entry.traceback import Trace
 
@@ -147,10 +148,7 @@ def _render(value: object) -> Any:
     """The text of a captured exception. The encoder asks for it, because it does not know the type Trace."""
     if not isinstance(value, Trace):
         raise TypeError(f"an entry cannot hold a {type(value).__name__}")
-    try:
-        return value.render()
-    except Exception as error:  # noqa: BLE001 - code of the application ran: loaders and classes of exceptions
-        return f"{value.error_type} (its traceback could not be printed: {type(error).__name__})"
+    return value.text()
 
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_render)
@@ -176,7 +174,7 @@ def _encode_cleaned(entry: Entry, max_bytes: int) -> bytes:
             setattr(entry, name, clean_text(value))
         elif isinstance(value, dict):
             # No name is secret here: `entry` has masked those values already.
-            setattr(entry, name, plain_fields(value, lambda _: False, max_bytes))
+            setattr(entry, name, plain_fields(value, Redactor(()), max_bytes))
     try:
         return _encoder.encode(entry)
     except Exception as error:  # noqa: BLE001 - no known entry fails here; if one does, it must not stop the others

@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logcollector_handler.entry.builder import EntryBuilder
+from logcollector_handler.entry.patterns import Patterns
 from logcollector_handler.wire import FORMATS
 from logcollector_handler.wire.format import Format, Run
+from logcollector_handler.wire.masked import MaskedFormat
 from tests.entry.making import BIG, builder, exc_info, raised, record
 
-pytestmark = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+#: A format that masks entries for another one must do the same.
+MASKED = cast(Format, MaskedFormat(FORMATS["collector"], Patterns(["common", "q+x"])))
+
+pytestmark = pytest.mark.parametrize("form", [*FORMATS.values(), MASKED], ids=[*FORMATS, "masked"])
 
 
 def builder_of(form: Format) -> EntryBuilder:
