@@ -41,10 +41,10 @@ def encode_fields(fields: dict[str, Any], secret: Redactor, max_bytes: int) -> b
                 plain = dict(fields)
             plain[name] = walk.named(name, value, max_bytes - walk.used, 0)
         encoded = encode(plain)
-        if len(encoded) <= max_bytes and _NUL not in encoded:
-            return encoded
-    except (FullError, UnicodeEncodeError):  # more than fits; a lone surrogate in a text
-        pass
+    except (FullError, Exception):  # noqa: BLE001 - more than fits, or a text holds a lone surrogate
+        encoded = _NUL
+    if len(encoded) <= max_bytes and _NUL not in encoded:
+        return encoded
     return encode(plain_fields(fields, secret, max_bytes))
 
 

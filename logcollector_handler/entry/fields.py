@@ -22,7 +22,7 @@ from .opening import merged
 from .redact import MASK, Redactor
 from .text import add_field
 from .values import INT64
-from .walk import encode
+from .walk import SHORTEST_FIELD, encode
 
 #: Field names whose meaning is remembered. Few programs use more.
 _REMEMBERED: Final = 4096
@@ -186,13 +186,14 @@ class FieldPlacer:
         dict, and those that are bound.
         """
         together = {**origin}
+        most = self._max_bytes // SHORTEST_FIELD + 1
         inner: list[tuple[str, Any]] = []
         for name in names:
             if name not in made:
                 continue
             if self._secret(name):
                 add_field(together, name, MASK)
-            elif name == "metadata" and (found := merged(made[name], self._max_bytes)) is not None:
+            elif name == "metadata" and (found := merged(made[name], most)) is not None:
                 inner = found
             else:
                 add_field(together, name, made[name])

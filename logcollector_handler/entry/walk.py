@@ -26,7 +26,7 @@ MAX_DEPTH: Final = 20
 QUOTES: Final = 2
 NAMED: Final = 4
 #: Bytes of JSON that a field and an item of a list take at least.
-_SHORTEST_FIELD: Final = 6
+SHORTEST_FIELD: Final = 6
 _SHORTEST_ITEM: Final = 2
 #: Of longer lists it is first seen whether C can encode them.
 _MANY: Final = 64
@@ -175,7 +175,7 @@ class Walk:
                 return self._text(_TOO_DEEP, room)
             # Copies, because converting a value runs code of the application, which may change its container.
             if is_fields:
-                most = max(0, room) // _SHORTEST_FIELD + 1
+                most = max(0, room) // SHORTEST_FIELD + 1
                 pairs = list(islice(inner.items() if kind is dict or not isinstance(inner, ItemsView) else inner, most))
                 missing = len(inner) - len(pairs)
                 if missing and kind is dict:

@@ -147,8 +147,10 @@ WAYS = [by_extra, by_dict, by_dict_and_extra, by_client, by_structlog]
 def passed(way: Callable[[Fields], logging.LogRecord], fields: Fields, ambient: Fields) -> list[tuple[Any, Any]]:
     """All that is passed on; instead of a dict named `metadata` the fields in it."""
     given = [(name, value) for name, value in fields.items() if way is not by_extra or name not in STANDARD]
-    # A bound field is replaced by a field of the call that has its name.
-    given += [(name, value) for name, value in ambient.items() if name == "metadata" or name not in dict(given)]
+    # A bound field is replaced by a field of the call that has its name. Those fields of the client that are named as
+    # attributes of a record go into `metadata`, and are beside the bound ones there.
+    names = {name for name, _ in given if not (way is by_client and name in STANDARD)}
+    given += [(name, value) for name, value in ambient.items() if name == "metadata" or name not in names]
     if way is by_dict_and_extra:
         given += [(name, [value]) for name, value in list(fields.items())[::2] if name not in STANDARD]
     return [
