@@ -263,8 +263,8 @@ class EntryBuilder:
             created = time.time() if reading.created is None else reading.created
             bound = self._bound()
             special = reading.site[_LOGGER] in SPECIAL
-            if special or (bound is not None and reading.exception is not None):
-                reading.level = told_level(reading.level, record, reading.exception, bound)
+            if special or (bound is not None and reading.error_type is not UNSET):
+                reading.level = told_level(reading.level, record, reading.exception, reading.error_type, bound)
                 if special:
                     reading.fields = {**fields_of(record), **reading.fields}
             entry = self._entry(reading.level, reading.message, created, metadata, function, file)

@@ -13,7 +13,10 @@ Records of the application's own loggers are never changed.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any, Final
+
+from msgspec import UnsetType
 
 from .access_lines import READERS
 from .bound import Bound
@@ -47,10 +50,26 @@ def told_by_us(logger: str, *beginnings: str) -> None:
     _told[logger] = _told.get(logger, frozenset()).union(beginnings)
 
 
-def told_level(level: str, record: logging.LogRecord, error: BaseException | None, bound: Bound | None) -> str:
-    """The level to ship a record at that has an exception, or is of a logger in SPECIAL. Raises no Exception."""
+def told_level(
+    level: str,
+    record: logging.LogRecord,
+    error: BaseException | None,
+    error_type: str | UnsetType,
+    bound: Bound | None,
+) -> str:
+    """The level to ship a record at that has an exception, or is of a logger in SPECIAL. Raises no Exception.
+
+    Args:
+        level: the record's own.
+        record: the record.
+        error: its exception; None also if it has one as text alone, as structlog may make it.
+        error_type: the name of the exception's class.
+        bound: what is bound where it is logged.
+    """
     if level not in ("ERROR", "FATAL"):
         return level
+    if error is None and error_type:
+        error = _handled(error_type)
     get = record.__dict__.get
     ends, request = get("name") in _ENDS, None if bound is None else bound.request
     stamp = (get("name"), get("created"), get("thread"))
@@ -74,6 +93,12 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
         return {name: value for name, value in reader(record).items() if value not in (None, "")}
     except Exception:  # noqa: BLE001 - the application has given the line a form of its own
         return {}
+
+
+def _handled(error_type: str) -> BaseException | None:
+    """The exception of this class that the application is handling now."""
+    error = sys.exc_info()[1]
+    return error if type(error).__name__ == error_type else None
 
 
 def _unwrapped(error: BaseException) -> BaseException:

@@ -68,6 +68,20 @@ def test_an_exception_that_only_frameworks_log_is_one_error_outside_of_requests_
     assert levels(captured) == ["FATAL", *["INFO"] * (len(names) - 1)]
 
 
+def test_an_exception_that_is_logged_as_text_is_recognised_where_it_is_handled(captured: CapturingHandler) -> None:
+    """As structlog's `format_exc_info` does it."""
+    with with_fields(new_request(path="/").bound()):
+        try:
+            raise ValueError("bad")
+        except ValueError as error:
+            text = "Traceback (most recent call last):\nValueError: bad"
+            logging.getLogger("shop").error({"event": "failed", "exception": text})
+            tell(OURS, error)
+        tell(OURS, raised())
+    assert captured.entries[0]["error_type"] == "ValueError"
+    assert levels(captured) == ["ERROR", "INFO", "ERROR"]
+
+
 def test_records_of_the_application_keep_their_level(captured: CapturingHandler) -> None:
     error = raised()
     with with_fields(new_request(path="/").bound()):
