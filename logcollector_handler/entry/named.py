@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from .marks import number_left_out
 from .redact import MASK, Redactor
 from .text import key_text
 
@@ -26,8 +27,8 @@ class Named(NamedTuple):
 
 
 def is_pair(items: Sequence[Any]) -> bool:
-    """Whether these items can be a name and its value."""
-    return len(items) == 2 and isinstance(items[0], str | bytes)
+    """Whether these items can be a name and its value, and not an item and the mark of others that are left out."""
+    return len(items) == 2 and isinstance(items[0], str | bytes) and not number_left_out(items[1])
 
 
 def masked_pair(pair: Sequence[Any], secret: Redactor) -> list[Any]:
