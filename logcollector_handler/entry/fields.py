@@ -21,7 +21,7 @@ from .model import ORIGIN, LogEntry
 from .opening import merged
 from .redact import MASK, Redactor
 from .text import add_field
-from .values import INT64
+from .values import INT64, simple
 from .walk import SHORTEST_FIELD, encode
 
 #: Field names whose meaning is remembered. Few programs use more.
@@ -69,9 +69,11 @@ def _address_rule(secret: Redactor, column: Rule) -> Rule:
     """The rule of a column that can hold a URL: parameters in it that are secrets are masked."""
 
     def rule(value: Any) -> Placed:
-        if type(value) is str and secret.masked(value) == value:
-            placed, kept = column(value)
-            return placed, kept and AS_IT_IS
+        if issubclass(type(value), str):
+            # Masked before the column cuts it: the beginning of a password does not look like one.
+            text = secret.masked(simple(value))
+            placed, kept = column(text)
+            return placed, kept and (AS_IT_IS if type(value) is str and text == value else True)
         placed, kept = column(value)
         if type(placed) is str:
             # The mask can be longer than what it stands for, so the column has to judge the length once more.
@@ -248,7 +250,7 @@ class FieldPlacer:
             secret = self._secret(name)
             if placed is not UNSET and not secret:
                 if self._secret.is_address(name):
-                    placed, _ = _address_rule(self._secret, FILLABLE[name].rule)(placed)
+                    placed, _ = _address_rule(self._secret, FILLABLE[name].rule)(value if kept else placed)
                 columns.append((name, placed))
             if kept or secret:
                 add_field(rest, name, MASK if secret else value)
