@@ -6,7 +6,7 @@ value                                        JSON
 str                                          text; U+0000 and lone surrogates become U+FFFD
 bool, None, float, int up to 64 bits         the same; NaN and infinities become null
 longer int                                   text
-dict, any Mapping                            object; keys as text
+dict, any Mapping                            object; keys as text; several values of a name as an array
 list, tuple, set, frozenset, deque           array
 bytes, bytearray, memoryview                 text, as UTF-8; other bytes as `\\xff`
 datetime, date, time                         ISO 8601
