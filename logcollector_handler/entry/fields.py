@@ -18,6 +18,7 @@ from .columns import AS_IT_IS, DECLINED, FILLABLE, Column, Placed, Rule
 from .encoding import encode_fields, plain_fields
 from .memory import make_room
 from .model import ORIGIN, LogEntry
+from .named import VALUE, masked_mapping
 from .opening import merged
 from .redact import MASK, Redactor
 from .text import add_field
@@ -35,8 +36,9 @@ _Ready = tuple[list[tuple[str, Any]], dict[str, Any], int]
 _IMMUTABLE: Final = frozenset({float, bool, type(None)})
 #: A field counts as this many characters more than its text has, so that many fields without text are noticed, too.
 _FIELD: Final = 16
-#: Names that other fields of `metadata` may have, too, so that they need care.
-_SHARED: Final = frozenset({*ORIGIN, "metadata"})
+#: Names of fields that are looked at together with the others of `metadata`: others may have the same name, or be the
+#: name of a secret whose value this is.
+_SHARED: Final = frozenset({*ORIGIN, "metadata", *VALUE})
 #: What such a name means, and one that has no column: its value is kept in `metadata`.
 _KEPT: Final = Column(lambda value: DECLINED)
 #: What a field takes beside its value, in bytes.
@@ -182,7 +184,7 @@ class FieldPlacer:
     def _together(
         self, made: dict[str, Any], origin: dict[str, Any], names: Iterable[str], bound: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """All fields of `metadata` where some have one name: each that comes later gets a number.
+        """All fields of `metadata`. Where some have one name, each that comes later gets a number.
 
         In this order: what every record has, the user's fields, those inside of the user's field `metadata` if it is a
         dict, and those that are bound.
@@ -203,7 +205,7 @@ class FieldPlacer:
             add_field(together, name, MASK if self._secret(name) else value)
         for name, value in (bound or {}).items():
             add_field(together, name, value)
-        return together
+        return dict(masked_mapping([*together.items()], self._secret))
 
     def fill(
         self,
@@ -260,7 +262,7 @@ class FieldPlacer:
                 add_field(rest, name, MASK if self._secret(name) else value)
         for name in ORIGIN:
             del rest[name]
-        made = plain_fields(rest, self._secret, self._max_bytes)
+        made = plain_fields(dict(masked_mapping([*rest.items()], self._secret)), self._secret, self._max_bytes)
         size = sum([getsizeof(value) for _, value in columns]) + (len(encode(made)) if made else 0)
         return columns, made, size
 
