@@ -72,10 +72,11 @@ def _address_rule(secret: Redactor, column: Rule) -> Rule:
 
     def rule(value: Any) -> Placed:
         if issubclass(type(value), str):
+            text = value if type(value) is str else simple(value)
             # Masked before the column cuts it: the beginning of a password does not look like one.
-            text = secret.masked(simple(value))
-            placed, kept = column(text)
-            return placed, kept and (AS_IT_IS if type(value) is str and text == value else True)
+            shown = secret.masked(text)
+            placed, kept = column(shown)
+            return placed, kept and (AS_IT_IS if shown == value and text is value else True)
         placed, kept = column(value)
         if type(placed) is str:
             # The mask can be longer than what it stands for, so the column has to judge the length once more.

@@ -21,7 +21,7 @@ anything else                                its `repr`; its type if that fails
 ===========================================  =====================================================
 
 An object with fields that cannot be read is named by its type only, because its `repr` could show a secret. Keys and
-long text are dealt with in `text`, what is inside of containers in `encoding`.
+long text are dealt with in `text`, what is inside of containers in `walk`.
 """
 
 from __future__ import annotations
