@@ -32,8 +32,8 @@ def opened(value: Any, most: int) -> Any:
     kind = type(value)
     if kind is not dict and kind is not list and (request := opened_request(value)) is not None:
         return request
-    if (hasattr(kind, "lists") or hasattr(kind, "multi_items")) and len(value) <= most:
-        return _multiple(value)
+    if _has_several(kind) and isinstance(value, Mapping) and len(value) <= most:
+        return _several(value)
     if isinstance(value, (Mapping, list, set, frozenset, deque, type)):  # not tuples: named ones have fields
         return value
     if isinstance(value, tuple):
@@ -55,11 +55,16 @@ def opened(value: Any, most: int) -> Any:
     return value
 
 
-def _multiple(value: Any) -> dict[Any, Any]:
-    """A query, a form or headers, in which a name can have several values; these become a list.
+def _has_several(kind: Any) -> bool:
+    """Whether this is the class of a query, a form or headers, in which a name can have several values.
 
     Their `items` give one value of each name. Django and werkzeug have `lists`, starlette and httpx `multi_items`.
     """
+    return (hasattr(kind, "getlist") and hasattr(kind, "lists")) or hasattr(kind, "multi_items")
+
+
+def _several(value: Any) -> dict[Any, Any]:
+    """A mapping of names and their values, a list of those where there are several."""
     made: dict[Any, list[Any]] = {}
     if hasattr(value, "lists"):
         made = dict(value.lists())

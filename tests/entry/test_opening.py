@@ -195,3 +195,15 @@ def test_all_values_are_shown_of_a_name_that_has_several(kind: Any) -> None:
         django_settings.configure(ALLOWED_HOSTS=["*"])
     form = kind([("size", "1"), ("size", "2"), ("a", "b"), ("token", "hunter2"), ("token", "hunter2")])
     assert metadata(form=form)["form"] == {"size": ["1", "2"], "a": "b", "token": MASK}
+
+
+class Board:
+    lists = multi_items = getlist = 5
+
+    def __repr__(self) -> str:
+        return "Board(of lists)"
+
+
+def test_an_object_that_merely_has_such_names_is_shown_as_it_prints_itself() -> None:
+    assert metadata(board=Board())["board"] == "Board(of lists)"
+    assert metadata(board=type("Lists", (dict,), {"lists": []})(a=1))["board"] == {"a": 1}
