@@ -264,7 +264,8 @@ class EntryBuilder:
             bound = self._bound()
             special = reading.site[_LOGGER] in SPECIAL
             if special or (bound is not None and reading.error_type is not UNSET):
-                reading.level = told_level(reading.level, record, reading.exception, reading.error_type, bound)
+                error, kind = reading.exception, reading.error_type
+                reading.level = told_level(id(self), reading.level, record, error, kind, bound)
                 if special:
                     reading.fields = {**fields_of(record), **reading.fields}
             entry = self._entry(reading.level, reading.message, created, metadata, function, file)

@@ -3,7 +3,7 @@
 Two things follow from a logger's name. Its access lines are read into fields, in `access_lines`. And a failure that was
 shipped at ERROR already, by another record, is shipped at INFO when one of these loggers, or one of ours, repeats it:
 
-- the record has an exception that another record has shipped at ERROR (see `known`);
+- the record has an exception that another record has shipped at ERROR for the same failure (see `known`);
 - it has none, and says that a request failed in which another record was shipped at ERROR with an exception;
 - it is text, and our integration logs the same failure with its exception (see `told_by_us`).
 
@@ -51,6 +51,7 @@ def told_by_us(logger: str, *beginnings: str) -> None:
 
 
 def told_level(
+    handler: object,
     level: str,
     record: logging.LogRecord,
     error: BaseException | None,
@@ -60,6 +61,7 @@ def told_level(
     """The level to ship a record at that has an exception, or is of a logger in SPECIAL. Raises no Exception.
 
     Args:
+        handler: identifies the handler that ships it.
         level: the record's own.
         record: the record.
         error: its exception; None also if it has one as text alone, as structlog may make it.
@@ -74,13 +76,14 @@ def told_level(
     ends, request = get("name") in _ENDS, None if bound is None else bound.request
     stamp = (get("name"), get("created"), get("thread"))
     if error is not None:
-        repeats = is_repeat(_unwrapped(error), stamp)
+        number = None if request is None else request.number
+        repeats = is_repeat(_unwrapped(error), stamp, handler, number, framework=ends)
     else:
-        repeats = request is not None and request.failure not in (None, stamp)
+        repeats = request is not None and request.failures.get(handler, stamp) != stamp
     if ends and (repeats or _is_told(record)):
         return "INFO"
     if request is not None and (ends or error is not None):
-        request.failure = stamp
+        request.failures[handler] = stamp
     return level
 
 

@@ -133,6 +133,22 @@ def test_two_handlers_ship_a_record_at_the_same_level(captured: CapturingHandler
     assert levels(captured)[3:] == levels(third) == ["ERROR"]
 
 
+def test_an_error_that_went_to_another_handler_alone_does_not_change_the_level(captured: CapturingHandler) -> None:
+    """As when the first one has another `server_url`."""
+    error = raised()
+    logging.getLogger("audit").propagate = False
+    try:
+        with capturing("audit") as audit, with_fields(new_request(path="/").bound()):
+            tell("audit", error)
+            tell(OURS, error)
+        with capturing("audit") as second, with_fields(new_request(path="/").bound()):
+            tell("audit", raised())
+            tell(OURS)
+    finally:
+        logging.getLogger("audit").propagate = True
+    assert (levels(audit), levels(second), levels(captured)) == (["ERROR"], ["ERROR"], ["ERROR", "ERROR"])
+
+
 def test_text_that_an_integration_tells_with_the_exception_is_no_second_error(captured: CapturingHandler) -> None:
     tell("rq.worker", text="exception raised")
     frameworks.told_by_us("rq.worker", "exception", "other")
@@ -165,7 +181,7 @@ def test_no_frame_is_kept_of_what_was_recognised(captured: CapturingHandler, kin
                 captured.handle(logging.LogRecord(name, logging.ERROR, "f.py", 1, "failed", None, exc_info))
             del exc_info
     gc.collect()
-    assert (levels(captured), references[0](), request.failure is None) == (["ERROR", "INFO"], None, False)
+    assert (levels(captured), references[0](), len(request.failures)) == (["ERROR", "INFO"], None, 1)
 
 
 def test_the_level_of_the_record_itself_stays_for_other_handlers(captured: CapturingHandler) -> None:
