@@ -5,7 +5,7 @@ shipped at ERROR already, by another record, is shipped at INFO when one of thes
 
 - the record has an exception that another record has shipped at ERROR for the same failure (see `known`);
 - it has none, and says that a request failed in which another record was shipped at ERROR with an exception;
-- it is text, and our integration logs the same failure with its exception (see `told_by_us`).
+- it is text, and our integration, if its logger is enabled, logs the same failure with its exception (`told_by_us`).
 
 Records of the application's own loggers are never changed.
 """
@@ -41,13 +41,13 @@ _ENDS: Final = frozenset(
 #: Loggers whose records need more than others. `EntryBuilder` looks here at a name that it has not met before.
 SPECIAL: Final = _ENDS | READERS.keys()
 
-#: By logger: how messages begin that repeat what an integration in use has logged.
-_told: dict[str, frozenset[str]] = {}
+#: By logger: how messages begin that repeat what an integration in use logs, and its logger.
+_told: dict[str, tuple[tuple[str, ...], logging.Logger]] = {}
 
 
-def told_by_us(logger: str, *beginnings: str) -> None:
-    """From now on, messages of a logger that begin so repeat what one of our integrations logs."""
-    _told[logger] = _told.get(logger, frozenset()).union(beginnings)
+def told_by_us(ours: logging.Logger, logger: str, *beginnings: str) -> None:
+    """From now on, messages of a logger that begin so repeat what one of our integrations logs to `ours`."""
+    _told[logger] = beginnings, ours
 
 
 def told_level(
@@ -111,5 +111,7 @@ def _unwrapped(error: BaseException) -> BaseException:
 
 
 def _is_told(record: logging.LogRecord) -> bool:
-    beginnings = _told.get(record.name, ())
-    return bool(beginnings) and type(record.msg) is str and record.msg.startswith(tuple(beginnings))
+    beginnings, ours = _told.get(record.name, ((), None))
+    # `dictConfig` disables the loggers that are there before it, unless it is told not to.
+    can_tell = ours is not None and ours.isEnabledFor(logging.ERROR)
+    return can_tell and type(record.msg) is str and record.msg.startswith(beginnings)

@@ -40,7 +40,7 @@ class Lifespan:
     async def run(self, app: _App, scope: MutableMapping[str, Any]) -> None:
         """Run the application for a scope of the type `lifespan`."""
         # uvicorn logs the traceback that it is sent, as text.
-        told_by_us("uvicorn.error", "Traceback (most recent call last):")
+        told_by_us(_log, "uvicorn.error", "Traceback (most recent call last):")
         try:
             await app(scope, self.receive, self.send)
         except Exception as error:

@@ -151,11 +151,26 @@ def test_an_error_that_went_to_another_handler_alone_does_not_change_the_level(c
 
 def test_text_that_an_integration_tells_with_the_exception_is_no_second_error(captured: CapturingHandler) -> None:
     tell("rq.worker", text="exception raised")
-    frameworks.told_by_us("rq.worker", "exception", "other")
+    frameworks.told_by_us(logging.getLogger("logcollector.job"), "rq.worker", "exception", "other")
     tell("rq.worker", text="exception raised")
     tell("rq.worker", text="redis is away")
     tell("uvicorn.error", text="exception raised")
     assert levels(captured) == ["ERROR", "INFO", "ERROR", "ERROR"]
+
+
+def test_text_of_a_framework_is_an_error_where_the_logger_of_the_integration_is_silent(
+    captured: CapturingHandler,
+) -> None:
+    """A `dictConfig` disables the loggers that were there before it."""
+    ours = logging.getLogger("logcollector.job")
+    frameworks.told_by_us(ours, "rq.worker", "exception")
+    ours.disabled = True
+    try:
+        tell("rq.worker", text="exception raised")
+    finally:
+        ours.disabled = False
+    tell("rq.worker", text="exception raised")
+    assert levels(captured) == ["ERROR", "INFO"]
 
 
 @pytest.mark.parametrize("kind", [ValueError, type("OwnError", (Exception,), {})])
