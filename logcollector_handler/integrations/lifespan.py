@@ -36,6 +36,8 @@ class Lifespan:
         self._stage = ""
         self._answered = False
         self._failed = False
+        #: What the application gave as the reason of its failure.
+        self._reason = ""
 
     async def run(self, app: _App, scope: MutableMapping[str, Any]) -> None:
         """Run the application for a scope of the type `lifespan`."""
@@ -59,6 +61,10 @@ class Lifespan:
             raise
         if not self._stage and not self._answered:
             await self._answer_alone()
+        elif self._failed:
+            ended(_log, logging.ERROR, "the application failed at its %s: %s", (self._stage, self._reason))
+            if self._stage == "shutdown":
+                ending.flush()
 
     async def receive(self) -> _Message:
         """The next message of the server."""
@@ -71,6 +77,7 @@ class Lifespan:
         """Pass on what the application answers."""
         self._answered = True
         self._failed = message["type"].endswith(".failed")
+        self._reason = message.get("message", "")
         if message["type"].startswith("lifespan.shutdown."):
             ending.flush()
         await self._send(message)
