@@ -296,4 +296,4 @@ def _origin(site: Site) -> dict[str, Any]:
 
 
 def _cut(text: Any, limit: int) -> Any:
-    return UNSET if text is None else as_text(text)[:limit]
+    return UNSET if text is None else as_text(text)[:limit] or UNSET
