@@ -4,7 +4,7 @@ Two things follow from a logger's name. Its access lines are read into fields, i
 shipped at ERROR already, by another record, is shipped at INFO when one of these loggers, or one of ours, repeats it:
 
 - the record has an exception that another record has shipped at ERROR for the same failure (see `known`);
-- it has none, and says that a request failed in which another record was shipped at ERROR with an exception;
+- it has none, and says how a request was answered in which another record was shipped at ERROR with an exception;
 - it is text, and our integration, if its logger is enabled, logs the same failure with its exception (`told_by_us`).
 
 Records of the application's own loggers are never changed.
@@ -38,6 +38,8 @@ _ENDS: Final = frozenset(
         "rq.worker",
     }
 )
+#: Those that say how a request was answered, in the request itself. Applications log to some of the others, too.
+_ANSWERS: Final = frozenset({"logcollector.access", "django.request"})
 #: Loggers whose records need more than others. `EntryBuilder` looks here at a name that it has not met before.
 SPECIAL: Final = _ENDS | READERS.keys()
 
@@ -73,16 +75,16 @@ def told_level(
     if error is None and error_type:
         error = _handled(error_type)
     get = record.__dict__.get
-    ends, request = get("name") in _ENDS, None if bound is None else bound.request
+    ends, answers, request = get("name") in _ENDS, get("name") in _ANSWERS, None if bound is None else bound.request
     stamp = (get("name"), get("created"), get("thread"))
     if error is not None:
         number = None if request is None else request.number
         repeats = is_repeat(_unwrapped(error), stamp, handler, number, framework=ends)
     else:
-        repeats = request is not None and request.failures.get(handler, stamp) != stamp
+        repeats = answers and request is not None and request.failures.get(handler, stamp) != stamp
     if ends and (repeats or _is_told(record)):
         return "INFO"
-    if request is not None and (ends or error is not None):
+    if request is not None and (answers or error is not None):
         request.failures[handler] = stamp
     return level
 

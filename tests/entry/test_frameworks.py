@@ -121,6 +121,21 @@ def test_a_record_of_the_end_without_an_exception_tells_again_what_was_logged_in
     assert levels(captured) == ["ERROR", "INFO", "ERROR", "ERROR", "INFO"]
 
 
+@pytest.mark.parametrize("name", sorted(frameworks._ENDS - frameworks._ANSWERS))
+def test_what_an_application_logs_to_the_logger_of_its_server_keeps_its_level(
+    captured: CapturingHandler, name: str
+) -> None:
+    """As many do to `uvicorn.error`."""
+    with with_fields(new_request(path="/").bound()):
+        tell(name, text="no stock")
+        tell(name, raised(), text="no payment")
+        tell(name, text="no refund")
+    with with_fields(new_request(path="/").bound()):
+        tell(name, text="no stock")
+        tell(OURS)
+    assert levels(captured) == ["ERROR"] * 5
+
+
 def test_two_handlers_ship_a_record_at_the_same_level(captured: CapturingHandler) -> None:
     error = raised()
     with capturing() as second, with_fields(new_request(path="/").bound()):
