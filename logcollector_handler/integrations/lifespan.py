@@ -41,8 +41,6 @@ class Lifespan:
 
     async def run(self, app: _App, scope: MutableMapping[str, Any]) -> None:
         """Run the application for a scope of the type `lifespan`."""
-        # uvicorn logs the traceback that it is sent, as text.
-        told_by_us(_log, "uvicorn.error", "Traceback (most recent call last):")
         try:
             await app(scope, self.receive, self.send)
         except Exception as error:
@@ -78,6 +76,9 @@ class Lifespan:
         self._answered = True
         self._failed = message["type"].endswith(".failed")
         self._reason = message.get("message", "")
+        if self._failed and self._reason:
+            # uvicorn logs this text. `run` logs the failure.
+            told_by_us(_log, "uvicorn.error", self._reason)
         if message["type"].startswith("lifespan.shutdown."):
             ending.flush()
         await self._send(message)
