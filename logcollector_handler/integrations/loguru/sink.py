@@ -21,9 +21,9 @@ class LogCollectorSink:
     `serialize`, `backtrace` and `diagnose` change nothing.
 
     Writing never waits for the network, with or without `enqueue`. With it another thread writes, in which nothing is
-    bound by `bind_context`. `logger.remove()` waits until everything is sent,
-    for at most `shutdown_timeout`, and the handler stays open. `logger.complete()` waits as it does for any sink, until
-    the handler has the messages; `flush()` of the handler waits for the server.
+    bound by `bind_context`. `logger.remove()` waits until everything is sent, for at most `shutdown_timeout`, and the
+    handler stays open. `logger.complete()` waits as it does for any sink, until the handler has the messages; `flush()`
+    of the handler waits for the server.
 
     Args:
         handler: a LogCollectorHandler, as `get_handler()` returns it.
