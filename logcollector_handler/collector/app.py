@@ -179,10 +179,15 @@ class _Endpoints:
 
     async def _get_logs(self, request: Request) -> Response:
         query = parse_query(request.query_params.multi_items())
+        self._refuse_if_much_is_unread()
+        page = await self._ask(partial(self._store.page, query))
+        # Again, because many may have asked at the same time.
+        self._refuse_if_much_is_unread()
+        return LogsAnswer(page, self._unread)
+
+    def _refuse_if_much_is_unread(self) -> None:
         if self._unread.is_full:
             raise RefusedError(503, "Too many answers are being read at the same time. Ask again later.")
-        page = await self._ask(partial(self._store.page, query))
-        return LogsAnswer(page, self._unread)
 
 
 async def _answer_refused(_request: Request, error: Exception) -> Response:

@@ -92,7 +92,7 @@ def arrivals(
                 end = entries[-1]["id"]
         if newest:
             entries.reverse()
-    # `end` can be smaller, when logs were deleted since. Their ids are not used again, so the position stays valid.
+    # A position beyond the last row is kept.
     return Arrivals(entries, max(position, end), skipped)
 
 
@@ -112,8 +112,11 @@ def all_entries(reader: sqlite3.Connection) -> list[dict[str, Any]]:
 
 
 def last_id(reader: sqlite3.Connection) -> int:
-    """The id of the last row, 0 if there is none: the position of a stream that begins now."""
-    return int(reader.execute("SELECT coalesce(max(id), 0) FROM logs").fetchone()[0])
+    """The id of the row that arrived last, removed or not, 0 if none ever did: where a stream begins that begins now.
+
+    If it went back when rows are removed, a client that reconnects would seem to come from another file.
+    """
+    return int(reader.execute(search.LAST_ID).fetchone()[0])
 
 
 def histogram(reader: sqlite3.Connection, query: Query, buckets: int) -> Histogram:

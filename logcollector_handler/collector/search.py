@@ -52,6 +52,11 @@ PRAGMA user_version = {SCHEMA_VERSION};
 INSERT: Final = f"INSERT INTO logs ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"  # noqa: S608 - constants
 SELECT: Final = f"SELECT id, {', '.join(ROW_COLUMNS[:-1])} FROM logs"  # noqa: S608 - constants
 SELECT_ONE: Final = f"{SELECT} WHERE id = ?"
+#: SQLite keeps the largest id ever given, because ids are not given twice (AUTOINCREMENT).
+LAST_ID: Final = (
+    "SELECT max(coalesce((SELECT max(id) FROM logs), 0), "
+    "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'logs'), 0))"
+)
 #: A text that at least this many rows contain is common: SQLite then reads the rows in the order wanted and looks each
 #: up among those that contain the text. Rows with a rare text it fetches and sorts.
 COMMON: Final = 20_000

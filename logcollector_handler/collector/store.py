@@ -258,7 +258,7 @@ class Store:
             return reading.before_last(reader, query, count)
 
     def last_id(self) -> int:
-        """The id of the last row, 0 if there is none: the position of a stream that begins now."""
+        """The id of the row that arrived last, also if it was removed since; 0 if none ever did."""
         with self._reading() as reader:
             return reading.last_id(reader)
 

@@ -218,20 +218,23 @@ class FieldPlacer:
         reserve: Callable[[int], None],
     ) -> None:
         """Put in the fields of the user, of the context and of the span. `reserve` is as for `add`."""
-        fields: Mapping[str, Field] = {} if bound is None else bound.fields
-        clashing: Mapping[str, Any] | None = None
         if span is not None:
-            user = {**_of_span(span, fields, user), **user}
+            user = {**_of_span(span, {} if bound is None else bound.fields, user), **user}
+        clashing: Mapping[str, Any] | None = None
         if bound is not None:
             columns, rest, size = self._ready(bound, user)
             for name, value in columns:
                 setattr(entry, name, value)
-            if user and ("metadata" in user or not rest.keys().isdisjoint(user)):
+            if size > self._usual_length:
+                reserve(size)
+            if not user:
+                if rest:
+                    entry.metadata = {**origin, **rest}
+                return
+            if "metadata" in user or not rest.keys().isdisjoint(user):
                 clashing = rest
             elif rest:
                 entry.metadata = origin = {**origin, **rest}
-            if size > self._usual_length:
-                reserve(size)
         if user:
             self.add(entry, origin, user, user, reserve, clashing)
 

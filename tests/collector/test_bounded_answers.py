@@ -168,21 +168,31 @@ def test_a_page_is_answered_503_while_too_much_is_not_read(
     store: Store, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_large(store, 1, 500 * KIB)
-    made: list[answers.Unread] = []
-
-    class Noted(answers.Unread):
-        def __init__(self) -> None:
-            super().__init__()
-            made.append(self)
-
-    monkeypatch.setattr(app, "Unread", Noted)
+    unread = answers.Unread()
+    monkeypatch.setattr(app, "Unread", lambda: unread)
     client = client_of(create_app(store))
     for _ in range(3):
         assert client.get("/logs").status_code == 200
-        assert made[0].bytes == 0, "it is forgotten again"
-    made[0].bytes = answers.MOST_UNREAD + 1
+        assert unread.bytes == 0, "it is forgotten again"
+    unread.bytes = answers.MOST_UNREAD + 1
     assert client.get("/logs").status_code == 503
     assert client.post({"message": "posts go on"}).status_code == 200
+
+
+def test_pages_asked_for_at_the_same_time_are_bounded_together(
+    store: Store, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them were asked for before anything was fetched, so the first look sees nothing unread."""
+    unread = answers.Unread()
+    fetch = store.page
+
+    def fetch_while_others_are_sent(query: Query) -> reading.Page:
+        unread.bytes = answers.MOST_UNREAD + 1
+        return fetch(query)
+
+    monkeypatch.setattr(app, "Unread", lambda: unread)
+    monkeypatch.setattr(store, "page", fetch_while_others_are_sent)
+    assert client_of(create_app(store)).get("/logs").status_code == 503
 
 
 def test_an_answer_is_sent_in_pieces(client: AppClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,17 @@ def test_ids_of_removed_logs_are_not_used_again(store: Store) -> None:
     assert [entry["message"] for entry in store.arrivals(Query(), 2).entries] == ["c"]
 
 
+def test_the_position_of_a_stream_does_not_go_back_when_the_last_logs_are_removed(store: Store) -> None:
+    """A client behind it would be taken for one of another file, and be sent everything once more."""
+    add(store, {"message": "new", "created_at": 1000.0}, {"message": "old", "created_at": 1.0})
+    assert retain(store, Keep(days=1), now=DAY + 10) == 1
+    assert store.last_id() == 2
+    assert store.before_last(Query(text="other"), 1) == 2
+    assert store.arrivals(Query(), 2).entries == []
+    store.remove_first(1)
+    assert store.last_id() == 2
+
+
 def test_a_key_outlives_its_logs(store: Store) -> None:
     add(store, {"message": "a", "created_at": 1}, key="key")
     retain(store, Keep(days=1), now=9 * DAY)

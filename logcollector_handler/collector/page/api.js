@@ -83,6 +83,7 @@ export function follow(parameters, on) {
     if (fields.event === undefined) entries.push(JSON.parse(fields.data));
     else if (fields.event === "skipped") on.skipped(JSON.parse(fields.data).count);
     else if (fields.event === "open") on.open();
+    else if (fields.event === "error") throw new Error(JSON.parse(fields.data).error);
   }
 
   (async () => {

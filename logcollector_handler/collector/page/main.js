@@ -68,9 +68,9 @@ function restart() {
       isFirst = false;
       showState();
     },
-    lost: () => {
+    lost: (error) => {
       connected = false;
-      trouble(`The collector at ${location.origin} does not answer. This page will reconnect by itself.`);
+      trouble(`${reason(error)} This page will reconnect by itself.`);
       showState();
     },
     refused: failed,
@@ -214,7 +214,13 @@ function trouble(text) {
 
 function failed(error) {
   if (error instanceof Unauthorized) login.ask();
-  else trouble(error instanceof TypeError ? `The collector at ${location.origin} does not answer.` : error.message);
+  else trouble(reason(error));
+}
+
+// What the collector said; or, if the browser got no answer, or ended one that had become silent, that.
+function reason(error) {
+  const isSilent = error instanceof TypeError || error instanceof DOMException;
+  return isSilent ? `The collector at ${location.origin} does not answer.` : error.message;
 }
 
 async function showEmpty() {

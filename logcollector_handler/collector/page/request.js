@@ -53,7 +53,8 @@ export class RequestView {
     const services = new Set(logs.map((entry) => entry.service).filter(Boolean));
     $("#request-title").replaceChildren(`${named(name)} `, el("code", {}, id));
     $("#request-summary").textContent = [
-      isCut ? `the newest ${count(LIMIT)} entries` : `${count(logs.length)} ${logs.length === 1 ? "entry" : "entries"}`,
+      // Fewer than were asked for, if they are large.
+      `${isCut ? "the newest " : ""}${count(logs.length)} ${logs.length === 1 ? "entry" : "entries"}`,
       logs.length ? duration((end - begin) * 1000) : "",
       services.size ? [...services].join(", ") : "",
       errors ? `${count(errors)} ${errors === 1 ? "error" : "errors"}` : "",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from logcollector_handler.collector import reading, stream
 from logcollector_handler.collector import server as serving
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.server import BackgroundServer, bind
@@ -176,6 +177,35 @@ def test_it_reconnects_after_a_restart_of_the_server_and_misses_nothing(
         page.until(lambda: page.state == "live" and not page.all("#trouble")[0].is_displayed())
     second.stop()
     store.close()
+
+
+def test_it_says_what_the_collector_says_when_the_file_of_the_logs_is_gone(
+    tmp_path: Path, chromium: webdriver.Chrome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT", 0.1)
+    store = Store(tmp_path / "own.sqlite")
+    server = BackgroundServer(create_app(store))
+    server.start()
+    with closing(Page(chromium, server.url)) as page:
+        page.open()
+        page.until(lambda: page.state == "live")
+        (tmp_path / "own.sqlite").unlink()
+        page.until(lambda: "was deleted or replaced" in page.texts("#trouble")[0])
+        page.open()
+        page.until(lambda: "was deleted or replaced" in page.texts("#trouble")[0])
+    server.stop()
+    store.close()
+
+
+def test_a_request_of_large_entries_says_how_many_it_shows(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_BYTES", 5000)
+    now = time.time()
+    page.post(*({"message": "x" * 2000, "created_at": now - n, "trace_id": "t"} for n in range(4)))
+    page.open()
+    page.click("#rows .line")
+    page.until(lambda: bool(page.all("[data-id=trace_id]")))
+    page.click("[data-id=trace_id]")
+    page.until(lambda: page.texts("#request-summary")[0].startswith("the newest 2 entries"))
 
 
 def test_scrolling_down_loads_older_entries(page: Page) -> None:
