@@ -60,6 +60,11 @@ def test_a_variable_that_is_no_setting_is_named_with_the_nearest_one_and_without
     assert "hunter2" not in sentence
 
 
+@pytest.mark.parametrize("name", ["LOGCOLLECTOR_TOKEN", "LOGCOLLECTOR_", "LOGCOLLECTOR_X"])
+def test_what_is_like_no_setting_is_said_without_a_guess(name: str) -> None:
+    assert misspelt({name: "x"}) == [f"{name} in the environment is not a setting"]
+
+
 def test_no_setting_and_nothing_of_kubernetes_is_taken_for_misspelt() -> None:
     assert misspelt(dict.fromkeys((setting.variable for setting in SETTINGS.values()), "x")) == []
     links = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR", "NAME"]

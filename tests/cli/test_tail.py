@@ -182,6 +182,7 @@ def test_what_a_server_says_of_a_failure_may_be_anything(start: Start) -> None:
         b'HTTP/1.1 422 x\r\n\r\n{"error": "\\u001b[32mgreen"}',
     ]
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(60)
         process = start("tail", "--server-url", f"http://127.0.0.1:{listening.getsockname()[1]}")
         for answer in answers:
             with listening.accept()[0] as connection:
