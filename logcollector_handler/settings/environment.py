@@ -39,4 +39,5 @@ def _sentence(name: str) -> str:
     # A value may have got into the name by mistake, so only what a name consists of is shown.
     found = re.match(r"\w+", name, re.ASCII)
     shown = found[0] if found else PREFIX
-    return f"{shown} in the environment is not a setting" + (f"; did you mean {SETTINGS[near[0]].variable}?" if near else "")
+    guess = f"; did you mean {SETTINGS[near[0]].variable}?" if near else ""
+    return f"{shown} in the environment is not a setting{guess}"
