@@ -170,13 +170,20 @@ def test_what_tests_capture_is_captured_also_where_the_environment_switches_ship
 @pytest.mark.integration
 def test_a_process_whose_handler_is_off_ends_at_once_without_a_word() -> None:
     program = """
-import logging, logging.config, threading
+import logging, logging.config, multiprocessing, signal, threading
 handler = {"class": "logcollector_handler.LogCollectorHandler", "enabled": False, "server_url": "http://127.0.0.1:9"}
 logging.config.dictConfig(
     {"version": 1, "handlers": {"c": handler}, "root": {"handlers": ["c"], "level": "DEBUG"}}
 )
 logging.error("not sent")
+
+def say_what_ends_the_child():
+    print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, flush=True)
+
+child = multiprocessing.get_context("fork").Process(target=say_what_ends_the_child)
+child.start()
+child.join()
 print(threading.active_count())
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n1\n", "")
