@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+from .entry.caller import module_of
 from .entry.record import STANDARD
 from .entry.text import keep_in_metadata
 
@@ -27,7 +28,7 @@ class Site(NamedTuple):
 def calling_frame() -> FrameType | None:
     """The innermost frame of the application; None when there is none."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _module(frame).partition(".")[0] in _BETWEEN:
+    while frame is not None and module_of(frame).partition(".")[0] in _BETWEEN:
         frame = frame.f_back
     return frame
 
@@ -37,7 +38,7 @@ def calling_site() -> Site:
     frame = calling_frame()
     if frame is None:
         return Site("?", "", 0, "")
-    return Site(_module(frame), frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    return Site(module_of(frame), frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
 
 
 def log(
@@ -62,7 +63,3 @@ def log(
     keep_in_metadata(given, {name: value for name, value in fields.items() if name in STANDARD})
     record.__dict__.update(given)
     logger.handle(record)
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "?"))

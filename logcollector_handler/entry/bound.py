@@ -17,6 +17,7 @@ from msgspec import UNSET
 
 from .columns import DECLINED, FILLABLE, Placed
 from .encoding import plain_fields
+from .known import Stamp, numbers
 from .redact import Printed, Redactor
 from .text import key_text, unused
 
@@ -71,7 +72,7 @@ class Request:
         fields: what the middleware binds for it.
     """
 
-    __slots__ = ("_before", "_fields", "_own", "failure")
+    __slots__ = ("_before", "_fields", "_own", "failures", "number")
 
     def __init__(self, before: Bound | None, fields: Mapping[str, Any]) -> None:
         if before is not None and before.request is not None:
@@ -82,8 +83,9 @@ class Request:
         self._own: Mapping[str, Field] = {} if made is None else made.fields
         # Many threads may change it: each does it in steps that the interpreter does not interrupt.
         self._fields = dict(self._own)
-        #: What tells the record from others that was shipped at ERROR because the request failed; None without one.
-        self.failure: tuple[Any, ...] | None = None
+        #: By handler: what tells the record from others that was shipped at ERROR because the request failed.
+        self.failures: dict[object, Stamp] = {}
+        self.number = next(numbers)
 
     def bound(self) -> Bound:
         """All that has been bound in the request up to now."""

@@ -264,7 +264,8 @@ class EntryBuilder:
             bound = self._bound()
             special = reading.site[_LOGGER] in SPECIAL
             if special or (bound is not None and reading.error_type is not UNSET):
-                reading.level = told_level(reading.level, record, reading.exception, reading.error_type, bound)
+                error, kind = reading.exception, reading.error_type
+                reading.level = told_level(id(self), reading.level, record, error, kind, bound)
                 if special:
                     reading.fields = {**fields_of(record), **reading.fields}
             entry = self._entry(reading.level, reading.message, created, metadata, function, file)
@@ -295,4 +296,4 @@ def _origin(site: Site) -> dict[str, Any]:
 
 
 def _cut(text: Any, limit: int) -> Any:
-    return UNSET if text is None else as_text(text)[:limit]
+    return UNSET if text is None else as_text(text)[:limit] or UNSET

@@ -14,10 +14,12 @@ from .marks import MARK_BYTES, MORE, cut, items_left_out, left_out, number_left_
 from .model import ORIGIN
 from .redact import Redactor
 from .shares import ITEM_SHARE, LEAST, Shares, guessed_size
-from .text import key_text, shortened, unused
+from .text import clean_text, key_text, shortened, unused
 from .values import INT64, SCALARS
 from .walk import NAMED, QUOTES, FullError, Walk, encode, numbers
 
+#: How much of a text behind the place where it is cut is looked at for secrets, in characters.
+_READ_ON: Final = 64 * 1024
 #: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; cleaning it then
 #: changes nothing.
 _NUL: Final = b"\\u0000"
@@ -144,6 +146,13 @@ class _SharingWalk(Walk):
             self.used += MARK_BYTES
             made = [*made, items_left_out(missing)]
         return made
+
+    def _text(self, text: str, room: int, *, printed: bool = False) -> str:
+        if len(text) + QUOTES > room and (printed or self._in_address):
+            # Masked before it is cut: what is left of a password at the end is not seen to be one.
+            read, missing = text[: room + _READ_ON], len(text) - room - _READ_ON
+            text = self._secret.masked(clean_text(read)) + (cut(missing) if missing > 0 else "")
+        return super()._text(text, room, printed=printed)
 
     def _cut(self, text: str, room: int) -> str:
         return shortened(text, max(0, room - QUOTES))

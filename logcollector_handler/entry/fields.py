@@ -18,10 +18,11 @@ from .columns import AS_IT_IS, DECLINED, FILLABLE, Column, Placed, Rule
 from .encoding import encode_fields, plain_fields
 from .memory import make_room
 from .model import ORIGIN, LogEntry
+from .named import VALUE, masked_mapping
 from .opening import merged
 from .redact import MASK, Redactor
 from .text import add_field
-from .values import INT64
+from .values import INT64, simple
 from .walk import SHORTEST_FIELD, encode
 
 #: Field names whose meaning is remembered. Few programs use more.
@@ -35,8 +36,9 @@ _Ready = tuple[list[tuple[str, Any]], dict[str, Any], int]
 _IMMUTABLE: Final = frozenset({float, bool, type(None)})
 #: A field counts as this many characters more than its text has, so that many fields without text are noticed, too.
 _FIELD: Final = 16
-#: Names that other fields of `metadata` may have, too, so that they need care.
-_SHARED: Final = frozenset({*ORIGIN, "metadata"})
+#: Names of fields that are looked at together with the others of `metadata`: others may have the same name, or be the
+#: name of a secret whose value this is.
+_SHARED: Final = frozenset({*ORIGIN, "metadata", *VALUE})
 #: What such a name means, and one that has no column: its value is kept in `metadata`.
 _KEPT: Final = Column(lambda value: DECLINED)
 #: What a field takes beside its value, in bytes.
@@ -69,9 +71,12 @@ def _address_rule(secret: Redactor, column: Rule) -> Rule:
     """The rule of a column that can hold a URL: parameters in it that are secrets are masked."""
 
     def rule(value: Any) -> Placed:
-        if type(value) is str and secret.masked(value) == value:
-            placed, kept = column(value)
-            return placed, kept and AS_IT_IS
+        if issubclass(type(value), str):
+            text = value if type(value) is str else simple(value)
+            # Masked before the column cuts it: the beginning of a password does not look like one.
+            shown = secret.masked(text)
+            placed, kept = column(shown)
+            return placed, kept and (AS_IT_IS if shown == value and text is value else True)
         placed, kept = column(value)
         if type(placed) is str:
             # The mask can be longer than what it stands for, so the column has to judge the length once more.
@@ -180,7 +185,7 @@ class FieldPlacer:
     def _together(
         self, made: dict[str, Any], origin: dict[str, Any], names: Iterable[str], bound: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        """All fields of `metadata` where some have one name: each that comes later gets a number.
+        """All fields of `metadata`. Where some have one name, each that comes later gets a number.
 
         In this order: what every record has, the user's fields, those inside of the user's field `metadata` if it is a
         dict, and those that are bound.
@@ -201,7 +206,7 @@ class FieldPlacer:
             add_field(together, name, MASK if self._secret(name) else value)
         for name, value in (bound or {}).items():
             add_field(together, name, value)
-        return together
+        return dict(masked_mapping([*together.items()], self._secret))
 
     def fill(
         self,
@@ -213,20 +218,23 @@ class FieldPlacer:
         reserve: Callable[[int], None],
     ) -> None:
         """Put in the fields of the user, of the context and of the span. `reserve` is as for `add`."""
-        fields: Mapping[str, Field] = {} if bound is None else bound.fields
-        clashing: Mapping[str, Any] | None = None
         if span is not None:
-            user = {**_of_span(span, fields, user), **user}
+            user = {**_of_span(span, {} if bound is None else bound.fields, user), **user}
+        clashing: Mapping[str, Any] | None = None
         if bound is not None:
             columns, rest, size = self._ready(bound, user)
             for name, value in columns:
                 setattr(entry, name, value)
-            if user and ("metadata" in user or not rest.keys().isdisjoint(user)):
+            if size > self._usual_length:
+                reserve(size)
+            if not user:
+                if rest:
+                    entry.metadata = {**origin, **rest}
+                return
+            if "metadata" in user or not rest.keys().isdisjoint(user):
                 clashing = rest
             elif rest:
                 entry.metadata = origin = {**origin, **rest}
-            if size > self._usual_length:
-                reserve(size)
         if user:
             self.add(entry, origin, user, user, reserve, clashing)
 
@@ -248,7 +256,7 @@ class FieldPlacer:
             secret = self._secret(name)
             if placed is not UNSET and not secret:
                 if self._secret.is_address(name):
-                    placed, _ = _address_rule(self._secret, FILLABLE[name].rule)(placed)
+                    placed, _ = _address_rule(self._secret, FILLABLE[name].rule)(value if kept else placed)
                 columns.append((name, placed))
             if kept or secret:
                 add_field(rest, name, MASK if secret else value)
@@ -258,7 +266,7 @@ class FieldPlacer:
                 add_field(rest, name, MASK if self._secret(name) else value)
         for name in ORIGIN:
             del rest[name]
-        made = plain_fields(rest, self._secret, self._max_bytes)
+        made = plain_fields(dict(masked_mapping([*rest.items()], self._secret)), self._secret, self._max_bytes)
         size = sum([getsizeof(value) for _, value in columns]) + (len(encode(made)) if made else 0)
         return columns, made, size
 

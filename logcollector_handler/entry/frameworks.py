@@ -3,9 +3,9 @@
 Two things follow from a logger's name. Its access lines are read into fields, in `access_lines`. And a failure that was
 shipped at ERROR already, by another record, is shipped at INFO when one of these loggers, or one of ours, repeats it:
 
-- the record has an exception that another record has shipped at ERROR (see `known`);
-- it has none, and says that a request failed in which another record was shipped at ERROR with an exception;
-- it is text, and our integration logs the same failure with its exception (see `told_by_us`).
+- the record has an exception that another record has shipped at ERROR for the same failure (see `known`);
+- it has none, and says how a request was answered in which another record was shipped at ERROR with an exception;
+- it is text, and our integration, if its logger is enabled, logs the same failure with its exception (`told_by_us`).
 
 Records of the application's own loggers are never changed.
 """
@@ -38,19 +38,22 @@ _ENDS: Final = frozenset(
         "rq.worker",
     }
 )
+#: Those that say how a request was answered, in the request itself. Applications log to some of the others, too.
+_ANSWERS: Final = frozenset({"logcollector.access", "django.request"})
 #: Loggers whose records need more than others. `EntryBuilder` looks here at a name that it has not met before.
 SPECIAL: Final = _ENDS | READERS.keys()
 
-#: By logger: how messages begin that repeat what an integration in use has logged.
-_told: dict[str, frozenset[str]] = {}
+#: By logger: how messages begin that repeat what an integration in use logs, and its logger.
+_told: dict[str, tuple[tuple[str, ...], logging.Logger]] = {}
 
 
-def told_by_us(logger: str, *beginnings: str) -> None:
-    """From now on, messages of a logger that begin so repeat what one of our integrations logs."""
-    _told[logger] = _told.get(logger, frozenset()).union(beginnings)
+def told_by_us(ours: logging.Logger, logger: str, *beginnings: str) -> None:
+    """From now on, messages of a logger that begin so repeat what one of our integrations logs to `ours`."""
+    _told[logger] = beginnings, ours
 
 
 def told_level(
+    handler: object,
     level: str,
     record: logging.LogRecord,
     error: BaseException | None,
@@ -60,6 +63,7 @@ def told_level(
     """The level to ship a record at that has an exception, or is of a logger in SPECIAL. Raises no Exception.
 
     Args:
+        handler: identifies the handler that ships it.
         level: the record's own.
         record: the record.
         error: its exception; None also if it has one as text alone, as structlog may make it.
@@ -71,16 +75,17 @@ def told_level(
     if error is None and error_type:
         error = _handled(error_type)
     get = record.__dict__.get
-    ends, request = get("name") in _ENDS, None if bound is None else bound.request
+    ends, answers, request = get("name") in _ENDS, get("name") in _ANSWERS, None if bound is None else bound.request
     stamp = (get("name"), get("created"), get("thread"))
     if error is not None:
-        repeats = is_repeat(_unwrapped(error), stamp)
+        number = None if request is None else request.number
+        repeats = is_repeat(_unwrapped(error), stamp, handler, number, framework=ends)
     else:
-        repeats = request is not None and request.failure not in (None, stamp)
+        repeats = answers and request is not None and request.failures.get(handler, stamp) != stamp
     if ends and (repeats or _is_told(record)):
         return "INFO"
-    if request is not None and (ends or error is not None):
-        request.failure = stamp
+    if request is not None and (answers or error is not None):
+        request.failures[handler] = stamp
     return level
 
 
@@ -108,5 +113,7 @@ def _unwrapped(error: BaseException) -> BaseException:
 
 
 def _is_told(record: logging.LogRecord) -> bool:
-    beginnings = _told.get(record.name, ())
-    return bool(beginnings) and type(record.msg) is str and record.msg.startswith(tuple(beginnings))
+    beginnings, ours = _told.get(record.name, ((), None))
+    # `dictConfig` disables the loggers that are there before it, unless it is told not to.
+    can_tell = ours is not None and ours.isEnabledFor(logging.ERROR)
+    return can_tell and type(record.msg) is str and record.msg.startswith(beginnings)

@@ -16,7 +16,7 @@ from .text import key_text
 
 #: Under what keys a mapping has a name and its value.
 _NAME: Final = ("name", "Name", "key", "Key")
-_VALUE: Final = frozenset({"value", "Value"})
+VALUE: Final = frozenset({"value", "Value"})
 
 
 class Named(NamedTuple):
@@ -57,9 +57,9 @@ def masked_options(items: list[Any], secret: Redactor) -> list[Any]:
 
 def masked_mapping(pairs: list[tuple[Any, Any]], secret: Redactor) -> list[tuple[Any, Any]]:
     """The items of a mapping: if that is a name and a value, and the name a secret's, the value is masked."""
-    if not any(key in _VALUE for key, _ in pairs):
+    if not any(key in VALUE for key, _ in pairs):
         return pairs
     names = [value for key, value in pairs if key in _NAME]
     if not any(isinstance(name, str | bytes) and secret(key_text(name)) for name in names):
         return pairs
-    return [(key, MASK if key in _VALUE else value) for key, value in pairs]
+    return [(key, MASK if key in VALUE else value) for key, value in pairs]

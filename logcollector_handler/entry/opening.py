@@ -32,6 +32,8 @@ def opened(value: Any, most: int) -> Any:
     kind = type(value)
     if kind is not dict and kind is not list and (request := opened_request(value)) is not None:
         return request
+    if (hasattr(kind, "lists") or hasattr(kind, "multi_items")) and len(value) <= most:
+        return _multiple(value)
     if isinstance(value, (Mapping, list, set, frozenset, deque, type)):  # not tuples: named ones have fields
         return value
     if isinstance(value, tuple):
@@ -51,6 +53,20 @@ def opened(value: Any, most: int) -> Any:
     if hasattr(kind, "dtype") and hasattr(kind, "tolist"):
         return value.tolist() if getattr(value, "size", 0) <= most else _beginning(value, most)
     return value
+
+
+def _multiple(value: Any) -> dict[Any, Any]:
+    """A query, a form or headers, in which a name can have several values; these become a list.
+
+    Their `items` give one value of each name. Django and werkzeug have `lists`, starlette and httpx `multi_items`.
+    """
+    made: dict[Any, list[Any]] = {}
+    if hasattr(value, "lists"):
+        made = dict(value.lists())
+    else:
+        for name, each in value.multi_items():
+            made.setdefault(name, []).append(each)
+    return {name: values[0] if len(values) == 1 else values for name, values in made.items()}
 
 
 def merged(value: Any, most: int) -> list[tuple[str, Any]] | None:

@@ -28,8 +28,8 @@ from .traceback import Trace
 
 #: Attributes that every record has. A Formatter adds the last two, so they are not the user's fields either.
 STANDARD: Final = frozenset(logging.LogRecord("", 0, "", 0, "", None, None).__dict__) | {"message", "asctime"}
-#: What structlog puts on a record for its own formatter.
-_STRUCTLOG: Final = frozenset({"_logger", "_name", "_record", "_from_structlog"})
+#: What structlog puts on a record for its own formatter, always both.
+_STRUCTLOG: Final = frozenset({"_logger", "_name"})
 
 #: The field for the name of the asyncio task in which a record was logged, and its longest value in characters.
 TASK: Final = "asyncio_task"
@@ -82,8 +82,8 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
     exc_info: Any = getattr(record, "exc_info", None)
     msg: Any = getattr(record, "msg", None)
     if issubclass(type(msg), dict):
-        for name in _STRUCTLOG & fields.keys():
-            del fields[name]
+        if fields.keys() >= _STRUCTLOG:
+            fields = {name: value for name, value in fields.items() if name not in _STRUCTLOG}
         # `_logger`: structlog is on its way to a ProcessorFormatter, and its chain is on the stack.
         in_chain = renamed_event(sys._getframe()) if "_logger" in record.__dict__ else None
         renamed = msg.renamed if type(msg) is Event else in_chain
@@ -222,7 +222,11 @@ def _taken_apart(
     event: dict[Any, Any], renamed: str | None, secret: Redactor, max_bytes: int
 ) -> tuple[str, dict[str, Any]]:
     """Message and fields of a record whose `msg` is a dict, as structlog makes them."""
-    fields = {name: value for name, value in text_keys(event).items() if name not in _STRUCTLOG}
+    fields = text_keys(event)
+    # structlog's formatter puts these into an event.
+    for own, kind in (("_record", logging.LogRecord), ("_from_structlog", bool)):
+        if issubclass(type(fields.get(own)), kind):
+            del fields[own]
     decode_texts(fields, renamed)
     for name in (renamed, "event", "message", "msg"):
         if name is not None and name in fields:

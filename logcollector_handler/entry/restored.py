@@ -76,20 +76,21 @@ def _text(value: Any) -> str | None:
 def _was_queued(record: logging.LogRecord) -> bool:
     """Whether a QueueHandler has made the message, and may have printed something below it.
 
-    An application may log such a text itself, as `traceback.format_exc()` makes it. That has a line end behind it or
-    no message before it; without, it can only be told from a printed exception by who made the record.
+    An application may log such a text itself, as `traceback.format_exc()` makes it. That has no message before it, or
+    a line end behind it (see `_start`); without, it can only be told from a printed exception by who made the record.
     """
     get = record.__dict__.get
-    message: Any = get("msg")
     # What `QueueHandler.prepare` leaves behind.
-    return get("args", ()) is None and get("message") == message and not message.endswith("\n")
+    return get("args", ()) is None and get("message") == get("msg")
 
 
 def _start(text: str, path: Any, function: Any) -> int | None:
     """Where the printed exception begins; None if there is none.
 
     Of several traces it is that of the function that logged, because that is where exceptions are usually caught; the
-    others stand in the message, or in the text of the exception. If it is none of them, the first one.
+    others stand in the message, or in the text of the exception. If it is none of them, the first one. But behind a
+    line end at the end of the text it must be the function that logged: there are exceptions whose text ends so, such
+    as those of PostgreSQL's library, and traces that the application quotes.
     """
     traces = [*re.finditer(_TRACE, text)]
     # At the very beginning it is the message.
@@ -97,6 +98,8 @@ def _start(text: str, path: Any, function: Any) -> int | None:
     if not traces[first:]:
         return None
     places = [(each["path"], each["function"]) for each in traces[first:]]
+    if text.endswith("\n") and (path, function) not in places:
+        return None
     number = first + (places.index((path, function)) if (path, function) in places else 0)
     start = traces[number].start()
     while True:

@@ -6,7 +6,7 @@ value                                        JSON
 str                                          text; U+0000 and lone surrogates become U+FFFD
 bool, None, float, int up to 64 bits         the same; NaN and infinities become null
 longer int                                   text
-dict, any Mapping                            object; keys as text
+dict, any Mapping                            object; keys as text; several values of a name as an array
 list, tuple, set, frozenset, deque           array
 bytes, bytearray, memoryview                 text, as UTF-8; other bytes as `\\xff`
 datetime, date, time                         ISO 8601
@@ -21,7 +21,7 @@ anything else                                its `repr`; its type if that fails
 ===========================================  =====================================================
 
 An object with fields that cannot be read is named by its type only, because its `repr` could show a secret. Keys and
-long text are dealt with in `text`, what is inside of containers in `encoding`.
+long text are dealt with in `text`, what is inside of containers in `walk`.
 """
 
 from __future__ import annotations

@@ -177,12 +177,13 @@ class Walk:
             if is_fields:
                 most = max(0, room) // SHORTEST_FIELD + 1
                 pairs = list(islice(inner.items() if kind is dict or not isinstance(inner, ItemsView) else inner, most))
-                missing = len(inner) - len(pairs)
+                # Never less than none: a mapping may tell a wrong length, or be changed meanwhile.
+                missing = max(0, len(inner) - len(pairs))
                 if missing and kind is dict:
                     missing += _behind_mark(next(reversed(inner.values())))
                 return self.fields(masked_mapping(pairs, self._secret) if depth else pairs, missing, room, depth)
             items = list(islice(inner, max(0, room) // _SHORTEST_ITEM + 1))
-            missing = len(inner) - len(items)
+            missing = max(0, len(inner) - len(items))
             if missing and kind is list:
                 missing += _behind_mark(inner[-1])
             if isinstance(inner, tuple) and is_pair(items):

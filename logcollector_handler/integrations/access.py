@@ -108,6 +108,8 @@ class Exchange:
             fields=fields,
             error=error,
         )
+        # What goes on in the context of this request, such as a server's callback, may fail for other reasons.
+        self._request.failures.clear()
 
 
 def _level(status: int | None, whole: bool, failed: bool) -> int:

@@ -60,7 +60,8 @@ class RequestLogMiddleware:
             try:
                 await self.app(scope, call.receive, call.send)
             except Exception as error:
-                answer_follows = follow(application, self)
+                # Starlette answers exceptions of HTTP requests alone.
+                answer_follows = scope["type"] == "http" and follow(application, self)
                 call.fail(error, answer_follows=answer_follows)
                 raise
             except BaseException:  # Cancelled, because the server shuts down or the client went away: not an error.
@@ -219,7 +220,7 @@ class _WebSocket:
             )
 
     def fail(self, error: Exception, *, answer_follows: bool) -> None:
-        """Log that the connection failed. Starlette answers exceptions of HTTP requests alone."""
+        """Log that the connection failed. No answer follows."""
         self.close(error)
 
 

@@ -75,8 +75,8 @@ def log_tasks() -> None:
     ):
         signal.connect(receiver, weak=False, dispatch_uid=f"{__name__}.{receiver.__name__}")
     # What Celery logs at ERROR of a failure beside or instead of the exception that its signal brings us.
-    told_by_us("celery.app.trace", LOG_FAILURE.strip(), LOG_INTERNAL_ERROR.strip())
-    told_by_us("celery.worker.request", "Hard time limit (")
+    told_by_us(_log, "celery.app.trace", LOG_FAILURE.strip(), LOG_INTERNAL_ERROR.strip())
+    told_by_us(_log, "celery.worker.request", "Hard time limit (")
     # A pool process that is a new interpreter (spawn) sets up logging without the signal `celeryd_init`.
     _remember_handlers()
 

@@ -25,9 +25,10 @@ def ended(
         return
     exc_info = None if error is None else (type(error), error, error.__traceback__)
     code = _code_of(function)
-    where = (None, 0, None) if code is None else (code.co_filename, code.co_firstlineno, code.co_name)
+    # Not None, which handlers and filters of the application may not expect of a path.
+    where = ("", 0, None) if code is None else (code.co_filename, code.co_firstlineno, code.co_name)
     path, line, name = where
-    logger.handle(logger.makeRecord(logger.name, level, path, line, message, args, exc_info, name, fields))  # type: ignore[arg-type]  # typeshed knows of no record without an origin
+    logger.handle(logger.makeRecord(logger.name, level, path, line, message, args, exc_info, name, fields))
 
 
 def _code_of(function: object) -> CodeType | None:

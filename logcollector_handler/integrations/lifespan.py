@@ -36,11 +36,11 @@ class Lifespan:
         self._stage = ""
         self._answered = False
         self._failed = False
+        #: What the application gave as the reason of its failure.
+        self._reason = ""
 
     async def run(self, app: _App, scope: MutableMapping[str, Any]) -> None:
         """Run the application for a scope of the type `lifespan`."""
-        # uvicorn logs the traceback that it is sent, as text.
-        told_by_us("uvicorn.error", "Traceback (most recent call last):")
         try:
             await app(scope, self.receive, self.send)
         except Exception as error:
@@ -59,6 +59,10 @@ class Lifespan:
             raise
         if not self._stage and not self._answered:
             await self._answer_alone()
+        elif self._failed:
+            ended(_log, logging.ERROR, "the application failed at its %s: %s", (self._stage, self._reason))
+            if self._stage == "shutdown":
+                ending.flush()
 
     async def receive(self) -> _Message:
         """The next message of the server."""
@@ -71,6 +75,10 @@ class Lifespan:
         """Pass on what the application answers."""
         self._answered = True
         self._failed = message["type"].endswith(".failed")
+        self._reason = message.get("message", "")
+        if self._failed and self._reason:
+            # uvicorn logs this text. `run` logs the failure.
+            told_by_us(_log, "uvicorn.error", self._reason)
         if message["type"].startswith("lifespan.shutdown."):
             ending.flush()
         await self._send(message)

@@ -38,7 +38,7 @@ class LogJobs(BaseWorker):
     def perform_job(self, job: Job, *more: Any) -> bool:
         """Run a job; RQ's own says in its result, and in the job's status, how that ended."""
         # RQ logs it, too, as text: so in 2, and so in 3.
-        told_by_us("rq.worker", "[Job %s]: exception raised while", "Worker %s: job %s: exception raised while")
+        told_by_us(_log, "rq.worker", "[Job %s]: exception raised while", "Worker %s: job %s: exception raised while")
         self._error = None
         start = SystemClock.monotonic()
         with log_context(**_fields(job)):

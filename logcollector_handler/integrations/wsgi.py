@@ -87,7 +87,8 @@ class _Call:
             self._endpoint = functions.get(getattr(self._environ.get("werkzeug.request"), "endpoint", None))
 
     def close(self, error: BaseException | None = None) -> None:
-        """Log how the request ended."""
+        """Log how the request ended. Whoever gives the application the same environ again makes another request."""
+        self._environ.pop(_SERVED, None)
         self.exchange.close(error, self._endpoint)
 
 

@@ -95,7 +95,7 @@ class MaskedFormat:
         if kind is int:
             masked = self._patterns.masked(text := str(value))
             return value if masked == text else masked
-        if kind is list:
+        if kind is list or kind is tuple:  # bound pairs are tuples
             return [self._value(each) for each in value]
         if kind is dict:
             made: dict[str, Any] = {}

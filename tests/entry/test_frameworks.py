@@ -121,6 +121,21 @@ def test_a_record_of_the_end_without_an_exception_tells_again_what_was_logged_in
     assert levels(captured) == ["ERROR", "INFO", "ERROR", "ERROR", "INFO"]
 
 
+@pytest.mark.parametrize("name", sorted(frameworks._ENDS - frameworks._ANSWERS))
+def test_what_an_application_logs_to_the_logger_of_its_server_keeps_its_level(
+    captured: CapturingHandler, name: str
+) -> None:
+    """As many do to `uvicorn.error`."""
+    with with_fields(new_request(path="/").bound()):
+        tell(name, text="no stock")
+        tell(name, raised(), text="no payment")
+        tell(name, text="no refund")
+    with with_fields(new_request(path="/").bound()):
+        tell(name, text="no stock")
+        tell(OURS)
+    assert levels(captured) == ["ERROR"] * 5
+
+
 def test_two_handlers_ship_a_record_at_the_same_level(captured: CapturingHandler) -> None:
     error = raised()
     with capturing() as second, with_fields(new_request(path="/").bound()):
@@ -133,13 +148,44 @@ def test_two_handlers_ship_a_record_at_the_same_level(captured: CapturingHandler
     assert levels(captured)[3:] == levels(third) == ["ERROR"]
 
 
+def test_an_error_that_went_to_another_handler_alone_does_not_change_the_level(captured: CapturingHandler) -> None:
+    """As when the first one has another `server_url`."""
+    error = raised()
+    logging.getLogger("audit").propagate = False
+    try:
+        with capturing("audit") as audit, with_fields(new_request(path="/").bound()):
+            tell("audit", error)
+            tell(OURS, error)
+        with capturing("audit") as second, with_fields(new_request(path="/").bound()):
+            tell("audit", raised())
+            tell(OURS)
+    finally:
+        logging.getLogger("audit").propagate = True
+    assert (levels(audit), levels(second), levels(captured)) == (["ERROR"], ["ERROR"], ["ERROR", "ERROR"])
+
+
 def test_text_that_an_integration_tells_with_the_exception_is_no_second_error(captured: CapturingHandler) -> None:
     tell("rq.worker", text="exception raised")
-    frameworks.told_by_us("rq.worker", "exception", "other")
+    frameworks.told_by_us(logging.getLogger("logcollector.job"), "rq.worker", "exception", "other")
     tell("rq.worker", text="exception raised")
     tell("rq.worker", text="redis is away")
     tell("uvicorn.error", text="exception raised")
     assert levels(captured) == ["ERROR", "INFO", "ERROR", "ERROR"]
+
+
+def test_text_of_a_framework_is_an_error_where_the_logger_of_the_integration_is_silent(
+    captured: CapturingHandler,
+) -> None:
+    """A `dictConfig` disables the loggers that were there before it."""
+    ours = logging.getLogger("logcollector.job")
+    frameworks.told_by_us(ours, "rq.worker", "exception")
+    ours.disabled = True
+    try:
+        tell("rq.worker", text="exception raised")
+    finally:
+        ours.disabled = False
+    tell("rq.worker", text="exception raised")
+    assert levels(captured) == ["ERROR", "INFO"]
 
 
 @pytest.mark.parametrize("kind", [ValueError, type("OwnError", (Exception,), {})])
@@ -165,7 +211,7 @@ def test_no_frame_is_kept_of_what_was_recognised(captured: CapturingHandler, kin
                 captured.handle(logging.LogRecord(name, logging.ERROR, "f.py", 1, "failed", None, exc_info))
             del exc_info
     gc.collect()
-    assert (levels(captured), references[0](), request.failure is None) == (["ERROR", "INFO"], None, False)
+    assert (levels(captured), references[0](), len(request.failures)) == (["ERROR", "INFO"], None, 1)
 
 
 def test_the_level_of_the_record_itself_stays_for_other_handlers(captured: CapturingHandler) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import urllib.parse
 from dataclasses import dataclass, field
 from typing import Any
 
 import attrs
+import httpx
 import pydantic
 import pydantic.dataclasses
 import pytest
+import starlette.datastructures
+import werkzeug.datastructures
+from django.conf import settings as django_settings
+from django.http import QueryDict
 
 from logcollector_handler import log_context
 from logcollector_handler.context import current_fields
@@ -171,3 +177,21 @@ def test_the_dict_of_a_dataclass_is_masked_by_its_names_alone() -> None:
     asdict = dataclasses.asdict(Login())
     assert metadata(who=asdict)["who"]["db_password"] == MASK
     assert metadata(who=Login())["who"] == {"user": "u", "db_password": MASK, "data": EXPECTED}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        werkzeug.datastructures.MultiDict,
+        werkzeug.datastructures.ImmutableMultiDict,
+        lambda pairs: QueryDict(urllib.parse.urlencode(pairs)),
+        httpx.QueryParams,
+        httpx.Headers,
+        starlette.datastructures.FormData,
+    ],
+)
+def test_all_values_are_shown_of_a_name_that_has_several(kind: Any) -> None:
+    if not django_settings.configured:
+        django_settings.configure(ALLOWED_HOSTS=["*"])
+    form = kind([("size", "1"), ("size", "2"), ("a", "b"), ("token", "hunter2"), ("token", "hunter2")])
+    assert metadata(form=form)["form"] == {"size": ["1", "2"], "a": "b", "token": MASK}

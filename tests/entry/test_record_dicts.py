@@ -106,3 +106,14 @@ def test_a_dict_as_message_that_changes_after_the_call_ships_as_it_was() -> None
     entry = builder().build(record(event))
     event["items"].append(2)
     assert b'"items":[1]' in metadata_of(entry)
+
+
+def test_names_that_structlog_uses_itself_are_usual_names_of_fields() -> None:
+    names = ("_name", "_logger", "_record", "_from_structlog")
+    given = {name: f"the user's {name}" for name in names}
+    assert ship({"event": "e", **given})["metadata"].items() >= given.items()
+    for name in names:
+        assert ship({"event": "e"}, extra={name: given[name]})["metadata"][name] == given[name]
+    added = {"_record": record(), "_from_structlog": True}
+    entry = ship({"event": "e", **added}, extra={"_logger": structlog.get_logger(), "_name": "info"})
+    assert entry["metadata"].keys().isdisjoint(names)

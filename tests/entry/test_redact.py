@@ -161,6 +161,19 @@ def test_a_secret_is_masked_in_mappings_of_a_name_and_a_value() -> None:
     assert metadata(value={"name": 5, "value": "shown"})["value"] == {"name": 5, "value": "shown"}
 
 
+@pytest.mark.parametrize("wrapped", [dict, lambda **fields: {"metadata": fields}])
+def test_a_secret_is_masked_in_records_of_a_name_and_a_value(wrapped: Any) -> None:
+    for name, shown in (("DB_PASSWORD", MASK), ("PORT", "hunter2")):
+        fields = wrapped(key=name, value="hunter2", a=1)
+        expected = {"key": name, "value": shown, "a": 1}
+        assert metadata(**fields) == expected
+        with log_context(**fields):
+            assert bound_metadata().items() >= expected.items()
+        with log_context(key=name):
+            [entry] = shipped(record(extra={"value": "hunter2"}), by=builder(bound=current_fields))
+            assert entry["metadata"].items() >= {"key": name, "value": shown}.items()
+
+
 def test_the_value_of_an_option_is_masked_in_a_command() -> None:
     assert metadata(value=["psql", "--password", "hunter2", "--user", "u", "--token=hunter2"])["value"][:5] == [
         "psql", "--password", MASK, "--user", "u"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from logcollector_handler import log_context
 from logcollector_handler.context import current_fields
+from logcollector_handler.entry.marks import uncut
 from logcollector_handler.entry.model import TEXT_LIMITS, LogEntry
 from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK, Redactor
 from tests.entry.making import builder, metadata, record, ship, shipped
@@ -225,3 +226,23 @@ def test_no_part_of_a_text_is_read_twice(part: str) -> None:
     # Time is not measured: steps that grow with the square of the length would take minutes here.
     for text in (part * (50_000 // len(part)), "@--" + part * (50_000 // len(part)) + "!"):
         assert usual.masked(text)
+
+
+@pytest.mark.parametrize("given", ["call", "subclass of str", "bound"])
+@pytest.mark.parametrize(("name", "max_bytes"), [("path", 4096), ("url", 1024), ("dsn", 1024)])
+def test_a_password_in_a_url_is_masked_before_the_url_is_cut(name: str, max_bytes: int, given: str) -> None:
+    url = f"https://user:{'hunter2' * 300}@git.example/{'long/' * 200}"
+    value = type("Text", (str,), {})(url) if given == "subclass of str" else url
+    with log_context(**({name: value} if given == "bound" else {})):
+        made = record(extra=None if given == "bound" else {name: value})
+        line = shipped(made, by=builder(bound=current_fields, max_record_bytes=max_bytes))
+    assert "https://user:***@git.example/long/" in str(line)
+    assert "hunter2" not in str(line)
+
+
+def test_the_mark_of_a_url_that_is_cut_counts_what_was_not_looked_at_for_secrets() -> None:
+    url = f"https://user:hunter2@git.example/{'x' * 1_000_000}"
+    text = shipped(record(extra={"url": url}), by=builder(max_record_bytes=2048))[0]["metadata"]["url"]
+    assert text.startswith("https://user:***@git.example/xxx")
+    whole, missing, _ = uncut(text)
+    assert len(whole) + missing == len(url) - len("hunter2") + len(MASK)

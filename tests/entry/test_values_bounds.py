@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 import pydantic
 import pytest
 
+from logcollector_handler.entry.marks import MORE, left_out
 from logcollector_handler.entry.redact import MASK
 from logcollector_handler.entry.text import MAX_KEY, MAX_REPR
 from logcollector_handler.entry.walk import MAX_DEPTH
@@ -101,6 +103,15 @@ def test_of_an_endless_value_no_more_is_looked_at_than_there_is_room_for() -> No
     (entry,) = shipped(record(extra={f"value{number}": Endless() for number in range(10)}), by=by, max_bytes=5000)
     assert all("more left out" in entry["metadata"][f"value{number}"][-1] for number in range(10))
     assert looked < 10 * 5000
+
+
+@pytest.mark.parametrize("length", [0, 2, 10**9])
+def test_a_mapping_that_tells_a_wrong_length_is_shown_and_never_lacks_less_than_nothing(length: int) -> None:
+    kind = type("Wrong", (collections.UserDict,), {"__len__": lambda self: length})
+    shown = metadata(value=kind(a=1, b=2, c=3))["value"]
+    assert shown.items() >= {"a": 1, "b": 2, "c": 3}.items()
+    assert shown.get(MORE) in (None, left_out(length - 3))
+    assert (MORE in shown) == (length > 3)
 
 
 def test_long_texts_are_cut_and_say_how_much() -> None:

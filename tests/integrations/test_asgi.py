@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import logging
+from contextlib import suppress
 
 import pytest
 
@@ -196,3 +199,32 @@ def test_a_request_with_strange_values_is_served_and_logged(captured: CapturingH
     assert fields(access)["method"] == "PROPFIND"
     assert len(access["path"]) == 500
     assert "trace_id" not in access
+
+
+def test_an_exception_object_that_is_raised_in_several_requests_is_an_error_in_each(captured: CapturingHandler) -> None:
+    """Such as that of a future which every request waits for."""
+    kept = ValueError("could not connect")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/handled":
+            log.error("went on without", exc_info=kept)
+            return
+        raise kept
+
+    for path in ("/", "/", "/handled", "/"):
+        with suppress(ValueError):
+            run(app, scope(path=path))
+    assert [entry["level"] for entry in captured.entries] == ["ERROR", "ERROR", "ERROR", "WARN", "ERROR"]
+
+
+def test_what_a_server_says_in_the_context_of_an_earlier_request_keeps_its_level(captured: CapturingHandler) -> None:
+    """A callback for the next data of a connection runs in the context that it was registered in."""
+    contexts = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        contexts.append(contextvars.copy_context())
+        log.error("one order failed", exc_info=ValueError("bad"))
+
+    run(app, scope())
+    contexts[0].run(logging.getLogger("uvicorn.error").error, "ASGI callable returned without completing response.")
+    assert [entry["level"] for entry in captured.entries] == ["ERROR", "WARN", "ERROR"]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 
-from logcollector_handler.integrations.asgi import App, Message, Receive, Scope, Send
+from logcollector_handler.integrations.asgi import App, Message, Receive, RequestLogMiddleware, Scope, Send
 from logcollector_handler.testing import CapturingHandler
 from tests.capturing import fields
 from tests.integrations.asgi_requests import TRACE, log, run, scope
@@ -79,3 +84,19 @@ def test_a_refused_websocket_is_logged_as_a_warning(captured: CapturingHandler) 
     run(refuse, socket_scope(), [CONNECT])
     run(refuse_in_words, socket_scope(), [CONNECT])
     assert [(entry["level"], fields(entry)["status"]) for entry in captured.entries] == [("WARN", 403), ("WARN", 401)]
+
+
+def test_nothing_of_ours_stays_in_the_scope_of_a_connection_of_starlette_that_failed(
+    captured: CapturingHandler,
+) -> None:
+    async def live(socket: WebSocket) -> None:
+        raise ValueError("bad")
+
+    async def nothing(*_: Any) -> Any:
+        return CONNECT
+
+    app = Starlette(routes=[WebSocketRoute("/live", live)], middleware=[Middleware(RequestLogMiddleware)])
+    made = socket_scope()
+    with pytest.raises(ValueError, match="bad"):
+        asyncio.run(app(made, nothing, nothing))
+    assert [name for name in made if "logcollector" in name] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -113,3 +114,38 @@ def test_a_failure_is_told_the_server_logged_with_its_trace_and_raised_further(
     assert (failed["level"], failed["error_type"], failed["function_name"]) == ("ERROR", "ValueError", "app")
     assert failed["message"] == f"the application failed {when}"
     assert failed["metadata"]["logger"] == "logcollector.lifespan"
+
+
+@pytest.mark.parametrize("stage", ["startup", "shutdown"])
+def test_a_failure_that_is_told_the_server_without_an_exception_is_logged_too(
+    captured: CapturingHandler, sent: Sent, stage: str
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if stage == "shutdown":
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        text = "Traceback (most recent call last):\nValueError: no database"
+        await send({"type": f"lifespan.{stage}.failed", "message": text})
+        # As uvicorn does it.
+        logging.getLogger("uvicorn.error").error(text)
+
+    run(app, sent)
+    assert sent[-1] == ("flush" if stage == "shutdown" else "lifespan.startup.failed")
+    assert [entry["level"] for entry in captured.entries] == ["INFO", "ERROR"]
+    assert captured.entries[1]["message"].startswith(f"the application failed at its {stage}: Traceback")
+
+
+def test_traces_that_the_application_logs_to_the_logger_of_its_server_are_errors(
+    captured: CapturingHandler, sent: Sent
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        text = "Traceback (most recent call last):\nValueError: no stock"
+        logging.getLogger("uvicorn.error").error(text)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    run(app, sent)
+    assert [entry["level"] for entry in captured.entries] == ["ERROR"]

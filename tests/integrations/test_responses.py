@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 from collections.abc import Iterable, Iterator
 from functools import partial, wraps
 from pathlib import Path
@@ -280,3 +281,16 @@ def test_the_record_is_the_endpoints_or_nobodys(
     assert (access.get("function_name"), "file_path" in access) == (function, function is not None)
     if function is not None:
         assert access["file_path"] == __file__
+
+
+def test_other_handlers_get_a_path_as_of_any_record(captured: CapturingHandler) -> None:
+    """That of `rich` raises where it is None."""
+    paths: list[object] = []
+    other = logging.Handler()
+    other.emit = lambda record: paths.append(record.pathname)  # type: ignore[method-assign]
+    logging.getLogger("logcollector.access").addHandler(other)
+    try:
+        run(responding(), scope())
+    finally:
+        logging.getLogger("logcollector.access").removeHandler(other)
+    assert paths == [""]

@@ -203,3 +203,19 @@ def test_a_path_of_any_bytes_becomes_text(captured: CapturingHandler) -> None:
     assert captured.entries[1]["path"] == "/shop/größe"
     assert len(captured.entries[3]["path"]) == 500
     assert fields(captured.entries[3])["method"] == "PROPFIND"
+
+
+def test_a_request_that_is_tried_again_with_the_same_environ_is_logged_again(captured: CapturingHandler) -> None:
+    failures = [ValueError("deadlock")]
+
+    def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+        if failures:
+            raise failures.pop()
+        start_response("200 OK", [])
+        return []
+
+    given = environ()
+    with pytest.raises(ValueError, match="deadlock"):
+        RequestLogMiddleware(app)(given, start_response)
+    RequestLogMiddleware(app)(given, start_response).close()  # type: ignore[attr-defined]
+    assert [entry["level"] for entry in captured.entries] == ["ERROR", "WARN"]

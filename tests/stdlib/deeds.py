@@ -33,6 +33,13 @@ def without_text(log: logging.Logger) -> None:
         log.exception("boom")
 
 
+def with_text_that_ends_its_line(log: logging.Logger) -> None:
+    try:
+        fail(ConnectionError("connection failed\n\tIs the server running?\n"))
+    except ConnectionError:
+        log.exception("boom")
+
+
 def with_text_of_many_lines(log: logging.Logger) -> None:
     try:
         fail(ShopError("first\n  second\n\nthird: x"))
@@ -199,7 +206,8 @@ def stack_alone(log: logging.Logger) -> None:
 
 
 EXCEPTIONS: list[Callable[[logging.Logger], None]] = [
-    *(plain, without_text, with_text_of_many_lines, without_message, with_cause, with_contexts),
+    *(plain, without_text, with_text_of_many_lines, with_text_that_ends_its_line, without_message),
+    *(with_cause, with_contexts),
     *(
         with_cause_of_another_function,
         with_cause_that_was_not_raised,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logcollector_handler import log_context
+from logcollector_handler.context import current_fields
 from logcollector_handler.entry.model import TEXT_LIMITS
 from logcollector_handler.entry.patterns import COMMON, Patterns
 from logcollector_handler.entry.redact import MASK
@@ -60,6 +63,17 @@ def test_values_and_names_in_metadata_are_masked_at_any_depth() -> None:
 def test_values_that_go_into_metadata_unencoded_are_masked() -> None:
     made = ship(extra={"a": MAIL, "b": "4111 1111 1111 1111", "c": None, "d": 1.5, "e": True})["metadata"]
     assert {name: made[name] for name in "abcde"} == {"a": MASK, "b": MASK, "c": None, "d": 1.5, "e": True}
+
+
+@pytest.mark.parametrize("extra", [{}, {"a": 1}, {"a": []}])
+def test_bound_values_are_masked_at_any_depth(extra: dict[str, Any]) -> None:
+    bound = {"a pair": ("from", MAIL), "pairs": [("from", MAIL), {"to": [MAIL]}], MAIL: {"n": {MAIL}}, "text": MAIL}
+    form = format_of()
+    with log_context(**bound):
+        by = builder(site_entry=form.site_entry, common=form.common, bound=current_fields)
+        made = parsed(form.encode_line(by.build(record(extra=extra)), BIG))["metadata"]
+    expected = {"a pair": ["from", MASK], "pairs": [["from", MASK], {"to": [MASK]}], MASK: {"n": [MASK]}, "text": MASK}
+    assert made.items() >= expected.items()
 
 
 def test_a_whole_number_counts_as_its_digits() -> None:

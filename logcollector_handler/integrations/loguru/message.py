@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from logcollector_handler.entry.record import STANDARD
-from logcollector_handler.entry.text import unused
+from logcollector_handler.entry.text import keep_in_metadata
 
 from .rendered import trace_in
 
@@ -77,11 +77,5 @@ def _add_fields(record: logging.LogRecord, given: dict[str, Any]) -> None:
     fields.update(given["extra"])
     # A field with the name of a LogRecord attribute (`name`, `args` …) would overwrite it: such fields go into
     # `metadata`, beside what is there.
-    taken = STANDARD & fields.keys()
-    if taken:
-        own = {"metadata": fields["metadata"]} if "metadata" in fields else {}
-        inner = dict(own["metadata"]) if type(own.get("metadata")) is dict else own
-        for name in taken:
-            inner[unused(name, inner)] = fields.pop(name)
-        fields["metadata"] = inner
+    keep_in_metadata(fields, {name: fields.pop(name) for name in STANDARD & fields.keys()})
     record.__dict__.update(fields)

@@ -18,8 +18,9 @@ def trace_in(text: str, message: str) -> str | None:
         text: what loguru made of the message by its format.
         message: the message in there, which may look like a trace itself.
     """
-    _, found, behind = text.partition(message)
-    begin = _BEGINS.search(behind if found else text)
+    # Not `partition`, which refuses an empty message.
+    start = text.find(message)
+    begin = _BEGINS.search(text if start < 0 else text[start + len(message) :])
     return None if begin is None else _plain(begin.string[begin.start() :])
 
 

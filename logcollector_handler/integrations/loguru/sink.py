@@ -20,9 +20,10 @@ class LogCollectorSink:
     by keyword are the fields. The message is shipped as it was before loguru formatted it; so `format`, `colorize`,
     `serialize`, `backtrace` and `diagnose` change nothing.
 
-    Writing never waits for the network, with or without `enqueue`. `logger.remove()` waits until everything is sent,
-    for at most `shutdown_timeout`, and the handler stays open. `logger.complete()` waits as it does for any sink, until
-    the handler has the messages; `flush()` of the handler waits for the server.
+    Writing never waits for the network, with or without `enqueue`. With it another thread writes, in which nothing is
+    bound by `bind_context`. `logger.remove()` waits until everything is sent, for at most `shutdown_timeout`, and the
+    handler stays open. `logger.complete()` waits as it does for any sink, until the handler has the messages; `flush()`
+    of the handler waits for the server.
 
     Args:
         handler: a LogCollectorHandler, as `get_handler()` returns it.

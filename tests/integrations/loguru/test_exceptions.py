@@ -35,6 +35,15 @@ def divide(secret: object) -> float:
     return 1 / int(str(secret)[:0] or 0)
 
 
+def test_an_empty_message_ships_with_its_exception_also_if_that_was_never_raised(
+    add: Add, handler: CapturingHandler
+) -> None:
+    add()
+    logger.opt(exception=ValueError("bad")).error("")
+    entry = only(handler)
+    assert (entry["message"], entry["error_type"], entry["stack_trace"]) == ("", "ValueError", "ValueError: bad")
+
+
 def test_an_exception_is_a_stack_trace_and_not_part_of_the_message(add: Add, handler: CapturingHandler) -> None:
     add()
     try:
