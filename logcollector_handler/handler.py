@@ -31,7 +31,7 @@ from .stats import Stats
 _CLIENT_LOGGERS = frozenset({"httpx", "httpcore"})
 #: The formats that `basicConfig` gives to handlers without a formatter, one for each style.
 _DEFAULT_FORMATS = frozenset({logging.BASIC_FORMAT, "{levelname}:{name}:{message}", "${levelname}:${name}:${message}"})
-#: Every handler of this process, so that a forked child can drop what they have of the parent.
+#: Every handler of this process that is enabled, so that a forked child can drop what they have of the parent.
 _handlers: weakref.WeakSet[LogCollectorHandler] = weakref.WeakSet()
 #: What was said of the environment.
 _told: set[str] = set()
@@ -70,15 +70,16 @@ class LogCollectorHandler(logging.Handler):
         self._is_closed = False
         # Last: it registers the handler with `logging`, which flushes it at exit. A failed one must not get there.
         super().__init__(level)
+        if not self._settings.enabled:
+            # In the place of the methods, so that the usual logging call has no condition more to check.
+            self.handle = self.emit = _discard  # type: ignore[method-assign,assignment]
+            return
         _handlers.add(self)
         # When nobody refers to the handler any more, its threads send what they have and end. Not at exit, where
         # `exit.drain` does that for all handlers together.
         weakref.finalize(self, _close_dropped, self._pipelines).atexit = False
         spool = self._settings.spool_dir
-        if not self._settings.enabled:
-            # In the place of the methods, so that the usual logging call has no condition more to check.
-            self.handle = self.emit = _discard  # type: ignore[method-assign,assignment]
-        elif spool is not None and holds_batches(spool, self._settings.server_url):
+        if spool is not None and holds_batches(spool, self._settings.server_url):
             look_out(partial(_deliver_leftovers, weakref.ref(self)))
 
     def createLock(self) -> None:  # noqa: N802 - the stdlib's name

@@ -60,6 +60,11 @@ def test_a_variable_that_is_no_setting_is_named_with_the_nearest_one_and_without
     assert "hunter2" not in sentence
 
 
+@pytest.mark.parametrize("name", ["LOGCOLLECTOR_TOKEN", "LOGCOLLECTOR_", "LOGCOLLECTOR_X"])
+def test_what_is_like_no_setting_is_said_without_a_guess(name: str) -> None:
+    assert misspelt({name: "x"}) == [f"{name} in the environment is not a setting"]
+
+
 def test_no_setting_and_nothing_of_kubernetes_is_taken_for_misspelt() -> None:
     assert misspelt(dict.fromkeys((setting.variable for setting in SETTINGS.values()), "x")) == []
     links = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR", "NAME"]
@@ -165,13 +170,20 @@ def test_what_tests_capture_is_captured_also_where_the_environment_switches_ship
 @pytest.mark.integration
 def test_a_process_whose_handler_is_off_ends_at_once_without_a_word() -> None:
     program = """
-import logging, logging.config, threading
+import logging, logging.config, multiprocessing, signal, threading
 handler = {"class": "logcollector_handler.LogCollectorHandler", "enabled": False, "server_url": "http://127.0.0.1:9"}
 logging.config.dictConfig(
     {"version": 1, "handlers": {"c": handler}, "root": {"handlers": ["c"], "level": "DEBUG"}}
 )
 logging.error("not sent")
+
+def say_what_ends_the_child():
+    print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, flush=True)
+
+child = multiprocessing.get_context("fork").Process(target=say_what_ends_the_child)
+child.start()
+child.join()
 print(threading.active_count())
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n1\n", "")

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         for entry in follower.entries():
             show(entry)
     except _RefusedError as error:
-        print(f"logcollector tail: {error}", file=sys.stderr)
+        print(f"logcollector tail: {_plain(str(error))}", file=sys.stderr)
         return 1
     raise AssertionError("it follows without end")
 
@@ -110,13 +110,9 @@ class _Follower:
             yield from self._events(response)
 
     def _refused(self, response: http.client.HTTPResponse) -> None:
-        body = response.read(10_000)
-        try:
-            reason = json.loads(body)["error"]
-        except (ValueError, KeyError, TypeError):
-            reason = None
+        reason = _reason(response.read(10_000))
         if response.status in (408, 429) or response.status >= 500:
-            raise ConnectionError(f"it answers {response.status}" + (f": {_plain(str(reason))}" if reason else ""))
+            raise ConnectionError(f"it answers {response.status}" + (f": {reason}" if reason else ""))
         raise _RefusedError(f"{self._server}: {reason or f'it answers {response.status}; is that a collector?'}")
 
     def _events(self, response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
@@ -132,7 +128,7 @@ class _Follower:
                 self._away = False
                 print("logcollector tail: connected again.", file=sys.stderr)
             if fields.get("event") == "error":
-                raise ConnectionError(json.loads(fields["data"])["error"])
+                raise ConnectionError(_reason(fields.get("data", "")) or "it failed")
             if "data" in fields and "event" not in fields:
                 yield json.loads(fields["data"])
             # After the yield, when the entry has been shown.
@@ -142,9 +138,17 @@ class _Follower:
 
     def _lost(self, error: Exception) -> None:
         if not self._away:
-            reason = str(error) or type(error).__name__
+            reason = _plain(str(error)) or type(error).__name__
             print(f"logcollector tail: {self._server} cannot be reached ({reason}); retrying.", file=sys.stderr)
         self._away = True
+
+
+def _reason(text: str | bytes) -> str | None:
+    """The reason in an answer, or in the event that ends a stream; None if that has none."""
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 class _Json:

@@ -64,9 +64,13 @@ class PatientProtocol(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Start the time for the next request."""
+        """Start the time for the next request; or, if there is none, for reading what was written."""
         super().on_response_complete()
         self._watch()
+        if self.transport.is_closing():
+            # Closed only when that is read.
+            self._forget()
+            self._deadline = self._abort_later()
 
     def pause_writing(self) -> None:
         """The write buffer is full: the client has BODY_SECONDS to read from it."""

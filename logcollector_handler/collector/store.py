@@ -61,7 +61,8 @@ class Store:
     """
 
     def __init__(self, path: str | Path, clock: Callable[[], float] = lambda: time.time()) -> None:
-        self._path = Path(path)
+        # The directory of the process may change, in tests above all.
+        self._path = Path(path).absolute()
         try:
             self._file = LogFile(self._path)
         except OSError as error:

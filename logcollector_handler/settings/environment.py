@@ -25,17 +25,19 @@ def misspelt(environ: Mapping[str, str] | None = None) -> list[str]:
     names = sorted(name for name in (os.environ if environ is None else environ) if name.startswith(PREFIX))
     known = {setting.variable for setting in SETTINGS.values()}
     return [
-        _sentence(name, known)
+        _sentence(name)
         for name in names
         if name not in known and not _OF_A_SERVICE.fullmatch(name.removeprefix(PREFIX))
     ]
 
 
-def _sentence(name: str, known: set[str]) -> str:
+def _sentence(name: str) -> str:
     from difflib import get_close_matches  # Not needed before somebody misspells a name.
 
-    near = get_close_matches(name.upper(), known, n=1, cutoff=0.75)
+    # Without the prefix, which makes every name look like every other.
+    near = get_close_matches(name.removeprefix(PREFIX).lower(), SETTINGS, n=1)
     # A value may have got into the name by mistake, so only what a name consists of is shown.
     found = re.match(r"\w+", name, re.ASCII)
     shown = found[0] if found else PREFIX
-    return f"{shown} in the environment is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+    guess = f"; did you mean {SETTINGS[near[0]].variable}?" if near else ""
+    return f"{shown} in the environment is not a setting{guess}"

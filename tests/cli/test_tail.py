@@ -8,6 +8,7 @@ import pty
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -171,6 +172,27 @@ def test_a_refusal_by_the_server_ends_it(server: BackgroundServer, start: Start)
     assert process.returncode == 1
     assert "token is missing or wrong" in err
     assert "Traceback" not in err
+
+
+def test_what_a_server_says_of_a_failure_may_be_anything(start: Start) -> None:
+    """An event without a reason, and reasons that would change the terminal."""
+    answers = [
+        b"HTTP/1.1 200 OK\r\n\r\nevent: error\n\n",
+        b'HTTP/1.1 200 OK\r\n\r\nevent: open\ndata: {}\n\nevent: error\ndata: {"error": "\\u001b[31mred"}\n\n',
+        b'HTTP/1.1 422 x\r\n\r\n{"error": "\\u001b[32mgreen"}',
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(60)
+        process = start("tail", "--server-url", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        for answer in answers:
+            with listening.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert "cannot be reached (it failed)" in err
+    assert "cannot be reached (\\x1b[31mred)" in err
+    assert "\\x1b[32mgreen" in err
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -226,3 +227,14 @@ def test_a_stream_says_why_it_ends_when_the_file_goes(
         assert list(lines) == [""]
     assert httpx.get(server.url + "/logs/stream", timeout=60).status_code == 503
     server.stop()
+
+
+def test_a_relative_path_stays_the_same_file_when_the_directory_of_the_process_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(Store("logs.sqlite")) as store:
+        monkeypatch.chdir("/")
+        store.add(rows({"message": "m"}))
+        assert store.count() == 1
+        assert store.trouble() is None

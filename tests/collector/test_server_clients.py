@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
+from typing import Any
 
 import httpx
 import pytest
@@ -146,6 +147,34 @@ def test_a_slow_answer_does_not_end_the_connection(monkeypatch: pytest.MonkeyPat
         # Sent in one piece, so that no deadline for the body starts.
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody")
         assert sock.makefile("rb").read().endswith(b"done")
+    server.stop()
+
+
+def test_a_client_that_does_not_read_its_last_answer_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the answer to `Connection: close` the server has closed, and waits until what is left is read."""
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.3)
+    lost = threading.Event()
+
+    class Watched(protocol.PatientProtocol):
+        def connection_made(self, transport: Any) -> None:
+            # So large that writing is never paused: the whole answer is in the buffer when it is complete.
+            transport.set_write_buffer_limits(high=2**30)
+            super().connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    async def answer(_: Request) -> Response:
+        return Response(bytes(32 * 1024 * 1024))
+
+    monkeypatch.setattr(protocol, "PatientProtocol", Watched)
+    server = BackgroundServer(Starlette(routes=[Route("/", answer)]))
+    server.start()
+    with connect(server) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert client.recv(10)
+        assert lost.wait(60)
     server.stop()
 
 
