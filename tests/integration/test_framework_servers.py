@@ -64,7 +64,14 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """waitress, which sends files by itself and closes them in another thread."""
-    server: Any = waitress.create_server(RequestLogMiddleware(application), host="127.0.0.1", port=0, threads=2)
+    server: Any = waitress.create_server(
+        # Descriptors from 1024 on can be polled, not selected: other tests may have many open.
+        RequestLogMiddleware(application),
+        host="127.0.0.1",
+        port=0,
+        threads=2,
+        asyncore_use_poll=True,
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     yield f"http://127.0.0.1:{server.effective_port}"
