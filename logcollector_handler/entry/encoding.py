@@ -19,7 +19,7 @@ from .values import INT64, SCALARS
 from .walk import NAMED, QUOTES, FullError, Walk, encode, numbers
 
 #: How much of a text behind the place where it is cut is looked at for secrets, in characters.
-_READ_ON: Final = 64 * 1024
+_READ_ON: Final = 2 * 1024
 #: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; cleaning it then
 #: changes nothing.
 _NUL: Final = b"\\u0000"

@@ -41,6 +41,8 @@ _FIELD: Final = 16
 _SHARED: Final = frozenset({*ORIGIN, "metadata", *VALUE})
 #: What such a name means, and one that has no column: its value is kept in `metadata`.
 _KEPT: Final = Column(lambda value: DECLINED)
+#: How much of a text is looked at for secrets before it is put into a column, in characters. It may be very long.
+_LOOKED_AT: Final = 4 * 1024
 #: What a field takes beside its value, in bytes.
 _FIELD_BYTES: Final = 96
 
@@ -74,8 +76,10 @@ def _address_rule(secret: Redactor, column: Rule) -> Rule:
         if issubclass(type(value), str):
             text = value if type(value) is str else simple(value)
             # Masked before the column cuts it: the beginning of a password does not look like one.
-            shown = secret.masked(text)
+            shown = secret.masked(text[:_LOOKED_AT])
             placed, kept = column(shown)
+            if len(text) > _LOOKED_AT:
+                return placed, True
             return placed, kept and (AS_IT_IS if shown == value and text is value else True)
         placed, kept = column(value)
         if type(placed) is str:

@@ -246,3 +246,20 @@ def test_the_mark_of_a_url_that_is_cut_counts_what_was_not_looked_at_for_secrets
     assert text.startswith("https://user:***@git.example/xxx")
     whole, missing, _ = uncut(text)
     assert len(whole) + missing == len(url) - len("hunter2") + len(MASK)
+
+
+def test_no_more_of_a_long_text_is_looked_at_for_secrets_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_at: list[int] = []
+    masked = Redactor.masked
+
+    def counted(self: Redactor, text: str) -> str:
+        looked_at.append(len(text))
+        return masked(self, text)
+
+    monkeypatch.setattr(Redactor, "masked", counted)
+    text = "/?" + "a=b&" * 50_000
+    fields = {"path": text, **{f"url {number}": text for number in range(10)}}
+    builder(max_record_bytes=20_000).build(record(extra=fields))
+    assert sum(looked_at) < 200_000
