@@ -115,17 +115,18 @@ class FieldPlacer:
         names: Collection[str],
         reserve: Callable[[int], None],
         bound: Mapping[str, Any] | None = None,
+        *,
+        now: bool = False,
     ) -> None:
         """Put the user's fields of those names into their columns, and those without a column into `metadata`.
 
         `origin` is what `metadata` holds already. `bound` are fields for `metadata` of which some have the name of a
-        user's field, or None. `reserve` is called with the size of the fields in bytes if that is more than usual.
-        Raises TypeError for a name that is not exact text.
+        user's field, or None. `now`: `metadata` must be encoded now, also if no value in it can change and JSON can
+        hold all of them. `reserve` is called with the size of the fields in bytes if that is more than usual. Raises
+        TypeError for a name that is not exact text.
         """
         made = {**origin}
         length = _FIELD * len(names)
-        # Whether `metadata` must be encoded now: a value in it can change, or JSON cannot hold it as it is.
-        now = bound is not None
         meanings = self._meanings
         for name in names:
             value = fields[name]
@@ -240,7 +241,7 @@ class FieldPlacer:
             elif rest:
                 entry.metadata = origin = {**origin, **rest}
         if user:
-            self.add(entry, origin, user, user, reserve, clashing)
+            self.add(entry, origin, user, user, reserve, clashing, now=clashing is not None)
 
     def _ready(self, bound: Bound, user: dict[str, Any]) -> _Ready:
         """The bound fields, without those whose names the call uses itself."""
