@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from logcollector_handler.settings import Settings
 from logcollector_handler.wire.format import Format
@@ -27,6 +27,10 @@ from .process import current_pid, own_work
 from .report import Reporter
 from .settlement import Settlement
 from .suspects import Suspects
+
+#: Of the system: drawing from `random` itself would change what an application draws that has seeded it, and the
+#: children of a fork would all wait equally long.
+_chance: Final = random.SystemRandom().random
 
 
 class Transport(Protocol):
@@ -59,7 +63,7 @@ class Sender:
         reporter: Reporter,
         clock: Clock,
         idle: Wakeup,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = _chance,
     ) -> None:
         """Make a sender. It opens no connection before its first request.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +13,7 @@ from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.outbox import MemoryOutbox
 from logcollector_handler.delivery.process import is_own_thread
+from logcollector_handler.delivery.sender import Sender
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import (
     Bench,
@@ -25,6 +28,16 @@ from tests.delivery.harness import (
 )
 
 RETRIED = [408, 409, 425, 429, 502, 503, 504]
+
+
+def test_its_waits_draw_nothing_from_the_random_numbers_of_the_application() -> None:
+    before = random.getstate()
+    bench = Bench()
+    bench.sender._chance = inspect.signature(Sender).parameters["chance"].default
+    bench.transport.script = [status(503)]
+    bench.put("a", "one")
+    assert bench.step() == 0.0, "it has failed, and how long to wait was drawn"
+    assert random.getstate() == before
 
 
 def test_a_batch_that_is_accepted_is_delivered_and_gone() -> None:
