@@ -61,8 +61,10 @@ class Store:
     """
 
     def __init__(self, path: str | Path, clock: Callable[[], float] = lambda: time.time()) -> None:
+        #: As people know it.
+        self._name = Path(path)
         # The directory of the process may change, in tests above all.
-        self._path = Path(path).absolute()
+        self._path = self._name.absolute()
         try:
             self._file = LogFile(self._path)
         except OSError as error:
@@ -87,12 +89,12 @@ class Store:
             if isinstance(error, sqlite3.Error | UnicodeDecodeError):
                 raise self._not_opened(error) from error
             if isinstance(error, ForeignFileError):
-                raise StoreError(_FOREIGN.format(path=self._path)) from error
+                raise StoreError(_FOREIGN.format(path=self._name)) from error
             raise
         self._file.opened()
 
     def _not_opened(self, error: Exception) -> StoreError:
-        return StoreError(f"{self._path} cannot be opened: {error}. Name a file that can be written.")
+        return StoreError(f"{self._name} cannot be opened: {error}. Name a file that can be written.")
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level=None: this class begins and ends transactions, not Python's sqlite3 module.
