@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .marks import MARK_BYTES, MORE, cut, items_left_out, left_out, number_left_out
+from .marks import MARK_BYTES, MORE, cut, items_left_out, left_out, number_left_out, uncut
 from .model import ORIGIN
 from .redact import Redactor
 from .shares import ITEM_SHARE, LEAST, Shares, guessed_size
@@ -150,8 +150,10 @@ class _SharingWalk(Walk):
     def _text(self, text: str, room: int, *, printed: bool = False) -> str:
         if len(text) + QUOTES > room and (printed or self._in_address):
             # Masked before it is cut: what is left of a password at the end is not seen to be one.
-            read, missing = text[: room + _READ_ON], len(text) - room - _READ_ON
-            text = self._secret.masked(clean_text(read)) + (cut(missing) if missing > 0 else "")
+            whole, missing, unit = uncut(text)
+            read = whole[: room + _READ_ON]
+            missing += len(whole) - len(read)
+            text = self._secret.masked(clean_text(read)) + (cut(missing, unit) if missing else "")
         return super()._text(text, room, printed=printed)
 
     def _cut(self, text: str, room: int) -> str:

@@ -298,3 +298,7 @@ def test_each_value_of_very_many_or_long_ones_is_in_the_entry_or_under_a_mark(
     way: Callable[[Fields], logging.LogRecord], given: dict[str, Shape], around: dict[str, Shape]
 ) -> None:
     check(way, made(given), {name: each.make(itertools.count()) for name, each in around.items()}, BIG)
+
+
+def test_the_mark_of_a_url_that_is_cut_twice_counts_all_that_is_missing() -> None:
+    check(by_extra, {"a": list(range(1_000_000, 1_000_500))}, {"path": ["x" * 20_000]}, 6000)
