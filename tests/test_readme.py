@@ -199,9 +199,7 @@ def test_stats_are_printed_as_the_block_says(tmp_path: Path) -> None:
 def test_what_was_logged_before_sigterm_is_sent(tmp_path: Path) -> None:
     block = next(block for block in BLOCKS if "drain_on_signals()" in block.code)
     with CollectorServer(strict=True) as collector:
-        ended = run(
-            block, collector, tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()\n"
-        )
+        ended = run(block, collector, tmp_path, "import signal\nsignal.raise_signal(signal.SIGTERM)\nsignal.pause()\n")
         assert (ended.returncode, ended.stderr) == (-signal.SIGTERM, "")
         assert [entry["message"] for entry in collector.entries] == ["service started"]
 

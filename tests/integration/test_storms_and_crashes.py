@@ -194,7 +194,7 @@ def test_a_signal_that_ends_the_process_brings_the_report(collector: CollectorSe
         drain_on_signals()
         for number in range(100):
             log.error("disk is full")
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         time.sleep(30)
         """,
     )

@@ -40,5 +40,5 @@ def die() -> None:
 
 def is_terminated() -> None:
     log.info("before SIGTERM")
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
     time.sleep(120)
