@@ -180,14 +180,16 @@ class Owners:
         descriptor = self._held.pop(owner, None)
         if descriptor is None:
             return
-        if unlink:
-            with contextlib.suppress(OSError):
-                # The owner may be alive after all, and have made a new lock file of this name: that one stays.
-                if self._is_lock_file(descriptor, owner):
-                    self.usage.forget(owner)
-                    self._files.place.remove(lock_name(owner))
-        os.close(descriptor)
-        _holders.pop(owner, None)
+        try:
+            if unlink:
+                with contextlib.suppress(OSError):
+                    # The owner may be alive after all, and have made a new lock file of this name: that one stays.
+                    if self._is_lock_file(descriptor, owner):
+                        self.usage.forget(owner)
+                        self._files.place.remove(lock_name(owner))
+        finally:
+            os.close(descriptor)
+            _holders.pop(owner, None)
 
     def _is_lock_file(self, descriptor: int, owner: str) -> bool:
         """Whether a descriptor is of the file that has the name of an owner's lock now."""

@@ -275,3 +275,24 @@ print(len(other.outbox), other.messages(), flush=True)
         out, _ = other.communicate("x")
     assert out == "0 []\n"
     assert process.messages() == [["one"], ["two"]]
+
+
+def test_an_exception_while_a_lock_is_released_leaves_no_descriptor_open(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As out of a signal handler, at the end of the process."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    process = Process(root)
+    process.put("x")
+    process.outbox.remove(process.outbox.next())  # type: ignore[arg-type]
+    held = process.outbox._owners._held[process.ids.owner]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            process.outbox.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(held)
+    assert not owners.is_alive(process.outbox.directory / f"{process.ids.owner}.lock")
