@@ -14,7 +14,7 @@ from logcollector_handler.stats import LOSSES
 from logcollector_handler.wire.compression import is_worth_compressing
 from logcollector_handler.wire.format import Format, Run
 
-from .batch import Batch, make_batch
+from .batch import make_batch
 from .clock import Clock, Wakeup
 from .due import Due
 from .intake import Intake, Taken
@@ -161,26 +161,20 @@ class BatchListener(QueueListener):
             runs = self._encode(taken)
             losses = self._ledger.take_losses()
             if losses:
-                runs.insert(0, self._notice(losses))
+                notice = self._notice(losses)
+                if taken.batch_id:
+                    # In a batch of its own: what goes out under the id of a file must be what the file holds.
+                    self._put([notice], self._new_id(), taken.ordinal, losses)
+                    losses = {}
+                else:
+                    runs.insert(0, notice)
             while runs:
                 # With an id, all of them are that one batch.
                 part = runs if taken.batch_id else runs[: self._fitting(runs)]
                 runs = runs[len(part) :]
-                count = sum(run.entries for run in part)
-                plain = self._wire.join(part)
-                del part
-                batch = make_batch(
-                    taken.batch_id or self._new_id(),
-                    plain,
-                    count,
-                    compressed=self._sender.compressing and is_worth_compressing(count, len(plain)),
-                    ordinal=taken.ordinal,
-                    losses=losses,
-                )
-                if not self._put(batch):
+                if not self._put(part, taken.batch_id or self._new_id(), taken.ordinal, losses):
                     break
                 losses = {}
-                self._sender.wake()
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread must go on with the records behind
             left = self._ledger.drop_in_hand("internal_error")
             self._ledger.drop("internal_error", 0, untold=losses)
@@ -210,8 +204,26 @@ class BatchListener(QueueListener):
         (run,) = self._wire.encode([entry], self._settings.max_record_bytes)
         return run
 
-    def _put(self, batch: Batch) -> bool:
-        """Put a batch into the outbox. False: the process ended, and `give_up` has counted its records as dropped."""
+    def _put(self, runs: list[Run], batch_id: str, ordinal: int, losses: Mapping[str, int]) -> bool:
+        """Make a batch and put it into the outbox. False: the process ended, and `give_up` has dropped its records.
+
+        Args:
+            runs: its entries, with losses the notice of them first. The list is empty after that, as they can be large.
+            batch_id: its id.
+            ordinal: how many records had left the queue before its first did.
+            losses: what the notice tells, by reason.
+        """
+        count = sum(run.entries for run in runs)
+        plain = self._wire.join(runs)
+        runs.clear()
+        batch = make_batch(
+            batch_id,
+            plain,
+            count,
+            compressed=self._sender.compressing and is_worth_compressing(count, len(plain)),
+            ordinal=ordinal,
+            losses=losses,
+        )
         # Not held for a spool, whose disk may hang: the end of the process must not wait for that.
         with contextlib.nullcontext() if self._outbox.durable else self._handing_over:
             if not self._ledger.hand_over(batch.count):
@@ -221,6 +233,7 @@ class BatchListener(QueueListener):
             except BaseException:
                 self._ledger.take_back(batch.count)
                 raise
+        self._sender.wake()
         return True
 
     def give_up(self, reason: str) -> None:

@@ -235,6 +235,21 @@ def test_the_key_of_a_request_is_the_name_of_the_file_and_the_file_is_gone_with_
     assert (journal.stats().delivered, journal.stats().pending) == (3, 0)
 
 
+def test_what_goes_out_under_the_id_of_a_file_is_what_it_holds_also_after_a_loss(
+    journal: PipelineBench, tmp_path: Path
+) -> None:
+    """The process that finds the file after a kill sends it under the same key."""
+    for _ in range(2):
+        journal.pipeline.ledger.turn_away("queue_full")
+    journal.log(*"abc")
+    (path,) = tmp_path.rglob("*.open")
+    journal.listen()
+    assert journal.batches == [["2 log records were lost: 2 because the queue was full"], ["a", "b", "c"]]
+    notice, batch = journal.scripted.requests
+    assert notice.key != batch.key == path.stem
+    assert journal.stats().delivered == 3
+
+
 # Who writes
 
 
