@@ -55,13 +55,13 @@ class HttpTransport:
 
         Args:
             settings: the server, the key, headers, TLS and the proxy.
-            wire: the format of the bodies: its path, its headers, and how its answers are read.
+            wire: the format of the bodies: its URL, its headers, and how its answers are read.
             clock: the time.
         """
         self._settings = settings
         self._wire = wire
         self._clock = clock
-        self._url: httpx.URL | str = settings.server_url + wire.path
+        self._url: httpx.URL | str = wire.url(settings.server_url, "")
         self._network = DeadlineBackend(clock)
         self._client: httpx.Client | None = None
         self._proxy_secrets: dict[str, str] = {}
@@ -129,7 +129,7 @@ class HttpTransport:
             port = f":{self._url.port}" if self._url.port else ""
             headers["Host"] = f"[{without_scope(self._url.host)}]{port}"
         headers.update(settings.headers)
-        headers.update(self._wire.headers)
+        headers.update(self._wire.headers(settings.headers))
         # A compressed answer of a few bytes could unpack to a very large one.
         headers["Accept-Encoding"] = "identity"
         if settings.api_key:
@@ -177,7 +177,7 @@ class HttpTransport:
             status=response.status_code,
             arrived=True,
             detail=self._plain(f"HTTP {response.status_code}: {text}" if text else f"HTTP {response.status_code}"),
-            count=self._wire.taken(content),
+            count=self._wire.taken(content).entries,
             retry_after=response.headers.get("retry-after"),
             date=response.headers.get("date"),
             foreign=html or content.startswith(_NEEDS_TLS),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,7 +20,7 @@ from logcollector_handler.entry.text import clean_text, safe_text
 from logcollector_handler.entry.traceback import Trace
 
 from .fitting import fit
-from .format import Run
+from .format import Run, Taken
 
 _Item = TypeVar("_Item")
 
@@ -29,6 +28,8 @@ _Item = TypeVar("_Item")
 #: entries, as many as take about this many bytes.
 _SLICE: Final = 100
 _SLICE_BYTES: Final = 512 * 1024
+#: Where the server takes entries, below its URL.
+PATH: Final = "/logs"
 _OPEN: Final = b'{"logs":['
 _CLOSE: Final = b"]}"
 #: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; encoding such an entry
@@ -50,10 +51,19 @@ class JsonSiteEntry(SiteEntry, gc=False):
 class CollectorFormat:
     """The format of the log collection server. `Format` says what each of these is for."""
 
-    path: Final = "/logs"
-    headers: Final[Mapping[str, str]] = MappingProxyType({"Content-Type": "application/json"})
     suffix: Final = ".json"
+    max_batch_bytes: Final = sys.maxsize
+    frame_bytes: Final = len(_OPEN + _CLOSE)
+    gap_bytes: Final = len(b",")
     site_entry = JsonSiteEntry
+
+    def url(self, server_url: str, batch_id: str) -> str:
+        """`/logs` below the server's URL."""
+        return server_url + PATH
+
+    def headers(self, configured: Mapping[str, str]) -> Mapping[str, str]:
+        """JSON."""
+        return {"Content-Type": "application/json"}
 
     def common(self, entry: LogEntry) -> msgspec.Raw:
         """The JSON of the entry from the value of `log_type` on, for a JsonSiteEntry."""
@@ -128,12 +138,12 @@ class CollectorFormat:
         except Exception:  # noqa: BLE001 - the entry may come from a file that somebody has changed
             return f"{entry[:_DESCRIBED_BY]!r}"
 
-    def taken(self, content: bytes) -> int | None:
+    def taken(self, content: bytes) -> Taken:
         """The `count` in the answer."""
         try:
-            return msgspec.json.decode(content, type=_Answer).count
+            return Taken(msgspec.json.decode(content, type=_Answer).count)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+            return Taken()
 
 
 class _Body(msgspec.Struct):
