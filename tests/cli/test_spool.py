@@ -148,7 +148,7 @@ def test_replay_of_batches_for_another_server_only_fails_and_says_what_lies_ther
         assert line.startswith("other.test_8000")
         assert "2 files" in line
         # An own directory that is empty changes nothing.
-        (tmp_path / destination("http://logs.test")).mkdir(mode=0o700, exist_ok=True)
+        (tmp_path / destination("http://logs.test", "collector")).mkdir(mode=0o700, exist_ok=True)
     assert len(other.files) == 2
 
 

@@ -116,7 +116,7 @@ class Oracle:
         began = time.monotonic()
         with self._disk:
             with self._server, self._processes:
-                self._vandal.litter(self._spool / destination(self._server.url))
+                self._vandal.litter(self._spool / destination(self._server.url, "collector"))
                 while not self._violations and time.monotonic() < began + self._seconds:
                     self._storms += 1
                     self._storm(min(began + self._seconds, time.monotonic() + _STORM))
