@@ -12,6 +12,7 @@ from typing import Final
 
 from .collector import CollectorFormat
 from .format import Format
+from .ndjson import NdjsonFormat
 
 #: Every format, by the name that the setting `wire` has for it.
-FORMATS: Final[Mapping[str, Format]] = MappingProxyType({"collector": CollectorFormat()})
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType({"collector": CollectorFormat(), "ndjson": NdjsonFormat()})
