@@ -42,7 +42,8 @@ class Taken(NamedTuple):
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
 
 
-#: Stands in a `server_url` for the id of the batch, with formats that take the whole URL.
+#: Stands in a `server_url` for the id of the batch, with formats that take the whole URL: in a parameter by which the
+#: server knows a batch that it stored before.
 BATCH_ID: Final = "{batch_id}"
 
 
