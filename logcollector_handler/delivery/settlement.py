@@ -82,7 +82,7 @@ class Settlement:
 
     def _deliver(self, batch: Batch, answer: Answer) -> None:
         # A notice of losses is no record, and if the server rejected all entries it is among them.
-        rejected = min(answer.rejected, batch.count)
+        rejected = max(0, min(answer.rejected, batch.count))
         if self._outbox.bury(batch, partly=True) if rejected else self._outbox.remove(batch):
             self._ledger.deliver(batch.count - rejected, batch.encoded_bytes, batch.size, adopted=batch.adopted)
             if rejected:
