@@ -74,6 +74,7 @@ class OtlpFormat:
     """
 
     suffix: Final = ".pb"
+    takes_whole_url: Final = False
     #: Receivers take between 1 and 20 MiB, and some of them answer to more as if they had failed.
     max_batch_bytes: Final = 1024 * 1024
     frame_bytes: Final = 0
