@@ -73,6 +73,7 @@ class OtlpFormat:
     A run that is one entry can be longer than `max_bytes` by what OTEL_RESOURCE_ATTRIBUTES says.
     """
 
+    takes_whole_url: Final = False
     suffix: Final = ".pb"
     #: Receivers take between 1 and 20 MiB, and some of them answer to more as if they had failed.
     max_batch_bytes: Final = 1024 * 1024
