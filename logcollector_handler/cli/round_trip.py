@@ -146,7 +146,7 @@ def _advice(answer: Answer, settings: Settings) -> str | None:
         return "This is some other server, or another path of it: correct host, port and path of server_url."
     if 300 <= status < 400:
         appended = wire.url(settings.server_url, "").removeprefix(settings.server_url)
-        without = f", without {appended}" if appended else ""
+        without = f", without {appended}" if appended and not wire.takes_whole_url else ""
         return f"Redirects are not followed: set server_url to where it points{without}."
     if status in (400, 413, 415, 422):
         if settings.wire != "collector":

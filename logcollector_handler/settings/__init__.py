@@ -16,13 +16,20 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from logcollector_handler.entry.model import ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, TEXT_LIMITS
+from logcollector_handler.entry.model import (
+    DEFAULT_ENVIRONMENT,
+    ENVIRONMENT_ALIASES,
+    ENVIRONMENTS,
+    LOG_TYPES,
+    TEXT_LIMITS,
+)
 from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK
 from logcollector_handler.wire import FORMATS
 from logcollector_handler.wire.compression import COMPRESS_BYTES, COMPRESS_FROM
 
 from . import kinds, secret
 from .kinds import MIB, NotAllowedError
+from .opentelemetry import told_by_opentelemetry
 from .setting import Setting, SettingError, UnknownSettingError, wrong
 
 __all__ = ["NAMES", "SETTINGS", "SettingError", "Settings", "UnknownSettingError", "load"]
@@ -50,17 +57,20 @@ class Settings:
     service: Setting[str, str | None] = Setting(
         kinds.Text(TEXT_LIMITS["service"]),
         None,
-        f"Name of the application, up to {TEXT_LIMITS['service']} characters; without it `OTEL_SERVICE_NAME`.",
+        f"Name of the application, up to {TEXT_LIMITS['service']} characters; without it `OTEL_SERVICE_NAME` or "
+        "`OTEL_RESOURCE_ATTRIBUTES`.",
     )
     environment: Setting[str, str] = Setting(
         kinds.OneOf(*ENVIRONMENTS, aliases=ENVIRONMENT_ALIASES),
-        "development",
-        "Where the application runs: `production`, `staging`, `development`, `test` or `local`.",
+        DEFAULT_ENVIRONMENT,
+        "Where the application runs: `production`, `staging`, `development`, `test` or `local`; without it "
+        "`OTEL_RESOURCE_ATTRIBUTES`.",
     )
     service_version: Setting[str, str] = Setting(
         kinds.Text(TEXT_LIMITS["service_version"]),
         "v0.0.0-dev",
-        f"Version of the application, up to {TEXT_LIMITS['service_version']} characters.",
+        f"Version of the application, up to {TEXT_LIMITS['service_version']} characters; without it "
+        "`OTEL_RESOURCE_ATTRIBUTES`.",
     )
     log_type: Setting[str, str] = Setting(
         kinds.OneOf(*LOG_TYPES),
@@ -229,7 +239,7 @@ NAMES: Final = tuple(SETTINGS)
 def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from arguments (None means: not given), then from `LOGCOLLECTOR_<NAME>` variables, then defaults.
 
-    The service may also be named by OpenTelemetry's variable.
+    Service, version and environment may also be named by OpenTelemetry's variables.
 
     Args:
         arguments: values by the names of settings.
@@ -248,10 +258,9 @@ def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
         variable = environ.get(setting.variable)
         if values.get(name) is None and variable:
             values[name] = setting.from_environment(variable)
-    if values.get("service") is None:
-        # It was not written for this package, so it is made to fit instead of refused.
-        named = environ.get("OTEL_SERVICE_NAME", "").replace("\0", "").strip()
-        values["service"] = named[: TEXT_LIMITS["service"]] or None
+    for name, told in told_by_opentelemetry(environ).items():
+        if values.get(name) is None:
+            values[name] = told
     return Settings(**values)
 
 

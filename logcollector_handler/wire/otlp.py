@@ -41,8 +41,10 @@ _TAGGED: Final = 5
 #: A line of n bytes takes at most this many times n, and this many more, as OTLP.
 _GROWTH: Final = 4
 _GROWTH_BYTES: Final = 4096
-#: An entry that is too long is cut as JSON, to fewer bytes each time until it fits as OTLP too, at most so often.
+#: An entry that is too long is cut as JSON. It is looked for how long it may be so that it fits as OTLP too, until it
+#: takes that share of the room, at most so often.
 _ATTEMPTS: Final = 8
+_ENOUGH: Final = 0.75
 #: Characters that are left of the message if that was not enough.
 _LEAST: Final = 100
 #: Columns that stand in the resource, before the record.
@@ -73,8 +75,8 @@ class OtlpFormat:
     A run that is one entry can be longer than `max_bytes` by what OTEL_RESOURCE_ATTRIBUTES says.
     """
 
-    suffix: Final = ".pb"
     takes_whole_url: Final = False
+    suffix: Final = ".pb"
     #: Receivers take between 1 and 20 MiB, and some of them answer to more as if they had failed.
     max_batch_bytes: Final = 1024 * 1024
     frame_bytes: Final = 0
@@ -207,20 +209,32 @@ def _line(entry: Entry) -> bytes:
 
 
 def _cut(line: bytes, max_bytes: int, found: str) -> bytes:
-    """The line, cut so that it fits as JSON and as OTLP."""
+    """The line, cut so that it fits as JSON and as OTLP, of which one can be much longer than the other."""
     columns = decode(line)
-    # Cut, they would name another service.
+    metadata = columns.get("metadata", {})
+    # Not cut: with a part of these it would come from elsewhere.
     kept = {name: columns.pop(name) for name in _IN_RESOURCE if name in columns}
+    process = {name: metadata.pop(name) for name in ("process",) if name in metadata}
     whole = encode(columns)
-    room = max_bytes
+    best = None
+    room = highest = max_bytes
+    lowest = 0
     for _ in range(_ATTEMPTS):
-        made = encode({**decode(fit(whole, room)), **kept})
-        size = max(len(made), _size(_part_of_line(made, found)))
+        made = decode(fit(whole, room))
+        encoded = encode({**made, **kept, "metadata": {**made["metadata"], **process}})
+        size = max(len(encoded), _size(_part_of_line(encoded, found)))
         if size <= max_bytes:
-            return made
-        room = min(room * max_bytes // size, room - (size - max_bytes))
-    columns["message"] = shortened(columns["message"], _LEAST)
-    return encode({**{name: columns[name] for name in LogEntry.__struct_fields__[:4]}, **kept})
+            best, lowest = encoded, room
+            if size >= max_bytes * _ENOUGH:
+                break
+        else:
+            highest = room
+        guesses = (room + max_bytes - size, room * max_bytes // size)
+        room = next((each for each in guesses if lowest < each < highest), (lowest + highest) // 2)
+    if best is None:
+        made = {name: columns[name] for name in ("level", "created_at", "log_type")}
+        best = encode({**made, "message": shortened(columns["message"], _LEAST), **kept, "metadata": process})
+    return best
 
 
 # Parts to runs and back

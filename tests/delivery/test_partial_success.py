@@ -97,7 +97,8 @@ def test_rejections_are_said_as_often_as_the_reporter_allows_and_warnings_once(
     bench.transport.script = [*rejecting(0, 0, 0, why="this endpoint is old"), *rejecting(1, why=""), *rejecting(0)]
     for number in range(5):
         bench.put(f"{number}", "one")
-    bench.run()
+        # Longer than the reporter keeps quiet.
+        bench.run(3600.0)
     said = capsys.readouterr().err
     assert said.count("http://localhost:8000 takes logs and warns: this endpoint is old") == 1
     assert said.count("warns") == 1
