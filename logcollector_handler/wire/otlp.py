@@ -111,9 +111,9 @@ class OtlpFormat:
         """The entry as a JSON object that is short enough as OTLP too."""
         max_bytes = min(max_bytes, self.max_batch_bytes)
         line = _line(entry)
-        found = variable()
-        if (len(line) + len(found)) * _GROWTH + _GROWTH_BYTES <= max_bytes:
+        if len(line) * _GROWTH + _GROWTH_BYTES <= max_bytes:
             return line
+        found = variable()
         fits = max(len(line), _size(_part_of_line(line, found))) <= max_bytes
         return line if fits else _cut(line, max_bytes, found)
 
