@@ -16,14 +16,18 @@ import pytest
 
 from logcollector_handler import RateLimitFilter
 from logcollector_handler.testing import CollectorServer
+from tests.integration.faulty import FaultyServer
 from tests.readme import BLOCKS, README, Block
 
 Entries = list[dict[str, Any]]
 USE_IT = "Use it"
+OTHER_ENGINES = "Other engines"
 IN_TESTS = "In your tests"
 
 
-def run(block: Block, server: CollectorServer, directory: Path, more: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    block: Block, server: CollectorServer | FaultyServer, directory: Path, more: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run a block as a program: behind the configuration, if it is not that itself; and `more` behind it."""
     code = block.code
     if block.heading != USE_IT:
@@ -153,7 +157,7 @@ EXPECTED: dict[str, Callable[[Entries], None]] = {
 
 
 def test_there_is_an_expectation_for_each_block() -> None:
-    assert [block.heading for block in BLOCKS] == [*EXPECTED, IN_TESTS, IN_TESTS]
+    assert [block.heading for block in BLOCKS] == [*EXPECTED, OTHER_ENGINES, IN_TESTS, IN_TESTS]
 
 
 @pytest.mark.integration
@@ -171,6 +175,23 @@ def test_a_block_runs_as_it_stands_and_what_it_logs_arrives(block: Block, tmp_pa
         "v1.2.3",
     )
     EXPECTED[block.heading](others)
+
+
+@pytest.mark.integration
+def test_the_configuration_for_clickhouse_posts_lines_there(tmp_path: Path) -> None:
+    block = next(block for block in BLOCKS if block.heading == OTHER_ENGINES)
+    with FaultyServer() as server:
+        code = block.code
+        for said, here in (("http://localhost:8123", server.url), ("/var/spool/payment-api", str(tmp_path / "spool"))):
+            assert said in code
+            code = code.replace(said, here)
+        used = "import logging.config\nlogging.config.dictConfig(LOGGING)\nlogging.info('ready')\n"
+        ended = run(Block(USE_IT, code), server, tmp_path, used)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        (request,) = server.requests
+    assert [(entry["message"], entry["service"]) for entry in request.entries] == [("ready", "payment-api")]
+    assert (request.wire, request.headers["X-ClickHouse-User"]) == ("ndjson", "logs")
+    assert request.path.endswith(f"insert_deduplication_token={request.key}")
 
 
 @pytest.mark.integration

@@ -244,7 +244,7 @@ class BatchListener(QueueListener):
     def _fitting(self, runs: list[Run]) -> int:
         """How many of the first runs fit into one batch of the size that the sender takes; at least one."""
         gap = self._wire.gap_bytes
-        room = min(self._sender.batch_bytes, self._wire.max_batch_bytes) - self._wire.frame_bytes + gap
+        room = self._sender.batch_bytes - self._wire.frame_bytes + gap
         for number, run in enumerate(runs):
             room -= len(run.encoded) + gap
             if room < 0 and number:

@@ -48,9 +48,11 @@ class Settings:
     """
 
     server_url: Setting[str, str] = Setting(
-        secret.Url(),
+        secret.ServerUrl(),
         "http://localhost:8000",
-        "Where the server is; `/logs` is appended, and a path is kept as a prefix.",
+        "Where the server is; a path is kept as a prefix, and `wire` says what is appended. With `wire: ndjson` it is "
+        "the whole URL: it may have a query, which is shown nowhere, and `{batch_id}` in it is replaced by the batch's "
+        "id.",
     )
     service: Setting[str, str | None] = Setting(
         kinds.Text(TEXT_LIMITS["service"]),
@@ -144,7 +146,11 @@ class Settings:
         kinds.Flag(), True, "With `false` nothing is queued or sent, and no thread is made."
     )
     wire: Setting[str, str] = Setting(
-        kinds.OneOf(*FORMATS), "collector", "The format in which batches are written: `collector`, that of the server."
+        kinds.OneOf(*FORMATS),
+        "collector",
+        "The format in which batches are written, and where they are posted: `collector`, that of the log collection "
+        "server, at `/logs`; `otlp`, OTLP/HTTP with protobuf, at `/v1/logs`; `ndjson`, one JSON object a line, at "
+        "`server_url` as it is.",
     )
     spool_dir: Setting[_Path, str | None] = Setting(
         kinds.Directory(),
@@ -182,6 +188,14 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        if not FORMATS[self.wire].takes_whole_url:
+            if "?" in self.server_url:
+                shown = SETTINGS["server_url"].kind.hide(self.server_url)
+                raise _beside(
+                    "server_url", shown, "a URL like http://host:port, without ? and #, unless wire is ndjson"
+                )
+            # `object.` because this dataclass is frozen.
+            object.__setattr__(self, "server_url", self.server_url.rstrip("/"))
         if self.max_record_bytes > self.max_batch_bytes:
             raise _beside(
                 "max_record_bytes", self.max_record_bytes, f"max_batch_bytes ({self.max_batch_bytes}) at most"

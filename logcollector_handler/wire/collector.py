@@ -26,6 +26,7 @@ class CollectorFormat(JsonEntries):
     """The format of the log collection server. `Format` says what each of these is for."""
 
     suffix: Final = ".json"
+    takes_whole_url: Final = False
     max_batch_bytes: Final = sys.maxsize
     frame_bytes: Final = len(_OPEN + _CLOSE)
     gap = b","

@@ -42,12 +42,21 @@ class Taken(NamedTuple):
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
 
 
+#: Stands in a `server_url` for the id of the batch, with formats that take the whole URL: in a parameter by which the
+#: server knows a batch that it stored before.
+BATCH_ID: Final = "{batch_id}"
+
+
 class Format(Protocol):
     """A way to write entries.
 
     Its methods keep no state. `encode` and `encode_line` raise no Exception, whatever an entry holds: an entry that
     cannot be written is replaced by one that says so.
     """
+
+    @property
+    def takes_whole_url(self) -> bool:
+        """Whether `server_url` is the URL of the request itself: it may have a query, and a slash at its end counts."""
 
     def url(self, server_url: str, batch_id: str) -> str:
         """The URL to which the body of that batch is posted."""

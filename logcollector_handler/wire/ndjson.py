@@ -12,11 +12,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from .format import Run, Taken
+from .format import BATCH_ID, Run, Taken
 from .json_entries import JsonEntries
 
-#: Stands in the URL for the id of the batch: in a parameter by which the server knows a batch that it stored before.
-BATCH_ID: Final = "{batch_id}"
 _CONTENT_TYPE: Final = "Content-Type"
 
 
@@ -24,6 +22,7 @@ class NdjsonFormat(JsonEntries):
     """One JSON object a line. `Format` says what each of these is for."""
 
     suffix: Final = ".ndjson"
+    takes_whole_url: Final = True
     max_batch_bytes: Final = sys.maxsize
     frame_bytes: Final = len(b"\n")
     gap = b"\n"
