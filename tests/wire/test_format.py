@@ -18,9 +18,11 @@ from logcollector_handler.wire.masked import MaskedFormat
 from tests.entry.making import BIG, builder, exc_info, raised, record
 
 #: A format that masks entries for another one must do the same.
-MASKED = cast(Format, MaskedFormat(FORMATS["collector"], Patterns(["common", "q+x"])))
+MASKED = {
+    f"masked {name}": cast(Format, MaskedFormat(form, Patterns(["common", "q+x"]))) for name, form in FORMATS.items()
+}
 
-pytestmark = pytest.mark.parametrize("form", [*FORMATS.values(), MASKED], ids=[*FORMATS, "masked"])
+pytestmark = pytest.mark.parametrize("form", [*FORMATS.values(), *MASKED.values()], ids=[*FORMATS, *MASKED])
 
 
 def builder_of(form: Format) -> EntryBuilder:

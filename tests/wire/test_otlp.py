@@ -15,12 +15,14 @@ from logcollector_handler.entry.model import Entry
 from logcollector_handler.wire import FORMATS
 from logcollector_handler.wire.format import Format
 from tests.entry.making import BIG, builder, exc_info, parsed, raised, record
-from tests.entry.strategies import Switch, big, extras, sayable, texts, unicode
+from tests.entry.strategies import Switch, big, names, sayable, texts, unicode
 from tests.wire.reading import Read, check, read
 
 FORM = FORMATS["otlp"]
 COLLECTOR = FORMATS["collector"]
 LONG = 400_000
+#: What has no end, or nearly so, is cut before it comes here; that takes time, and is tested with the entry.
+extras = st.dictionaries(names, sayable, max_size=6)
 
 
 def built(form: Format, *records: logging.LogRecord, **sources: Any) -> list[Entry]:
