@@ -112,7 +112,9 @@ class Settings:
     timeout: Setting[float, float] = Setting(
         kinds.Seconds(), 5.0, "The longest that one request takes, from start to end."
     )
-    max_batch_bytes: Setting[int, int] = Setting(kinds.Size(), 4 * MIB, "Largest size of a batch before compression.")
+    max_batch_bytes: Setting[int, int] = Setting(
+        kinds.Size(), 4 * MIB, "Largest size of a batch before compression; with `wire: otlp` never more than 1 MiB."
+    )
     max_record_bytes: Setting[int, int] = Setting(kinds.Size(), 256 * 1024, "A longer record is cut, with a mark.")
     max_buffer_bytes: Setting[int, int] = Setting(
         kinds.Size(), 64 * MIB, "Room in memory for batches that wait to be sent."
