@@ -115,3 +115,9 @@ def test_the_readme_has_the_url_of_the_example() -> None:
     parameters = r"[?&](\w+=[^\s\"&]+)"
     example = (ENGINES / "clickhouse.py").read_text("utf-8")
     assert set(re.findall(parameters, block)) == set(re.findall(parameters, example))
+
+
+def test_the_guide_names_every_file_and_its_links_lead_somewhere() -> None:
+    guide = (ENGINES / "README.md").read_text("utf-8")
+    targets = set(re.findall(r"\]\((?!https?:)([^)]+)\)", guide))
+    assert targets == {path.name for path in ENGINES.iterdir() if path.is_file()} - {"README.md"}
