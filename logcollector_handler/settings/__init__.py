@@ -190,7 +190,8 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        if not FORMATS[self.wire].takes_whole_url:
+        wire = FORMATS[self.wire]
+        if not wire.takes_whole_url:
             if "?" in self.server_url:
                 shown = SETTINGS["server_url"].kind.hide(self.server_url)
                 raise _beside(
@@ -212,6 +213,11 @@ class Settings:
             raise _beside(
                 "max_batch_bytes", self.max_batch_bytes, f"max_buffer_bytes ({self.max_buffer_bytes}) at most"
             )
+        if self.max_batch_bytes > wire.max_batch_bytes:
+            # Servers of this format take no more.
+            object.__setattr__(self, "max_batch_bytes", wire.max_batch_bytes)
+            most = wire.max_batch_bytes - wire.frame_bytes
+            object.__setattr__(self, "max_record_bytes", min(self.max_record_bytes, most))
 
     def mask(self, text: str) -> str:
         """The text with what is secret in these settings replaced by asterisks."""
