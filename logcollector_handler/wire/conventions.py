@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from operator import attrgetter
+from typing import Any, Final
 
 from msgspec import UNSET, Raw
 from msgspec.json import decode
@@ -54,44 +55,48 @@ _FILE: Final = "code.file.path"
 _LINE: Final = "code.line.number"
 _THREAD: Final = "thread.name"
 _LOG_TYPE: Final = "log_type"
+_STACK_TRACE: Final = "exception.stacktrace"
 _ERROR_MESSAGE: Final = "exception.message"
+_TRACE: Final = "trace_id"
 _SPAN: Final = "span_id"
 #: The attributes of columns that most records leave empty.
 _COLUMNS: Final = {
+    "trace_id": _TRACE,
     "user_id": "user.id",
     "session_id": "session.id",
     "error_type": "exception.type",
-    "stack_trace": "exception.stacktrace",
+    "stack_trace": _STACK_TRACE,
     "path": "url.path",
     "method": "http.request.method",
     "action_type": "action_type",
     "duration_ms": "duration_ms",
 }
+_NAMES: Final = tuple(_COLUMNS.values())
+_EMPTY: Final = (UNSET,) * len(_COLUMNS)
+_own_columns: Final = attrgetter(*_COLUMNS)
+_site_columns: Final = attrgetter("service", "service_version", "environment", "function_name", "file_path", "log_type")
 #: All names that are given here. A user's field of such a name gets a number, if the entry has both.
-_BY_COLUMN: Final = [*_COLUMNS.items(), ("trace_id", "trace_id"), ("stack_trace", _ERROR_MESSAGE)]
-_GIVEN: Final = {_FUNCTION, _FILE, _LINE, _THREAD, _LOG_TYPE, *(name for _, name in _BY_COLUMN)}
+_GIVEN: Final = {_FUNCTION, _FILE, _LINE, _THREAD, _LOG_TYPE, _ERROR_MESSAGE, *_NAMES}
 #: Fields of `metadata` that have their own place.
 _PLACED: Final = frozenset({*ORIGIN, _SPAN})
 _HEX: Final = re.compile(r"(?!0+$)[0-9a-fA-F]+", re.ASCII)
 
 
-def _body(size: int) -> bytes:
-    """What stands before a message of that many bytes."""
-    text = b"\x0a" + length(size)
-    return _BODY + length(len(text) + size) + text
+def _text(tag: bytes, size: int) -> bytes:
+    """What stands before a text of that many bytes in a field that is an AnyValue."""
+    inner = b"\x0a" + length(size)
+    return tag + length(len(inner) + size) + inner
 
 
-_BODIES: Final = tuple(map(_body, range(_MANY)))
+_BODIES: Final = tuple([_text(_BODY, size) for size in range(_MANY)])
+_TEXTS: Final = tuple([_text(b"\x12", size) for size in range(_MANY)])
+#: Shorter names of fields are encoded once. Few programs use many.
+_REMEMBERED: Final = 100
 
 
-class Placed(NamedTuple):
-    """An entry without level, message and time."""
-
-    #: The beginning of the ResourceLogs and of the ScopeLogs in which its record stands.
-    resource: bytes
-    scope: bytes
-    #: Further fields of its record.
-    rest: bytes
+#: An entry without level, message and time: the beginnings of the ResourceLogs and of the ScopeLogs in which its record
+#: stands, and further fields of its record.
+Placed = tuple[bytes, bytes, bytes]
 
 
 def record(level: str, message: str, created_at: float, rest: bytes) -> bytes:
@@ -102,7 +107,7 @@ def record(level: str, message: str, created_at: float, rest: bytes) -> bytes:
     nanoseconds = _nanoseconds(created_at)
     severity = _SEVERITIES[level]
     count = len(text)
-    body = _BODIES[count] if count < _MANY else _body(count)
+    body = _BODIES[count] if count < _MANY else _text(_BODY, count)
     size = _TIMES.size + len(severity) + len(body) + count + len(rest)
     # Joined once and without further calls, because this is done for every record.
     return b"".join(
@@ -130,26 +135,63 @@ def placed(entry: LogEntry, variable: str) -> Placed:
         metadata = decode(metadata)
     elif metadata is UNSET:
         metadata = {}
-    get = metadata.get
-    parts = [_site(entry.function_name, entry.file_path, entry.log_type, get("line"), get("thread"))]
-    if entry.trace_id is not UNSET:
-        parts.append(_id(_TRACE_ID, 32, "trace_id", entry.trace_id))
+    resource, scope, site = _site(variable, *_site_columns(entry), *map(metadata.get, ORIGIN))
+    parts = [site]
+    columns = _own_columns(entry)
+    if columns != _EMPTY:
+        for name, value in zip(_NAMES, columns):  # noqa: B905 - it takes time
+            if value is UNSET:
+                continue
+            if name == _TRACE:
+                parts.append(_id(_TRACE_ID, 32, _TRACE, value))
+            elif name == _STACK_TRACE:
+                parts += _of_trace(entry.error_type, value)
+            else:
+                parts.append(_attribute(_ATTRIBUTE, name, value))
     if _SPAN in metadata:
         parts.append(_id(_SPAN_ID, 16, _SPAN, metadata[_SPAN]))
-    for column, name in _COLUMNS.items():
-        value = getattr(entry, column)
-        if value is not UNSET:
-            if column == "stack_trace":
-                value = value.text() if isinstance(value, Trace) else value
-                message = _error_message(entry.error_type, value)
-                if message:
-                    parts.append(_attribute(_ATTRIBUTE, _ERROR_MESSAGE, message))
-            parts.append(_attribute(_ATTRIBUTE, name, value))
     if not _GIVEN.isdisjoint(metadata):
         metadata = _numbered(metadata, entry)
     parts += [_attribute(_ATTRIBUTE, name, value) for name, value in metadata.items() if name not in _PLACED]
-    resource = _resource(variable, entry.service, entry.service_version, entry.environment, get("process"))
-    return Placed(resource, _scope(get("logger")), b"".join(parts))
+    return resource, scope, b"".join(parts)
+
+
+@lru_cache(maxsize=2048)
+def _site(
+    variable: str,
+    service: Any,
+    version: Any,
+    environment: Any,
+    function: Any,
+    file: Any,
+    log_type: Any,
+    logger: Any,
+    line: Any,
+    process: Any,
+    thread: Any,
+) -> Placed:
+    """What the records of one call site have in common. They are many, so it is encoded once."""
+    named = ((_FUNCTION, function), (_FILE, file), (_LINE, line), (_THREAD, thread), (_LOG_TYPE, log_type))
+    return (
+        _resource(variable, service, version, environment, process),
+        delimited(_SCOPE, b"" if logger is None else delimited(_SCOPE_NAME, utf8(str(logger)))),
+        b"".join([_attribute(_ATTRIBUTE, name, value) for name, value in named if value not in (None, UNSET)]),
+    )
+
+
+# Cached by itself, so that all call sites have the same object, which is compared with itself in no time.
+@lru_cache(maxsize=256)
+def _resource(*described: Any) -> bytes:
+    attributes = attributes_of(*described)
+    return delimited(_RESOURCE, b"".join([_attribute(b"\x0a", name, value) for name, value in attributes.items()]))
+
+
+def _of_trace(kind: Any, trace: str | Trace) -> Iterator[bytes]:
+    """The trace of an exception of that class, and the message that it ends with."""
+    text = trace.text() if isinstance(trace, Trace) else trace
+    if message := _error_message(kind, text):
+        yield _attribute(_ATTRIBUTE, _ERROR_MESSAGE, message)
+    yield _attribute(_ATTRIBUTE, _STACK_TRACE, text)
 
 
 def _nanoseconds(seconds: float) -> int:
@@ -161,24 +203,6 @@ def _nanoseconds(seconds: float) -> int:
     return max(0, (2 * numerator * 1_000_000_000 + denominator) // (2 * denominator))
 
 
-@lru_cache(maxsize=256, typed=True)
-def _resource(*described: Any) -> bytes:
-    attributes = attributes_of(*described)
-    return delimited(_RESOURCE, b"".join(_attribute(b"\x0a", name, value) for name, value in attributes.items()))
-
-
-@lru_cache(maxsize=1024, typed=True)
-def _scope(logger: Any) -> bytes:
-    return delimited(_SCOPE, b"" if logger is None else delimited(_SCOPE_NAME, utf8(str(logger))))
-
-
-@lru_cache(maxsize=4096, typed=True)
-def _site(function: Any, file: Any, log_type: Any, line: Any, thread: Any) -> bytes:
-    """What the records of one call site have in common. They are many, so their fields are written once."""
-    named = ((_FUNCTION, function), (_FILE, file), (_LINE, line), (_THREAD, thread), (_LOG_TYPE, log_type))
-    return b"".join(_attribute(_ATTRIBUTE, name, value) for name, value in named if value not in (None, UNSET))
-
-
 def _id(tag: bytes, digits: int, name: str, value: Any) -> bytes:
     """The id of a trace or span; an attribute if it is not so many hexadecimal digits, or only zeros, which is none."""
     if type(value) is str and len(value) == digits and _HEX.fullmatch(value):
@@ -188,7 +212,9 @@ def _id(tag: bytes, digits: int, name: str, value: Any) -> bytes:
 
 def _numbered(metadata: Mapping[str, Any], entry: LogEntry) -> dict[str, Any]:
     """The fields, with a number behind the names that attributes of the entry have already."""
-    taken = _GIVEN - {name for column, name in _BY_COLUMN if getattr(entry, column) is UNSET}
+    taken = _GIVEN - {name for column, name in _COLUMNS.items() if getattr(entry, column) is UNSET}
+    if _STACK_TRACE not in taken:
+        taken.discard(_ERROR_MESSAGE)
     made: dict[str, Any] = {}
     for name, value in metadata.items():
         made[name if name not in taken else unused(name, {*taken, *made, *metadata})] = value
@@ -211,10 +237,22 @@ def _error_message(kind: Any, trace: str) -> str | None:
 
 
 def _attribute(tag: bytes, name: str, value: Any) -> bytes:
-    """A KeyValue, as a field."""
-    made = delimited(b"\x12", _any_value(value))
-    key = utf8(name)
-    return delimited(tag, b"\x0a%b%b%b" % (length(len(key)), key, made))
+    """A KeyValue, as a field. Its parts are joined once, because there are many in each record."""
+    key = _key(name) if len(name) < _REMEMBERED else delimited(b"\x0a", utf8(name))
+    if type(value) is str:
+        made = utf8(value)
+        size = len(made)
+        before = _TEXTS[size] if size < _MANY else _text(b"\x12", size)
+    else:
+        made = _any_value(value)
+        before = b"\x12" + length(len(made))
+    size = len(key) + len(before) + len(made)
+    return b"".join((tag, LENGTHS[size] if size < _MANY else varint(size), key, before, made))
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    return delimited(b"\x0a", utf8(name))
 
 
 def _any_value(value: Any) -> bytes:

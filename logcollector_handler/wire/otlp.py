@@ -111,9 +111,9 @@ class OtlpFormat:
         """The entry as a JSON object that is short enough as OTLP too."""
         max_bytes = min(max_bytes, self.max_batch_bytes)
         line = _line(entry)
-        found = variable()
-        if (len(line) + len(found)) * _GROWTH + _GROWTH_BYTES <= max_bytes:
+        if len(line) * _GROWTH + _GROWTH_BYTES <= max_bytes:
             return line
+        found = variable()
         fits = max(len(line), _size(_part_of_line(line, found))) <= max_bytes
         return line if fits else _cut(line, max_bytes, found)
 
@@ -172,14 +172,15 @@ class OtlpFormat:
 def _part(entry: Entry, max_bytes: int, found: str) -> _Part:
     """The entry, cut if it is too long. `found` is the value of OTEL_RESOURCE_ATTRIBUTES."""
     try:
-        if isinstance(entry, OtlpSiteEntry):
+        if type(entry) is OtlpSiteEntry:
             resource, scope, rest = entry.common.placed
         else:
             resource, scope, rest = placed(entry, found)  # type: ignore[arg-type]  # there are no others
-        part = resource, scope, record(entry.level, entry.message, entry.created_at, rest)
+        encoded = record(entry.level, entry.message, entry.created_at, rest)
     except Exception:  # noqa: BLE001 - a text holds U+0000 or a lone surrogate
-        part = _part_of_line(_line(entry), found)
-    if sum(map(len, part)) + 2 * _TAGGED > max_bytes and _size(part) > max_bytes:
+        resource, scope, encoded = _part_of_line(_line(entry), found)
+    part = resource, scope, encoded
+    if len(resource) + len(scope) + len(encoded) + 2 * _TAGGED > max_bytes and _size(part) > max_bytes:
         return _part_of_line(_cut(_line(entry), max_bytes, found), found)
     return part
 

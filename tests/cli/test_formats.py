@@ -155,6 +155,11 @@ def test_of_a_server_that_quotes_the_url_nothing_of_the_query_is_shown(
         assert secret not in examined.out
 
 
-def test_of_a_key_in_the_query_nothing_is_claimed(server: FaultyServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_keys_that_only_an_engine_knows_nothing_is_claimed(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     examined = Examined(capsys, "--server-url", url_of(server, "ndjson"), "--wire", "ndjson")
     assert (examined["authorization"], "query of server_url" in examined.text("authorization")) == ("skipped", True)
+    monkeypatch.setenv("LOGCOLLECTOR_HEADERS", '{"X-ClickHouse-Key": "s3cret"}')
+    examined = Examined(capsys, "--server-url", server.url, "--wire", "ndjson")
+    assert (examined["authorization"], "headers" in examined.text("authorization")) == ("skipped", True)
