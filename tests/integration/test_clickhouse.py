@@ -113,7 +113,7 @@ def test_the_engine_of_today_takes_fields_of_any_kind(tmp_path: Path) -> None:
         deep = {"deeper": deep, "beside": [[[deep]]]}
     dotted = ({"a": {"b": 1}, "a.b": 2}, {"a": 1, "a.b": 2}, {"": 1}, {"a.": 1}, {".": 1}, {"a..b": 2}, {"x y": "é"})
     numbers = [{"n": number} for number in (2**63, 2**70, -(2**70), 1e308, float("nan"), True, None)]
-    nested = ({"a": []}, {"a": {}}, {"a": [1, "x", None, {"y": [2.5]}]}, deep)
+    nested: tuple[dict[str, Any], ...] = ({"a": []}, {"a": {}}, {"a": [1, "x", None, {"y": [2.5]}]}, deep)
     texts = ({"`a`": 1}, {'a"b\\': "\n\t'"}, {"\0": "\ud800"}, {"k" * 5000: 1})
     many = {f"k{number}": number for number in range(2000)}
     extras: list[dict[str, Any]] = [*dotted, *numbers, *nested, *texts, many]
