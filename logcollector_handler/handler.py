@@ -79,7 +79,7 @@ class LogCollectorHandler(logging.Handler):
         # `exit.drain` does that for all handlers together.
         weakref.finalize(self, _close_dropped, self._pipelines).atexit = False
         spool = self._settings.spool_dir
-        if spool is not None and holds_batches(spool, self._settings.server_url):
+        if spool is not None and holds_batches(spool, self._settings.server_url, self._settings.wire):
             look_out(partial(_deliver_leftovers, weakref.ref(self)))
 
     def createLock(self) -> None:  # noqa: N802 - the stdlib's name

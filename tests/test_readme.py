@@ -16,14 +16,20 @@ import pytest
 
 from logcollector_handler import RateLimitFilter
 from logcollector_handler.testing import CollectorServer
+from tests.integration.faulty import FaultyServer
+from tests.integration.faulty_connections import Request
 from tests.readme import BLOCKS, README, Block
 
 Entries = list[dict[str, Any]]
 USE_IT = "Use it"
+OTHER_ENGINES = "Other engines"
+OTLP = "OpenTelemetry (OTLP)"
 IN_TESTS = "In your tests"
 
 
-def run(block: Block, server: CollectorServer, directory: Path, more: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    block: Block, server: CollectorServer | FaultyServer, directory: Path, more: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run a block as a program: behind the configuration, if it is not that itself; and `more` behind it."""
     code = block.code
     if block.heading != USE_IT:
@@ -153,7 +159,7 @@ EXPECTED: dict[str, Callable[[Entries], None]] = {
 
 
 def test_there_is_an_expectation_for_each_block() -> None:
-    assert [block.heading for block in BLOCKS] == [*EXPECTED, IN_TESTS, IN_TESTS]
+    assert [block.heading for block in BLOCKS] == [*EXPECTED, OTHER_ENGINES, OTLP, IN_TESTS, IN_TESTS]
 
 
 @pytest.mark.integration
@@ -171,6 +177,36 @@ def test_a_block_runs_as_it_stands_and_what_it_logs_arrives(block: Block, tmp_pa
         "v1.2.3",
     )
     EXPECTED[block.heading](others)
+
+
+def ready(heading: str, directory: Path, *replaced: tuple[str, str]) -> Request:
+    """The request that comes of one record with the configuration in a block, where so much is replaced in it."""
+    block = next(block for block in BLOCKS if block.heading == heading)
+    with FaultyServer() as server:
+        code = block.code
+        for said, here in replaced:
+            assert said in code
+            code = code.replace(said, here or server.url)
+        used = "import logging.config\nlogging.config.dictConfig(LOGGING)\nlogging.info('ready')\n"
+        ended = run(Block(USE_IT, code), server, directory, used)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        (request,) = server.requests
+    assert [(entry["message"], entry["service"]) for entry in request.entries] == [("ready", "payment-api")]
+    return request
+
+
+@pytest.mark.integration
+def test_the_configuration_for_clickhouse_posts_lines_there(tmp_path: Path) -> None:
+    spool = ("/var/spool/payment-api", str(tmp_path / "spool"))
+    request = ready(OTHER_ENGINES, tmp_path, ("http://localhost:8123", ""), spool)
+    assert (request.wire, request.headers["X-ClickHouse-User"]) == ("ndjson", "logs")
+    assert request.path.endswith(f"insert_deduplication_token={request.key}")
+
+
+@pytest.mark.integration
+def test_the_configuration_for_opentelemetry_posts_otlp(tmp_path: Path) -> None:
+    request = ready(OTLP, tmp_path, ("http://localhost:4318", ""))
+    assert (request.wire, request.path) == ("otlp", "/v1/logs")
 
 
 @pytest.mark.integration

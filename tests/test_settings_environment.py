@@ -21,6 +21,7 @@ from logcollector_handler.testing import CapturingHandler
 from tests.delivery.spool.processes import Process
 
 OTEL = "OTEL_SERVICE_NAME"
+ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES"
 
 
 def test_opentelemetrys_name_is_that_of_the_service_when_nothing_else_names_it() -> None:
@@ -35,6 +36,41 @@ def test_opentelemetrys_name_is_that_of_the_service_when_nothing_else_names_it()
 )
 def test_a_name_of_opentelemetry_that_no_column_holds_is_made_to_fit(given: str, service: str | None) -> None:
     assert load({}, {OTEL: given}).service == service
+
+
+def test_opentelemetrys_attributes_name_service_version_and_environment_when_nothing_else_does() -> None:
+    otel = {ATTRIBUTES: "service.name=shop,service.version=1.2%2C3,deployment.environment.name=Prod,team=a"}
+    found = load({}, otel)
+    assert (found.service, found.service_version, found.environment) == ("shop", "1.2,3", "production")
+    assert load({}, {**otel, OTEL: "named"}).service == "named"
+    given = {"service": "mine", "service_version": "v9", "environment": "test"}
+    for found in load(given, otel), load({}, {**otel, **{f"LOGCOLLECTOR_{k.upper()}": v for k, v in given.items()}}):
+        assert (found.service, found.service_version, found.environment) == ("mine", "v9", "test")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "environment"),
+    [
+        ("deployment.environment=staging", "staging"),
+        ("deployment.environment=staging,deployment.environment.name=prod", "production"),
+        ("deployment.environment.name=qa", "development"),
+        ("deployment.environment.name=staging,broken", "development"),
+        ("", "development"),
+    ],
+)
+def test_an_environment_of_opentelemetry_without_a_word_for_it_is_left_out(attributes: str, environment: str) -> None:
+    assert load({}, {ATTRIBUTES: attributes}).environment == environment
+
+
+def test_a_version_of_opentelemetry_that_is_too_long_is_made_to_fit() -> None:
+    assert load({}, {ATTRIBUTES: f"service.version={'1' * 60}"}).service_version == "1" * 50
+
+
+def test_attributes_that_are_not_written_as_specified_are_named_without_their_values() -> None:
+    (sentence,) = misspelt({ATTRIBUTES: "hunter2"})
+    assert sentence.startswith(f"{ATTRIBUTES} in the environment is ignored")
+    assert "hunter2" not in sentence
+    assert misspelt({ATTRIBUTES: "a=b,"}) == misspelt({ATTRIBUTES: ""}) == []
 
 
 # Misspelt variables

@@ -142,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
     replay.add_argument("--server-url", help="default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000")
+    replay.add_argument("--wire", metavar="FORMAT", help="default: LOGCOLLECTOR_WIRE, or collector")
     replay.add_argument(
         "--seconds", type=_positive, default=300.0, help="give up after that long without a delivery (default: 300)"
     )
@@ -156,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--config", type=Path, metavar="FILE", help="dictConfig as JSON, TOML or YAML")
     doctor.add_argument("--server-url", help="default: http://localhost:8000")
+    doctor.add_argument("--wire", metavar="FORMAT", help="default: collector")
     doctor.add_argument("--verify", metavar="FILE", help="certificates of the CA, or a directory of them")
     doctor.add_argument("--proxy", help="URL of a proxy")
     doctor.add_argument("--spool-dir", metavar="DIR", help="the spool_dir of the handlers")

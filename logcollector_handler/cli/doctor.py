@@ -69,7 +69,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _settings(settings: Settings) -> Finding:
-    shown = {"server_url": settings.server_url, **settings.changed()}
+    shown = {"server_url": settings.server_url, "wire": settings.wire, **settings.changed()}
     text = f"{', '.join(f'{name} {value}' for name, value in shown.items())}; all else by default"
     if not settings.enabled:
         text += ". The handler sends nothing, because enabled is false"
@@ -140,7 +140,7 @@ def _spool(settings: Settings) -> Finding:
     from logcollector_handler.delivery.spool import destination, survey
 
     root = Path(settings.spool_dir)
-    place = destination(settings.server_url)
+    place = destination(settings.server_url, settings.wire)
     directory = next(each for each in (root / place, root, *root.parents) if os.path.lexists(each))
     try:
         with tempfile.TemporaryFile(dir=directory):

@@ -28,7 +28,12 @@ _WRONG_KEY: Final = "a-wrong-key-of-logcollector-doctor"
 def round_trip(settings: Settings) -> Iterator[Finding]:
     """Send a test record, and say what its answer means for the key, the record and the clock."""
     clock = SystemClock()
-    batch_id, body = BatchIds(clock.time()).draw(), _probe(settings)
+    batch_id = BatchIds(clock.time()).draw()
+    message = "a test record of logcollector doctor"
+    if settings.wire != "collector":
+        # So that a person finds this one among those of other days.
+        message += f", {batch_id}"
+    body = _probe(settings, message)
 
     def post(with_settings: Settings) -> Answer:
         transport = HttpTransport(with_settings, format_of(with_settings), clock)
@@ -43,8 +48,8 @@ def round_trip(settings: Settings) -> Iterator[Finding]:
     without = _without_key(settings)
     # Only a server that takes the record with the right key shows anything by what it does with a wrong one. It is
     # sent the same batch, which it stores once if it knows the key of the batch.
-    other = post(without) if without is not None and _advice(answer) is None else None
-    yield from _judge(answer, other, settings, took)
+    other = post(without) if without is not None and _advice(answer, settings) is None else None
+    yield from _judge(answer, other, settings, f"{took * 1000:.0f} ms", message)
     if answer.status is not None:
         yield clock_finding(answer.date, now - took / 2, took)
 
@@ -60,9 +65,8 @@ def _without_key(settings: Settings) -> Settings | None:
     return replace(settings, headers=others) if len(others) < len(settings.headers) else None
 
 
-def _probe(settings: Settings) -> bytes:
+def _probe(settings: Settings, message: str) -> bytes:
     """A batch of one record that fills every column."""
-    message = "a test record of logcollector doctor"
     record = logging.LogRecord("logcollector.doctor", logging.DEBUG, __file__, 1, message, None, None, "doctor")
     record.__dict__.update(
         trace_id="0" * 32,
@@ -81,7 +85,7 @@ def _probe(settings: Settings) -> bytes:
     return wire.join(wire.encode([entry_builder(settings).build(record)], settings.max_record_bytes))
 
 
-def _judge(answer: Answer, other: Answer | None, settings: Settings, took: float) -> Iterator[Finding]:
+def _judge(answer: Answer, other: Answer | None, settings: Settings, took: str, message: str) -> Iterator[Finding]:
     """What follows from the answer to the test record, and from that to the same one with a wrong key."""
     status = answer.status
     denied = ""
@@ -94,32 +98,43 @@ def _judge(answer: Answer, other: Answer | None, settings: Settings, took: float
         yield Finding("authorization", FAILED, denied)
         yield Finding("round trip", SKIPPED, "until authorization is well")
         return
-    advice = wanted_certificate(settings) if answer.check == "client_cert" else _advice(answer)
+    advice = wanted_certificate(settings) if answer.check == "client_cert" else _advice(answer, settings)
     if advice is not None:
         unknown = "no answer came" if status is None else "this answer does not show whether the server wants a key"
         yield Finding("authorization", SKIPPED, unknown)
         yield Finding("round trip", FAILED, f"{answer.detail}. {advice}")
         return
-    yield _authorization(other)
-    yield Finding("round trip", OK, f"a test record with every column was taken, in {took * 1000:.0f} ms")
+    yield _authorization(other, settings)
+    if answer.count is None:
+        text = (
+            f"by wire {settings.wire} the answer came in {took}: HTTP {answer.status}. It does not prove that the "
+            f"record is stored: look there for the message {message!r}, of level DEBUG"
+        )
+    else:
+        text = f"a test record with every column was taken by wire {settings.wire}, in {took}"
+    yield Finding("round trip", OK, text)
 
 
-def _authorization(other: Answer | None) -> Finding:
+def _authorization(other: Answer | None, settings: Settings) -> Finding:
     """The finding for a record that was taken, by the answer to the same one with a wrong key, if there is a key."""
+    if other is None and settings.wire != "collector" and (settings.headers or "?" in settings.server_url):
+        # Engines have headers and parameters of their own for keys.
+        return Finding("authorization", SKIPPED, "only what headers and the query of server_url say was tried")
     if other is None:
         return Finding("authorization", OK, "no key is set or asked for")
     if other.status in (401, 403):
         return Finding("authorization", OK, "the key is accepted, and a wrong one is not")
-    if _advice(other) is None:
+    if _advice(other, settings) is None:
         return Finding("authorization", OK, "the server looks at no key: it takes a wrong one, too")
     return Finding(
         "authorization", SKIPPED, f"with a wrong key the answer does not show whether it looks at keys ({other.detail})"
     )
 
 
-def _advice(answer: Answer) -> str | None:
+def _advice(answer: Answer, settings: Settings) -> str | None:
     """What to do about an answer; None if it is as it should be."""
     status = answer.status
+    wire = format_of(settings)
     if answer.unusable:
         return f"No request gets there with these settings: correct {answer.check}."
     if status is None:
@@ -127,16 +142,26 @@ def _advice(answer: Answer) -> str | None:
     if answer.foreign and (status in (408, 425, 429) or status >= 500):
         return "This is the page of a gateway, whose server is busy or away; the handler would try again. Try it too."
     if answer.foreign or status in (404, 405):
+        if wire.takes_whole_url:
+            return "This is some other server or path, or lacks what server_url names, as a table: correct one of them."
         return "This is some other server, or another path of it: correct host, port and path of server_url."
     if 300 <= status < 400:
-        return "Redirects are not followed: set server_url to where it points, without /logs."
+        appended = wire.url(settings.server_url, "").removeprefix(settings.server_url)
+        without = f", without {appended}" if appended and not wire.takes_whole_url else ""
+        return f"Redirects are not followed: set server_url to where it points{without}."
     if status in (400, 413, 415, 422):
+        if settings.wire != "collector":
+            return f"The server refuses it: it may not take wire {settings.wire} there, or lack a column."
         return "The server refuses what this version sends: its schema is another one, or it is some other server."
     if status in (408, 425, 429, 502, 503, 504):
         return "The server is busy or away; the handler would keep its logs and try again. Try this again too."
     if status >= 300:
         return "The server failed on it: look at its log. A database without one of the columns does that."
+    if answer.rejected:
+        return f"It answered that it rejected the record ({answer.why or 'without a reason'}): look at its log."
     if answer.count is None:
+        if settings.wire != "collector":
+            return None
         return "It took the record but did not say how many: this may be some other server."
     return None if answer.count == 1 else "It took another number than the one that was sent: look at its log."
 

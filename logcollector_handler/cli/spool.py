@@ -63,19 +63,19 @@ def replay(options: argparse.Namespace) -> int:
     it afterwards, and root should not read and write at the word of another user.
     """
     try:
-        settings = load({"spool_dir": str(options.directory), "server_url": options.server_url})
+        settings = load({"spool_dir": str(options.directory), "server_url": options.server_url, "wire": options.wire})
     except SettingError as error:
         print(f"logcollector spool replay: {error}", file=sys.stderr)
         return 2
-    server = settings.mask(settings.server_url)
+    server, place = settings.mask(settings.server_url), destination(settings.server_url, settings.wire)
     holdings = _survey(options.directory)
     if holdings is None:
         return 1
     waiting = [each for each in holdings if each.kind != "refused"]
-    mine = [each for each in waiting if each.destination == destination(settings.server_url)]
-    if not (mine or (options.directory / destination(settings.server_url)).is_dir()) or (waiting and not mine):
+    mine = [each for each in waiting if each.destination == place]
+    if not (mine or (options.directory / place).is_dir()) or (waiting and not mine):
         print(
-            f"logcollector spool replay: {options.directory} holds nothing for {server}"
+            f"logcollector spool replay: {options.directory} holds nothing for {server} with wire {settings.wire}"
             + (". There is:" if holdings else _hint(options.directory) + "."),
             *map(_line, holdings),
             sep="\n",

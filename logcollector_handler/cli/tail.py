@@ -14,7 +14,7 @@ from contextlib import closing
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from logcollector_handler.settings.secret import without_user
+from logcollector_handler.settings.secret import without_secrets
 
 #: Seconds without data after which the connection counts as dead: the server sends a heartbeat every ten.
 SILENCE: Final = 25.0
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     """Print logs until interrupted. Returns 1 if the server refuses the request, 2 if the URL is wrong."""
     if not _is_url(options.server_url):
         print(
-            f"logcollector tail: {without_user(options.server_url)!r} is not a URL of a server, as "
+            f"logcollector tail: {without_secrets(options.server_url)!r} is not a URL of a server, as "
             "http://localhost:8000.",
             file=sys.stderr,
         )

@@ -30,6 +30,8 @@ class Answer:
         arrived: the server may have got the whole request.
         detail: what happened, in words for people, without secrets.
         count: the number of entries that the server says it took, if it says so.
+        rejected: of a 2xx, how many entries the server says it did not take and never will.
+        why: why it did not, or what else it says of the entries, in its words, without secrets.
         retry_after: the header of that name.
         date: the header of that name.
         foreign: an HTML page: the word of a gateway or of another server, and not that of a log collection server.
@@ -43,6 +45,8 @@ class Answer:
     arrived: bool = False
     detail: str = ""
     count: int | None = None
+    rejected: int = 0
+    why: str = ""
     retry_after: str | None = None
     date: str | None = None
     foreign: bool = False

@@ -256,10 +256,10 @@ class BatchListener(QueueListener):
 
     def _fitting(self, runs: list[Run]) -> int:
         """How many of the first runs fit into one batch of the size that the sender takes; at least one."""
-        # Below, each run takes a comma. There is one comma fewer than runs: the 1 here.
-        room = self._sender.batch_bytes - len(self._wire.join([])) + 1
+        gap = self._wire.gap_bytes
+        room = self._sender.batch_bytes - self._wire.frame_bytes + gap
         for number, run in enumerate(runs):
-            room -= len(run.encoded) + 1
+            room -= len(run.encoded) + gap
             if room < 0 and number:
                 return number
         return len(runs)

@@ -26,14 +26,14 @@ SECONDS = 10.0
 Start = Callable[[Callable[..., object], tuple[Any, ...]], object]
 
 
-def holds_batches(spool_dir: str, server_url: str) -> bool:
-    """Whether the spool has files of batches for this server, whoever wrote them."""
+def holds_batches(spool_dir: str, server_url: str, wire: str) -> bool:
+    """Whether the spool has files of batches for this server in this format, whoever wrote them."""
     # Imported here, because Windows has no fcntl.
     from .spool.files import BATCH, destination
 
     # An OSError: nothing was ever kept there, or it cannot be read now. A ValueError: no directory can have that name.
-    with contextlib.suppress(OSError, ValueError), os.scandir(Path(spool_dir) / destination(server_url)) as entries:
-        return any(BATCH.fullmatch(entry.name) for entry in entries)
+    with contextlib.suppress(OSError, ValueError), os.scandir(Path(spool_dir, destination(server_url, wire))) as files:
+        return any(BATCH.fullmatch(entry.name) for entry in files)
     return False
 
 

@@ -70,8 +70,11 @@ class Outbox(Protocol):
     def remove(self, batch: Batch) -> bool:
         """Remove a settled batch. False: it was not there any more, because somebody else settled it."""
 
-    def bury(self, batch: Batch) -> bool:
-        """Remove a batch, given with its body, that is a dead letter; a spool keeps the body. False as for `remove`."""
+    def bury(self, batch: Batch, *, partly: bool = False) -> bool:
+        """Remove a batch, given with its body, that is a dead letter; a spool keeps the body. False as for `remove`.
+
+        `partly`: some of its records are, and nobody knows which.
+        """
 
     def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:
         """Put others, with their bodies, in the place of a batch. It is removed only when all of them are kept."""
@@ -171,7 +174,7 @@ class MemoryOutbox:
             self._take_out(here)
             return True
 
-    def bury(self, batch: Batch) -> bool:
+    def bury(self, batch: Batch, *, partly: bool = False) -> bool:
         return self.remove(batch)
 
     def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:

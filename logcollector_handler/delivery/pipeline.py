@@ -88,11 +88,11 @@ class Pipeline:
             self.outbox = MemoryOutbox(settings.max_buffer_bytes, self.ledger)
         else:
             # Imported here, because Windows has no fcntl.
-            from .spool import SpoolOutbox
+            from .spool import SpoolOutbox, destination
 
             self.outbox = files = SpoolOutbox(
                 root=settings.spool_dir,
-                server_url=settings.server_url,
+                destination=destination(settings.server_url, settings.wire),
                 wire=wire,
                 max_bytes=settings.max_spool_bytes,
                 max_batch_bytes=settings.max_batch_bytes,

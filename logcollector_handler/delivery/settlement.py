@@ -81,10 +81,18 @@ class Settlement:
             )
 
     def _deliver(self, batch: Batch, answer: Answer) -> None:
-        if self._outbox.remove(batch):
-            self._ledger.deliver(batch.count, batch.encoded_bytes, batch.size, adopted=batch.adopted)
+        # A notice of losses is no record, and if the server rejected all entries it is among them.
+        rejected = max(0, min(answer.rejected, batch.count))
+        if self._outbox.bury(batch, partly=True) if rejected else self._outbox.remove(batch):
+            self._ledger.deliver(batch.count - rejected, batch.encoded_bytes, batch.size, adopted=batch.adopted)
+            if rejected:
+                self._ledger.bury(rejected, adopted=batch.adopted)
         self._pace.went_well()
         self._trouble.is_over()
+        if rejected:
+            self._trouble.rejected(answer, rejected, batch.entries)
+        elif answer.why:
+            self._trouble.warned(answer)
         if answer.count not in (None, batch.entries):
             self._trouble.count(answer, batch.entries)
 

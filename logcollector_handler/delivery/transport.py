@@ -22,7 +22,7 @@ import httpx
 from logcollector_handler import __version__
 from logcollector_handler.settings import Settings
 from logcollector_handler.settings.secret import Url, masked
-from logcollector_handler.wire.format import IDEMPOTENCY_HEADER, Format
+from logcollector_handler.wire.format import IDEMPOTENCY_HEADER, Format, Taken
 
 from .answers import Answer
 from .clock import Clock
@@ -55,36 +55,39 @@ class HttpTransport:
 
         Args:
             settings: the server, the key, headers, TLS and the proxy.
-            wire: the format of the bodies: its path, its headers, and how its answers are read.
+            wire: the format of the bodies: its URL, its headers, and how its answers are read.
             clock: the time.
         """
         self._settings = settings
         self._wire = wire
         self._clock = clock
-        self._url: httpx.URL | str = settings.server_url + wire.path
+        # The URL of the last request, as text and parsed.
+        self._url: tuple[str, httpx.URL] | None = None
         self._network = DeadlineBackend(clock)
         self._client: httpx.Client | None = None
         self._proxy_secrets: dict[str, str] = {}
         _mute_request_lines()
 
     def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
+        url = self._wire.url(self._settings.server_url, batch_id)
         headers = {IDEMPOTENCY_HEADER: batch_id}
         if compressed:
             headers["Content-Encoding"] = "gzip"
         self._network.begin(seconds)
         with own_work():
-            answer = self._attempt(headers, body, seconds)
+            answer = self._attempt(url, headers, body, seconds)
             if answer.status is None and not answer.unusable and self._network.was_stale:
                 # The server closes connections that are idle for long, perhaps just when this request came: no fault.
-                answer = replace(self._attempt(headers, body, seconds), lost_before=answer.arrived)
+                answer = replace(self._attempt(url, headers, body, seconds), lost_before=answer.arrived)
         return answer
 
-    def _attempt(self, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
+    def _attempt(self, url: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
         self._network.attempt()
         try:
+            parsed = self._parsed(url)
             if self._client is None:
-                self._client = self._open()
-            request = self._client.build_request("POST", self._url, content=body, headers=headers)
+                self._client = self._open(parsed)
+            request = self._client.build_request("POST", parsed, content=body, headers=headers)
             response = self._client.send(request, stream=True)
             try:
                 content = self._read(response)
@@ -119,23 +122,27 @@ class HttpTransport:
         self._network.abandon()
         self._client = None
 
-    def _open(self) -> httpx.Client:
+    def _parsed(self, url: str) -> httpx.URL:
+        """The URL, parsed anew only if it is another than before: few formats have the id of the batch in it."""
+        if self._url is None or self._url[0] != url:
+            with in_setting("server_url"):
+                self._url = url, httpx.URL(url)
+        return self._url[1]
+
+    def _open(self, url: httpx.URL) -> httpx.Client:
         settings = self._settings
-        with in_setting("server_url"):
-            # Parsed once and not for every batch; and here, where `post` makes an answer of the error.
-            self._url = httpx.URL(self._url)
         headers = httpx.Headers({"User-Agent": f"logcollector-handler/{__version__}"})
-        if "%" in self._url.host:
-            port = f":{self._url.port}" if self._url.port else ""
-            headers["Host"] = f"[{without_scope(self._url.host)}]{port}"
+        if "%" in url.host:
+            port = f":{url.port}" if url.port else ""
+            headers["Host"] = f"[{without_scope(url.host)}]{port}"
         headers.update(settings.headers)
-        headers.update(self._wire.headers)
+        headers.update(self._wire.headers(settings.headers))
         # A compressed answer of a few bytes could unpack to a very large one.
         headers["Accept-Encoding"] = "identity"
         if settings.api_key:
             headers["Authorization"] = f"Bearer {settings.api_key}"
         # Only for https: reading all the certificates takes longer than sending a batch.
-        tls = self._url.scheme == "https"
+        tls = url.scheme == "https"
         with setting_up():
             context = ssl_context(settings.verify, settings.client_cert) if tls else None
             proxy = proxy_of(settings)
@@ -173,11 +180,14 @@ class HttpTransport:
             text = f"an HTML page, {title[1].decode('utf-8', 'replace')}"
         else:
             text = "an HTML page" if html else content.decode("utf-8", "replace")
+        taken = self._wire.taken(content) if response.is_success and not html else Taken()
         return Answer(
             status=response.status_code,
             arrived=True,
             detail=self._plain(f"HTTP {response.status_code}: {text}" if text else f"HTTP {response.status_code}"),
-            count=self._wire.taken(content),
+            count=taken.entries,
+            rejected=taken.rejected,
+            why=self._plain(taken.why),
             retry_after=response.headers.get("retry-after"),
             date=response.headers.get("date"),
             foreign=html or content.startswith(_NEEDS_TLS),

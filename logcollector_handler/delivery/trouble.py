@@ -22,8 +22,8 @@ class Trouble:
 
     def is_over(self) -> None:
         """The server took a batch."""
-        # A wrong count, a full disk and a slow line are no troubles of that kind.
-        self._said &= {"count", "room", "slow"}
+        # A wrong count, a warning, a full disk and a slow line are no troubles of that kind.
+        self._said &= {"count", "warned", "room", "slow"}
 
     def has_room(self) -> None:
         """A batch that the server does not take could be written anew."""
@@ -82,6 +82,18 @@ class Trouble:
     def refused(self, reason: str, record: str) -> None:
         """A record is a dead letter. Said of each, as often as the reporter allows."""
         self._reporter.say("refused", f"a record was given up, because {self._server} refused it ({reason}): {record}")
+
+    def rejected(self, answer: Answer, records: int, entries: int) -> None:
+        """The server took a batch without some of its records. Said of each, as often as the reporter allows."""
+        self._reporter.say(
+            "refused",
+            f"{records} records were given up, because {self._server} rejected that many of a batch of {entries}, "
+            f"without saying which ({answer.why or 'nor why'})",
+        )
+
+    def warned(self, answer: Answer) -> None:
+        """The server took all of a batch, and has something to say all the same."""
+        self._say("warned", f"{self._server} takes logs and warns: {answer.why}")
 
     def _say(self, kind: str, message: str) -> None:
         if kind not in self._said:

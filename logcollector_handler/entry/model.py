@@ -27,6 +27,7 @@ LEVELS: Final = tuple(LEVEL_NUMBERS)
 LEVEL_ALIASES: Final = {"WARNING": "WARN", "CRITICAL": "FATAL", "ERR": "ERROR", "CRIT": "FATAL"}
 LOG_TYPES: Final = ("BACKEND", "FRONTEND", "MOBILE", "IOT", "WORKER")
 ENVIRONMENTS: Final = ("production", "staging", "development", "test", "local")
+DEFAULT_ENVIRONMENT: Final = "development"
 #: Other names by which people call the environments, in lower case.
 ENVIRONMENT_ALIASES: Final = {
     "prod": "production",

@@ -16,13 +16,20 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from logcollector_handler.entry.model import ENVIRONMENT_ALIASES, ENVIRONMENTS, LOG_TYPES, TEXT_LIMITS
+from logcollector_handler.entry.model import (
+    DEFAULT_ENVIRONMENT,
+    ENVIRONMENT_ALIASES,
+    ENVIRONMENTS,
+    LOG_TYPES,
+    TEXT_LIMITS,
+)
 from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK
 from logcollector_handler.wire import FORMATS
 from logcollector_handler.wire.compression import COMPRESS_BYTES, COMPRESS_FROM
 
 from . import kinds, secret
 from .kinds import MIB, NotAllowedError
+from .opentelemetry import told_by_opentelemetry
 from .setting import Setting, SettingError, UnknownSettingError, wrong
 
 __all__ = ["NAMES", "SETTINGS", "SettingError", "Settings", "UnknownSettingError", "load"]
@@ -41,24 +48,29 @@ class Settings:
     """
 
     server_url: Setting[str, str] = Setting(
-        secret.Url(),
+        secret.ServerUrl(),
         "http://localhost:8000",
-        "Where the server is; `/logs` is appended, and a path is kept as a prefix.",
+        "Where the server is; a path is kept as a prefix, and `wire` says what is appended. With `wire: ndjson` it is "
+        "the whole URL: it may have a query, which is shown nowhere, and `{batch_id}` in it is replaced by the batch's "
+        "id.",
     )
     service: Setting[str, str | None] = Setting(
         kinds.Text(TEXT_LIMITS["service"]),
         None,
-        f"Name of the application, up to {TEXT_LIMITS['service']} characters; without it `OTEL_SERVICE_NAME`.",
+        f"Name of the application, up to {TEXT_LIMITS['service']} characters; without it `OTEL_SERVICE_NAME` or "
+        "`OTEL_RESOURCE_ATTRIBUTES`.",
     )
     environment: Setting[str, str] = Setting(
         kinds.OneOf(*ENVIRONMENTS, aliases=ENVIRONMENT_ALIASES),
-        "development",
-        "Where the application runs: `production`, `staging`, `development`, `test` or `local`.",
+        DEFAULT_ENVIRONMENT,
+        "Where the application runs: `production`, `staging`, `development`, `test` or `local`; without it "
+        "`OTEL_RESOURCE_ATTRIBUTES`.",
     )
     service_version: Setting[str, str] = Setting(
         kinds.Text(TEXT_LIMITS["service_version"]),
         "v0.0.0-dev",
-        f"Version of the application, up to {TEXT_LIMITS['service_version']} characters.",
+        f"Version of the application, up to {TEXT_LIMITS['service_version']} characters; without it "
+        "`OTEL_RESOURCE_ATTRIBUTES`.",
     )
     log_type: Setting[str, str] = Setting(
         kinds.OneOf(*LOG_TYPES),
@@ -100,7 +112,9 @@ class Settings:
     timeout: Setting[float, float] = Setting(
         kinds.Seconds(), 5.0, "The longest that one request takes, from start to end."
     )
-    max_batch_bytes: Setting[int, int] = Setting(kinds.Size(), 4 * MIB, "Largest size of a batch before compression.")
+    max_batch_bytes: Setting[int, int] = Setting(
+        kinds.Size(), 4 * MIB, "Largest size of a batch before compression; with `wire: otlp` never more than 1 MiB."
+    )
     max_record_bytes: Setting[int, int] = Setting(kinds.Size(), 256 * 1024, "A longer record is cut, with a mark.")
     max_buffer_bytes: Setting[int, int] = Setting(
         kinds.Size(), 64 * MIB, "Room in memory for batches that wait to be sent."
@@ -134,7 +148,11 @@ class Settings:
         kinds.Flag(), True, "With `false` nothing is queued or sent, and no thread is made."
     )
     wire: Setting[str, str] = Setting(
-        kinds.OneOf(*FORMATS), "collector", "The format in which batches are written: `collector`, that of the server."
+        kinds.OneOf(*FORMATS),
+        "collector",
+        "The format in which batches are written, and where they are posted: `collector`, that of the log collection "
+        "server, at `/logs`; `otlp`, OTLP/HTTP with protobuf, at `/v1/logs`; `ndjson`, one JSON object a line, at "
+        "`server_url` as it is.",
     )
     spool_dir: Setting[_Path, str | None] = Setting(
         kinds.Directory(),
@@ -172,6 +190,15 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        wire = FORMATS[self.wire]
+        if not wire.takes_whole_url:
+            if "?" in self.server_url:
+                shown = SETTINGS["server_url"].kind.hide(self.server_url)
+                raise _beside(
+                    "server_url", shown, "a URL like http://host:port, without ? and #, unless wire is ndjson"
+                )
+            # `object.` because this dataclass is frozen.
+            object.__setattr__(self, "server_url", self.server_url.rstrip("/"))
         if self.max_record_bytes > self.max_batch_bytes:
             raise _beside(
                 "max_record_bytes", self.max_record_bytes, f"max_batch_bytes ({self.max_batch_bytes}) at most"
@@ -186,6 +213,11 @@ class Settings:
             raise _beside(
                 "max_batch_bytes", self.max_batch_bytes, f"max_buffer_bytes ({self.max_buffer_bytes}) at most"
             )
+        if self.max_batch_bytes > wire.max_batch_bytes:
+            # Servers of this format take no more.
+            object.__setattr__(self, "max_batch_bytes", wire.max_batch_bytes)
+            most = wire.max_batch_bytes - wire.frame_bytes
+            object.__setattr__(self, "max_record_bytes", min(self.max_record_bytes, most))
 
     def mask(self, text: str) -> str:
         """The text with what is secret in these settings replaced by asterisks."""
@@ -215,7 +247,7 @@ NAMES: Final = tuple(SETTINGS)
 def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from arguments (None means: not given), then from `LOGCOLLECTOR_<NAME>` variables, then defaults.
 
-    The service may also be named by OpenTelemetry's variable.
+    Service, version and environment may also be named by OpenTelemetry's variables.
 
     Args:
         arguments: values by the names of settings.
@@ -234,10 +266,9 @@ def load(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
         variable = environ.get(setting.variable)
         if values.get(name) is None and variable:
             values[name] = setting.from_environment(variable)
-    if values.get("service") is None:
-        # It was not written for this package, so it is made to fit instead of refused.
-        named = environ.get("OTEL_SERVICE_NAME", "").replace("\0", "").strip()
-        values["service"] = named[: TEXT_LIMITS["service"]] or None
+    for name, told in told_by_opentelemetry(environ).items():
+        if values.get(name) is None:
+            values[name] = told
     return Settings(**values)
 
 

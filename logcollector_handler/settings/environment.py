@@ -1,4 +1,4 @@
-"""Variables of the environment that were meant to be settings, and are none."""
+"""Variables of the environment that were meant to say something here, and do not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Final
+
+from logcollector_handler.wire.resource import VARIABLE, parsed
 
 from . import SETTINGS
 from .setting import PREFIX
@@ -19,16 +21,24 @@ _OF_A_SERVICE: Final = re.compile(
 def misspelt(environ: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each variable whose name begins as those of settings do, and that is none. No value is shown.
 
+    One more if OpenTelemetry's attributes are not written as its specification says.
+
     Args:
         environ: the environment. Default: that of the process.
     """
-    names = sorted(name for name in (os.environ if environ is None else environ) if name.startswith(PREFIX))
+    environ = os.environ if environ is None else environ
+    names = sorted(name for name in environ if name.startswith(PREFIX))
     known = {setting.variable for setting in SETTINGS.values()}
-    return [
+    sentences = [
         _sentence(name)
         for name in names
         if name not in known and not _OF_A_SERVICE.fullmatch(name.removeprefix(PREFIX))
     ]
+    try:
+        parsed(environ.get(VARIABLE, ""))
+    except ValueError:
+        sentences.append(f"{VARIABLE} in the environment is ignored: it must be key=value,key=value, percent-encoded")
+    return sentences
 
 
 def _sentence(name: str) -> str:

@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
-from logcollector_handler.entry.redact import MASK, Hidden
+from logcollector_handler.entry.redact import DEFAULT_REDACT, MASK, Hidden, Redactor
+from logcollector_handler.wire.format import BATCH_ID
 
 from .kinds import Kind, NotAllowedError, from_json
 
@@ -23,6 +24,8 @@ _SECRET_FROM: Final = 4
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: The value of an Authorization header: a scheme, and the credentials.
 _CREDENTIALS: Final = re.compile(r"(?:basic|bearer|token|api-?key)\s+(\S+)", re.IGNORECASE)
+#: What keys in a URL look like: long, with a digit, of letters, digits and the signs of Base64.
+_KEY: Final = re.compile(r"(?=.*\d)[\w+/=.~-]{16,}", re.ASCII)
 #: Headers that say how the body is sent, which the handler decides.
 _OWN_HEADERS: Final = frozenset(
     {"content-encoding", "content-length", "transfer-encoding", "connection", "idempotency-key"}
@@ -84,10 +87,11 @@ class Headers(Kind[Mapping[str, str], Mapping[str, str]]):
 
 
 class Url(Kind[str, str]):
-    """A URL of http or https. A password in it is never shown."""
+    """A URL of http or https, without a query. A password in it is never shown."""
 
     type = str
     allowed = "a URL like http://host:port"
+    may_have_query = False
 
     def read(self, given: str) -> str:
         parts = None
@@ -101,16 +105,20 @@ class Url(Kind[str, str]):
                 parts = None
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
             raise self.refused(given)
-        if parts.query or parts.fragment:
-            # A key may stand there.
-            shown = f"{re.split('[?#]', without_user(given))[0]}?{MASK}"
-            raise NotAllowedError(shown, f"{self.allowed}, without ? and #")
-        url = f"{parts.scheme}{given[len(parts.scheme) :]}".rstrip("/")
-        return Hidden(url, _with_password_hidden(url)) if parts.password else url
+        if "#" in given or ("?" in given and not self.may_have_query):
+            without = "#" if self.may_have_query else "? and #"
+            raise NotAllowedError(without_secrets(given), f"{self.allowed}, without {without}")
+        return self.held(f"{parts.scheme}{given[len(parts.scheme) :]}")
+
+    def held(self, url: str) -> str:
+        """An allowed URL as it is kept."""
+        url = url.rstrip("/")
+        shown = _with_password_hidden(url)
+        return url if shown == url else Hidden(url, shown)
 
     def refused(self, value: object) -> NotAllowedError:
         # Bytes or a list may hold a password too.
-        return NotAllowedError(without_user(value) if isinstance(value, str) else MASK, self.allowed)
+        return NotAllowedError(without_secrets(value) if isinstance(value, str) else MASK, self.allowed)
 
     def hide(self, value: str | None) -> object:
         return value.shown if isinstance(value, Hidden) else value
@@ -125,6 +133,35 @@ class Url(Kind[str, str]):
         sent = _base64(f"{user}:{password}")
         found |= {sent: MASK, sent.rstrip("="): MASK}
         return {**found, **{each: MASK for each in (parts.password, password) if len(each) >= _SECRET_FROM}}
+
+
+class ServerUrl(Url):
+    """The URL of the server. It may have a query, which is never shown; the setting `wire` may forbid that.
+
+    Where a server or an error quotes the query, it is masked as a whole, and so are values in it that are secret by
+    their names or that look like keys. The others are not: without the name of its table, say, an error is of no use.
+    """
+
+    may_have_query = True
+
+    def held(self, url: str) -> str:
+        if BATCH_ID in urlsplit(url).netloc:
+            raise NotAllowedError(without_secrets(url), f"{self.allowed}, with {BATCH_ID} behind the host only")
+        path, mark, _ = url.partition("?")
+        shown = _with_password_hidden(path) + (mark and f"?{MASK}")
+        return url if shown == url else Hidden(url, shown)
+
+    def secrets(self, value: str | None) -> dict[str, str]:
+        query = (value or "").partition("?")[2]
+        if not query:
+            return super().secrets(value)
+        found = _pieces(query)
+        for pair in query.split("&"):
+            name, _, text = pair.partition("=")
+            if text and (_secret_names()(unquote_plus(name)) or _looks_like_a_key(text)):
+                found[pair] = f"{name}={MASK}"
+                found |= _pieces(text)
+        return {**super().secrets(value), **found, **{f"?{form}": f"?{MASK}" for form in _written(query)}}
 
 
 def masked(text: str, secrets: Mapping[str, str]) -> str:
@@ -175,6 +212,34 @@ def _with_password_hidden(url: str) -> str:
     return url.replace(f":{urlsplit(url).password}@", f":{MASK}@")
 
 
-def without_user(given: str) -> str:
-    """The text without what stands before an @, which may be a password, even if the text is not a URL."""
-    return f"{MASK}@{given.rpartition('@')[2]}" if "@" in given else given
+@functools.cache
+def _secret_names() -> Redactor:
+    return Redactor(DEFAULT_REDACT)
+
+
+def _looks_like_a_key(text: str) -> bool:
+    """Whether a value of a query, as it stands there, is as long as keys are and has nothing that they do not have."""
+    return bool(_KEY.fullmatch(unquote_plus(text)))
+
+
+def _pieces(query: str) -> dict[str, str]:
+    """What stands around the id of the batch in a query or a part of it, in all forms, each with its mask."""
+    pieces = {form for piece in query.split(BATCH_ID) for form in _written(piece)}
+    return {piece: MASK for piece in pieces if len(piece) >= _SECRET_FROM}
+
+
+def _written(query: str) -> set[str]:
+    """A query, or a part of it, as people wrote it, as the HTTP client sends it, and as a server reads it."""
+    # httpx quotes what is not safe by its list, and leaves alone what is quoted already.
+    sent = quote(query, safe="!$%&'()*+,;=:/?@[]~\\^`{|}")
+    return {query, sent, unquote(query), unquote_plus(query)}
+
+
+def without_secrets(given: str) -> str:
+    """The text of a URL, or of what should be one, without what may be a password or a key: its user and query."""
+    url, *behind = re.split("[?#]", given, maxsplit=1)
+    if "@" in "".join(behind):
+        # A password with one of these signs in it looks the same as a query with an @.
+        return MASK
+    shown = f"{MASK}@{url.rpartition('@')[2]}" if "@" in url else url
+    return f"{shown}?{MASK}" if behind else shown

@@ -1,7 +1,8 @@
 """How entries are written and bodies are read again: one file a format, and what all formats share.
 
 Belongs here: what follows from entries and bytes alone. Nothing here starts a thread. The only I/O is that encoding an
-exception has `entry.traceback` read the source files that it shows.
+exception has `entry.traceback` read the source files that it shows; what `resource` reads off the environment and the
+host is the same for all entries of a process.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from typing import Final
 
 from .collector import CollectorFormat
 from .format import Format
+from .ndjson import NdjsonFormat
+from .otlp import OtlpFormat
 
 #: Every format, by the name that the setting `wire` has for it.
-FORMATS: Final[Mapping[str, Format]] = MappingProxyType({"collector": CollectorFormat()})
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
+    {"collector": CollectorFormat(), "ndjson": NdjsonFormat(), "otlp": OtlpFormat()}
+)

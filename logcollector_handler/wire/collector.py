@@ -8,98 +8,36 @@ The server answers with `{"status": "ok", "count": N}`. Its columns are those of
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
-from logcollector_handler.entry.encoding import plain_fields
-from logcollector_handler.entry.model import Entry, LogEntry, SiteEntry
-from logcollector_handler.entry.redact import Redactor
-from logcollector_handler.entry.text import clean_text, safe_text
-from logcollector_handler.entry.traceback import Trace
+from .format import Run, Taken
+from .json_entries import JsonEntries
 
-from .fitting import fit
-from .format import Run
-
-_Item = TypeVar("_Item")
-
-#: Entries encoded in one call: enough to make the calls few, and few enough to need little memory at a time. Of large
-#: entries, as many as take about this many bytes.
-_SLICE: Final = 100
-_SLICE_BYTES: Final = 512 * 1024
+#: Where the server takes entries, below its URL.
+PATH: Final = "/logs"
 _OPEN: Final = b'{"logs":['
 _CLOSE: Final = b"]}"
-#: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; encoding such an entry
-#: on its own finds out which it is.
-_NUL: Final = b"\\u0000"
-#: How much of a message, in characters, or of an entry that cannot be read, in bytes, describes a record to people.
-_DESCRIBED_BY: Final = 100
 
 
-class JsonSiteEntry(SiteEntry, gc=False):
-    """An entry whose common part is JSON already. Its own JSON looks like that of a LogEntry.
-
-    `log_type` holds the JSON of its value and, after a comma, of all further columns.
-    """
-
-    log_type: msgspec.Raw
-
-
-class CollectorFormat:
+class CollectorFormat(JsonEntries):
     """The format of the log collection server. `Format` says what each of these is for."""
 
-    path: Final = "/logs"
-    headers: Final[Mapping[str, str]] = MappingProxyType({"Content-Type": "application/json"})
     suffix: Final = ".json"
-    site_entry = JsonSiteEntry
+    takes_whole_url: Final = False
+    max_batch_bytes: Final = sys.maxsize
+    frame_bytes: Final = len(_OPEN + _CLOSE)
+    gap = b","
 
-    def common(self, entry: LogEntry) -> msgspec.Raw:
-        """The JSON of the entry from the value of `log_type` on, for a JsonSiteEntry."""
-        return msgspec.Raw(self.encode_line(entry, sys.maxsize).partition(b'"log_type":')[2][:-1])
+    def url(self, server_url: str, batch_id: str) -> str:
+        """`/logs` below the server's URL."""
+        return server_url + PATH
 
-    def encode(self, entries: Sequence[Entry], max_bytes: int) -> list[Run]:
-        """The entries as JSON objects with commas between them, up to 100 in a run."""
-        runs: list[Run] = []
-        start, step = 0, 1
-        while part := entries[start : start + step]:
-            start += step
-            try:
-                encoded = _encoder.encode_lines(part)
-            except Exception:  # noqa: BLE001 - one of them holds a lone surrogate; encoding them one by one finds it
-                encoded = _NUL
-            if _has_nul(encoded):
-                runs += [Run(1, self.encode_line(entry, max_bytes)) for entry in part]
-            elif len(encoded) <= max_bytes:
-                # The encoder writes no line end inside an entry.
-                runs.append(Run(len(part), encoded[:-1].replace(b"\n", b",")))
-            else:
-                lines = encoded.split(b"\n")[:-1]
-                runs += [Run(1, line if len(line) <= max_bytes else fit(line, max_bytes)) for line in lines]
-            step = max(1, min(_SLICE, _SLICE_BYTES * len(part) // len(encoded)))
-        return runs
-
-    def encode_line(self, entry: Entry, max_bytes: int) -> bytes:
-        """The entry as a JSON object."""
-        try:
-            line = _encoder.encode(entry)
-        except Exception:  # noqa: BLE001 - it holds a lone surrogate
-            line = _NUL
-        if _has_nul(line):
-            line = _encode_cleaned(entry, max_bytes)
-        return line if len(line) <= max_bytes else fit(line, max_bytes)
-
-    def runs_of_lines(self, lines: Sequence[bytes]) -> list[Run]:
-        """The lines with commas between them, up to 100 in a run: they are JSON objects already."""
-        return [Run(len(part), b",".join(part)) for part in _slices(lines)]
-
-    def is_line(self, line: bytes) -> bool:
-        """Whether the line is a whole JSON object."""
-        try:
-            return isinstance(msgspec.json.decode(line), dict)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return False
+    def headers(self, configured: Mapping[str, str]) -> Mapping[str, str]:
+        """JSON."""
+        return {"Content-Type": "application/json"}
 
     def join(self, runs: Iterable[Run]) -> bytes:
         """`{"logs":[…]}`"""
@@ -107,7 +45,7 @@ class CollectorFormat:
         parts = [run.encoded for run in runs] or [b""]
         parts[0] = _OPEN + parts[0]
         parts[-1] += _CLOSE
-        return b",".join(parts)
+        return self.gap.join(parts)
 
     def split(self, body: bytes) -> list[Run]:
         """The elements of `logs`."""
@@ -117,23 +55,12 @@ class CollectorFormat:
         except RecursionError as error:
             raise ValueError("the body is nested too deep") from error
 
-    def describe(self, entry: bytes) -> str:
-        """Level, time and the beginning of the message; of an entry that cannot be read, its first bytes."""
-        try:
-            fields = msgspec.json.decode(entry)
-            message = " ".join(str(fields["message"]).split())
-            if len(message) > _DESCRIBED_BY:
-                message = f"{message[: _DESCRIBED_BY - 1]}…"
-            return f"{fields['level']} at {fields['created_at']:.3f}: {message!r}"
-        except Exception:  # noqa: BLE001 - the entry may come from a file that somebody has changed
-            return f"{entry[:_DESCRIBED_BY]!r}"
-
-    def taken(self, content: bytes) -> int | None:
+    def taken(self, content: bytes) -> Taken:
         """The `count` in the answer."""
         try:
-            return msgspec.json.decode(content, type=_Answer).count
+            return Taken(msgspec.json.decode(content, type=_Answer).count)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+            return Taken()
 
 
 class _Body(msgspec.Struct):
@@ -144,40 +71,4 @@ class _Answer(msgspec.Struct):
     count: int | None = None
 
 
-def _render(value: object) -> Any:
-    """The text of a captured exception. The encoder asks for it, because it does not know the type Trace."""
-    if not isinstance(value, Trace):
-        raise TypeError(f"an entry cannot hold a {type(value).__name__}")
-    return value.text()
-
-
-_encoder: Final = msgspec.json.Encoder(enc_hook=_render)
 _decoder: Final = msgspec.json.Decoder(_Body)
-
-
-def _slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    return (items[start : start + _SLICE] for start in range(0, len(items), _SLICE))
-
-
-def _has_nul(encoded: bytes) -> bool:
-    # Most entries have no backslash, and finding one character takes a tenth of the time of finding six.
-    return b"\\" in encoded and _NUL in encoded
-
-
-def _encode_cleaned(entry: Entry, max_bytes: int) -> bytes:
-    """The entry as JSON, with every character that the server cannot store replaced."""
-    for name in entry.__struct_fields__:
-        value = getattr(entry, name)
-        if isinstance(value, Trace):
-            value = _render(value)
-        if isinstance(value, str):
-            setattr(entry, name, clean_text(value))
-        elif isinstance(value, dict):
-            # No name is secret here: `entry` has masked those values already.
-            setattr(entry, name, plain_fields(value, Redactor(()), max_bytes))
-    try:
-        return _encoder.encode(entry)
-    except Exception as error:  # noqa: BLE001 - no known entry fails here; if one does, it must not stop the others
-        message = clean_text(safe_text(entry.message, str))
-        metadata = msgspec.Raw(msgspec.json.encode({"unreadable": type(error).__name__}))
-        return _encoder.encode(LogEntry("ERROR", message, 0.0, "BACKEND", metadata=metadata))

@@ -3,7 +3,7 @@
 To add a format, add a file with a class like `Format` to this package and a line to `FORMATS` in `wire/__init__.py`;
 the setting `wire` then takes its name.
 
-A format turns entries into bytes and bytes into a body, names the path and headers of the request, and reads the
+A format turns entries into bytes and bytes into a body, names the URL and headers of the request, and reads the
 server's answer. It knows nothing of queues, files and the network.
 
 A body is made of runs: encoded entries that stand side by side in it. `encode` makes runs of many entries, because that
@@ -27,8 +27,24 @@ class Run(NamedTuple):
     encoded: bytes
 
 
+class Taken(NamedTuple):
+    """What the content of a 2xx answer says of the entries that were sent."""
+
+    #: How many the server took; None if it does not say.
+    entries: int | None = None
+    #: How many it did not take and will never take; which ones, it does not say.
+    rejected: int = 0
+    #: Why, in the server's words.
+    why: str = ""
+
+
 #: The header with the id of the batch. The server stores a batch once, however often it gets one with the same id.
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
+
+
+#: Stands in a `server_url` for the id of the batch, with formats that take the whole URL: in a parameter by which the
+#: server knows a batch that it stored before.
+BATCH_ID: Final = "{batch_id}"
 
 
 class Format(Protocol):
@@ -39,12 +55,30 @@ class Format(Protocol):
     """
 
     @property
-    def path(self) -> str:
-        """Appended to `server_url`, it is the URL to which bodies are posted."""
+    def takes_whole_url(self) -> bool:
+        """Whether `server_url` is the URL of the request itself: it may have a query, and a slash at its end counts."""
+
+    def url(self, server_url: str, batch_id: str) -> str:
+        """The URL to which the body of that batch is posted."""
+
+    def headers(self, configured: Mapping[str, str]) -> Mapping[str, str]:
+        """Headers that every request in this format has: they replace those of the same name that people set.
+
+        Args:
+            configured: the headers that people set.
+        """
 
     @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers that every request in this format has."""
+    def max_batch_bytes(self) -> int:
+        """The largest body that servers take, in bytes before compression."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """How many bytes a body has beside its runs and what stands between them."""
+
+    @property
+    def gap_bytes(self) -> int:
+        """How many bytes stand between two runs in a body."""
 
     @property
     def suffix(self) -> str:
@@ -81,5 +115,5 @@ class Format(Protocol):
     def describe(self, entry: bytes) -> str:
         """Describes one entry from `split` so that a person can find the record. Never raises an Exception."""
 
-    def taken(self, content: bytes) -> int | None:
-        """How many entries the server took, according to the content of a 2xx answer; None if it does not say."""
+    def taken(self, content: bytes) -> Taken:
+        """What the content of a 2xx answer says of the entries that were sent. Never raises an Exception."""

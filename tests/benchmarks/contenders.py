@@ -69,7 +69,7 @@ def _ours(**settings: Any) -> Callable[[logging.Logger, str], Flush]:
     def start(log: logging.Logger, url: str) -> Flush:
         from logcollector_handler import LogCollectorHandler
 
-        if settings:
+        if "spool_dir" in settings or "durability" in settings:
             settings["spool_dir"] = tempfile.mkdtemp(prefix="logcollector-benchmark-")
         handler = LogCollectorHandler(server_url=url, service="shop", **settings)
         log.addHandler(handler)
@@ -147,6 +147,8 @@ CONTENDERS = {
     "floor": Contender("a handler that does nothing", _floor, sends=False),
     "stdlib": Contender("stdlib QueueHandler, to nowhere", _stdlib, sends=False),
     "memory": Contender("this handler", _ours()),
+    "ndjson": Contender("this handler, wire ndjson", _ours(wire="ndjson")),
+    "otlp": Contender("this handler, wire otlp", _ours(wire="otlp")),
     "spool": Contender("this handler, spool", _ours(spool_dir="")),
     "record": Contender("this handler, durability record", _ours(durability="record")),
     "fsync": Contender("this handler, record and fsync", _ours(durability="record", fsync=True), slow=True),

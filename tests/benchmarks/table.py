@@ -78,6 +78,10 @@ def holds(results: Results) -> Iterator[tuple[str, str, str, str]]:
     ):
         value = works[work][who][key]
         yield line(what, f"{value:.2f} x floor", f"{most} x floor", value <= most)
+    for wire, most in ("ndjson", 1.0), ("otlp", 1.4):
+        if wire in works["plain"]:
+            ratio = works["plain"][wire]["cpu_us"] / works["plain"]["memory"]["cpu_us"]
+            yield line(f"the same, wire {wire}", f"{ratio:.2f} x collector", f"{most} x collector", ratio < most + 0.05)
     hot = results["hot_path"]["exception"]
     over = hot["ours_us"] - hot["floor_us"]
     yield line("logger.exception, 30 frames", f"{over:.1f} us over floor", "20 us", over <= 20)

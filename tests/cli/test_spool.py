@@ -118,9 +118,9 @@ def test_replay_of_what_is_no_spool_directory_fails_and_says_what_it_is(
     assert (status, out, "file is a link or a file, not a directory" in err) == (1, "", True)
     (tmp_path / "empty").mkdir()
     status, out, err = replay(tmp_path / "empty", capsys)
-    assert (status, out, "holds nothing for http://logs.test: it is empty." in err) == (1, "", True)
+    assert (status, out, "holds nothing for http://logs.test with wire collector: it is empty." in err) == (1, "", True)
     status, out, err = replay(tmp_path, capsys)
-    assert (status, out, "holds nothing for http://logs.test." in err) == (1, "", True)
+    assert (status, out, "holds nothing for http://logs.test with wire collector." in err) == (1, "", True)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty", "file"], "nothing is made"
 
 
@@ -144,11 +144,11 @@ def test_replay_of_batches_for_another_server_only_fails_and_says_what_lies_ther
         status, out, err = replay(tmp_path, capsys)
         assert (status, out) == (1, "")
         first, line = err.splitlines()
-        assert first.endswith("holds nothing for http://logs.test. There is:")
+        assert first.endswith("holds nothing for http://logs.test with wire collector. There is:")
         assert line.startswith("other.test_8000")
         assert "2 files" in line
         # An own directory that is empty changes nothing.
-        (tmp_path / destination("http://logs.test")).mkdir(mode=0o700, exist_ok=True)
+        (tmp_path / destination("http://logs.test", "collector")).mkdir(mode=0o700, exist_ok=True)
     assert len(other.files) == 2
 
 

@@ -24,6 +24,7 @@ from logcollector_handler.stats import Stats
 from logcollector_handler.wire import FORMATS
 from logcollector_handler.wire.compression import decompress
 from logcollector_handler.wire.format import Format
+from tests.bodies import entries_in
 
 WIRE: Final[Format] = FORMATS["collector"]
 NO_LOSSES: Final[Mapping[str, int]] = MappingProxyType({})
@@ -53,12 +54,11 @@ class Request:
     body: bytes
     compressed: bool
     seconds: float
+    wire: str = "collector"
 
     @property
     def entries(self) -> list[dict[str, Any]]:
-        plain = decompress(self.body) if self.compressed else self.body
-        logs: list[dict[str, Any]] = json.loads(plain)["logs"]
-        return logs
+        return entries_in(decompress(self.body) if self.compressed else self.body, self.wire)
 
     @property
     def messages(self) -> list[str]:
@@ -89,8 +89,9 @@ def refusing(code: int, *poison: str) -> Callable[[Request], Answer]:
 class ScriptedTransport:
     """Answers by `rule`, or first by the `script`, one of it a request."""
 
-    def __init__(self, *script: Callable[[Request], Answer]) -> None:
+    def __init__(self, *script: Callable[[Request], Answer], wire: str = "collector") -> None:
         self.script = list(script)
+        self._wire = wire
         self.rule: Callable[[Request], Answer] = ok
         self.requests: list[Request] = []
         #: Messages in the order in which a remembering server stored them, each key once.
@@ -98,7 +99,7 @@ class ScriptedTransport:
         self._keys: set[str] = set()
 
     def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
-        request = Request(batch_id, body, compressed, seconds)
+        request = Request(batch_id, body, compressed, seconds, self._wire)
         self.requests.append(request)
         answer = (self.script.pop(0) if self.script else self.rule)(request)
         accepted = answer.status is not None and 200 <= answer.status < 300 and not answer.foreign

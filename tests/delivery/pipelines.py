@@ -59,7 +59,7 @@ class PipelineBench:
     def __init__(self, clock: FakeClock | None = None, transport: Transport | None = None, **changes: Any) -> None:
         self.settings = replace(Settings(), **{"service": "shop", **changes})
         self.clock = clock or FakeClock()
-        self.scripted = ScriptedTransport()
+        self.scripted = ScriptedTransport(wire=self.settings.wire)
         network = transport or self.scripted
         self.pipeline = Pipeline(self.settings, entry_builder(self.settings), self.clock, lambda *_: network)
         if type(self.clock) is FakeClock:

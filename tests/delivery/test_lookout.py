@@ -27,17 +27,17 @@ ID = f"{'0' * 12}-{'a' * 16}-{'0' * 8}"
     [(f"{ID}.json", True), (f"{ID}{'b' * 16}.0.json.gz", True), (f"{ID}.open", True), (f"{ID[:29]}.lock", False)],
 )
 def test_only_files_of_batches_are_worth_a_look_out(tmp_path: Path, name: str, holds: bool) -> None:
-    directory = tmp_path / destination(URL)
+    directory = tmp_path / destination(URL, "collector")
     directory.mkdir()
     (directory / name).touch()
-    assert lookout.holds_batches(str(tmp_path), URL) is holds
-    assert not lookout.holds_batches(str(tmp_path), "http://other.test"), "another server's"
+    assert lookout.holds_batches(str(tmp_path), URL, "collector") is holds
+    assert not lookout.holds_batches(str(tmp_path), "http://other.test", "collector"), "another server's"
 
 
 @pytest.mark.parametrize("spool", ["missing", "file", "file/below", "nul\0"])
 def test_a_directory_that_cannot_be_read_holds_nothing(tmp_path: Path, spool: str) -> None:
     (tmp_path / "file").touch()
-    assert not lookout.holds_batches(str(tmp_path / spool), URL)
+    assert not lookout.holds_batches(str(tmp_path / spool), URL, "collector")
 
 
 @pytest.fixture
@@ -53,8 +53,10 @@ def test_a_handler_looks_out_only_where_batches_lie(tmp_path: Path, started: lis
     LogCollectorHandler(server_url=URL)
     LogCollectorHandler(server_url=URL, spool_dir=str(tmp_path))
     assert started == []
-    (tmp_path / destination(URL)).mkdir()
-    (tmp_path / destination(URL) / f"{ID}.json").touch()
+    (tmp_path / destination(URL, "collector")).mkdir()
+    (tmp_path / destination(URL, "collector") / f"{ID}.json").touch()
+    LogCollectorHandler(server_url=URL, spool_dir=str(tmp_path), wire="otlp")
+    assert started == [], "what lies there is in another format"
     LogCollectorHandler(server_url=URL, spool_dir=str(tmp_path))
     assert len(started) == 1
 
@@ -63,8 +65,8 @@ def test_a_handler_looks_out_only_where_batches_lie(tmp_path: Path, started: lis
 def handler(tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch) -> LogCollectorHandler:
     """One with a look-out, which has not run yet."""
     monkeypatch.setattr(ending, "_live", set())
-    (tmp_path / destination(URL)).mkdir()
-    (tmp_path / destination(URL) / f"{ID}.json").touch()
+    (tmp_path / destination(URL, "collector")).mkdir()
+    (tmp_path / destination(URL, "collector") / f"{ID}.json").touch()
     return LogCollectorHandler(server_url=URL, spool_dir=str(tmp_path))
 
 

@@ -14,7 +14,7 @@ import pytest
 from logcollector_handler.context import current_fields, log_context
 from logcollector_handler.delivery.pipeline import entry_builder
 from logcollector_handler.settings import Settings
-from logcollector_handler.wire import collector
+from logcollector_handler.wire import json_entries
 from tests.delivery.harness import no_connection
 from tests.delivery.pipelines import PipelineBench, RunningClock, records_add_up
 
@@ -289,17 +289,17 @@ def test_a_queue_that_is_full_before_it_has_a_batch_is_emptied_at_once(tmp_path:
 
 def test_entries_are_encoded_a_few_at_a_time_if_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    real = collector._encoder.encode_lines
+    real = json_entries._encoder.encode_lines
 
     class Encoder:
-        encode = collector._encoder.encode
+        encode = json_entries._encoder.encode
 
         def encode_lines(self, entries: Any) -> bytes:
             lines: bytes = real(entries)
             sizes.append(len(lines))
             return lines
 
-    monkeypatch.setattr(collector, "_encoder", Encoder())
+    monkeypatch.setattr(json_entries, "_encoder", Encoder())
     bench = PipelineBench()
     log(bench, *(large(str(number), 200_000) for number in range(40)))
     bench.listen()

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from logcollector_handler.entry.model import LogEntry
-from logcollector_handler.wire.collector import JsonSiteEntry
+from logcollector_handler.wire.json_entries import JsonSiteEntry
 from tests.entry.making import (
     BIG,
     FORMAT,

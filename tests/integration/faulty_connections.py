@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import selectors
 import socket
 import ssl
@@ -19,9 +18,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from http.client import HTTPMessage, parse_headers
-from typing import Any
 
-Entry = dict[str, Any]
+from tests.bodies import WIRES, Entry, entries_in
 
 
 class Request:
@@ -46,13 +44,25 @@ class Request:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """The entries of the batch; empty if the body is not a batch."""
-        return _decode(self.body, self.headers["Content-Encoding"]) or []
+        """The entries of the batch, in whatever format; empty if the body is not a batch."""
+        return self._decode() or []
 
     @cached_property
     def is_batch(self) -> bool:
-        """Whether the whole body is a batch, as `{"logs": [...]}`."""
-        return _decode(self.body, self.headers["Content-Encoding"]) is not None
+        """Whether the whole body is a batch in the format that its Content-Type says."""
+        return self._decode() is not None
+
+    @property
+    def wire(self) -> str:
+        """The format that the Content-Type says."""
+        return WIRES.get(self.headers["Content-Type"], "collector")
+
+    def _decode(self) -> list[Entry] | None:
+        body = self.body
+        try:
+            return entries_in(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body, self.wire)
+        except (ValueError, EOFError, OSError, zlib.error):
+            return None
 
     def read(self, share: float = 1.0, delay: float = 0.0, piece: int = 65536) -> None:
         """Reads on until that share of the body is there, `piece` bytes every `delay` seconds."""
@@ -166,12 +176,3 @@ def bound(port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.0.1", port))
     return sock
-
-
-def _decode(body: bytes, encoding: str | None) -> list[Entry] | None:
-    try:
-        batch = json.loads(gzip.decompress(body) if encoding == "gzip" else body)
-    except (ValueError, EOFError, OSError, zlib.error):
-        return None
-    entries = batch.get("logs") if isinstance(batch, dict) else None
-    return entries if isinstance(entries, list) else None

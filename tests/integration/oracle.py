@@ -36,6 +36,7 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from logcollector_handler.delivery.spool import destination
+from logcollector_handler.wire import FORMATS
 from tests.integration.oracle_faults import Disk, Vandal, batch_files, identities_in, owner_of
 from tests.integration.oracle_plan import FAULTS, plan_of
 from tests.integration.oracle_processes import END_LIMIT, Process, Processes
@@ -80,6 +81,7 @@ class Oracle:
         directory: gets the spool and what the processes say on stderr.
         faults: the kinds that come up, of `oracle_plan.FAULTS`.
         sabotage: a fault to put into the package, of `oracle_sabotage.SABOTAGE`; none by default.
+        wire: the format of the batches.
     """
 
     def __init__(
@@ -90,8 +92,10 @@ class Oracle:
         directory: Path,
         faults: Collection[str] = FAULTS,
         sabotage: str = "",
+        wire: str = "collector",
     ) -> None:
         self._seed = seed
+        self._wire = wire
         self._durability = durability
         self._seconds = seconds
         self._directory = directory
@@ -116,7 +120,7 @@ class Oracle:
         began = time.monotonic()
         with self._disk:
             with self._server, self._processes:
-                self._vandal.litter(self._spool / destination(self._server.url))
+                self._vandal.litter(self._spool / destination(self._url, self._wire), FORMATS[self._wire].suffix)
                 while not self._violations and time.monotonic() < began + self._seconds:
                     self._storms += 1
                     self._storm(min(began + self._seconds, time.monotonic() + _STORM))
@@ -125,6 +129,10 @@ class Oracle:
             if outcome.violations:
                 self._disk.save(self._directory / "spool left")
         return outcome
+
+    @property
+    def _url(self) -> str:
+        return self._server.url + ("/in?id={batch_id}" if FORMATS[self._wire].takes_whole_url else "")
 
     # The phases
 
@@ -213,7 +221,8 @@ class Oracle:
             self._seed,
             self._started,
             durability=self._durability,
-            url=self._server.url,
+            url=self._url,
+            wire=self._wire,
             spool=str(self._spool),
             faults=self._faults,
             heir=heir,
@@ -261,18 +270,19 @@ class Oracle:
     def _verdict(self, seconds: float) -> Outcome:
         server, processes, told = self._server, self._processes, self._processes.told
         dead: set[str] = set()
-        for path in self._spool.glob("*/dead/*.json*"):
+        for path in self._spool.glob("*/dead/*"):
             if not path.name.endswith(".damaged"):
-                dead |= identities_in(path.read_bytes(), path)
+                dead |= server.rejections.letters_in(identities_in(path.read_bytes(), path), path.name)
+        refused = server.refused | server.rejections.ids
         excused = self._vandal.excused
         missing = told - set(server.arrived) - dead - set(excused)
         # A dead letter has no place on a full disk. It is one only after the server refused that record alone.
         if self._disk.was_full:
-            missing -= server.refused
+            missing -= refused
         invented = [each for each in server.arrived if not 0 < int(each.partition("-")[0]) <= self._started]
         if missing:
             self._violations.append(f"conservation: {len(missing)} ids are missing: {_some(sorted(missing))}")
-        if unjust := sorted(dead - server.refused):
+        if unjust := sorted(dead - refused - set(excused)):
             self._violations.append(f"conservation: dead letters that the server never refused: {_some(unjust)}")
         # What was stored before its sender was killed is not known to the heir, who cuts it if the line seems slow.
         again = [
@@ -284,8 +294,9 @@ class Oracle:
             self._violations.append(f"{len(again)} ids were stored more than once: {_some(again)}")
         if invented or server.strange:
             self._violations.append(f"invented: {_some([*invented, *server.strange])}")
-        if server.altered:
-            self._violations.append(f"integrity: other than logged: {_some(list(server.altered.items()))}")
+        # In protobuf a damaged number is a number.
+        if altered := {each: fields for each, fields in server.altered.items() if each not in excused}:
+            self._violations.append(f"integrity: other than logged: {_some(list(altered.items()))}")
         damaged = {each.partition(" ")[0].partition(".")[0] for each in excused.values()}
         # Of a batch that a full disk did not take whole, a dead process leaves the lines that were written before.
         cut = {key for key, is_shorter in server.changed.items() if is_shorter and self._disk.was_full}
@@ -297,7 +308,7 @@ class Oracle:
         faults = server.faults + self._vandal.faults + self._disk.faults + processes.faults
         lost = set(excused) & told - set(server.arrived) - dead
         summary = (
-            f"durability {self._durability}, seed {self._seed}: {len(told)} ids told, "
+            f"wire {self._wire}, durability {self._durability}, seed {self._seed}: {len(told)} ids told, "
             f"{len(server.arrived)} stored, {len(dead)} dead-lettered, "
             f"{len(lost)} excused by damage, {len(missing)} missing, "
             f"{len(again)} repeated, {len(server.repeated) - len(again)} excused by kills; "
@@ -320,11 +331,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--durability", choices=("batch", "record"), default="record")
+    parser.add_argument("--wire", choices=list(FORMATS), default="collector")
     parser.add_argument("--without", choices=FAULTS, action="append", default=[], help="a fault that is not to come up")
     options = parser.parse_args()
     faults = [fault for fault in FAULTS if fault not in options.without]
     directory = Path(tempfile.mkdtemp(prefix=f"oracle-{options.seed}-"))
-    outcome = Oracle(options.seed, options.durability, options.minutes * 60, directory, faults).run()
+    seconds = options.minutes * 60
+    outcome = Oracle(options.seed, options.durability, seconds, directory, faults, wire=options.wire).run()
     print(outcome.summary)
     for violation in outcome.violations:
         print(f"VIOLATED: {violation}")

@@ -20,8 +20,13 @@ from pathlib import Path
 from typing import Final
 
 # The number of a batch has 8 digits, and 16 random ones behind them in newer versions.
-_BATCH: Final = re.compile(r"[0-9a-f]{12}-[0-9a-f]{16}-[0-9a-f]{8}([0-9a-f]{16})?(\.[01])*\.(json|json\.gz|open)")
+_BATCH: Final = re.compile(
+    r"[0-9a-f]{12}-[0-9a-f]{16}-[0-9a-f]{8}([0-9a-f]{16})?(\.[01])*\.((json|ndjson|pb)(\.gz)?|open)"
+)
+# In JSON, and in protobuf, where the lengths of what follows and of the id stand before the id.
 _IDENTITY: Final = re.compile(rb'"oracle":"(\d+-\d+-\d+)"')
+_IDENTITY_OF_LENGTH: Final = re.compile(rb"oracle\x12.\x0a(.)(?=\d)", re.DOTALL)
+_WHOLE: Final = re.compile(rb"\d+-\d+-\d+")
 _SIZE: Final = "192m"
 
 
@@ -47,7 +52,8 @@ def identities_in(body: bytes, path: Path) -> set[str]:
             body = zlib.decompress(body, wbits=31)
         except zlib.error:
             return set()
-    return {each.decode() for each in _IDENTITY.findall(body)}
+    in_protobuf = [body[each.end() : each.end() + each[1][0]] for each in _IDENTITY_OF_LENGTH.finditer(body)]
+    return {each.decode() for each in (*_IDENTITY.findall(body), *in_protobuf) if _WHOLE.fullmatch(each)}
 
 
 class Vandal:
@@ -88,18 +94,28 @@ class Vandal:
         for identity in identities_in(body, path):
             self.excused[identity] = f"{path.name} ({how})"
 
-    def litter(self, destination: Path) -> None:
-        """Leave files that no process of ours wrote. None of them may stop the others."""
+    def litter(self, destination: Path, suffix: str) -> None:
+        """Leave files that no process of ours wrote, some with the ending of bodies. None may stop the others."""
         destination.mkdir(parents=True, exist_ok=True)
         for number, name in enumerate(("notes.txt", "x.json", "a.open", "y.tmp", ".hidden.lock")):
             (destination / name).write_bytes(b"\x00not ours" * number)
         alien = f"{'0' * 12}-{'f' * 16}"
         for number, body in enumerate(
-            (b"", b"{", b'{"logs":[]}', b'{"logs":[1,"x",null]}', b'{"logs":[{}]}', b"\x1f\x8b")
+            (
+                b"",
+                b"{",
+                b'{"logs":[]}',
+                b'{"logs":[1,"x",null]}',
+                b'{"logs":[{}]}',
+                b"\n",
+                b"{}\n",
+                b"\x0a\x00",
+                b"\x1f\x8b",
+            )
         ):
-            (destination / f"{alien}-{number:08x}.json{'.gz' if body[:1] == bytes([31]) else ''}").write_bytes(body)
-        (destination / f"{alien}-000000aa.json").mkdir()
-        (destination / f"{alien}-000000bb.json").symlink_to("/etc/hostname")
+            (destination / f"{alien}-{number:08x}{suffix}{'.gz' if body[:1] == bytes([31]) else ''}").write_bytes(body)
+        (destination / f"{alien}-000000aa{suffix}").mkdir()
+        (destination / f"{alien}-000000bb{suffix}").symlink_to("/etc/hostname")
         (destination / f"{alien}-000000cc.open").write_bytes(b"no line end")
 
 

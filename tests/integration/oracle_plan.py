@@ -26,7 +26,7 @@ FAULTS: Final = (
 
 
 def plan_of(
-    seed: int, number: int, *, durability: str, url: str, spool: str, faults: Collection[str], heir: bool
+    seed: int, number: int, *, durability: str, url: str, wire: str, spool: str, faults: Collection[str], heir: bool
 ) -> dict[str, Any]:
     """The plan of a process. An heir only logs a little and sends what the dead left, until it is told to end."""
     rng = random.Random(f"{seed}/plan {number}")
@@ -34,6 +34,7 @@ def plan_of(
     endings = {"killed": 6, "os._exit": 2, "exit": 2, "exit while threads log": 1}
     settings: dict[str, Any] = {
         "server_url": url,
+        "wire": wire,
         # Tells the server who sends.
         "headers": {"X-Process": str(number)},
         "spool_dir": spool,

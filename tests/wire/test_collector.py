@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from logcollector_handler.entry.model import LogEntry
+from logcollector_handler.wire.format import Taken
 from tests.entry.making import (
     BIG,
     FORMAT,
@@ -93,4 +94,4 @@ def test_an_entry_that_cannot_be_read_is_described_by_its_bytes(entry: bytes) ->
     ],
 )
 def test_the_count_in_an_answer_is_read_and_anything_else_is_none(content: bytes, count: int | None) -> None:
-    assert FORMAT.taken(content) == count
+    assert FORMAT.taken(content) == Taken(count)

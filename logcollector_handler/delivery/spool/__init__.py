@@ -6,7 +6,8 @@
         <id>.lost      says that an answer for the batch was lost, so that the server may have stored it
         <owner>.lock   locked by the process whose batch ids begin with <owner>, for as long as it lives
         usage/<owner>  how many bytes the files of that owner take, for the other processes; usage/dead: of `dead/`
-        dead/          records that the server refused, as bodies, and files that were found damaged
+        dead/          records that the server refused, as bodies, and files that were found damaged; <id>.partly.json
+                       is the body of a batch of which the server took some records, and did not say which
 
 Each format has an ending of its own in the place of `.json`. The id in the name is the idempotency key, so whichever
 process sends the file after a crash sends it under the same key. The destination is a part of the path, so a process

@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from logcollector_handler.delivery.report import Reporter
+from logcollector_handler.wire import FORMATS
 
 from .directory import Directory, charge
 
@@ -80,9 +81,9 @@ class SpoolFiles:
         self._suffix = suffix
         self._body = re.compile(rf"{_ID}{re.escape(suffix)}(?P<gz>\.gz)?")
 
-    def body(self, batch_id: str, compressed: bool) -> str:
-        """The name of a complete batch's file."""
-        return f"{batch_id}{self._suffix}{'.gz' if compressed else ''}"
+    def body(self, batch_id: str, compressed: bool, *, partly: bool = False) -> str:
+        """The name of a complete batch's file. `partly`: of one in `dead/` of which the server took some records."""
+        return f"{batch_id}{'.partly' if partly else ''}{self._suffix}{'.gz' if compressed else ''}"
 
     def write(self, name: str, body: bytes) -> int:
         """Write a file. Returns what the disk is charged for it, in bytes."""
@@ -177,12 +178,18 @@ def owner_of(batch_id: str) -> str:
     return batch_id.rpartition("-")[0]
 
 
-def destination(server_url: str) -> str:
-    """The name of the directory for what goes to a server: readable, and different for each server.
+def destination(server_url: str, wire: str) -> str:
+    """The name of the directory for what goes to a server in a format: readable, and different for each of them.
 
-    A user name or password in the URL changes nothing about it.
+    A user name or password in the URL changes nothing about it, a query does: it may name the place at the server.
     """
     parts = urlsplit(server_url)
+    host = re.sub(r"[^a-z0-9.-]", "_", f"{parts.hostname}" + (f"_{parts.port}" if parts.port else ""))[:80]
     plain = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
-    host = re.sub(r"[^a-z0-9.-]", "_", f"{parts.hostname}" + (f"_{parts.port}" if parts.port else ""))
-    return f"{host[:80]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+    # Of the format `collector`, as version 0.1.0 named it, which knew no other.
+    if wire != "collector":
+        # The URL of the request, however much of it the setting leaves to the format.
+        parts = urlsplit(FORMATS[wire].url(server_url, ""))
+        plain = f"{wire} {parts.scheme}://{parts.hostname}:{parts.port}{parts.path}?{parts.query}"
+        host += f"-{wire}"
+    return f"{host}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"

@@ -20,7 +20,7 @@ from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.wire.format import Format
 
 from .bodies import Bodies, DamagedError
-from .files import SpoolFiles, destination, owner_of
+from .files import SpoolFiles, owner_of
 from .look import Looks
 from .owners import Owners
 from .reading import Reader
@@ -38,7 +38,7 @@ class SpoolOutbox:
 
     Args:
         root: the spool directory; made if it is missing, for its owner alone.
-        server_url: the destination.
+        destination: the name of the directory in it, from `destination`.
         max_bytes: what the disk is charged for all files, other processes' and dead letters included.
         max_batch_bytes: of a batch before compression.
         max_memory: bytes of the batches in memory, which the disk did not take.
@@ -52,7 +52,7 @@ class SpoolOutbox:
         self,
         *,
         root: str,
-        server_url: str,
+        destination: str,
         wire: Format,
         max_bytes: int,
         max_batch_bytes: int,
@@ -63,7 +63,7 @@ class SpoolOutbox:
         reporter: Reporter,
         clock: Clock,
     ) -> None:
-        self.directory = Path(root) / destination(server_url)
+        self.directory = Path(root) / destination
         self._max_memory = max_memory
         self._ledger = ledger
         self._reporter = reporter
@@ -165,7 +165,7 @@ class SpoolOutbox:
         self._room.publish(owner_of(batch.id))
         return True
 
-    def bury(self, batch: Batch) -> bool:
+    def bury(self, batch: Batch, *, partly: bool = False) -> bool:
         """Keep the body in `dead/` and remove the batch."""
         with self._lock:
             here = self._shelf.get(batch)
@@ -173,11 +173,10 @@ class SpoolOutbox:
             return False
         assert batch.body is not None  # noqa: S101 - `Outbox` asks for it
         try:
-            self._room.bury(here, self._bodies.name(batch), batch.body)
+            self._room.bury(here, self._files.body(batch.id, batch.compressed, partly=partly), batch.body)
         except OSError as error:
-            self._reporter.say(
-                "dead", f"a refused record could not be kept in {self._files.dead.path}: {error.strerror}"
-            )
+            what = "a batch with refused records" if partly else "a refused record"
+            self._reporter.say("dead", f"{what} could not be kept in {self._files.dead.path}: {error.strerror}")
         return self.remove(batch)
 
     def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:

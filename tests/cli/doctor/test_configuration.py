@@ -21,7 +21,8 @@ from tests.integration.faulty import FaultyServer
 def test_it_shows_the_server_and_each_setting_that_is_not_the_default_without_secrets() -> None:
     finding = next(examine(Settings(service="shop", batch_size=7, headers={"X-Token": "hunter2"})))
     shown = (
-        "server_url http://localhost:8000, service shop, batch_size 7, headers {'X-Token': '***'}; all else by default"
+        "server_url http://localhost:8000, wire collector, service shop, batch_size 7, headers {'X-Token': '***'}; "
+        "all else by default"
     )
     assert (finding.check, finding.text) == ("settings", shown)
 

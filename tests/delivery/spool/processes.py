@@ -10,7 +10,7 @@ from pathlib import Path
 from logcollector_handler.delivery.batch import Batch, BatchIds
 from logcollector_handler.delivery.ledger import Ledger
 from logcollector_handler.delivery.report import Reporter
-from logcollector_handler.delivery.spool import LOOK_EVERY, SpoolOutbox
+from logcollector_handler.delivery.spool import LOOK_EVERY, SpoolOutbox, destination
 from tests.delivery.harness import WIRE, FakeClock, batch_of, line
 
 URL = "http://logs.test:8000/prefix"
@@ -31,7 +31,7 @@ class Process:
         self.ledger = Ledger(self.clock)
         self.outbox = SpoolOutbox(
             root=str(root),
-            server_url=url,
+            destination=destination(url, "collector"),
             wire=WIRE,
             max_bytes=max_bytes,
             max_batch_bytes=1 << 20,

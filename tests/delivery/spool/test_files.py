@@ -71,10 +71,11 @@ def test_another_destination_is_another_directory(root: Path) -> None:
     there.look()
     assert there.messages() == []
     names = {
-        destination(url) for url in (URL, "http://logs.test:8000", "https://logs.test:8000/prefix", "http://logs.test")
+        destination(url, "collector")
+        for url in (URL, "http://logs.test:8000", "https://logs.test:8000/prefix", "http://logs.test")
     }
     assert len(names) == 4
-    assert destination("http://me:secret@logs.test:8000/prefix") == destination(URL)
+    assert destination("http://me:secret@logs.test:8000/prefix", "collector") == destination(URL, "collector")
 
 
 def test_a_file_has_its_name_only_when_it_is_complete(directory: SpoolFiles, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,8 +199,8 @@ def test_a_survey_tells_what_lies_where_and_changes_nothing(root: Path) -> None:
     elsewhere.outbox.bury(elsewhere.load(elsewhere.put("refused")))
     before = sorted(root.rglob("*"))
     held = {(each.destination, each.kind): (each.files, each.size) for each in survey(root)}
-    assert held[destination(URL), "alive"] == (1, size)
-    assert held[destination(URL), "dead"][0] == 2
-    assert held[destination("http://other.test"), "refused"][0] == 1
+    assert held[destination(URL, "collector"), "alive"] == (1, size)
+    assert held[destination(URL, "collector"), "dead"][0] == 2
+    assert held[destination("http://other.test", "collector"), "refused"][0] == 1
     assert len(held) == 3
     assert sorted(root.rglob("*")) == before
