@@ -102,6 +102,18 @@ def test_doctor_names_the_wire_and_says_what_the_answer_proves(
     assert "hunter2" not in examined.out
 
 
+@WIRES
+def test_doctor_counts_what_waits_in_the_spool_in_this_format(
+    wire: str, server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_behind(tmp_path, url_of(server, wire), wire, "batch", "a")
+    examine = ("--server-url", url_of(server, wire), "--spool-dir", str(tmp_path))
+    assert "1 batches wait" in Examined(capsys, *examine, "--wire", wire).text("spool")
+    other = "otlp" if wire == "collector" else "collector"
+    examined = Examined(capsys, *examine[2:], "--server-url", server.url, "--wire", other)
+    assert "0 batches wait" in examined.text("spool")
+
+
 @OTHERS
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_any_2xx_without_a_count_is_as_it_should_be(
