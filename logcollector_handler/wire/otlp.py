@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.json import decode, encode
 
+from logcollector_handler.entry.marks import MORE, left_out
 from logcollector_handler.entry.model import Entry, LogEntry, SiteEntry
 from logcollector_handler.entry.text import clean_text, shortened
 
@@ -46,7 +47,7 @@ _GROWTH_BYTES: Final = 4096
 _ATTEMPTS: Final = 8
 _ENOUGH: Final = 0.75
 #: Characters that are left of the message if that was not enough.
-_LEAST: Final = 100
+_LEAST: Final = 50
 #: Columns that stand in the resource, before the record.
 _IN_RESOURCE: Final = ("service", "service_version", "environment")
 
@@ -234,7 +235,8 @@ def _cut(line: bytes, max_bytes: int, found: str) -> bytes:
         room = next((each for each in guesses if lowest < each < highest), (lowest + highest) // 2)
     if best is None:
         made = {name: columns[name] for name in ("level", "created_at", "log_type")}
-        best = encode({**made, "message": shortened(columns["message"], _LEAST), **kept, "metadata": process})
+        made |= {"message": shortened(columns["message"], _LEAST), **kept}
+        best = encode({**made, "metadata": {**process, MORE: left_out(len(columns) + len(metadata) - len(made))}})
     return best
 
 

@@ -101,12 +101,27 @@ def test_records_of_many_loggers_and_services_keep_their_order(loggers: list[str
     assert [each.body for each in shipped(*made)] == [each.msg for each in made]
 
 
-def test_what_records_have_in_common_is_written_once() -> None:
+def test_what_a_hundred_records_have_in_common_is_written_once() -> None:
     for extra in None, {"a": 1}:
-        made = [record(str(number), created=5.0, extra=extra) for number in range(100)]
-        body = FORM.join(FORM.encode(built(FORM, *made), BIG))
-        assert body.count(b"service.name") == body.count(b"shop.cart") == 1
-        assert len(read(body)) == 100
+        made = [record(str(number), created=5.0, extra=extra) for number in range(250)]
+        runs = FORM.encode(built(FORM, *made), BIG)
+        assert [run.entries for run in runs] == [100, 100, 50]
+        for run in runs:
+            assert run.encoded.count(b"service.name") == run.encoded.count(b"shop.cart") == 1
+            assert len(read(run.encoded)) == run.entries
+
+
+def test_values_are_those_of_json() -> None:
+    odd = {"nan": float("nan"), "inf": float("-inf"), "true": True, "one": 1, "float": 1.0, "small": -(2**63)}
+    # Encoded with the batch, and in the logging call.
+    for more in {}, {"larger": 2**70}:
+        found = ship(extra={**odd, "large": 2**63, **more}).attributes
+        assert found.items() >= {"nan": None, "inf": None, "small": -(2**63), "large": str(2**63)}.items()
+        assert [type(found[name]) for name in ("true", "one", "float")] == [bool, int, float]
+    with log_context(pairs=[("a", 1)], pair=("password", "hunter2")):
+        [bound] = shipped(record(), bound=current_fields)
+    assert bound.attributes["pairs"] == [["a", 1]]
+    assert bound.attributes["pair"] == ["password", "***"]
 
 
 # Exceptions
@@ -155,13 +170,23 @@ def test_the_message_of_a_group_is_its_own() -> None:
 
 
 def test_a_users_field_with_the_name_of_an_attribute_is_kept_beside_it() -> None:
-    names = ["user.id", "code.line.number", "exception.type", "log_type (2)", "url.path", "service.name", "process.pid"]
+    names = [
+        "exception.message",
+        "user.id",
+        "code.line.number",
+        "exception.type",
+        "log_type (2)",
+        "url.path",
+        "service.name",
+        "process.pid",
+    ]
     found = ship(extra={**dict.fromkeys(names, "mine"), "user_id": 7, "log_type": object(), "user.id (2)": 1})
     assert found.attributes["user.id"] == "7"
     assert found.attributes["user.id (3)"] == "mine"
     assert found.attributes["code.line.number (2)"] == "mine"
     # Where the entry has none of its own, the user's has the name.
-    assert found.attributes["exception.type"] == found.attributes["url.path"] == "mine"
+    for name in "exception.type", "exception.message", "url.path":
+        assert found.attributes[name] == "mine"
     assert found.resource["service.name"] == "shop"
 
 
@@ -186,6 +211,10 @@ def test_ids_stand_in_their_own_fields() -> None:
 @given(extras, st.integers(1024, 5000), st.integers(0, 6000), unicode.filter(bool))
 @example({"items": [1.5] * 4000}, 1024, 10, "x")
 @example({"items": [{}] * 4000}, 2000, 10, "x")
+@example({"items": [1.5] * 100}, 1024, 10, "x")
+@example({f"f{number}": "x" * 30 for number in range(60)} | {"service": "s" * 100}, 1024, 5000, "x")
+@example({"service": "\U0001f600" * 100, "service_version": "\U0001f600" * 50, "a": "x" * 900}, 1024, 500, "x")
+@example({"service": "\U0001f600" * 100, "service_version": "\U0001f600" * 50, "a": "x" * 900}, 1024, 0, "x")
 @example({"a": {"b": {"c": [[]] * 3000}}, "service": "\U0001f600" * 40}, 1500, 10, "x")
 def test_a_record_over_the_limit_is_cut_and_its_service_is_whole(
     extra: dict[str, Any], limit: int, size: int, text: str
@@ -201,7 +230,7 @@ def test_a_record_over_the_limit_is_cut_and_its_service_is_whole(
     line = FORM.encode_line(built(FORM, made)[0], limit)
     [from_line] = FORM.runs_of_lines([line])
     assert max(len(line), len(from_line.encoded)) <= limit
-    assert whole == cut or "cut]" in str(cut) or "truncated" in str(cut)
+    assert whole == cut or "cut]" in str(cut) or "truncated" in str(cut) or "left out" in str(cut)
 
 
 def test_no_body_need_be_larger_than_receivers_take() -> None:
