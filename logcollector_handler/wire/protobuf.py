@@ -105,7 +105,7 @@ def content(field: Field) -> bytes:
     return field.value
 
 
-def number(field: Field, wire_type: int) -> int:
+def unsigned(field: Field, wire_type: int) -> int:
     """The number that a field of that wire type is. Raises ValueError if it has another one."""
     if field.wire_type != wire_type or isinstance(field.value, bytes):
         raise ValueError(f"field {field.number} has the wire type {field.wire_type}")
@@ -118,7 +118,5 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
     for index, byte in enumerate(message[at : at + _LONGEST]):
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
-            if value > _64_BITS:
-                break
             return value, at + index + 1
-    raise ValueError("a number ends too early or is longer than 64 bits")
+    raise ValueError("a number ends too early or is longer than it can be")
