@@ -16,7 +16,7 @@ from logcollector_handler.entry.model import COLUMNS
 from tests import needed
 from tests.integration.faulty import FaultyServer
 from tests.integration.faulty_connections import Request
-from tests.readme import BLOCKS, TREE
+from tests.readme import BLOCKS, README, TREE
 
 ENGINES = TREE / "examples/engines"
 
@@ -115,3 +115,15 @@ def test_the_readme_has_the_url_of_the_example() -> None:
     parameters = r"[?&](\w+=[^\s\"&]+)"
     example = (ENGINES / "clickhouse.py").read_text("utf-8")
     assert set(re.findall(parameters, block)) == set(re.findall(parameters, example))
+
+
+def test_the_readme_has_the_table_of_the_example() -> None:
+    shown = README.partition("```sql\n")[2].partition("```")[0]
+    table = (ENGINES / "clickhouse.sql").read_text("utf-8").splitlines(keepends=True)
+    assert shown == "".join(line for line in table if not line.startswith("--"))
+
+
+def test_the_guide_names_every_file_and_its_links_lead_somewhere() -> None:
+    guide = (ENGINES / "README.md").read_text("utf-8")
+    targets = set(re.findall(r"\]\((?!https?:)([^)]+)\)", guide))
+    assert targets == {path.name for path in ENGINES.iterdir() if path.is_file()} - {"README.md"}

@@ -13,6 +13,7 @@ import pytest
 
 from logcollector_handler import LogCollectorHandler, SettingError
 from logcollector_handler.settings import NAMES, SETTINGS, Settings, UnknownSettingError, load
+from logcollector_handler.wire import FORMATS
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
@@ -250,3 +251,13 @@ def test_a_level_is_a_level_and_not_a_setting() -> None:
 
 def test_the_scheme_of_a_url_may_be_in_capitals() -> None:
     assert load({"server_url": "HTTPS://Logs.test/Prefix/"}, {}).server_url == "https://Logs.test/Prefix"
+
+
+@pytest.mark.parametrize("wire", list(FORMATS))
+def test_no_batch_and_no_record_may_be_larger_than_servers_of_the_format_take(wire: str) -> None:
+    form = FORMATS[wire]
+    settings = load({"wire": wire, "max_batch_bytes": 8 << 20, "max_record_bytes": 8 << 20}, {})
+    assert settings.max_batch_bytes == min(8 << 20, form.max_batch_bytes)
+    assert settings.max_record_bytes == min(8 << 20, form.max_batch_bytes - form.frame_bytes)
+    settings = load({"wire": wire, "max_batch_bytes": 70_000, "max_record_bytes": 60_000}, {})
+    assert (settings.max_batch_bytes, settings.max_record_bytes) == (70_000, 60_000)

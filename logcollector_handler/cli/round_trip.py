@@ -109,6 +109,7 @@ def _judge(answer: Answer, other: Answer | None, settings: Settings, took: str, 
         text = (
             f"by wire {settings.wire} the answer came in {took}: HTTP {answer.status}. It does not prove that the "
             f"record is stored: look there for the message {message!r}, of level DEBUG"
+            + (f". The server says: {answer.why}" if answer.why else "")
         )
     else:
         text = f"a test record with every column was taken by wire {settings.wire}, in {took}"
@@ -117,8 +118,9 @@ def _judge(answer: Answer, other: Answer | None, settings: Settings, took: str, 
 
 def _authorization(other: Answer | None, settings: Settings) -> Finding:
     """The finding for a record that was taken, by the answer to the same one with a wrong key, if there is a key."""
-    if other is None and "?" in settings.server_url:
-        return Finding("authorization", SKIPPED, "nothing else than the query of server_url was tried")
+    if other is None and settings.wire != "collector" and (settings.headers or "?" in settings.server_url):
+        # Engines have headers and parameters of their own for keys.
+        return Finding("authorization", SKIPPED, "only what headers and the query of server_url say was tried")
     if other is None:
         return Finding("authorization", OK, "no key is set or asked for")
     if other.status in (401, 403):

@@ -7,7 +7,6 @@ the sender, the listener, the threads that run these two, and the handler that l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, cast
 
 from logcollector_handler.entry.builder import EntryBuilder
@@ -67,18 +66,6 @@ def entry_builder(settings: Settings, **sources: Any) -> EntryBuilder:
     )
 
 
-def _within_limits(settings: Settings, wire: Format) -> Settings:
-    """The settings with no batch and no record larger than servers of this format take."""
-    most = wire.max_batch_bytes
-    if settings.max_batch_bytes <= most:
-        return settings
-    return replace(
-        settings,
-        max_batch_bytes=most,
-        max_record_bytes=min(settings.max_record_bytes, most - wire.frame_bytes),
-    )
-
-
 class Pipeline:
     """Queue, listener, outbox, sender and their threads.
 
@@ -91,7 +78,6 @@ class Pipeline:
 
     def __init__(self, settings: Settings, builder: EntryBuilder, clock: Clock, connect: Connect) -> None:
         wire = format_of(settings)
-        settings = _within_limits(settings, wire)
         reporter = Reporter(clock.monotonic)
         ids = BatchIds(clock.time())
         self.ledger = Ledger(clock)

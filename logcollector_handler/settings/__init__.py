@@ -112,7 +112,9 @@ class Settings:
     timeout: Setting[float, float] = Setting(
         kinds.Seconds(), 5.0, "The longest that one request takes, from start to end."
     )
-    max_batch_bytes: Setting[int, int] = Setting(kinds.Size(), 4 * MIB, "Largest size of a batch before compression.")
+    max_batch_bytes: Setting[int, int] = Setting(
+        kinds.Size(), 4 * MIB, "Largest size of a batch before compression; with `wire: otlp` never more than 1 MiB."
+    )
     max_record_bytes: Setting[int, int] = Setting(kinds.Size(), 256 * 1024, "A longer record is cut, with a mark.")
     max_buffer_bytes: Setting[int, int] = Setting(
         kinds.Size(), 64 * MIB, "Room in memory for batches that wait to be sent."
@@ -188,7 +190,8 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        if not FORMATS[self.wire].takes_whole_url:
+        wire = FORMATS[self.wire]
+        if not wire.takes_whole_url:
             if "?" in self.server_url:
                 shown = SETTINGS["server_url"].kind.hide(self.server_url)
                 raise _beside(
@@ -210,6 +213,11 @@ class Settings:
             raise _beside(
                 "max_batch_bytes", self.max_batch_bytes, f"max_buffer_bytes ({self.max_buffer_bytes}) at most"
             )
+        if self.max_batch_bytes > wire.max_batch_bytes:
+            # Servers of this format take no more.
+            object.__setattr__(self, "max_batch_bytes", wire.max_batch_bytes)
+            most = wire.max_batch_bytes - wire.frame_bytes
+            object.__setattr__(self, "max_record_bytes", min(self.max_record_bytes, most))
 
     def mask(self, text: str) -> str:
         """The text with what is secret in these settings replaced by asterisks."""

@@ -155,15 +155,13 @@ class ServerUrl(Url):
         query = (value or "").partition("?")[2]
         if not query:
             return super().secrets(value)
-        pieces = {form for piece in query.split(BATCH_ID) for form in (piece, unquote_plus(piece), _as_sent(piece))}
-        found = {piece: MASK for piece in pieces if len(piece) >= _SECRET_FROM}
+        found = _pieces(query)
         for pair in query.split("&"):
             name, _, text = pair.partition("=")
             if text and (_secret_names()(unquote_plus(name)) or _looks_like_a_key(text)):
                 found[pair] = f"{name}={MASK}"
-                pieces = {form for piece in text.split(BATCH_ID) for form in (piece, unquote_plus(piece))}
-                found |= {piece: MASK for piece in pieces if len(piece) >= _SECRET_FROM}
-        return {**super().secrets(value), **found, f"?{query}": f"?{MASK}"}
+                found |= _pieces(text)
+        return {**super().secrets(value), **found, **{f"?{form}": f"?{MASK}" for form in _written(query)}}
 
 
 def masked(text: str, secrets: Mapping[str, str]) -> str:
@@ -224,9 +222,17 @@ def _looks_like_a_key(text: str) -> bool:
     return bool(_KEY.fullmatch(unquote_plus(text)))
 
 
-def _as_sent(query: str) -> str:
-    """A query as the HTTP client sends it: what may not stand in one is quoted."""
-    return quote(query, safe="!$%&'()*+,;=:/?@[]~")
+def _pieces(query: str) -> dict[str, str]:
+    """What stands around the id of the batch in a query or a part of it, in all forms, each with its mask."""
+    pieces = {form for piece in query.split(BATCH_ID) for form in _written(piece)}
+    return {piece: MASK for piece in pieces if len(piece) >= _SECRET_FROM}
+
+
+def _written(query: str) -> set[str]:
+    """A query, or a part of it, as people wrote it, as the HTTP client sends it, and as a server reads it."""
+    # httpx quotes what is not safe by its list, and leaves alone what is quoted already.
+    sent = quote(query, safe="!$%&'()*+,;=:/?@[]~\\^`{|}")
+    return {query, sent, unquote(query), unquote_plus(query)}
 
 
 def without_secrets(given: str) -> str:

@@ -102,6 +102,18 @@ def test_doctor_names_the_wire_and_says_what_the_answer_proves(
     assert "hunter2" not in examined.out
 
 
+@WIRES
+def test_doctor_counts_what_waits_in_the_spool_in_this_format(
+    wire: str, server: FaultyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_behind(tmp_path, url_of(server, wire), wire, "batch", "a")
+    examine = ("--server-url", url_of(server, wire), "--spool-dir", str(tmp_path))
+    assert "1 batches wait" in Examined(capsys, *examine, "--wire", wire).text("spool")
+    other = "otlp" if wire == "collector" else "collector"
+    examined = Examined(capsys, *examine[2:], "--server-url", server.url, "--wire", other)
+    assert "0 batches wait" in examined.text("spool")
+
+
 @OTHERS
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_any_2xx_without_a_count_is_as_it_should_be(
@@ -110,6 +122,15 @@ def test_any_2xx_without_a_count_is_as_it_should_be(
     server.default = answer(status, "", content_type="text/plain")
     examined = Examined(capsys, "--server-url", server.url, "--wire", wire)
     assert (examined.code, f"HTTP {status}. It does not prove" in examined.text("round trip")) == (0, True)
+
+
+def test_what_a_server_of_otlp_says_beside_taking_the_record_is_shown(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # An ExportLogsServiceResponse with a partial_success of no record.
+    server.default = answer(200, b"\x0a\x07\x12\x05tired", content_type="application/x-protobuf")
+    examined = Examined(capsys, "--server-url", server.url, "--wire", "otlp")
+    assert (examined.code, examined.text("round trip").endswith("The server says: tired")) == (0, True)
 
 
 ADVICE: dict[str, list[tuple[Behaviour, list[str]]]] = {
@@ -155,6 +176,11 @@ def test_of_a_server_that_quotes_the_url_nothing_of_the_query_is_shown(
         assert secret not in examined.out
 
 
-def test_of_a_key_in_the_query_nothing_is_claimed(server: FaultyServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_keys_that_only_an_engine_knows_nothing_is_claimed(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     examined = Examined(capsys, "--server-url", url_of(server, "ndjson"), "--wire", "ndjson")
     assert (examined["authorization"], "query of server_url" in examined.text("authorization")) == ("skipped", True)
+    monkeypatch.setenv("LOGCOLLECTOR_HEADERS", '{"X-ClickHouse-Key": "s3cret"}')
+    examined = Examined(capsys, "--server-url", server.url, "--wire", "ndjson")
+    assert (examined["authorization"], "headers" in examined.text("authorization")) == ("skipped", True)

@@ -147,13 +147,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Counts what arrives in a ClickHouse that is killed meanwhile.")
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=1000)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        found = outlast(Path(directory), asked.records, asked.kills)
+        found = outlast(Path(directory), asked.records, asked.kills, asked.batch_size)
         rows = {
             "records logged": asked.records,
             "server killed": asked.kills,
-            "seconds": round(found.seconds),
+            "records a second": round(asked.records / found.seconds),
             "requests": found.posts.count,
             "rows": found.rows,
             "distinct records": found.distinct,

@@ -20,6 +20,7 @@ from tests.integration.behaviours import Behaviour, answer
 from tests.integration.faulty import FaultyServer
 from tests.integration.faulty_connections import Request
 from tests.integration.oracle_records import HEIR, differences
+from tests.integration.oracle_rejections import Rejections
 
 #: A fault of one request. None of them lets a batch be stored after its sender gave the attempt up.
 FLAWS: Final[dict[str, Callable[[], Behaviour]]] = {
@@ -94,6 +95,7 @@ class Collector(FaultyServer):
         self.given_up: set[str] = set()
         #: Ids whose records the server itself refused, each alone: they may become dead letters.
         self.refused: set[str] = set()
+        self.rejections = Rejections()
         #: Entries that are neither records of ours nor notices of losses.
         self.strange: list[str] = []
         #: Ids that did not arrive as they were logged, and the fields.
@@ -184,7 +186,13 @@ class Collector(FaultyServer):
             if isinstance(flaw, int):
                 return self._page(flaw, request, known)
             if not (known and flaw == "500"):
-                return flaw, FLAWS[flaw]()
+                behaviour = FLAWS[flaw]()
+                if behaviour.store and not known:
+                    request.read()
+                    if request.sender_has_gone():
+                        # On a busy machine it may have sent the batch once more by now, and have been told to cut it.
+                        return "gave up", behaviours.cut_after_body()
+                return flaw, behaviour
         if weather in ("gateway", "gateway that refuses") and rng.random() < _GATEWAY:
             return self._page(rng.choice(self._pages), request, known)
         if weather == "all hung":
@@ -198,7 +206,7 @@ class Collector(FaultyServer):
             request.read(1.0, _PIECE / (self._speed * rng.uniform(0.7, 2.0)), _PIECE)
         if not known:
             return self._judge(request, weather)
-        return "", answer()
+        return "", self.rejections.answer_again(request.key or "")
 
     def _page(self, status: int, request: Request, known: bool) -> tuple[str, Behaviour]:
         # A batch that was stored before is not to be cut: its records would be stored once more.
@@ -220,7 +228,11 @@ class Collector(FaultyServer):
         if weather == "413 if long" and len(request.body) > self._longest:
             return "413", answer(413)
         for status in (400,) if self.is_mended else (400, 500):
-            if any(entry.get("metadata", {}).get("poison") == status for entry in request.entries):
+            poison = [entry for entry in request.entries if entry.get("metadata", {}).get("poison") == status]
+            if poison and status == 400 and request.wire == "otlp" and zlib.crc32(request.body) % 2:
+                rejected = [entry["metadata"]["oracle"] for entry in poison]
+                return "partial success", self.rejections.reject(request.key or "", rejected)
+            if poison:
                 return f"poison, {status}", answer(status)
         return "", answer()
 
@@ -259,6 +271,8 @@ class Collector(FaultyServer):
     def _receive(self, entry: dict[str, Any], key: str) -> None:
         metadata = entry.get("metadata", {})
         identity = metadata.get("oracle")
+        if self.rejections.has(key, identity):
+            return
         if identity is None:
             if metadata.get("logger") == "logcollector_handler" and "lost" in metadata:
                 self.notices.append(str(metadata["lost"]))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from logcollector_handler import LogCollectorHandler
+from logcollector_handler.wire import FORMATS
 from tests.clickhouse_server import clickhouse
+from tests.entry.making import BIG, builder, record
 from tests.integration.clickhouse import Posts, outlast, stored_today
 
 pytestmark = pytest.mark.integration
@@ -37,7 +40,7 @@ def test_fields_arrive_in_their_columns_and_the_log_has_the_rest(tmp_path: Path)
                 raise ValueError("no\nway 💥 \0 \ud800")
             except ValueError:
                 log.exception("failed")
-            assert handler.flush(timeout=30)
+            assert handler.flush(timeout=120)
         finally:
             handler.close()
         assert server.query("SELECT count(), uniqExact(user_id), sum(duration_ms), any(service) FROM logs") == [
@@ -72,7 +75,7 @@ def test_a_record_that_the_table_refuses_leaves_its_neighbours_alone(
         try:
             for number in range(20):
                 log.info("of %d", number, extra={"user_id": "seven" if number == 7 else number})
-            assert handler.flush(timeout=60)
+            assert handler.flush(timeout=120)
             stats = handler.stats()
         finally:
             handler.close()
@@ -83,8 +86,14 @@ def test_a_record_that_the_table_refuses_leaves_its_neighbours_alone(
     assert "'of 7'" in capsys.readouterr().err
 
 
-def test_a_batch_that_comes_again_is_stored_once_for_its_token(tmp_path: Path) -> None:
+@pytest.fixture
+def today() -> None:
+    """For tests that need today's engine in this process's Python."""
     pytest.importorskip("chdb", reason="needs chdb-core, 530 MB; the group `engines` has it")
+
+
+@pytest.mark.usefixtures("today")
+def test_a_batch_that_comes_again_is_stored_once_for_its_token(tmp_path: Path) -> None:
     found = outlast(tmp_path, records=1000, kills=1, batch_size=100)
     again = Posts(tmp_path / "again")
     bodies = [(path.name.partition("_")[2], path.read_bytes()) for path in sorted(found.posts.directory.iterdir())]
@@ -93,3 +102,22 @@ def test_a_batch_that_comes_again_is_stored_once_for_its_token(tmp_path: Path) -
     counts = stored_today(again)
     assert counts["stored_once"] == 1000
     assert counts["stored_each"] >= 2000
+
+
+@pytest.mark.usefixtures("today")
+def test_the_engine_of_today_takes_fields_of_any_kind(tmp_path: Path) -> None:
+    form = FORMATS["ndjson"]
+    by = builder(site_entry=form.site_entry, common=form.common)
+    deep: dict[str, Any] = {}
+    for _ in range(30):
+        deep = {"deeper": deep, "beside": [[[deep]]]}
+    dotted = ({"a": {"b": 1}, "a.b": 2}, {"a": 1, "a.b": 2}, {"": 1}, {"a.": 1}, {".": 1}, {"a..b": 2}, {"x y": "é"})
+    numbers = [{"n": number} for number in (2**63, 2**70, -(2**70), 1e308, float("nan"), True, None)]
+    nested: tuple[dict[str, Any], ...] = ({"a": []}, {"a": {}}, {"a": [1, "x", None, {"y": [2.5]}]}, deep)
+    texts = ({"`a`": 1}, {'a"b\\': "\n\t'"}, {"\0": "\ud800"}, {"k" * 5000: 1})
+    many = {f"k{number}": number for number in range(2000)}
+    extras: list[dict[str, Any]] = [*dotted, *numbers, *nested, *texts, many]
+    entries = [by.build(record("strange", extra={"given": 1, **extra})) for extra in extras]
+    posts = Posts(tmp_path / "posts")
+    posts.keep("7", form.join(form.encode(entries, BIG)), compressed=False)
+    assert stored_today(posts)["stored_once"] == len(extras)

@@ -52,7 +52,16 @@ def test_the_last_line_has_an_end_too() -> None:
 def test_a_body_that_was_written_in_part_or_changed_is_no_body() -> None:
     body = b'{"a":1}\n{"b":[1,2]}\n'
     assert [run.encoded for run in FORMAT.split(body)] == [b'{"a":1}', b'{"b":[1,2]}']
-    for other in (b"", body[:-1], body[:-3], b"[1]\n", b'{"a":1}\n\n', b'{"a":1}\n{"b":\n', b"[" * 100_000 + b"\n"):
+    for other in (
+        b"",
+        body[:-1],
+        body[:-3],
+        b'{"a":1} ',
+        b"[1]\n",
+        b'{"a":1}\n\n',
+        b'{"a":1}\n{"b":\n',
+        b"[" * 100_000 + b"\n",
+    ):
         with pytest.raises(ValueError, match="line"):
             FORMAT.split(other)
 

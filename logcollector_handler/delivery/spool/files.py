@@ -190,6 +190,6 @@ def destination(server_url: str, wire: str) -> str:
     if wire != "collector":
         # The URL of the request, however much of it the setting leaves to the format.
         parts = urlsplit(FORMATS[wire].url(server_url, ""))
-        plain = f"{wire} {parts.scheme}://{parts.hostname}:{parts.port}{parts.path}?{parts.query}"
+        plain = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}?{parts.query}"
         host += f"-{wire}"
     return f"{host}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
