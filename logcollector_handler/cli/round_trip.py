@@ -109,6 +109,7 @@ def _judge(answer: Answer, other: Answer | None, settings: Settings, took: str, 
         text = (
             f"by wire {settings.wire} the answer came in {took}: HTTP {answer.status}. It does not prove that the "
             f"record is stored: look there for the message {message!r}, of level DEBUG"
+            + (f". The server says: {answer.why}" if answer.why else "")
         )
     else:
         text = f"a test record with every column was taken by wire {settings.wire}, in {took}"

@@ -28,7 +28,7 @@ from .conventions import RESOURCE_LOGS, SCOPE_LOGS, Placed, placed, record
 from .fitting import fit
 from .format import Run, Taken
 from .json_entries import JsonEntries, JsonSiteEntry
-from .protobuf import FIXED64, VARINT, Field, content, delimited, fields, number
+from .protobuf import FIXED64, VARINT, Field, content, delimited, fields, unsigned
 from .resource import variable
 
 #: Where receivers take entries, below their URL.
@@ -144,7 +144,7 @@ class OtlpFormat:
             body = {field.number: field for field in fields(content(found[5]))}
             columns = {
                 "level": content(found[3]).decode(),
-                "created_at": number(found[1], FIXED64) / 1e9,
+                "created_at": unsigned(found[1], FIXED64) / 1e9,
                 "message": content(body[1]).decode(),
             }
         except Exception:  # noqa: BLE001 - the entry may come from a file that somebody has changed
@@ -158,7 +158,7 @@ class OtlpFormat:
             for outer in fields(answer):
                 for field in fields(content(outer)) if outer.number == 1 else ():
                     if field.number == 1:
-                        rejected = number(field, VARINT)
+                        rejected = unsigned(field, VARINT)
                     elif field.number == 2:
                         why = content(field).decode("utf-8", "replace")
         except ValueError:

@@ -8,6 +8,7 @@ that are written one after another are one message: that is why bodies of OTLP c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 #: Wire types: how long a value is.
@@ -34,13 +35,10 @@ def varint(value: int) -> bytes:
     return bytes(made)
 
 
-#: The varints of small numbers. Most lengths are among them.
-LENGTHS: Final = tuple(map(varint, range(512)))
-
-
+@lru_cache(maxsize=1024)
 def length(size: int) -> bytes:
-    """A length, as it stands before the bytes."""
-    return LENGTHS[size] if size < len(LENGTHS) else varint(size)
+    """A length, as it stands before the bytes. Most lengths are small and come again and again."""
+    return varint(size)
 
 
 def delimited(tag: bytes, content: bytes) -> bytes:
@@ -105,7 +103,7 @@ def content(field: Field) -> bytes:
     return field.value
 
 
-def number(field: Field, wire_type: int) -> int:
+def unsigned(field: Field, wire_type: int) -> int:
     """The number that a field of that wire type is. Raises ValueError if it has another one."""
     if field.wire_type != wire_type or isinstance(field.value, bytes):
         raise ValueError(f"field {field.number} has the wire type {field.wire_type}")
@@ -118,7 +116,5 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
     for index, byte in enumerate(message[at : at + _LONGEST]):
         value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
-            if value > _64_BITS:
-                break
             return value, at + index + 1
-    raise ValueError("a number ends too early or is longer than 64 bits")
+    raise ValueError("a number ends too early or is longer than it can be")

@@ -66,7 +66,7 @@ def attributes_of(variable: str, service: Any, version: Any, environment: Any, p
 
     Args:
         variable: the value of OTEL_RESOURCE_ATTRIBUTES.
-        service: the column of an entry, or UNSET; it wins over the variable.
+        service: the column of an entry, or UNSET; it wins over the variable, unless it is empty.
         version: the same.
         environment: the same.
         process: the id of the process, or None.
@@ -74,8 +74,7 @@ def attributes_of(variable: str, service: Any, version: Any, environment: Any, p
     from logcollector_handler import __version__  # Not at the top: the package itself imports this module.
 
     made = {
-        SERVICE: _UNKNOWN,
-        "host.name": _host(),
+        "host.name": _host() or None,
         "telemetry.sdk.name": "logcollector-handler",
         "telemetry.sdk.language": "python",
         "telemetry.sdk.version": __version__,
@@ -87,9 +86,10 @@ def attributes_of(variable: str, service: Any, version: Any, environment: Any, p
         # The column has no word for it, so the settings could not take it for their default.
         environment = named
     for name, value in (SERVICE, service), (VERSION, version), (ENVIRONMENT, environment):
-        if value is not UNSET:
+        if value not in (UNSET, ""):
             made[name] = value
-    return {name: value for name, value in made.items() if value not in (None, "")}
+    made[SERVICE] = made.get(SERVICE) or _UNKNOWN
+    return {name: value for name, value in made.items() if value is not None}
 
 
 def variable() -> str:

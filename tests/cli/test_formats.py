@@ -124,6 +124,15 @@ def test_any_2xx_without_a_count_is_as_it_should_be(
     assert (examined.code, f"HTTP {status}. It does not prove" in examined.text("round trip")) == (0, True)
 
 
+def test_what_a_server_of_otlp_says_beside_taking_the_record_is_shown(
+    server: FaultyServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # An ExportLogsServiceResponse with a partial_success of no record.
+    server.default = answer(200, b"\x0a\x07\x12\x05tired", content_type="application/x-protobuf")
+    examined = Examined(capsys, "--server-url", server.url, "--wire", "otlp")
+    assert (examined.code, examined.text("round trip").endswith("The server says: tired")) == (0, True)
+
+
 ADVICE: dict[str, list[tuple[Behaviour, list[str]]]] = {
     "otlp": [
         (answer(404), ["correct host, port and path"]),

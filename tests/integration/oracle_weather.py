@@ -186,7 +186,13 @@ class Collector(FaultyServer):
             if isinstance(flaw, int):
                 return self._page(flaw, request, known)
             if not (known and flaw == "500"):
-                return flaw, FLAWS[flaw]()
+                behaviour = FLAWS[flaw]()
+                if behaviour.store and not known:
+                    request.read()
+                    if request.sender_has_gone():
+                        # On a busy machine it may have sent the batch once more by now, and have been told to cut it.
+                        return "gave up", behaviours.cut_after_body()
+                return flaw, behaviour
         if weather in ("gateway", "gateway that refuses") and rng.random() < _GATEWAY:
             return self._page(rng.choice(self._pages), request, known)
         if weather == "all hung":

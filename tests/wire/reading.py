@@ -111,7 +111,8 @@ def check(found: Read, entry: dict[str, Any]) -> None:
     metadata = dict(entry.get("metadata", {}))
     columns = {**entry, "line": metadata.pop("line", None), "thread": metadata.pop("thread", None)}
     assert found.scope == str(metadata.pop("logger", None) or "")
-    resource = {IN_RESOURCE[name]: entry[name] for name in IN_RESOURCE if name in entry}
+    # What is empty names nothing.
+    resource = {IN_RESOURCE[name]: entry[name] for name in IN_RESOURCE if entry.get(name)}
     resource.setdefault("service.name", "unknown_service")
     process = metadata.pop("process", None)
     resource |= {} if process is None else {"process.pid": process}

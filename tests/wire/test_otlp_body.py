@@ -138,6 +138,8 @@ GROUP = b"\x0b" * 50_000
         b"\x00\x00",
         b"\x02\x00",
         GROUP,
+        b"\x0a\x02\x00\x01",
+        delimited(b"\x0a", varint(2**29 << 3) + b"\x01"),
         b"\x0a\x02\x0b\x0c",
         b"\x0a\x02\x10\x01",
         b"\x0a\x04\x12\x02\x10\x01",

@@ -78,7 +78,8 @@ def test_a_resource_says_who_logs_where_and_by_what() -> None:
 
 
 def test_a_service_that_nobody_has_named_is_called_unknown() -> None:
-    assert described(service=UNSET)["service.name"] == "unknown_service"
+    assert described(service=UNSET)["service.name"] == described(service="")["service.name"] == "unknown_service"
+    assert described("service.name=", service=UNSET)["service.name"] == "unknown_service"
     assert "process.pid" not in described(process=None)
 
 
@@ -88,8 +89,9 @@ def test_the_variable_says_more_and_the_settings_win_over_it() -> None:
     assert (found["host.name"], found["team"]) == ("box", "a")
     names = ("service.name", "service.version", "deployment.environment.name")
     assert [found[name] for name in names] == ["shop", "v1", "production"]
-    found = described(variable, service=UNSET, version=UNSET, environment=UNSET)
-    assert [found[name] for name in names] == ["other", "v0", "staging"]
+    for nothing in UNSET, "":
+        found = described(variable, service=nothing, version=nothing, environment=nothing)
+        assert [found[name] for name in names] == ["other", "v0", "staging"]
 
 
 def test_an_environment_that_no_setting_can_say_stands_in_for_the_default_alone() -> None:
