@@ -21,7 +21,7 @@ from logcollector_handler.entry.model import ORIGIN, LogEntry
 from logcollector_handler.entry.text import unused
 from logcollector_handler.entry.traceback import Trace
 
-from .protobuf import LENGTHS, NUL, delimited, length, utf8, varint
+from .protobuf import NUL, delimited, length, utf8, varint
 from .resource import attributes_of
 
 # Tags of fields: the number of the field, times eight, plus its wire type.
@@ -32,6 +32,7 @@ _RESOURCE: Final = b"\x0a"
 _SCOPE: Final = b"\x0a"
 _SCOPE_NAME: Final = b"\x0a"
 _BODY: Final = b"\x2a"
+_VALUE: Final = b"\x12"
 _ATTRIBUTE: Final = b"\x32"
 _TRACE_ID: Final = b"\x4a"
 _SPAN_ID: Final = b"\x52"
@@ -43,7 +44,6 @@ _SEVERITIES: Final = {
     name: b"\x10" + varint(number) + delimited(b"\x1a", name.encode())
     for name, number in (("TRACE", 1), ("DEBUG", 5), ("INFO", 9), ("WARN", 13), ("ERROR", 17), ("FATAL", 21))
 }
-_MANY: Final = len(LENGTHS)
 _INT64: Final = range(-(2**63), 2**63)
 _LAST_NANOSECOND: Final = 2**64 - 1
 #: From this time on, some days after 1970, a float of seconds has so few bits after the point that their product with
@@ -77,21 +77,18 @@ _own_columns: Final = attrgetter(*_COLUMNS)
 _site_columns: Final = attrgetter("service", "service_version", "environment", "function_name", "file_path", "log_type")
 #: All names that are given here. A user's field of such a name gets a number, if the entry has both.
 _GIVEN: Final = {_FUNCTION, _FILE, _LINE, _THREAD, _LOG_TYPE, _ERROR_MESSAGE, *_NAMES}
+#: Names of fields that are shorter, in characters, are encoded once. Few programs use many.
+_REMEMBERED: Final = 100
 #: Fields of `metadata` that have their own place.
 _PLACED: Final = frozenset({*ORIGIN, _SPAN})
 _HEX: Final = re.compile(r"(?!0+$)[0-9a-fA-F]+", re.ASCII)
 
 
+@lru_cache(maxsize=1024)
 def _text(tag: bytes, size: int) -> bytes:
     """What stands before a text of that many bytes in a field that is an AnyValue."""
     inner = b"\x0a" + length(size)
     return tag + length(len(inner) + size) + inner
-
-
-_BODIES: Final = tuple([_text(_BODY, size) for size in range(_MANY)])
-_TEXTS: Final = tuple([_text(b"\x12", size) for size in range(_MANY)])
-#: Shorter names of fields are encoded once. Few programs use many.
-_REMEMBERED: Final = 100
 
 
 #: An entry without level, message and time: the beginnings of the ResourceLogs and of the ScopeLogs in which its record
@@ -107,13 +104,13 @@ def record(level: str, message: str, created_at: float, rest: bytes) -> bytes:
     nanoseconds = _nanoseconds(created_at)
     severity = _SEVERITIES[level]
     count = len(text)
-    body = _BODIES[count] if count < _MANY else _text(_BODY, count)
+    body = _text(_BODY, count)
     size = _TIMES.size + len(severity) + len(body) + count + len(rest)
-    # Joined once and without further calls, because this is done for every record.
+    # Joined once, because this is done for every record.
     return b"".join(
         (
             LOG_RECORD,
-            LENGTHS[size] if size < _MANY else varint(size),
+            length(size),
             _TIMES.pack(b"\x09", nanoseconds, b"\x59", nanoseconds),
             severity,
             body,
@@ -242,12 +239,12 @@ def _attribute(tag: bytes, name: str, value: Any) -> bytes:
     if type(value) is str:
         made = utf8(value)
         size = len(made)
-        before = _TEXTS[size] if size < _MANY else _text(b"\x12", size)
+        before = _text(_VALUE, size)
     else:
         made = _any_value(value)
-        before = b"\x12" + length(len(made))
+        before = _VALUE + length(len(made))
     size = len(key) + len(before) + len(made)
-    return b"".join((tag, LENGTHS[size] if size < _MANY else varint(size), key, before, made))
+    return b"".join((tag, length(size), key, before, made))
 
 
 @lru_cache(maxsize=1024)

@@ -8,6 +8,7 @@ that are written one after another are one message: that is why bodies of OTLP c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 #: Wire types: how long a value is.
@@ -34,13 +35,10 @@ def varint(value: int) -> bytes:
     return bytes(made)
 
 
-#: The varints of small numbers. Most lengths are among them.
-LENGTHS: Final = tuple(map(varint, range(512)))
-
-
+@lru_cache(maxsize=1024)
 def length(size: int) -> bytes:
-    """A length, as it stands before the bytes."""
-    return LENGTHS[size] if size < len(LENGTHS) else varint(size)
+    """A length, as it stands before the bytes. Most lengths are small and come again and again."""
+    return varint(size)
 
 
 def delimited(tag: bytes, content: bytes) -> bytes:

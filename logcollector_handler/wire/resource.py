@@ -74,7 +74,6 @@ def attributes_of(variable: str, service: Any, version: Any, environment: Any, p
     from logcollector_handler import __version__  # Not at the top: the package itself imports this module.
 
     made = {
-        SERVICE: _UNKNOWN,
         "host.name": _host() or None,
         "telemetry.sdk.name": "logcollector-handler",
         "telemetry.sdk.language": "python",
@@ -89,6 +88,7 @@ def attributes_of(variable: str, service: Any, version: Any, environment: Any, p
     for name, value in (SERVICE, service), (VERSION, version), (ENVIRONMENT, environment):
         if value not in (UNSET, ""):
             made[name] = value
+    made[SERVICE] = made.get(SERVICE) or _UNKNOWN
     return {name: value for name, value in made.items() if value is not None}
 
 

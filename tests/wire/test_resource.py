@@ -79,6 +79,7 @@ def test_a_resource_says_who_logs_where_and_by_what() -> None:
 
 def test_a_service_that_nobody_has_named_is_called_unknown() -> None:
     assert described(service=UNSET)["service.name"] == described(service="")["service.name"] == "unknown_service"
+    assert described("service.name=", service=UNSET)["service.name"] == "unknown_service"
     assert "process.pid" not in described(process=None)
 
 
