@@ -42,22 +42,24 @@ class Request:
         self.read()
         return bytes(self._received)
 
-    @cached_property
+    @property
     def entries(self) -> list[Entry]:
         """The entries of the batch, in whatever format; empty if the body is not a batch."""
-        return self._decode() or []
+        return self._decoded or []
 
-    @cached_property
+    @property
     def is_batch(self) -> bool:
         """Whether the whole body is a batch in the format that its Content-Type says."""
-        return self._decode() is not None
+        return self._decoded is not None
 
     @property
     def wire(self) -> str:
         """The format that the Content-Type says."""
         return WIRES.get(self.headers["Content-Type"], "collector")
 
-    def _decode(self) -> list[Entry] | None:
+    @cached_property
+    def _decoded(self) -> list[Entry] | None:
+        # Once: between a look whether the sender is there and storing the batch no time may pass.
         body = self.body
         try:
             return entries_in(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body, self.wire)
