@@ -21,6 +21,11 @@ class Pace:
         #: The largest size of a batch now.
         self.batch_bytes = max_bytes
 
+    @property
+    def is_slow(self) -> bool:
+        """The line was found to be slow, and is not known to be faster since."""
+        return self.batch_bytes < self._max_bytes
+
     def slow_down(self, size: int) -> None:
         """The time was too short for a batch; its halves have that many bytes at most."""
         self.batch_bytes = min(self.batch_bytes, size)
@@ -28,7 +33,7 @@ class Pace:
 
     def went_well(self) -> None:
         """A batch was delivered."""
-        if self.batch_bytes < self._max_bytes:
+        if self.is_slow:
             self._went_well += 1
             if self._went_well == _WELL_ENOUGH:
                 self.batch_bytes = min(self.batch_bytes * 2, self._max_bytes)

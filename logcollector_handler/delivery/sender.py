@@ -83,6 +83,7 @@ class Sender:
         self._wakeup = Wakeup()
         self._suspects = Suspects(settings.max_retries)
         self._pace = Pace(settings.max_batch_bytes)
+        self._most_bytes = wire.max_batch_bytes
         self._settlement = Settlement(
             settings=settings,
             wire=wire,
@@ -200,8 +201,10 @@ class Sender:
         if batch is None or batch.body is None:
             self._suspects.forget(chosen)
             return
-        # One that was made before the line was found to be slow is split now, if there is room for its parts.
-        is_large = batch.encoded_bytes > self._pace.batch_bytes and self._suspects.may_split(batch)
+        # One that was made before the line was found to be slow is split now, if there is room for its parts. One that
+        # a dead process made, by settings of its own, may be stored under its id already: it is tried as it is.
+        most = self._most_bytes if batch.adopted and not self._pace.is_slow else self._pace.batch_bytes
+        is_large = batch.encoded_bytes > most and self._suspects.may_split(batch)
         if is_large and self._settlement.split(batch, blamed=False):
             self._outbox.end(batch)
             return

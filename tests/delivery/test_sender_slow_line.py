@@ -12,7 +12,7 @@ from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.outbox import MemoryOutbox, Replaced
 from logcollector_handler.delivery.pace import Pace
 from logcollector_handler.settings import Settings
-from tests.delivery.harness import Bench, Request, ok, status
+from tests.delivery.harness import Bench, Request, batch_of, ok, status
 from tests.delivery.pipelines import PipelineBench
 
 KIB = 1024
@@ -152,3 +152,12 @@ def test_a_half_of_a_batch_that_did_not_fit_the_time_is_no_suspect() -> None:
     bench.put("a", *messages(1, 2, 3, 4))
     bench.run(10)
     assert bench.keys == ["a", "a.0", "a.1", "a.1"]
+
+
+def test_a_batch_that_a_dead_process_made_larger_is_tried_as_it_is_before_it_is_split() -> None:
+    """The dead process may have sent it: as parts its records would be stored again."""
+    for adopted, keys in ((True, ["a"]), (False, ["a.0", "a.1"])):
+        bench = Bench(Settings(max_batch_bytes=2048, max_record_bytes=2048))
+        bench.outbox.put(batch_of("a", "x" * 1500, "y" * 1500, adopted=adopted))
+        bench.run()
+        assert bench.keys == keys
