@@ -24,9 +24,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from logcollector_handler.wire.collector import CollectorFormat
+from logcollector_handler.wire.posted.body import Limits, RefusedError
 
 from .answers import LogsAnswer, Unread, error_answer, json_answer
-from .body import Limits, RefusedError
 from .file import UnusableError
 from .guard import Guard
 from .posting import Posting, ReceivedRequest
