@@ -17,6 +17,7 @@ const RETRY_AFTER_LIMIT = 300_000;
  * @property {string | null} [retryAfter] the header of that name
  * @property {string} detail what happened, in words for people, without secrets
  * @property {boolean} [arrived] the server may have got the whole request
+ * @property {boolean} [lostBefore] the server may have got it before, on a connection that it then closed
  * @property {boolean} [unusable] no request can get there, because a setting is wrong
  * @property {boolean} [unfinished] the time was over before the batch was sent
  *
@@ -56,6 +57,7 @@ export function classify(answer, compressed) {
  */
 export function isLost(answer) {
   const { status } = answer;
+  if (answer.lostBefore) return true;
   if (!answer.arrived) return false;
   return status === undefined || status === 502 || status === 504 || (status >= 500 && status !== 503 && isPage(answer));
 }

@@ -27,7 +27,7 @@ import { COLUMNS, ENVIRONMENTS, LOG_TYPES } from "./columns.js";
  * @typedef {object} Settings
  * @property {string} url where batches are posted
  * @property {string} server the same for people, without secrets
- * @property {string} base the URL that was given
+ * @property {string} base the URL that was given, without a slash at its end
  * @property {import("./entry.js").Common} common
  * @property {number} batchSize
  * @property {number} flushInterval
@@ -70,7 +70,8 @@ export function readSettings(serverUrl, options, { logType, base, environment = 
     if (!NAMES.includes(name)) throw new TypeError(`${name} is no option; there are: ${NAMES.join(", ")}`);
   }
   for (const name of NAMES) given[name] ??= fromEnvironment(name, environment);
-  const url = readUrl(serverUrl ?? environment("LOGCOLLECTOR_SERVER_URL") ?? "http://localhost:8000", base);
+  const text = String(serverUrl ?? (environment("LOGCOLLECTOR_SERVER_URL") || "http://localhost:8000"));
+  const url = readUrl(text, base);
   for (const [name, value] of Object.entries(NUMBERS)) {
     const number = given[name] ?? value;
     const least = name === "flushInterval" || name === "shutdownTimeout" ? 0 : 1;
@@ -95,11 +96,11 @@ export function readSettings(serverUrl, options, { logType, base, environment = 
     logType: /** @type {string} */ (column("logType", given.logType ?? logType, LOG_TYPES.join(", "))),
   };
   const shown = new URL(url);
-  shown.username = shown.password = shown.search = shown.hash = "";
+  shown.username = shown.password = "";
   return {
     url: postedTo(url),
     server: shown.href.replace(/\/$/, ""),
-    base: url.href,
+    base: (base ? url.href : text).replace(/\/+$/, ""),
     common,
     headers: apiKey ? { Authorization: `Bearer ${apiKey}`, ...headers } : headers,
     batchSize: given.batchSize,
@@ -117,20 +118,19 @@ export function readSettings(serverUrl, options, { logType, base, environment = 
 /** @param {URL} url */
 function postedTo(url) {
   const posted = new URL(url);
-  posted.pathname = `${posted.pathname.replace(/\/$/, "")}/logs`;
-  posted.hash = "";
+  posted.pathname = `${posted.pathname.replace(/\/+$/, "")}/logs`;
   return posted.href;
 }
 
-/** @param {unknown} given @param {string} [base] */
+/** @param {string} given @param {string} [base] */
 function readUrl(given, base) {
   try {
-    const url = new URL(String(given), base);
-    if (url.protocol === "http:" || url.protocol === "https:") return url;
+    const url = new URL(given, base);
+    if (/^https?:$/.test(url.protocol) && !url.search && !url.hash) return url;
   } catch {
     // Refused below: the value may hold a password, so it is not shown.
   }
-  throw new TypeError("the server's URL is not one; allowed: an http or https URL");
+  throw new TypeError("the server's URL is not one; allowed: an http or https URL, without ? and #");
 }
 
 /** The value as the column of that name holds it. @param {string} name @param {string | undefined} value @param {string} allowed */

@@ -1,0 +1,57 @@
+/**
+ * The client for Node.
+ *
+ *     import { createLogClient } from "logcollector-handler";
+ *     const log = createLogClient("http://localhost:8000", { service: "shop" });
+ *     log.info("order placed", { user_id: 12345, amount: 99.5 });
+ *
+ * A worker thread sends. The end of the process loses nothing within `shutdownTimeout`; see `node/ends.js`.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { isMainThread, threadId } from "node:worker_threads";
+
+import { LogClient } from "./client.js";
+import { NodePipeline } from "./node/pipeline.js";
+import { isAddress, isSecret, maskText } from "./redact.js";
+import { readSettings } from "./settings.js";
+
+export { LogClient };
+
+/**
+ * @typedef {import("./settings.js").LogClientOptions} LogClientOptions
+ * @typedef {import("./client.js").Fields} Fields
+ * @typedef {import("./client.js").Stats} Stats
+ */
+
+/** The fields that are bound; those of one client are seen by the others, as a request has them all. @type {AsyncLocalStorage<Record<string, any> | undefined>} */
+const bound = new AsyncLocalStorage();
+
+/**
+ * A client that sends to a log collection server. Options that are not given are read from the environment, where they
+ * have the names of the Python handler's settings: `LOGCOLLECTOR_SERVICE`, `LOGCOLLECTOR_API_KEY` …
+ *
+ * @param {string | URL} [serverUrl]
+ * @param {LogClientOptions} [options]
+ * @returns {LogClient}
+ */
+export function createLogClient(serverUrl, options = {}) {
+  const settings = readSettings(serverUrl, options, { logType: "BACKEND", environment: (name) => process.env[name] });
+  const client = new LogClient({
+    settings,
+    pipeline: new NodePipeline(settings),
+    context: {
+      get: () => bound.getStore(),
+      set: (fields) => bound.enterWith(fields),
+      run: (fields, run) => bound.run(fields, run),
+    },
+    redact: { secret: isSecret, address: isAddress, text: maskText },
+    origin: { process: process.pid, thread: isMainThread ? "main" : `worker ${threadId}` },
+  });
+  if (settings.enableGlobalErrorHandler) {
+    // It only looks: the process ends as it would without it.
+    process.on("uncaughtExceptionMonitor", (error, origin) => {
+      client.log("FATAL", error, { uncaught: origin });
+    });
+  }
+  return client;
+}
