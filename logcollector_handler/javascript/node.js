@@ -11,6 +11,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { isMainThread, threadId } from "node:worker_threads";
 
 import { LogClient } from "./client.js";
+import { entryMaker } from "./entry.js";
 import { NodePipeline } from "./node/pipeline.js";
 import { isAddress, isSecret, maskText } from "./redact.js";
 import { readSettings } from "./settings.js";
@@ -44,7 +45,7 @@ export function createLogClient(serverUrl, options = {}) {
       set: (fields) => bound.enterWith(fields),
       run: (fields, run) => bound.run(fields, run),
     },
-    redact: { secret: isSecret, address: isAddress, text: maskText },
+    maker: entryMaker(settings.common, { secret: isSecret, address: isAddress, text: maskText }),
     origin: { process: process.pid, thread: isMainThread ? "main" : `worker ${threadId}` },
   });
   if (settings.enableGlobalErrorHandler) {

@@ -9,7 +9,14 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 #: The module that pages import, its worker, and what these import, all under one path.
-NAMES: Final[frozenset[str]] = frozenset()
+NAMES: Final = frozenset(
+    f"{name}.js"
+    for name in (
+        *("browser", "client", "page", "pipeline", "plain", "stack", "batch"),
+        *("worker", "sending", "store", "entry", "columns", "redact", "settings"),
+        *("delivery", "outbox", "settlement", "suspects", "answers"),
+    )
+)
 
 
 class File(NamedTuple):
