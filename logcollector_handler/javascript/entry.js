@@ -22,8 +22,8 @@ const MAX_BYTES = 256 * 1024;
  *
  * @typedef {object} Common what all entries of a client have
  * @property {string} [service]
- * @property {string} environment
- * @property {string} serviceVersion
+ * @property {string} [environment]
+ * @property {string} [serviceVersion]
  * @property {string} logType
  *
  * @typedef {object} Call

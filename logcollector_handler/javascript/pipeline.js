@@ -99,7 +99,7 @@ export class Pipeline {
   #connected(port) {
     port.onmessage = (/** @type {MessageEvent} */ { data }) => this.#hear(data);
         const owner = this.#draw().slice(0, 29);
-    port.postMessage({ kind: "start", serverUrl: this.#url, options: this.#options, base: this.#url, owner });
+    port.postMessage({ kind: "start", serverUrl: this.#url, options: this.#options, base: location.href, owner });
     for (const [id, batch] of this.#open) port.postMessage({ kind: "batch", id, ...batch });
     return port;
   }

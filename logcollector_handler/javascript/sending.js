@@ -16,8 +16,12 @@ import { openStore } from "./store.js";
 
 /** A compressed batch of so many characters is a quarter of its size. */
 const COMPRESS_FROM = 1024;
-/** Milliseconds between two looks for batches of pages that have ended. */
-const LOOK_AGAIN = 30_000;
+/**
+ * Milliseconds between two looks for batches of pages that have ended: the first, and the longest. A page that was just
+ * left may still hold its lock, because the browser keeps it for a return.
+ */
+const LOOK_AGAIN = 500;
+const LOOK_RARELY = 30_000;
 /** Characters of an id that say which page drew it. */
 const OWNER = 29;
 const REDACT = { secret: isSecret, address: isAddress, text: maskText };
@@ -77,6 +81,11 @@ class Sending {
   /** @param {Start} start @param {(message: ToPage) => void} tell */
   constructor({ serverUrl, options, base, owner }, tell) {
     const settings = readSettings(serverUrl, options, { logType: "FRONTEND", base });
+    if (new URL(settings.url).origin === new URL(base).origin) {
+      // The server that the page came from knows these better than the defaults do.
+      if (!options.environment) delete settings.common.environment;
+      if (!options.serviceVersion) delete settings.common.serviceVersion;
+    }
     this.settings = settings;
     this.tell = tell;
     this.owner = owner;
@@ -125,10 +134,10 @@ class Sending {
     const hold = () => new Promise(() => {});
     void locks.request(`logcollector ${this.owner}`, hold);
     await locks.request(`logcollector replay ${this.settings.url}`, async () => {
-      for (;;) {
+      for (let wait = LOOK_AGAIN; ; wait = Math.min(wait * 2, LOOK_RARELY)) {
         const held = new Set((await locks.query()).held?.map(({ name }) => name));
         await this.look((owner) => held.has(`logcollector ${owner}`));
-        await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN));
+        await new Promise((resolve) => setTimeout(resolve, wait));
       }
     });
   }
