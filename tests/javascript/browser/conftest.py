@@ -12,14 +12,14 @@ from tests import needed
 from tests.capturing import capturing
 
 if TYPE_CHECKING:
-    from tests.javascript.sites import Site, Visitor
+    from tests.javascript.browser.sites import Site, Visitor
 
 
 @pytest.fixture(scope="package")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
     binary, driver = needed.program("chromium", "chromium"), needed.program("chromedriver", "chromium-driver")
     # Not at the top: the module skips its importer where Selenium is not installed.
-    from tests.javascript.sites import Visitor
+    from tests.javascript.browser.sites import Visitor
 
     visitor = Visitor(binary, driver, tmp_path_factory.mktemp("chromium"))
     yield visitor
@@ -37,7 +37,7 @@ def visitor(chromium: Visitor) -> Iterator[Visitor]:
 
 @pytest.fixture
 def site(visitor: Visitor) -> Iterator[Site]:
-    from tests.javascript.sites import Site
+    from tests.javascript.browser.sites import Site
 
     with capturing("shop", service="shop", environment="production") as handler, closing(Site(handler)) as site:
         yield site

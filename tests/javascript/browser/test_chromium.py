@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.capturing import fields
-from tests.javascript.sites import TRACE, Site, Visitor, until
+from tests.javascript.browser.sites import TRACE, Site, Visitor, until
 
 pytestmark = pytest.mark.integration
 
