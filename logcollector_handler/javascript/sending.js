@@ -16,11 +16,8 @@ import { openStore } from "./store.js";
 
 /** A compressed batch of so many characters is a quarter of its size. */
 const COMPRESS_FROM = 1024;
-/**
- * Milliseconds between two looks for batches of pages that have ended: the first, and the longest. A page that was just
- * left may still hold its lock, because the browser keeps it for a return.
- */
-const LOOK_AGAIN = 500;
+/** Milliseconds before the first look for batches of pages that have ended, and the most between two. */
+const LOOK_FIRST = 1000;
 const LOOK_RARELY = 30_000;
 /** Characters of an id that say which page drew it. */
 const OWNER = 29;
@@ -92,7 +89,8 @@ class Sending {
     this.store = openStore(settings.url);
     this.delivery = new Delivery({ ...settings, maxRetries: 3 }, this.platform(settings));
     tell({ kind: "ready", url: settings.url, headers: settings.headers, common: settings.common });
-    void this.adopt();
+    // An origin that may keep nothing has no locks either.
+    this.adopt().catch((error) => this.delivery.outbox.say("store", `nothing of earlier visits can be sent: ${error}`));
   }
 
   /** @param {Exclude<ToSending, Start>} message */
@@ -133,11 +131,14 @@ class Sending {
     // Held as long as the page lives: others leave its batches alone.
     const hold = () => new Promise(() => {});
     void locks.request(`logcollector ${this.owner}`, hold);
+    // The page before this one may just be writing down what it has. It is kept for a return and has that lock, and the
+    // browser ends it when another wants the lock.
+    await sleep(LOOK_FIRST);
     await locks.request(`logcollector replay ${this.settings.url}`, async () => {
-      for (let wait = LOOK_AGAIN; ; wait = Math.min(wait * 2, LOOK_RARELY)) {
+      for (let wait = LOOK_FIRST; ; wait = Math.min(wait * 2, LOOK_RARELY)) {
         const held = new Set((await locks.query()).held?.map(({ name }) => name));
         await this.look((owner) => held.has(`logcollector ${owner}`));
-        await new Promise((resolve) => setTimeout(resolve, wait));
+        await sleep(wait);
       }
     });
   }
@@ -189,6 +190,9 @@ class Sending {
     };
   }
 }
+
+/** @param {number} milliseconds */
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** The entry of a snapshot. @param {string} line @param {import("./entry.js").EntryMaker} maker */
 function entryOf(line, maker) {
