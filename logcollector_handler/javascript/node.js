@@ -8,13 +8,10 @@
  * A worker thread sends. The end of the process loses nothing within `shutdownTimeout`; see `node/ends.js`.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { isMainThread, threadId } from "node:worker_threads";
 
 import { LogClient } from "./client.js";
 import { entryMaker } from "./entry.js";
-import { NodePipeline } from "./node/pipeline.js";
-import { isAddress, isSecret, maskText } from "./redact.js";
-import { readSettings } from "./settings.js";
+import { ORIGIN, REDACT, openPipeline } from "./node/host.js";
 
 export { LogClient };
 
@@ -24,7 +21,11 @@ export { LogClient };
  * @typedef {import("./client.js").Stats} Stats
  */
 
-/** The fields that are bound; those of one client are seen by the others, as a request has them all. @type {AsyncLocalStorage<Record<string, any> | undefined>} */
+/**
+ * The fields that are bound. All clients see them, because a request has them whoever logs in it.
+ *
+ * @type {AsyncLocalStorage<Record<string, any> | undefined>}
+ */
 const bound = new AsyncLocalStorage();
 
 /**
@@ -36,23 +37,20 @@ const bound = new AsyncLocalStorage();
  * @returns {LogClient}
  */
 export function createLogClient(serverUrl, options = {}) {
-  const settings = readSettings(serverUrl, options, { logType: "BACKEND", environment: (name) => process.env[name] });
+  const host = openPipeline(serverUrl, options);
   const client = new LogClient({
-    settings,
-    pipeline: new NodePipeline(settings),
+    ...host,
     context: {
       get: () => bound.getStore(),
       set: (fields) => bound.enterWith(fields),
       run: (fields, run) => bound.run(fields, run),
     },
-    maker: entryMaker(settings.common, { secret: isSecret, address: isAddress, text: maskText }),
-    origin: { process: process.pid, thread: isMainThread ? "main" : `worker ${threadId}` },
+    maker: entryMaker(host.settings.common, REDACT),
+    origin: ORIGIN,
   });
-  if (settings.enableGlobalErrorHandler) {
+  if (host.settings.enableGlobalErrorHandler) {
     // It only looks: the process ends as it would without it.
-    process.on("uncaughtExceptionMonitor", (error, origin) => {
-      client.log("FATAL", error, { uncaught: origin });
-    });
+    process.on("uncaughtExceptionMonitor", (error, origin) => client.log("FATAL", error, { uncaught: origin }));
   }
   return client;
 }

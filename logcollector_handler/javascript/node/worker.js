@@ -2,8 +2,9 @@
  * The worker: takes entries from the calling thread, and delivers them. It never uses `console` nor `process.stderr`:
  * these need the calling thread, which may be waiting for this one.
  */
-import { gunzipSync, gzipSync } from "node:zlib";
+import { webcrypto } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
+import { gunzipSync, gzipSync } from "node:zlib";
 
 import { Delivery } from "../delivery.js";
 import { lossLine } from "../entry.js";
@@ -18,6 +19,9 @@ const MAX_RETRIES = 3;
 const MOST_LINES = 20;
 /** How often it is looked whether the end is reached. */
 const LOOK = 5;
+
+// Node 18 has no global one; this thread's globals are its own.
+globalThis.crypto ??= /** @type {any} */ (webcrypto);
 
 /** @type {{settings: import("../settings.js").Settings, counters: import("./counters.js").Counters}} */
 const { settings, counters } = workerData;
