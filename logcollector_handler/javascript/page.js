@@ -33,10 +33,13 @@ export const snapshots = (here) => ({
         const walk = new Walk(LATER, { bytes: MAX_BYTES, text, items: text >> 4, depth: 20 - 2 * step });
         return JSON.stringify(snapshot({ ...call, level, bound }, walk));
       } catch (error) {
-        if (error !== FULL) break;
+        if (error !== FULL) {
+          const { message, time } = call;
+          return JSON.stringify({ level, message: typeof message === "string" ? message : "<unreadable>", time, fields: { unreadable: errorType(error) } });
+        }
       }
     }
-    return JSON.stringify({ level, message: "<unreadable>", time: call.time });
+    return JSON.stringify({ level, message: "<too large>", time: call.time });
   },
 
   snapshot(fields) {

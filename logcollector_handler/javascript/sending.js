@@ -195,7 +195,7 @@ class Sending {
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** The entry of a snapshot. @param {string} line @param {import("./entry.js").EntryMaker} maker */
-function entryOf(line, maker) {
+export function entryOf(line, maker) {
   const { thrown, ...call } = /** @type {import("./page.js").Snapshot} */ (JSON.parse(line));
   if (!thrown) return maker.line(call);
   const fields = /** @type {any} */ (call.fields);
