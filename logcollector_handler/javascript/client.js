@@ -2,21 +2,19 @@
  * The client: what people call, on any platform. It makes an entry of each call and hands it to the platform's pipeline.
  * No method throws because of a value that is logged.
  */
-import { entryMaker } from "./entry.js";
-import { isError, frames } from "./stack.js";
-
-/** Frames above the caller's: `where`, `write`, the method. */
-const OWN_FRAMES = 3;
+import { OWN_FRAMES, isError } from "./stack.js";
 
 /**
  * Which platform the client is on.
  *
  * @typedef {object} Host
- * @property {import("./settings.js").Settings} settings
+ * @property {{autoCaller: boolean, shutdownTimeout: number}} settings
  * @property {Pipeline} pipeline
  * @property {Context} context
- * @property {import("./entry.js").Redactor} redact
- * @property {Record<string, unknown>} origin what `metadata` says of every entry
+ * @property {Maker} maker makes the lines that the pipeline takes
+ * @property {Record<string, unknown>} [origin] what `metadata` says of every entry
+ *
+ * @typedef {Pick<import("./entry.js").EntryMaker, "line" | "snapshot">} Maker
  *
  * @typedef {object} Pipeline takes entries and sends them
  * @property {(line: string, urgent: boolean) => void} send
@@ -50,12 +48,11 @@ export class LogClient {
   /**
    * @param {Host} host
    * @param {Record<string, any>} [own]
-   * @param {import("./entry.js").EntryMaker} [maker]
    */
-  constructor(host, own, maker = entryMaker(host.settings.common, host.redact)) {
+  constructor(host, own) {
     this.#host = host;
     this.#own = own;
-    this.#maker = maker;
+    this.#maker = host.maker;
   }
 
   /**
@@ -167,7 +164,7 @@ export class LogClient {
    * @param {Fields} fields
    */
   child(fields) {
-    return new LogClient(this.#host, { ...this.#own, ...this.#maker.snapshot(fields) }, this.#maker);
+    return new LogClient(this.#host, { ...this.#own, ...this.#maker.snapshot(fields) });
   }
 
   /**
@@ -230,7 +227,7 @@ export class LogClient {
       fields,
       bound: bound && this.#own ? { ...bound, ...this.#own } : bound ?? this.#own,
       error,
-      caller: settings.autoCaller && !isError(error) ? where() : undefined,
+      stack: settings.autoCaller && !isError(error) ? stackHere() : undefined,
       origin,
     });
     // Entries begin with their level.
@@ -238,13 +235,13 @@ export class LogClient {
   }
 }
 
-/** The frame that called a method of the client. */
-function where() {
+/** The stack, as far as the frame that called a method of the client: `OWN_FRAMES` are above that. */
+function stackHere() {
   const before = Error.stackTraceLimit;
   try {
     // V8 collects so many frames; the other engines do not know it.
     Error.stackTraceLimit = OWN_FRAMES + 1;
-    return frames(new Error().stack, OWN_FRAMES + 1)[OWN_FRAMES];
+    return new Error().stack;
   } catch {
     return undefined;
   } finally {

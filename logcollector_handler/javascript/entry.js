@@ -7,7 +7,7 @@
  */
 import { COLUMNS, levelOf } from "./columns.js";
 import { FULL, MORE, Walk, bare, clean, shortened, unused } from "./plain.js";
-import { errorLine, errorType, frames, isError, stackTrace } from "./stack.js";
+import { OWN_FRAMES, errorLine, errorType, frames, isError, stackTrace } from "./stack.js";
 
 /** The most bytes that an entry takes. */
 const MAX_BYTES = 256 * 1024;
@@ -22,8 +22,8 @@ const MAX_BYTES = 256 * 1024;
  *
  * @typedef {object} Common what all entries of a client have
  * @property {string} [service]
- * @property {string} environment
- * @property {string} serviceVersion
+ * @property {string} [environment]
+ * @property {string} [serviceVersion]
  * @property {string} logType
  *
  * @typedef {object} Call
@@ -34,6 +34,7 @@ const MAX_BYTES = 256 * 1024;
  * @property {Record<string, any>} [bound] fields of the context, which those of the call win over
  * @property {unknown} [error] fills `stack_trace` and `error_type`
  * @property {import("./stack.js").Frame} [caller]
+ * @property {string} [stack] of a method of the client, which tells the caller
  * @property {Record<string, unknown>} [origin] what `metadata` says of every entry: process, thread
  */
 
@@ -133,7 +134,8 @@ function columnsOf({ service, environment, serviceVersion, logType }) {
  * @param {Common} common
  * @param {Walk} walk
  */
-function makeEntry({ level, message, time, fields, bound, error, caller, origin }, common, walk) {
+function makeEntry({ level, message, time, fields, bound, error, stack, caller, origin }, common, walk) {
+  caller ??= frames(stack, OWN_FRAMES + 1)[OWN_FRAMES];
   /** @type {Record<string, any>} */
   const entry = { level: levelOf(level), message: "", created_at: time, ...columnsOf(common) };
   const metadata = Object.assign(bare(), origin);

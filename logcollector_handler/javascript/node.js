@@ -10,6 +10,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
 import { LogClient } from "./client.js";
+import { entryMaker } from "./entry.js";
 import { ORIGIN, REDACT, openPipeline } from "./node/host.js";
 
 export { LogClient };
@@ -26,6 +27,14 @@ export { LogClient };
  * @type {AsyncLocalStorage<Record<string, any> | undefined>}
  */
 const bound = new AsyncLocalStorage();
+
+/** Clients that log what nobody caught. @type {Set<LogClient>} */
+const watching = new Set();
+
+/** It only looks: the process ends as it would without it. @param {Error} error @param {string} origin */
+function watch(error, origin) {
+  for (const client of watching) client.log("FATAL", error, { uncaught: origin });
+}
 
 /**
  * A client that sends to a log collection server. Options that are not given are read from the environment, where they
@@ -44,12 +53,12 @@ export function createLogClient(serverUrl, options = {}) {
       set: (fields) => bound.enterWith(fields),
       run: (fields, run) => bound.run(fields, run),
     },
-    redact: REDACT,
+    maker: entryMaker(host.settings.common, REDACT),
     origin: ORIGIN,
   });
   if (host.settings.enableGlobalErrorHandler) {
-    // It only looks: the process ends as it would without it.
-    process.on("uncaughtExceptionMonitor", (error, origin) => client.log("FATAL", error, { uncaught: origin }));
+    if (watching.size === 0) process.on("uncaughtExceptionMonitor", watch);
+    watching.add(client);
   }
   return client;
 }

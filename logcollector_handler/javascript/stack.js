@@ -11,6 +11,9 @@
 /** How many causes, and errors of an AggregateError, are written out. */
 const MOST = 10;
 
+/** Frames of the client above its caller's: `stackHere`, `write`, the method. */
+export const OWN_FRAMES = 3;
+
 const V8 = /^\s*at (?:async )?(?:(.+?) \()?(.+?)(?::(\d+))?(?::\d+)?\)?$/;
 const GECKO = /^(?:(.*?)(?:\/<)*@)?((?:[a-z-]+:\/|\/).*?|\[native code\])(?::(\d+))?(?::\d+)?$/;
 

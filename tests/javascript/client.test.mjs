@@ -4,18 +4,19 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { test } from "node:test";
 
 import { LogClient } from "../../logcollector_handler/javascript/client.js";
-import { NOTHING_SECRET } from "../../logcollector_handler/javascript/entry.js";
+import { entryMaker } from "../../logcollector_handler/javascript/entry.js";
 import { destination } from "../../logcollector_handler/javascript/node/spool.js";
 import { readSettings } from "../../logcollector_handler/javascript/settings.js";
 
 function client(options = {}) {
   const entries = [];
   const bound = new AsyncLocalStorage();
+  const settings = readSettings("http://server", options, { logType: "BACKEND" });
   const log = new LogClient({
-    settings: readSettings("http://server", options, { logType: "BACKEND" }),
+    settings,
     pipeline: { send: (line, urgent) => entries.push({ ...JSON.parse(line), urgent }), flush: async () => true, close: async () => true, stats: () => ({}) },
     context: { get: () => bound.getStore(), set: (fields) => bound.enterWith(fields), run: (fields, run) => bound.run(fields, run) },
-    redact: NOTHING_SECRET,
+    maker: entryMaker(settings.common),
     origin: {},
   });
   return { log, entries };
