@@ -28,6 +28,14 @@ export { LogClient };
  */
 const bound = new AsyncLocalStorage();
 
+/** Clients that log what nobody caught. @type {Set<LogClient>} */
+const watching = new Set();
+
+/** It only looks: the process ends as it would without it. @param {Error} error @param {string} origin */
+function watch(error, origin) {
+  for (const client of watching) client.log("FATAL", error, { uncaught: origin });
+}
+
 /**
  * A client that sends to a log collection server. Options that are not given are read from the environment, where they
  * have the names of the Python handler's settings: `LOGCOLLECTOR_SERVICE`, `LOGCOLLECTOR_API_KEY` …
@@ -49,8 +57,8 @@ export function createLogClient(serverUrl, options = {}) {
     origin: ORIGIN,
   });
   if (host.settings.enableGlobalErrorHandler) {
-    // It only looks: the process ends as it would without it.
-    process.on("uncaughtExceptionMonitor", (error, origin) => client.log("FATAL", error, { uncaught: origin }));
+    if (watching.size === 0) process.on("uncaughtExceptionMonitor", watch);
+    watching.add(client);
   }
   return client;
 }

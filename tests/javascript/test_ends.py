@@ -237,3 +237,29 @@ def test_worker_threads(app: App, server: FaultyServer, ending: str) -> None:
     assert ended.code == 0, ended.err
     assert sorted(messages(server)) == sorted(["main", *(f"thread {number}" for number in range(500))])
     assert {entry["metadata"]["thread"] for entry in server.stored} == {"main", "worker 1"}
+
+
+def test_many_clients_have_one_listener_of_each_kind(app: App, server: FaultyServer) -> None:
+    ended = app.run("""
+        import { createLogClient } from "logcollector-handler";
+        for (let number = 0; number < 15; number++) createLogClient().info(`m${number}`);
+        console.log(["SIGTERM", "SIGINT", "uncaughtExceptionMonitor"].map((name) => process.listenerCount(name)).join());
+    """)
+    assert (ended.out, ended.err) == ("1,1,1\n", "")
+    assert sorted(messages(server)) == sorted(LOGGED[:15])
+
+
+def test_a_worker_that_dies_just_before_the_end_is_replaced(app: App, server: FaultyServer) -> None:
+    ended = app.run("""
+        import { createLogClient } from "logcollector-handler";
+        import { NodePipeline } from "./node_modules/logcollector-handler/node/pipeline.js";
+        let pipeline;
+        const { send } = NodePipeline.prototype;
+        NodePipeline.prototype.send = function (...all) { pipeline = this; return send.apply(this, all); };
+        const log = createLogClient();
+        log.info("first");
+        await log.flush();
+        await pipeline.worker.terminate();
+        log.info("last");
+    """)
+    assert messages(server) == ["first", "last"], ended.err

@@ -202,6 +202,8 @@ export class NodePipeline {
   /** Block until everything is sent or in the spool. Called when the process ends. */
   drain() {
     this.end ??= Date.now() + this.settings.shutdownTimeout;
+    // There is no time to wait until a worker may be made again.
+    this.diedAt = -Infinity;
     this.hand();
     const { worker, buffer, counters, handed, end } = this;
     if (buffer.length) say(`${buffer.length} records could not be sent: there is no thread that sends them`);
