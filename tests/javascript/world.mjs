@@ -2,10 +2,14 @@
  * A world for the delivery in which no time passes by itself: a clock, timers, a store, and a server that answers as a
  * test says. What belongs here: nothing that knows what is right.
  */
+import { webcrypto } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
 
 import { split } from "../../logcollector_handler/javascript/batch.js";
 import { Delivery } from "../../logcollector_handler/javascript/delivery.js";
+
+// Node 18 has no global one; there the client's worker does the same.
+globalThis.crypto ??= webcrypto;
 
 export const OPTIONS = {
   server: "http://server", batchSize: 10, flushInterval: 1000, enableCompression: true, timeout: 5000, maxRetries: 3,
