@@ -40,15 +40,20 @@ export class World {
   }
 
   async post(batch, milliseconds) {
-    const text = batch.compressed ? gunzipSync(batch.bytes).toString() : Buffer.from(batch.bytes).toString();
-    const request = { id: batch.id, compressed: batch.compressed, at: this.milliseconds, milliseconds, entries: split(text).map((each) => JSON.parse(each)) };
+    const request = { id: batch.id, compressed: batch.compressed, at: this.milliseconds, milliseconds, entries: this.entries(batch) };
     this.requests.push(request);
     let answer = await this.answer(request, this.requests.length);
     if (typeof answer === "number") answer = { status: answer };
-    if (answer.store || (answer.status >= 200 && answer.status < 300)) {
+    if (answer.store ?? (answer.status >= 200 && answer.status < 300)) {
       if (!this.stored.has(batch.id)) this.stored.set(batch.id, request.entries);
     }
     return { detail: `it answered ${answer.status}`, arrived: true, ...answer };
+  }
+
+  /** The entries in a batch. */
+  entries({ bytes, compressed }) {
+    const text = compressed ? gunzipSync(bytes).toString() : Buffer.from(bytes).toString();
+    return split(text).map((each) => JSON.parse(each));
   }
 
   timer(run, milliseconds) {
