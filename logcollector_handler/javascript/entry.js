@@ -7,7 +7,7 @@
  */
 import { COLUMNS, levelOf } from "./columns.js";
 import { FULL, MORE, Walk, bare, clean, shortened, unused } from "./plain.js";
-import { OWN_FRAMES, errorLine, errorType, frames, isError, stackTrace } from "./stack.js";
+import { callerIn, errorLine, errorType, frames, isError, stackTrace } from "./stack.js";
 
 /** The most bytes that an entry takes. */
 const MAX_BYTES = 256 * 1024;
@@ -135,7 +135,7 @@ function columnsOf({ service, environment, serviceVersion, logType }) {
  * @param {Walk} walk
  */
 function makeEntry({ level, message, time, fields, bound, error, stack, caller, origin }, common, walk) {
-  caller ??= frames(stack, OWN_FRAMES + 1)[OWN_FRAMES];
+  if (stack !== undefined) caller ??= callerIn(stack);
   /** @type {Record<string, any>} */
   const entry = { level: levelOf(level), message: "", created_at: time, ...columnsOf(common) };
   const metadata = Object.assign(bare(), origin);

@@ -39,6 +39,24 @@ export function frames(stack, most = 1) {
   return found;
 }
 
+/** What is remembered of stacks, which are the same at each call from one place. @type {Map<string, Frame | undefined>} */
+const callers = new Map();
+
+/**
+ * The frame that called a method of the client, in the stack that the client took.
+ *
+ * @param {string} stack
+ */
+export function callerIn(stack) {
+  let found = callers.get(stack);
+  if (!found) {
+    [found] = frames(stack, OWN_FRAMES + 1).slice(OWN_FRAMES);
+    if (callers.size >= 4096) callers.clear();
+    callers.set(stack, found);
+  }
+  return found;
+}
+
 /** @param {string} file */
 function pathOf(file) {
   if (!file.startsWith("file://")) return file;

@@ -243,7 +243,8 @@ def test_many_clients_have_one_listener_of_each_kind(app: App, server: FaultySer
     ended = app.run("""
         import { createLogClient } from "logcollector-handler";
         for (let number = 0; number < 15; number++) createLogClient().info(`m${number}`);
-        console.log(["SIGTERM", "SIGINT", "uncaughtExceptionMonitor"].map((name) => process.listenerCount(name)).join());
+        const events = ["SIGTERM", "SIGINT", "uncaughtExceptionMonitor"];
+        console.log(events.map((name) => process.listenerCount(name)).join());
     """)
     assert (ended.out, ended.err) == ("1,1,1\n", "")
     assert sorted(messages(server)) == sorted(LOGGED[:15])

@@ -2,10 +2,14 @@
  * A world for the delivery in which no time passes by itself: a clock, timers, a store, and a server that answers as a
  * test says. What belongs here: nothing that knows what is right.
  */
+import { webcrypto } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
 
 import { split } from "../../logcollector_handler/javascript/batch.js";
 import { Delivery } from "../../logcollector_handler/javascript/delivery.js";
+
+// Node 18 has no global one; there the client's worker does the same.
+globalThis.crypto ??= webcrypto;
 
 export const OPTIONS = {
   server: "http://server", batchSize: 10, flushInterval: 1000, enableCompression: true, timeout: 5000, maxRetries: 3,
@@ -36,15 +40,20 @@ export class World {
   }
 
   async post(batch, milliseconds) {
-    const text = batch.compressed ? gunzipSync(batch.bytes).toString() : Buffer.from(batch.bytes).toString();
-    const request = { id: batch.id, compressed: batch.compressed, at: this.milliseconds, milliseconds, entries: split(text).map((each) => JSON.parse(each)) };
+    const request = { id: batch.id, compressed: batch.compressed, at: this.milliseconds, milliseconds, entries: this.entries(batch) };
     this.requests.push(request);
     let answer = await this.answer(request, this.requests.length);
     if (typeof answer === "number") answer = { status: answer };
-    if (answer.store || (answer.status >= 200 && answer.status < 300)) {
+    if (answer.store ?? (answer.status >= 200 && answer.status < 300)) {
       if (!this.stored.has(batch.id)) this.stored.set(batch.id, request.entries);
     }
     return { detail: `it answered ${answer.status}`, arrived: true, ...answer };
+  }
+
+  /** The entries in a batch. */
+  entries({ bytes, compressed }) {
+    const text = compressed ? gunzipSync(bytes).toString() : Buffer.from(bytes).toString();
+    return split(text).map((each) => JSON.parse(each));
   }
 
   timer(run, milliseconds) {
