@@ -26,6 +26,8 @@ export const snapshots = (here) => ({
   line(call) {
     const level = String(call.level).toUpperCase();
     const bound = { ...here(), ...call.bound };
+    const { message, time } = call;
+    let failed;
     for (let step = 0; step < 8; step++) {
       // Smaller texts and containers each time, so what is small stays whole beside what is large.
       const text = MAX_BYTES >> (2 * step);
@@ -33,13 +35,12 @@ export const snapshots = (here) => ({
         const walk = new Walk(LATER, { bytes: MAX_BYTES, text, items: text >> 4, depth: 20 - 2 * step });
         return JSON.stringify(snapshot({ ...call, level, bound }, walk));
       } catch (error) {
-        if (error !== FULL) {
-          const { message, time } = call;
-          return JSON.stringify({ level, message: typeof message === "string" ? message : "<unreadable>", time, fields: { unreadable: errorType(error) } });
-        }
+        failed = error;
+        if (error !== FULL) break;
       }
     }
-    return JSON.stringify({ level, message: "<too large>", time: call.time });
+    const said = typeof message === "string" ? message : "<unreadable>";
+    return JSON.stringify({ level, message: said, time, fields: { unreadable: errorType(failed) } });
   },
 
   snapshot(fields) {

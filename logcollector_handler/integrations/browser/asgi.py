@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from logcollector_handler.handler import LogCollectorHandler
 from logcollector_handler.integrations.asgi import Receive, Scope, Send
 
@@ -32,8 +34,15 @@ class BrowserRelay:
             body = await self._body(receive)
             if body is None:
                 return
-            answer = self._relay.post(request, body)
+            answer = await self._post(request, body)
         await _send(answer, send)
+
+    async def _post(self, request: Request, body: bytes) -> Answer:
+        # In another thread, for a batch takes long for an event loop. A request that is cancelled ends there as well.
+        try:
+            return await asyncio.to_thread(self._relay.post, request, body)
+        except RuntimeError:  # An event loop of another library, such as trio's, or one that ends.
+            return self._relay.post(request, body)
 
     async def _body(self, receive: Receive) -> bytes | None:
         """The body, or the beginning of one that is too large; None if the client went away."""

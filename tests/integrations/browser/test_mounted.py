@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import httpx
@@ -55,6 +56,45 @@ def test_in_flask(handler: CapturingHandler) -> None:
     assert client.post("/logs-relay/logs", data=BODY, headers=headers).status_code == 200
     (entry,) = handler.entries
     assert not {"path", "method", "request_id"} & {*entry, *entry["metadata"]}
+
+
+def test_the_event_loop_goes_on_while_a_batch_is_handed_on(handler: CapturingHandler) -> None:
+    there: set[int] = set()
+
+    def note(record: object) -> bool:
+        there.add(threading.get_ident())
+        return True
+
+    handler.addFilter(note)
+
+    async def visit() -> int:
+        transport = httpx.ASGITransport(BrowserRelay(handler))
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop.example", headers=PAGE) as client:
+            return (await client.post("/logs", content=BODY)).status_code
+
+    assert asyncio.run(visit()) == 200
+    assert there
+    assert threading.get_ident() not in there
+
+
+def test_under_an_event_loop_of_another_library(handler: CapturingHandler) -> None:
+    """As trio runs it: nothing of asyncio is there."""
+    incoming = [{"type": "http.request", "body": BODY.encode()}]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return incoming.pop()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"sec-fetch-site", b"same-origin")]
+    scope = {"type": "http", "method": "POST", "path": "/logs", "headers": headers, "client": None}
+    serving = BrowserRelay(handler)(scope, receive, send)
+    with pytest.raises(StopIteration):
+        serving.send(None)
+    assert [message.get("status") for message in sent] == [200, None]
+    assert len(handler.entries) == 1
 
 
 def test_other_kinds_of_connections_do_not_fail() -> None:
