@@ -120,7 +120,17 @@ class Sending {
     const batch = makeBatch(id, entries, { compress: true, ordinal: common ? 0 : delivery.ordinal, losses, adopted: !!common });
     batch.compressed = settings.enableCompression && delivery.settlement.compressing && batch.size >= COMPRESS_FROM;
     delivery.outbox.put(batch);
+    this.tellLosses(`${id}.lost`);
     delivery.go();
+  }
+
+  /** Tell the server what was lost on this side, in a batch of its own: that of the page always has the same body. @param {string} id */
+  tellLosses(id) {
+    const { delivery, settings } = this;
+    const losses = delivery.outbox.takeLosses();
+    if (!losses) return;
+    const lines = [lossLine(settings.common, losses, Date.now() / 1000)];
+    delivery.outbox.put(makeBatch(id, lines, { compress: false, ordinal: delivery.ordinal, losses }));
   }
 
   /** Send what other pages left behind: one page at a time does, for as long as it lives. */
@@ -152,6 +162,9 @@ class Sending {
         return owner !== this.owner && !lives(owner) && !here.has(id);
       });
       const kept = await this.store.bounded(left);
+      const lost = count(left) - count(kept);
+      // Not among the counts, which are of this page.
+      if (lost) this.delivery.outbox.losses["the browser keeps no more"] = lost;
       this.delivery.adopt(kept.map(({ id, bytes, compressed, entries }) => storedBatch(id, bytes, compressed, entries)));
     } catch (error) {
       this.delivery.outbox.say("store", `what earlier visits left behind could not be read: ${error}`);
@@ -190,6 +203,9 @@ class Sending {
     };
   }
 }
+
+/** @param {{entries: number}[]} batches */
+const count = (batches) => batches.reduce((sum, each) => sum + each.entries, 0);
 
 /** @param {number} milliseconds */
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -52,12 +52,16 @@ class Site:
         self.is_away = False
         #: The keys of its posts, in order, also of those that were answered 503.
         self.keys: list[str] = []
-        self._relay = BrowserRelay(handler, limits=Limits(client_burst=100_000, burst=100_000))
+        self.limits()
         relay: ASGIApp = self._answer
         routes = [Route("/page.js", self._script), Mount("/logs-relay", relay), Route("/{page}", self._page)]
         self._server = BackgroundServer(Starlette(routes=routes))
         self._server.start()
         self.url = self._server.url
+
+    def limits(self, **bytes_of: int) -> None:
+        """Have another relay with these limits, and shares that no test uses up."""
+        self._relay = BrowserRelay(self.handler, limits=Limits(client_burst=1e6, burst=1e6, **bytes_of))
 
     def close(self) -> None:
         self._server.stop()

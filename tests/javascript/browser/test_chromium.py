@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from logcollector_handler.collector.app import create_app
+from logcollector_handler.collector.server import BackgroundServer
+from logcollector_handler.collector.store import Store
 from tests.capturing import fields
 from tests.javascript.browser.sites import TRACE, Site, Visitor, until
 
@@ -210,3 +215,41 @@ def test_a_full_queue_drops_the_oldest_and_tells_the_server(site: Site, visitor:
     assert site.messages["900 log records were lost: 900 because the queue was full"] == 1
     assert site.messages["record 999"] == 1
     assert visitor.run("return log.stats()")["dropped"] == {"queue_full": 900}
+
+
+def test_a_page_may_post_to_a_collector_at_another_origin_that_allows_it(
+    site: Site, visitor: Visitor, tmp_path: Path
+) -> None:
+    token = "correct-horse-battery"
+    with closing(Store(tmp_path / "logs.sqlite")) as store:
+        server = BackgroundServer(create_app(store, token=token, origins={site.url}))
+        server.start()
+        site.script = site.script.replace('"/logs-relay", {', f'"{server.url}", {{ apiKey: "{token}",')
+        visitor.open(f"{site.url}/a")
+        visitor.log(0)
+        assert visitor.browser.execute_async_script("log.flush(20000).then(arguments[0])") is True
+        assert store.count() == 1000
+        server.stop()
+
+
+def test_what_no_more_fits_into_the_browser_goes_and_the_server_is_told(site: Site, visitor: Visitor) -> None:
+    visitor.open(f"{site.url}/a")
+    # Three batches of an earlier visit, of which two have room.
+    keep = """const done = arguments[arguments.length - 1];
+    const open = indexedDB.open(`logcollector ${new URL("/logs-relay/logs", location)}`, 1);
+    open.onupgradeneeded = () => open.result.createObjectStore("batches", { keyPath: "id" });
+    open.onsuccess = () => {
+      const transaction = open.result.transaction("batches", "readwrite");
+      const bytes = new TextEncoder().encode('{"logs":[{"message":"old"}]}' + " ".repeat(7 << 20));
+      for (let n = 0; n < 3; n++) {
+        const id = `000000000000-0000000000000000-0000000${n}`;
+        transaction.objectStore("batches").put({ id, bytes, compressed: false, entries: 1 });
+      }
+      transaction.oncomplete = done;
+    };"""
+    visitor.browser.execute_async_script(keep)
+    site.limits(body_bytes=8 << 20, decompressed_bytes=8 << 20)
+    visitor.open(f"{site.url}/b")
+    until(lambda: site.messages["old"] == 2, "what had room")
+    visitor.run("log.info('new')")
+    until(lambda: site.messages["1 log records were lost: 1 because the browser keeps no more"] == 1, "the notice")
