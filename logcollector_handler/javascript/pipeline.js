@@ -12,6 +12,9 @@ import { requestHeaders } from "./page.js";
 const KEEPALIVE_BYTES = 60_000;
 const KEEPALIVE_REQUESTS = 9;
 
+/** Characters at which a batch is closed, whatever its number of records. */
+const MAX_LENGTH = 1 << 20;
+
 /** @typedef {import("./sending.js").ToPage} ToPage */
 /** @typedef {import("./sending.js").ToSending} ToSending */
 /** @typedef {Omit<import("./sending.js").Closed, "kind" | "id">} Open a batch that is not in IndexedDB */
@@ -27,6 +30,8 @@ export class Pipeline {
   #draw = batchIds(Date.now());
   /** Snapshots that are in no batch yet. @type {string[]} */
   #lines = [];
+  /** Characters of those. */
+  #length = 0;
   /** Batches that are not in IndexedDB yet, and the records in those of this page. @type {Map<string, Open>} */
   #open = new Map();
   #waiting = 0;
@@ -119,12 +124,13 @@ export class Pipeline {
     if (this.#isWrong) return;
     this.#accepted++;
     this.#lines.push(line);
+    this.#length += line.length;
     if (this.#waiting + this.#lines.length > this.#settings.maxQueueSize) {
       this.#lines.shift();
       this.#full++;
       this.#losses.queue_full = (this.#losses.queue_full ?? 0) + 1;
     }
-    if (this.#lines.length >= this.#settings.batchSize) this.#cut();
+    if (this.#lines.length >= this.#settings.batchSize || this.#length > MAX_LENGTH) this.#cut();
     else if (!this.#timer || (urgent && !this.#isSoon)) {
       clearTimeout(this.#timer);
       this.#isSoon = urgent;
@@ -141,6 +147,7 @@ export class Pipeline {
     const losses = this.#losses;
     if (!lines.length) return;
     this.#lines = [];
+    this.#length = 0;
     this.#losses = {};
     this.#waiting += lines.length;
     this.#hand(this.#draw(), { lines, losses: losses.queue_full ? losses : undefined, time: Date.now() / 1000 });

@@ -253,3 +253,11 @@ def test_what_no_more_fits_into_the_browser_goes_and_the_server_is_told(site: Si
     until(lambda: site.messages["old"] == 2, "what had room")
     visitor.run("log.info('new')")
     until(lambda: site.messages["1 log records were lost: 1 because the browser keeps no more"] == 1, "the notice")
+
+
+def test_large_records_make_small_batches(site: Site, visitor: Visitor) -> None:
+    visitor.open(f"{site.url}/a")
+    visitor.run("for (let n = 0; n < 40; n++) log.info(`record ${n}`, { large: `${Math.random()}`.repeat(5000) })")
+    assert visitor.browser.execute_async_script("log.flush(20000).then(arguments[0])") is True
+    assert len(site.messages) == 40
+    assert len(set(site.keys)) in (4, 5), "none was too large, and split"
