@@ -30,12 +30,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .collector.app import create_app
-from .collector.body import Limits
 from .collector.posting import ReceivedRequest
 from .collector.server import BackgroundServer
 from .collector.store import Store
 from .delivery.pipeline import format_of
 from .handler import LogCollectorHandler
+from .wire.posted.body import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

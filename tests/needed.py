@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 import pytest
 
-_REQUIRED = "REQUIRE_PROGRAMS" in os.environ
+#: The check runs where nothing may be missing.
+REQUIRED = "REQUIRE_PROGRAMS" in os.environ
 
 
 def program(name: str, package: str, *, in_each_debian: bool = True) -> str:
@@ -21,7 +22,7 @@ def program(name: str, package: str, *, in_each_debian: bool = True) -> str:
     # `/usr/sbin` is on the path of root alone.
     found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if found is None:
-        assert not (_REQUIRED and in_each_debian), f"{name} is not installed"
+        assert not (REQUIRED and in_each_debian), f"{name} is not installed"
         pytest.skip(f"needs {name} (Debian: apt-get install {package})")
     return found
 
@@ -32,6 +33,6 @@ def packages() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        if _REQUIRED:
+        if REQUIRED:
             raise
         pytest.skip(f"needs {error.name}", allow_module_level=True)

@@ -57,6 +57,7 @@ def run(
 
 def test_each_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "browser_app.py",
         "celery_app.py",
         "client.py",
         "context.py",
@@ -160,6 +161,17 @@ def test_web_applications(name: str, paths: list[str], collector: CollectorServe
     # One failure is one ERROR.
     (error,) = [entry for entry in collector.entries if entry["level"] == "ERROR"]
     assert error["stack_trace"].endswith("RuntimeError: the warehouse is closed")
+
+
+def test_browser_app(collector: CollectorServer, tmp_path: Path) -> None:
+    run("browser_app.py", collector, tmp_path)
+    by_message = {entry["message"]: entry for entry in collector.entries}
+    page, server = by_message["the card expires soon"], by_message["the shop is looked at"]
+    assert page["trace_id"] == server["trace_id"]
+    assert (page["log_type"], page["service"], page["service_version"]) == ("FRONTEND", "shop", "web-3")
+    assert (page["environment"], page["metadata"]["client_address"]) == ("production", "127.0.0.1")
+    access = by_path(collector, "logcollector.access")
+    assert access.keys() == {"/", "/logs-relay/browser.js", "/logs-relay/logs"}
 
 
 def test_celery_app(collector: CollectorServer, tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ EXPECTED: dict[str, Callable[[Entries], None]] = {
     "structlog through the standard library": structlog,
     "loguru": loguru,
     "Without loggers": without_loggers,
+    "Browsers": nothing,
     "What nobody caught": nothing,
     "What can be lost, and how you know": nothing,
     "The end of the process, and forks": nothing,
@@ -249,6 +250,30 @@ def test_what_nobody_caught_arrives(tmp_path: Path) -> None:
             ("INFO", None),
             ("FATAL", "ZeroDivisionError"),
         ]
+
+
+@pytest.mark.integration
+def test_a_page_is_served_the_client_and_what_it_posts_arrives(tmp_path: Path) -> None:
+    block = next(block for block in BLOCKS if block.heading == "Browsers")
+    page = """
+import asyncio
+
+import httpx
+
+async def visit():
+    transport = httpx.ASGITransport(app)
+    origin = "http://shop"
+    async with httpx.AsyncClient(transport=transport, base_url=origin, headers={"Origin": origin}) as page:
+        assert "createLogClient" in (await page.get("/logs-relay/browser.js")).text
+        assert (await page.post("/logs-relay/logs", json={"logs": [{"message": "cart opened"}]})).status_code == 200
+
+asyncio.run(visit())
+"""
+    with CollectorServer(strict=True) as collector:
+        ended = run(block, collector, tmp_path, page)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        (entry,) = (each for each in collector.entries if each["message"] == "cart opened")
+    assert (entry["message"], entry["log_type"], entry["service"]) == ("cart opened", "FRONTEND", "payment-api")
 
 
 def test_the_filter_against_storms_can_be_configured_as_it_says() -> None:

@@ -98,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MIB",
         help="remove the logs that arrived first when the file is larger (default: never)",
     )
+    serve.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this origin, such as https://shop.example, post logs; may be given more than once",
+    )
     serve.set_defaults(load=_load_serve)
 
     tail = commands.add_parser(

@@ -9,6 +9,7 @@ import sys
 
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.guard import is_local
+from logcollector_handler.collector.origins import origin_of
 from logcollector_handler.collector.retention import Keep
 from logcollector_handler.collector.server import run as serve
 from logcollector_handler.collector.store import Store, StoreError
@@ -25,6 +26,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"logcollector serve: {problem}", file=sys.stderr)
         return 2
     try:
+        origins = frozenset(map(origin_of, options.allow_origin))
+    except ValueError as error:
+        print(f"logcollector serve: --allow-origin: {error}", file=sys.stderr)
+        return 2
+    try:
         store = Store(options.database)
     except StoreError as error:
         print(f"logcollector serve: {error}", file=sys.stderr)
@@ -32,8 +38,9 @@ def run(options: argparse.Namespace) -> int:
     keep = Keep(options.keep_days, None if options.max_size is None else int(options.max_size * _MIB))
     with contextlib.closing(store):
         try:
+            token = options.token or None
             serve(
-                create_app(store, token=options.token or None, local_only=not options.token, keep=keep),
+                create_app(store, token=token, local_only=token is None, origins=origins, keep=keep),
                 options.host,
                 options.port,
                 started=lambda url: _tell(url, options),

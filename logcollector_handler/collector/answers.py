@@ -8,7 +8,8 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .body import MIB
+from logcollector_handler.wire.posted.body import MIB
+
 from .reading import Page
 
 #: Bytes of an answer with logs that are sent at once. The next follow when the client has read most of these.

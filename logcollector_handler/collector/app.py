@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -24,9 +24,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from logcollector_handler.wire.collector import PATH
+from logcollector_handler.wire.posted.body import Limits, RefusedError
 
 from .answers import LogsAnswer, Unread, error_answer, json_answer
-from .body import Limits, RefusedError
 from .file import UnusableError
 from .guard import Guard
 from .posting import Posting, ReceivedRequest
@@ -53,13 +53,14 @@ def create_app(
     observer: Callable[[ReceivedRequest], None] | None = None,
     token: str | None = None,
     local_only: bool = False,
+    origins: Collection[str] = (),
     keep: Keep | None = None,
 ) -> Starlette:
     """The ASGI application that keeps its logs in `store`, which the caller closes.
 
     With `strict` it answers as the real server does (see `entries`). It calls `observer` for each POST of logs, in the
-    event loop's thread, after the batch was stored and before it is answered. `token` and `local_only` decide who may
-    send requests (see `guard`), `keep` how long logs are kept (see `retention`).
+    event loop's thread, after the batch was stored and before it is answered. `token`, `local_only` and `origins`
+    decide who may send requests (see `guard`), `keep` how long logs are kept (see `retention`).
     """
     endpoints = _Endpoints(store, strict, limits or Limits(), observer, keep)
     return Starlette(
@@ -73,7 +74,7 @@ def create_app(
             Route(PATH + "/values", endpoints.values, methods=["GET"]),
             Route("/stats", endpoints.get_stats, methods=["GET"]),
         ],
-        middleware=[Middleware(Guard, token=token, local_only=local_only)],
+        middleware=[Middleware(Guard, token=token, local_only=local_only, origins=origins)],
         lifespan=endpoints.lifespan,
         exception_handlers={
             RefusedError: _answer_refused,

@@ -20,10 +20,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from logcollector_handler.wire.format import IDEMPOTENCY_HEADER
+from logcollector_handler.wire.posted.body import MIB, Limits, RefusedError, read_body, unpack
+from logcollector_handler.wire.posted.entries import check
 
 from .answers import json_answer
-from .body import MIB, Limits, RefusedError, read_body, unpack
-from .entries import check
 from .store import Added, ReusedKeyError, Store
 
 MAX_KEY: Final = 255

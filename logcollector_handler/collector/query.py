@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS, level_called
-
-from .body import RefusedError
+from logcollector_handler.wire.posted.body import RefusedError
 
 #: Columns with an identifier that several entries share.
 IDS: Final = ("trace_id", "user_id", "session_id")

@@ -16,9 +16,9 @@ from typing import Any, Final
 import msgspec
 
 from logcollector_handler.entry.model import LEVELS
+from logcollector_handler.wire.posted.entries import ROW_COLUMNS
 
 from . import search
-from .entries import ROW_COLUMNS
 from .query import MAX_VALUE, Cursor, Query
 
 #: Bytes of JSON in one answer, unless its only entry is longer.

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from logcollector_handler.entry.model import COLUMNS, LEVELS, Duration, Time
+from logcollector_handler.wire.posted.entries import ROW_COLUMNS
 
-from .entries import ROW_COLUMNS
 from .query import IDS, Query
 
 SCHEMA_VERSION: Final = 3

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from logcollector_handler.wire.posted.entries import Row
+
 from . import reading
-from .entries import Row
 from .file import LogFile, UnusableError
 from .query import Query
 from .reading import Arrivals, Histogram, Page

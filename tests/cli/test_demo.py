@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from logcollector_handler.cli import demo, shop
-from logcollector_handler.collector.body import Limits, read_body
-from logcollector_handler.collector.entries import check
 from logcollector_handler.collector.store import Store
+from logcollector_handler.wire.posted.body import Limits, read_body
+from logcollector_handler.wire.posted.entries import check
 
 Start = Callable[..., "Popen[str]"]
 Run = Callable[..., "CompletedProcess[str]"]

@@ -157,3 +157,15 @@ def test_keep_days_removes_old_logs(start: Start) -> None:
         if [entry["message"] for entry in httpx.get(url + "/logs").json()["logs"]] == ["new"]:
             return
     pytest.fail("it is still there")
+
+
+def test_pages_of_allowed_origins_may_post(start: Start, run: Run) -> None:
+    url = url_of(
+        start("serve", "--port", "0", "--allow-origin", "http://a.example", "--allow-origin", "http://B.example/")
+    )
+    for origin, status in (("http://a.example", 200), ("http://b.example", 200), ("http://c.example", 403)):
+        answer = httpx.post(url + "/logs", json={"logs": [{"message": "m"}]}, headers={"Origin": origin})
+        assert answer.status_code == status
+    ended = run("serve", "--port", "0", "--allow-origin", "*")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "logcollector serve: --allow-origin: '*' is not an origin such as https://shop.example\n"

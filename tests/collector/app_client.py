@@ -43,6 +43,10 @@ class AppClient:
         """A GET with these headers."""
         return self._run(self._client.get(url, headers=_encoded(headers)))
 
+    def options(self, url: str, **headers: str) -> httpx.Response:
+        """What a browser asks before it sends a request of a page."""
+        return self._run(self._client.options(url, headers=_encoded(headers)))
+
     def wait(self, seconds: float) -> None:
         """Run the event loop for that many seconds."""
         self._run(asyncio.sleep(seconds))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from logcollector_handler.collector.body import RawBatch
-from logcollector_handler.collector.entries import Row, check
 from logcollector_handler.collector.query import Query
 from logcollector_handler.collector.store import Store
+from logcollector_handler.wire.posted.body import RawBatch
+from logcollector_handler.wire.posted.entries import Row, check
 
 
 def rows(*entries: dict[str, Any]) -> list[Row]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from logcollector_handler.collector.app import create_app
-from logcollector_handler.collector.body import Limits
-from logcollector_handler.collector.entries import Row
 from logcollector_handler.collector.posting import MAX_KEY, ReceivedRequest
 from logcollector_handler.collector.store import Added, Store
+from logcollector_handler.wire.posted.body import Limits
+from logcollector_handler.wire.posted.entries import Row
 from tests.collector.app_client import AppClient, ClientOf
 
 

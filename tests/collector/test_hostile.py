@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from logcollector_handler.collector import body as body_module
 from logcollector_handler.collector import posting
 from logcollector_handler.collector.app import create_app
-from logcollector_handler.collector.body import Limits, RawBatch, RefusedError, read_body, unpack
 from logcollector_handler.collector.store import Store
+from logcollector_handler.wire.posted import body as body_module
+from logcollector_handler.wire.posted.body import Limits, RawBatch, RefusedError, read_body, unpack
 from tests.collector.app_client import AppClient, ClientOf
 
 BODY = b'{"logs": [{"message": "m"}]}'

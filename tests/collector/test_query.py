@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from logcollector_handler.collector.body import RefusedError
 from logcollector_handler.collector.query import Cursor, Query, parse_follow, parse_histogram, parse_query
+from logcollector_handler.wire.posted.body import RefusedError
 
 
 def test_without_parameters_a_query_wants_the_newest_hundred() -> None:

@@ -11,12 +11,12 @@ import pytest
 from starlette.applications import Starlette
 
 from logcollector_handler.collector import app, retention
-from logcollector_handler.collector.body import RawBatch
-from logcollector_handler.collector.entries import check
 from logcollector_handler.collector.query import Query
 from logcollector_handler.collector.retention import Keep, retain
 from logcollector_handler.collector.search import INDEXED
 from logcollector_handler.collector.store import Store
+from logcollector_handler.wire.posted.body import RawBatch
+from logcollector_handler.wire.posted.entries import check
 from tests.collector.app_client import AppClient
 
 DAY = 24 * 3600.0

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from logcollector_handler.collector import search
-from logcollector_handler.collector.body import RawBatch, RefusedError
-from logcollector_handler.collector.entries import check
 from logcollector_handler.collector.query import IDS, MAX_WORDS, Query, parse_histogram, parse_query
 from logcollector_handler.collector.store import Store
 from logcollector_handler.entry.model import LEVELS
+from logcollector_handler.wire.posted.body import RawBatch, RefusedError
+from logcollector_handler.wire.posted.entries import check
 
 
 def add(store: Store, *entries: dict[str, Any]) -> None:

@@ -16,9 +16,9 @@ from starlette.routing import Route
 
 from logcollector_handler.collector import protocol
 from logcollector_handler.collector.app import create_app
-from logcollector_handler.collector.body import Limits
 from logcollector_handler.collector.server import BackgroundServer
 from logcollector_handler.collector.store import Store
+from logcollector_handler.wire.posted.body import Limits
 from tests.collector.sockets import connect, has_ended
 
 pytestmark = pytest.mark.integration

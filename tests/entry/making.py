@@ -7,12 +7,12 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from logcollector_handler.collector.body import Limits, read_body
-from logcollector_handler.collector.entries import check
 from logcollector_handler.entry.builder import EntryBuilder
 from logcollector_handler.entry.model import Entry, LogEntry
 from logcollector_handler.entry.redact import DEFAULT_REDACT
 from logcollector_handler.wire.collector import CollectorFormat
+from logcollector_handler.wire.posted.body import Limits, read_body
+from logcollector_handler.wire.posted.entries import check
 
 #: Largest record, in bytes, by default.
 BIG = 256 * 1024

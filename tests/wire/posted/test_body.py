@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from logcollector_handler.collector.body import Limits, RefusedError, read_body
+from logcollector_handler.wire.posted.body import Limits, RefusedError, read_body
 
 BODY = json.dumps({"logs": [{"message": "héllo"}]}).encode()
 ENTRIES = [{"message": "héllo"}]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from logcollector_handler.collector.body import Limits, RawBatch, RefusedError, read_body
-from logcollector_handler.collector.entries import MAX_DEPTH, ROW_COLUMNS, Batch, check
 from logcollector_handler.entry.model import COLUMNS, ENVIRONMENTS, LEVELS, LOG_TYPES, METHODS, TEXT_LIMITS
+from logcollector_handler.wire.posted.body import Limits, RawBatch, RefusedError, read_body
+from logcollector_handler.wire.posted.entries import MAX_DEPTH, ROW_COLUMNS, Batch, check
 
 NOW = 1_700_000_000.0
 

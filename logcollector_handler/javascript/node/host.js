@@ -1,0 +1,51 @@
+/** What a client and the transports of other loggers stand on in Node: settings, what is masked, and the pipeline. */
+import { isMainThread, threadId } from "node:worker_threads";
+
+import { entryMaker } from "../entry.js";
+import { isAddress, isSecret, maskText } from "../redact.js";
+import { readSettings } from "../settings.js";
+import { frames } from "../stack.js";
+import { NodePipeline } from "./pipeline.js";
+
+export const REDACT = { secret: isSecret, address: isAddress, text: maskText };
+
+/** What `metadata` says of every entry. */
+export const ORIGIN = { process: process.pid, thread: isMainThread ? "main" : `worker ${threadId}` };
+
+/**
+ * @param {string | URL | undefined} serverUrl
+ * @param {import("../settings.js").LogClientOptions} options
+ */
+export function openPipeline(serverUrl, options) {
+  const settings = readSettings(serverUrl, options, { logType: "BACKEND", environment: (name) => process.env[name] });
+  return { settings, pipeline: new NodePipeline(settings) };
+}
+
+/**
+ * How a transport of another logger sends what that logger made.
+ *
+ * @param {import("../settings.js").LogClientOptions & {serverUrl?: string | URL}} options
+ */
+export function openTransport({ serverUrl, ...options }) {
+  const { settings, pipeline } = openPipeline(serverUrl, options);
+  const maker = entryMaker(settings.common, REDACT);
+  return {
+    /** @param {{level: string, message: unknown, time: number, fields: Record<string, unknown>, origin?: Record<string, unknown>}} call */
+    send({ origin, ...call }) {
+      const line = maker.line({ ...call, origin: { ...ORIGIN, ...origin } });
+      pipeline.send(line, call.level === "ERROR" || call.level === "FATAL");
+    },
+    close: () => pipeline.close(settings.shutdownTimeout),
+  };
+}
+
+/**
+ * The columns of an error that is only known as a type and a text.
+ *
+ * @param {unknown} type
+ * @param {unknown} stack
+ */
+export function errorColumns(type, stack) {
+  const [at] = frames(stack);
+  return { error_type: type, stack_trace: stack, function_name: at?.function, file_path: at?.file };
+}

@@ -1,0 +1,284 @@
+/**
+ * The page's end of the way to the server: it gathers snapshots into batches, hands these to the worker, and sees to it
+ * that nothing is lost when the page is left.
+ *
+ * A batch is here until the worker has it in IndexedDB. When the page is left, what is not there goes into localStorage,
+ * which takes it at once; what is there and not settled goes out with `keepalive`; the next visit sends the rest.
+ */
+import { batchIds } from "./batch.js";
+import { requestHeaders } from "./page.js";
+
+/** Browsers let requests that outlive their page hold 64 KiB together, and their own are among these. */
+const KEEPALIVE_BYTES = 60_000;
+const KEEPALIVE_REQUESTS = 9;
+
+/** Characters at which a batch is closed, whatever its number of records. */
+const MAX_LENGTH = 1 << 20;
+
+/** @typedef {import("./sending.js").ToPage} ToPage */
+/** @typedef {import("./sending.js").ToSending} ToSending */
+/** @typedef {Omit<import("./sending.js").Closed, "kind" | "id">} Open a batch that is not in IndexedDB */
+/** @typedef {{postMessage: (message: any) => void, onmessage: any}} Port */
+
+export class Pipeline {
+  /** Where to, as the page says it. @type {string} */
+  #url;
+  /** @type {import("./settings.js").LogClientOptions} */
+  #options;
+  /** @type {{batchSize: number, flushInterval: number, maxQueueSize: number}} */
+  #settings;
+  #draw = batchIds(Date.now());
+  /** Snapshots that are in no batch yet. @type {string[]} */
+  #lines = [];
+  /** Characters of those. */
+  #length = 0;
+  /** Batches that are not in IndexedDB yet, and the records in those of this page. @type {Map<string, Open>} */
+  #open = new Map();
+  #waiting = 0;
+  /** Batches in IndexedDB that a keepalive request could send. @type {Map<string, {bytes: Uint8Array, compressed: boolean}>} */
+  #stored = new Map();
+  /** Bytes and number of the keepalive requests under way. */
+  #bytes = 0;
+  #requests = 0;
+  #accepted = 0;
+  /** Records that found the queue full. */
+  #full = 0;
+  /** Lost records that no batch tells yet. @type {Record<string, number>} */
+  #losses = {};
+  /** @type {import("./platform.js").Counts} */
+  #counts = { delivered: 0, deadLettered: 0, dropped: {} };
+  /** @type {Map<number, (done: boolean) => void>} */
+  #flushes = new Map();
+  #number = 0;
+  /** What the other end made of the options. @type {Extract<ToPage, {kind: "ready"}> | undefined} */
+  #ready;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #isSoon = false;
+  #isWrong = false;
+  /** @type {Port} */
+  #port;
+
+  /**
+   * @param {string} url
+   * @param {import("./settings.js").LogClientOptions} options
+   * @param {{batchSize: number, flushInterval: number, maxQueueSize: number}} settings
+   */
+  constructor(url, options, settings) {
+    this.#url = url;
+    this.#options = options;
+    this.#settings = settings;
+    this.#port = this.#start();
+    const leave = () => this.#leave();
+    addEventListener("pagehide", leave);
+    document.addEventListener("visibilitychange", () => document.hidden && leave());
+    addEventListener("online", () => this.#post({ kind: "online" }));
+  }
+
+  /** @returns {Port} */
+  #start() {
+    try {
+      const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+      worker.onerror = (event) => {
+        // A policy of the page forbids workers, or its file is missing.
+        if (this.#ready) return;
+        event.preventDefault();
+        worker.onerror = null;
+        this.#port = this.#startHere();
+      };
+      return this.#connected(worker);
+    } catch {
+      // Trusted Types refuse every URL, and workers of another origin are refused, too.
+      return this.#startHere();
+    }
+  }
+
+  /** Do the worker's part in the page. @returns {Port} */
+  #startHere() {
+    const { port1, port2 } = new MessageChannel();
+    import("./sending.js").then(({ startSending }) => startSending(port2), (error) => this.#complain(error));
+    return this.#connected(port1);
+  }
+
+  /** @template {Port} T @param {T} port */
+  #connected(port) {
+    port.onmessage = (/** @type {MessageEvent} */ { data }) => this.#hear(data);
+        const owner = this.#draw().slice(0, 29);
+    port.postMessage({ kind: "start", serverUrl: this.#url, options: this.#options, base: location.href, owner });
+    for (const [id, batch] of this.#open) port.postMessage({ kind: "batch", id, ...batch });
+    return port;
+  }
+
+  /** @param {ToSending} message */
+  #post(message) {
+    this.#port.postMessage(message);
+  }
+
+  /** @param {unknown} reason */
+  #complain(reason) {
+    console.warn(`logcollector-handler: ${reason}`);
+  }
+
+  /** @param {string} line @param {boolean} urgent */
+  send(line, urgent) {
+    if (this.#isWrong) return;
+    this.#accepted++;
+    this.#lines.push(line);
+    this.#length += line.length;
+    if (this.#waiting + this.#lines.length > this.#settings.maxQueueSize) {
+      this.#lines.shift();
+      this.#full++;
+      this.#losses.queue_full = (this.#losses.queue_full ?? 0) + 1;
+    }
+    if (this.#lines.length >= this.#settings.batchSize || this.#length > MAX_LENGTH) this.#cut();
+    else if (!this.#timer || (urgent && !this.#isSoon)) {
+      clearTimeout(this.#timer);
+      this.#isSoon = urgent;
+      // Those behind an urgent one are gathered for a moment, so that a storm is no request for each.
+      this.#timer = setTimeout(() => this.#cut(), urgent ? 50 : this.#settings.flushInterval);
+    }
+  }
+
+  /** Close the lines that are here into a batch. */
+  #cut() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const lines = this.#lines;
+    const losses = this.#losses;
+    if (!lines.length) return;
+    this.#lines = [];
+    this.#length = 0;
+    this.#losses = {};
+    this.#waiting += lines.length;
+    this.#hand(this.#draw(), { lines, losses: losses.queue_full ? losses : undefined, time: Date.now() / 1000 });
+  }
+
+  /** @param {string} id @param {Open} batch */
+  #hand(id, batch) {
+    this.#open.set(id, batch);
+    this.#post({ kind: "batch", id, ...batch });
+  }
+
+  /** @param {ToPage} message */
+  #hear(message) {
+    if (message.kind === "ready") {
+      this.#ready = message;
+      this.#sendLeftovers();
+    }
+    if (message.kind === "stored") this.#keep(message);
+    if (message.kind === "gone") {
+      this.#stored.delete(message.id);
+      this.#forget(message.id);
+    }
+    if (message.kind === "flushed") this.#flushes.get(message.number)?.(message.done);
+    if (message.kind === "counts") this.#counts = message.counts;
+    if (message.kind === "say") this.#complain(message.text);
+    if (message.kind === "wrong") {
+      this.#isWrong = true;
+      this.#complain(message.reason);
+    }
+  }
+
+  /** A batch is in IndexedDB. @param {Extract<ToPage, {kind: "stored"}>} message */
+  #keep({ id, bytes, compressed }) {
+    this.#forget(id);
+    let room = KEEPALIVE_BYTES - bytes.length;
+    for (const each of this.#stored.values()) room -= each.bytes.length;
+    if (room >= 0 && this.#stored.size < KEEPALIVE_REQUESTS) this.#stored.set(id, { bytes, compressed });
+  }
+
+  /** It is in IndexedDB or settled, so the page need not have it. @param {string} id */
+  #forget(id) {
+    const batch = this.#open.get(id);
+    if (!batch) return;
+    this.#open.delete(id);
+    if (!batch.common) this.#waiting -= batch.lines.length;
+    try {
+      localStorage.removeItem(this.#key(id));
+    } catch {
+      // It may store nothing.
+    }
+  }
+
+  /** @param {string} id */
+  #key(id) {
+    return `logcollector ${this.#url} ${id}`;
+  }
+
+  /** The page is left, and may not come back. */
+  #leave() {
+    this.#cut();
+    try {
+      for (const [id, batch] of this.#open) {
+        localStorage.setItem(this.#key(id), JSON.stringify({ ...batch, common: batch.common ?? this.#ready?.common }));
+      }
+    } catch {
+      // It may store nothing, or not as much.
+    }
+    for (const [id, { bytes, compressed }] of this.#stored) {
+      if (this.#requests < KEEPALIVE_REQUESTS && this.#bytes + bytes.length <= KEEPALIVE_BYTES) {
+        this.#stored.delete(id);
+        void this.#sendLast(id, bytes, compressed);
+      }
+    }
+  }
+
+  /** @param {string} id @param {Uint8Array} bytes @param {boolean} compressed */
+  async #sendLast(id, bytes, compressed) {
+    if (!this.#ready) return;
+    this.#requests++;
+    this.#bytes += bytes.length;
+    try {
+      const { url, headers } = this.#ready;
+      const body = /** @type {BodyInit} */ (bytes);
+      const answer = await fetch(url, { method: "POST", keepalive: true, body, headers: requestHeaders(headers, id, compressed) });
+      if (answer.ok && /json/.test(answer.headers.get("content-type") ?? "")) this.#post({ kind: "delivered", id });
+    } catch {
+      // It is in IndexedDB.
+    }
+    this.#requests--;
+    this.#bytes -= bytes.length;
+  }
+
+  /** Hand over what was not in IndexedDB when an earlier page was left. */
+  #sendLeftovers() {
+    try {
+      for (const key of Object.keys(localStorage)) {
+        const id = key.startsWith(this.#key("")) ? key.slice(this.#key("").length) : "";
+        if (!id || this.#open.has(id)) continue;
+        const batch = JSON.parse(localStorage.getItem(key) ?? "");
+        this.#hand(id, { ...batch, common: batch.common ?? this.#ready?.common });
+      }
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  /** @param {number} milliseconds @returns {Promise<boolean>} */
+  async flush(milliseconds) {
+    this.#cut();
+    const full = this.#full;
+    const number = ++this.#number;
+    /** @type {boolean} */
+    const done = await new Promise((resolve) => {
+      this.#flushes.set(number, resolve);
+      setTimeout(() => resolve(false), milliseconds);
+      this.#post({ kind: "flush", number, milliseconds });
+    });
+    this.#flushes.delete(number);
+    return done && full === this.#full;
+  }
+
+  /** The worker stays, for records that may follow. @param {number} milliseconds */
+  close(milliseconds) {
+    return this.flush(milliseconds);
+  }
+
+  stats() {
+    const full = this.#full;
+    const { delivered, deadLettered, dropped } = this.#counts;
+    const lost = Object.values(dropped).reduce((sum, each) => sum + each, full);
+    const pending = this.#accepted - delivered - deadLettered - lost;
+    return { accepted: this.#accepted, delivered, deadLettered, dropped: full ? { ...dropped, queue_full: full } : dropped, pending };
+  }
+}

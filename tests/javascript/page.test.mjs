@@ -1,0 +1,50 @@
+/** A page takes a snapshot, and its worker makes the entry: the same one as where both are done in the call. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { snapshots } from "../../logcollector_handler/javascript/page.js";
+import { entryOf } from "../../logcollector_handler/javascript/sending.js";
+import { STRANGE } from "./strange.mjs";
+import { decode, maker, vectors } from "./vectors.mjs";
+
+const page = snapshots(() => ({}));
+const { stack } = new Error();
+const call = (more) => ({ time: 1700000000.5, stack, origin: { logger: "shop" }, ...more });
+/** The entry that the worker makes of a call in the page. */
+const through = (more) => JSON.parse(entryOf(page.line(call(more)), maker));
+const direct = (more) => JSON.parse(maker.line(call(more)));
+
+for (const { level, message, fields } of vectors) {
+  test(`a vector: ${JSON.stringify(message)}`, () => {
+    assert.deepEqual(through({ level, message, fields: decode(fields) }), direct({ level, message, fields: decode(fields) }));
+  });
+}
+
+/** Cut in the page and once more in the worker, so the marks of that stand elsewhere. */
+const LARGE = ["many fields", "many items", "wide and deep", "long text", "long text of several bytes", "long name", "endless entries"];
+
+for (const [name, make] of Object.entries(STRANGE)) {
+  test(`a strange value: ${name}`, () => {
+    const calls = [{ fields: { value: make() } }, { message: make() }, { error: make() }, { fields: make() }];
+    for (const each of calls.map((more) => ({ level: "INFO", message: "m", ...more }))) {
+      const made = through(each);
+      assert.ok(JSON.stringify(made).length <= 256 * 1024);
+      assert.ok(made.metadata.logger === "shop" || made.metadata.unreadable);
+    }
+    if (LARGE.includes(name)) return;
+    for (const more of [() => ({ fields: { value: make() } }), () => ({ message: make() }), () => ({ error: make() })]) {
+      // In one place, so that errors are raised in one.
+      const [one, other] = [through, direct].map((make) => make({ level: "INFO", message: "m", ...more() }));
+      // The worker also tells the line of an error.
+      delete one.metadata.line;
+      assert.deepEqual(one, other);
+    }
+  });
+}
+
+test("a value of which nothing can be read costs no more than itself", () => {
+  const getter = { get boom() { throw new Error("boom"); }, kept: 1 };
+  const made = through({ level: "INFO", message: "m", fields: getter });
+  assert.equal(made.metadata.kept, 1);
+  assert.match(made.metadata.boom, /could not be read/);
+});

@@ -1,0 +1,119 @@
+"""The transports for pino and winston, with the real loggers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.integration.faulty import FaultyServer
+from tests.javascript.conftest import App
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def app(with_packages: App, server: FaultyServer) -> App:
+    return App(with_packages.directory, with_packages.node, {"LOGCOLLECTOR_SERVER_URL": server.url})
+
+
+PINO = {
+    "in pino's thread": 'pino({ transport: { target: "logcollector-handler/pino", options: { service: "shop" } } })',
+    "in the thread that logs": 'pino({ name: "cart" }, collector({ service: "shop" }))',
+}
+LOG_WITH_PINO = """
+import pino from "pino";
+import collector from "logcollector-handler/pino";
+const log = LOGGER;
+for (let number = 0; number < 500; number++) log.info({ number, user_id: 5, password: "x" }, "m%d", number);
+const inner = log.child({ path: "/pay" });
+inner.error(new TypeError("boom"), "failed");
+log.warn({ err: new RangeError("no") });
+log.trace("not at this level");
+log.fatal("last");
+"""
+
+
+@pytest.mark.parametrize("how", PINO)
+@pytest.mark.parametrize("ending", ["", "setTimeout(() => process.exit(), 1000)"])
+def test_pino(app: App, server: FaultyServer, how: str, ending: str) -> None:
+    ended = app.run(LOG_WITH_PINO.replace("LOGGER", PINO[how]) + ending)
+    assert ended.code == 0, ended.err
+    assert ended.err == ""
+    entries = server.stored
+    assert [entry["message"] for entry in entries] == [*(f"m{n}" for n in range(500)), "failed", "no", "last"]
+    first, failed, warned, last = entries[0], *entries[-3:]
+    assert (first["level"], first["service"], first["user_id"], first["metadata"]["number"]) == ("INFO", "shop", "5", 0)
+    assert first["metadata"]["password"] == "***"
+    assert isinstance(first["metadata"]["process"], int)
+    assert first["metadata"].get("logger") == ("cart" if "cart" in PINO[how] else None)
+    assert (failed["level"], failed["error_type"], failed["path"]) == ("ERROR", "TypeError", "/pay")
+    assert failed["stack_trace"].startswith("TypeError: boom\n    at ")
+    assert failed["file_path"].endswith(".mjs")
+    assert (warned["level"], warned["error_type"]) == ("WARN", "RangeError")
+    assert last["level"] == "FATAL"
+
+
+def test_pino_and_process_exit_in_the_thread_that_logs(app: App, server: FaultyServer) -> None:
+    script = LOG_WITH_PINO.replace("LOGGER", PINO["in the thread that logs"])
+    assert app.run(script + "process.exit(3);").code == 3
+    assert len(server.stored) == 503
+
+
+def test_winston(app: App, server: FaultyServer) -> None:
+    ended = app.run("""
+        import winston from "winston";
+        import { CollectorTransport } from "logcollector-handler/winston";
+        const { combine, timestamp, errors, colorize, json } = winston.format;
+        const log = winston.createLogger({
+          level: "verbose",
+          format: combine(errors({ stack: true }), timestamp(), colorize(), json()),
+          defaultMeta: { path: "/shop" },
+          transports: [
+            new CollectorTransport({ service: "shop" }),
+            new CollectorTransport({ service: "errors", level: "error" }),
+            new CollectorTransport({ service: "silent", silent: true }),
+          ],
+        });
+        for (let number = 0; number < 500; number++) log.info(`m${number}`, { number, user_id: 5, token: "x" });
+        log.verbose("verbose");
+        log.debug("not at this level");
+        log.error(new TypeError("boom"));
+        log.error("failed", new RangeError("no"));
+        log.warn({ message: "an object", a: [1] });
+    """)
+    assert (ended.code, ended.err) == (0, "")
+    shop = [entry for entry in server.stored if entry["service"] == "shop"]
+    assert {entry["service"] for entry in server.stored} == {"shop", "errors"}
+    assert [entry["message"] for entry in server.stored if entry["service"] == "errors"] == ["boom", "failed no"]
+    expected = [*(f"m{n}" for n in range(500)), "verbose", "boom", "failed no", "an object"]
+    assert [entry["message"] for entry in shop] == expected
+    assert [entry["level"] for entry in shop[-5:]] == ["INFO", "DEBUG", "ERROR", "ERROR", "WARN"]
+    first, boom, last = shop[0], shop[-3], shop[-1]
+    assert (first["user_id"], first["path"], first["metadata"]["token"]) == ("5", "/shop", "***")
+    assert "timestamp" not in json.dumps(shop)
+    assert boom["error_type"] == "TypeError"
+    assert boom["stack_trace"].startswith("TypeError: boom\n    at ")
+    assert boom["file_path"].endswith(".mjs")
+    assert last["metadata"]["a"] == [1]
+
+
+def test_winston_with_what_nobody_caught(app: App, server: FaultyServer) -> None:
+    ended = app.run("""
+        import winston from "winston";
+        import { CollectorTransport } from "logcollector-handler/winston";
+        winston.createLogger({ transports: [new CollectorTransport({ handleExceptions: true })] });
+        setTimeout(() => { throw new TypeError("boom"); });
+    """)
+    assert ended.code == 1
+    (entry,) = server.stored
+    assert (entry["level"], entry["error_type"]) == ("ERROR", "TypeError")
+    assert entry["metadata"]["uncaught"] == "exception"
+
+
+def test_require_after_npm_install(app: App, server: FaultyServer) -> None:
+    if app.version < (20, 19):
+        pytest.skip("require() of a module needs Node 20.19")
+    ended = app.run('require("logcollector-handler").createLogClient().info("m0");', suffix="cjs")
+    assert ended.code == 0, ended.err
+    assert [entry["message"] for entry in server.stored] == ["m0"]

@@ -1,0 +1,110 @@
+"""The tests that Node runs itself, the types, and what both languages have in common."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from logcollector_handler.entry import secret_names
+from logcollector_handler.entry.redact import _words
+from logcollector_handler.testing import CollectorServer
+from tests.javascript import vectors
+from tests.javascript.conftest import PACKAGE, App
+
+HERE = Path(__file__).parent
+
+
+def test_python_makes_the_entries_of_the_vectors() -> None:
+    assert vectors.FILE.read_text() == vectors.text(), "run python -m tests.javascript.vectors"
+
+
+def test_the_names_of_secrets_are_the_same_in_both_languages() -> None:
+    source = (PACKAGE / "redact.js").read_text()
+    lists = {name: set(text.split()) for name, text in re.findall(r"const (\w+) = list\([`\"]([^`\"]*)[`\"]\)", source)}
+    for name, theirs in {
+        "SECRETS": secret_names.DEFAULT_REDACT,
+        "CLEAR": secret_names.CLEAR,
+        "SINGULAR": secret_names.SINGULAR,
+        "RUN_TOGETHER": secret_names.RUN_TOGETHER,
+        "CARRIERS": secret_names.CARRIERS,
+        "QUESTIONS": secret_names.QUESTIONS,
+        "ADDRESSES": secret_names.ADDRESSES,
+        "OF_ADDRESSES": secret_names.OF_ADDRESSES - secret_names.CARRIERS,
+        "IN_QUERIES": secret_names.IN_QUERIES,
+    }.items():
+        assert lists[name] == {"".join(_words(each)) for each in theirs}, name
+
+
+@pytest.mark.integration
+def test_what_node_tests_itself(node: str, tmp_path: Path) -> None:
+    # Beside the package that is tested, which may be an installed one.
+    shutil.copytree(HERE, tmp_path / "tests" / "javascript")
+    (tmp_path / "logcollector_handler").mkdir()
+    (tmp_path / "logcollector_handler" / "javascript").symlink_to(PACKAGE)
+    files = sorted(str(path) for path in (tmp_path / "tests" / "javascript").glob("*.test.mjs"))
+    command = [node, "--preserve-symlinks", "--test", "--test-reporter=tap", *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    failures = re.findall(r"^not ok (?:.*\n)(?:  .*\n)*", done.stdout, re.MULTILINE)
+    assert done.returncode == 0, "".join(failures)[:20_000] + done.stderr[-2000:]
+    assert int(re.findall(r"^# pass (\d+)", done.stdout, re.MULTILINE)[0]) > 200
+
+
+@pytest.mark.integration
+def test_the_types_are_right_and_help_users(with_packages: App) -> None:
+    (with_packages.directory / "tsconfig.json").write_text((HERE / "tsconfig.json").read_text())
+    (with_packages.directory / "user.ts").write_text(
+        """
+        import { createLogClient } from "logcollector-handler";
+        const log = createLogClient("http://localhost", { service: "shop", batchSize: 5 });
+        const started: number = log.startTimer();
+        const ended: Promise<boolean> = log.flush(5);
+        const measured: Promise<number> = log.measure(async () => 5);
+        log.child({ a: 1 }).info("x", { b: 2 });
+        // @ts-expect-error
+        createLogClient("http://localhost", { servise: "shop" });
+        // @ts-expect-error
+        log.startTimer().length;
+        """
+    )
+    config = json.loads((HERE / "tsconfig.json").read_text())
+    config["include"] = ["user.ts", str(PACKAGE / "**" / "*.js")]
+    (with_packages.directory / "tsconfig.json").write_text(json.dumps(config))
+    command = ["node_modules/.bin/tsc", "--project", ".", "--typeRoots", "node_modules/@types"]
+    done = subprocess.run(
+        command, cwd=with_packages.directory, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.integration
+def test_the_strict_collector_takes_every_value(installed: App) -> None:
+    script = f"""
+        import {{ createLogClient }} from "logcollector-handler";
+        import {{ STRANGE }} from "{HERE / "strange.mjs"}";
+        import {{ decode, vectors }} from "{HERE / "vectors.mjs"}";
+        const log = createLogClient();
+        const columns = ["user_id", "path", "method", "duration_ms", "service", "trace_id", "stack_trace", "metadata"];
+        for (const {{ level, message, fields }} of vectors) log.log(level, message, decode(fields));
+        for (const make of Object.values(STRANGE)) {{
+          log.info("a field", {{ value: make() }});
+          for (const column of columns) log.info("a column", {{ [column]: make() }});
+          log.info(make(), make());
+          log.errorWithTrace("an error", make());
+        }}
+        console.log(JSON.stringify(await log.flush(60_000)), JSON.stringify(log.stats()));
+    """
+    # The vectors stand beside the tree, and are only data here.
+    with CollectorServer(strict=True) as collector:
+        ended = installed.run(script, LOGCOLLECTOR_SERVER_URL=collector.url)
+        assert ended.err == ""
+        flushed, _, counts = ended.out.partition(" ")
+        stats = json.loads(counts)
+        assert flushed == "true"
+        assert stats["delivered"] == stats["accepted"] > 500
+        assert collector.stats()["total_logs"] == stats["accepted"]
+        assert not collector.ignored_keys
