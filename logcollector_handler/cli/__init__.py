@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-size",
         type=_positive,
         metavar="MIB",
-        help="remove the logs that arrived first when the file is larger (default: never)",
+        help="remove the logs that arrived first when the file is larger; at least 64 (default: never)",
     )
     serve.set_defaults(load=_load_serve)
 

@@ -29,9 +29,10 @@ from .body import Limits, RefusedError
 from .file import UnusableError
 from .finding import Finding
 from .guard import Guard
+from .metrics import MEDIA_TYPE, Metrics
 from .posting import Posting, ReceivedRequest
 from .query import parse_follow
-from .retention import INTERVAL, Keep, retain
+from .retention import INTERVAL, Keep, Removals, retain
 from .scan import StoppedError
 from .static import NAMES, PAGE_PATH, page_file
 from .store import Store
@@ -69,6 +70,7 @@ def create_app(
         routes=[
             Route("/", endpoints.about, methods=["GET"]),
             Route("/health", endpoints.health, methods=["GET"]),
+            Route("/metrics", endpoints.metrics, methods=["GET"]),
             Route(PAGE_PATH + "{name}", endpoints.page, methods=["GET"]),
             Route(_LOGS, endpoints.logs, methods=["GET", "POST"]),
             Route(_LOGS + "/stream", endpoints.stream, methods=["GET"]),
@@ -103,7 +105,9 @@ class _Endpoints:
         self._keep = keep
         self._readers: ThreadPoolExecutor
         self._bell = Bell()
-        self._posting = Posting(store, strict, limits, observer, self._bell.ring)
+        self._metrics = Metrics()
+        self._observer = observer
+        self._posting = Posting(store, strict, limits, self._observe, self._bell.ring)
         self._streams = 0
         self._unread = Unread()
         self.finding = Finding(store, self._ask, self._unread)
@@ -121,10 +125,18 @@ class _Endpoints:
                 stopping.set()
                 await removing
 
+    def _observe(self, request: ReceivedRequest) -> None:
+        self._metrics.posted(request)
+        if self._observer is not None:
+            self._observer(request)
+
     async def _remove_old(self, keep: Keep, stopping: asyncio.Event) -> None:
+        removals = Removals()
         while not stopping.is_set():
             try:
-                await asyncio.to_thread(retain, self._store, keep, time.time(), stopping.is_set)
+                removed = await asyncio.to_thread(retain, self._store, keep, time.time(), stopping.is_set)
+                self._metrics.removed(removed)
+                removals.add(removed, time.monotonic())
             except UnusableError:
                 # The store has said it. The file may come back.
                 pass
@@ -148,6 +160,13 @@ class _Endpoints:
     async def health(self, _request: Request) -> Response:
         trouble = await self._ask(self._store.trouble)
         return json_answer({"status": "ok"}) if trouble is None else error_answer(503, trouble)
+
+    async def metrics(self, _request: Request) -> Response:
+        now: dict[str, float] = {"streams": self._streams, "unread_bytes": self._unread.bytes}
+        now["healthy"] = int(await self._ask(self._store.trouble) is None)
+        with suppress(UnusableError, sqlite3.Error):
+            now["file_bytes"] = await self._ask(self._store.used_bytes)
+        return Response(self._metrics.text(now), media_type=MEDIA_TYPE)
 
     async def page(self, request: Request) -> Response:
         if request.path_params["name"] not in NAMES:
