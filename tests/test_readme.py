@@ -148,6 +148,7 @@ EXPECTED: dict[str, Callable[[Entries], None]] = {
     "Without loggers": without_loggers,
     "What nobody caught": nothing,
     "What can be lost, and how you know": nothing,
+    "Metrics": nothing,
     "The end of the process, and forks": nothing,
 }
 
