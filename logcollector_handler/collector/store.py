@@ -156,8 +156,10 @@ class Store:
                 matching.register(reader)
             try:
                 yield reader
-            except BaseException:
+            except BaseException as error:
                 reader.close()
+                if str(error) == matching.FAILED:
+                    raise sqlite3.DatabaseError("a row cannot be compared") from error
                 raise
             with self._readers_lock:
                 self._readers.append(reader)
@@ -271,8 +273,7 @@ class Store:
 
     def last_id(self) -> int:
         """The id of the row that arrived last, also if it was removed since; 0 if none ever did."""
-        with self._reading() as reader:
-            return reading.last_id(reader)
+        return self.read(reading.last_id)
 
     def histogram(self, query: Query, buckets: int, budget: Budget | None = None) -> Histogram:
         """How many logs of each level match the query, over time. Without a bound in time it uses that of all logs."""
@@ -281,8 +282,7 @@ class Store:
 
     def values(self) -> dict[str, list[str]]:
         """The names of services and of loggers, each sorted and at most `reading.MAX_LISTED`."""
-        with self._reading() as reader:
-            return reading.values(reader)
+        return self.read(reading.values)
 
     def stats(self) -> dict[str, Any]:
         """The answer to `GET /stats`: totals, counts by level and by service, and the errors of the last hour."""
@@ -291,10 +291,8 @@ class Store:
 
     def in_order_of_arrival(self) -> list[dict[str, Any]]:
         """All logs in order of arrival, in the form of `page`."""
-        with self._reading() as reader:
-            return reading.all_entries(reader)
+        return self.read(reading.all_entries)
 
     def count(self) -> int:
         """The number of logs."""
-        with self._reading() as reader:
-            return int(reader.execute("SELECT count(*) FROM logs").fetchone()[0])
+        return self.read(lambda reader: int(reader.execute("SELECT count(*) FROM logs").fetchone()[0]))
