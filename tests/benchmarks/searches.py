@@ -45,10 +45,9 @@ INDEXED = [
     "{trace_id}",
     "{user_id}",
     "nowhere",
-    "environment:production",
     "level:fatal",
 ]
-UNINDEXED = ["*fund*", "duration_ms>199.99", "path:/api/*", "n>999990", "-user", "%%", "se"]
+UNINDEXED = ["environment:production", "*fund*", "duration_ms>199.99", "path:/api/*", "n>999990", "-user", "%%", "se"]
 GROUPED = ["error_type,file_path,function_name", "level", "service", "logger", "user_id", "n", "line"]
 
 

@@ -42,6 +42,10 @@ def test_a_query_matches_what_its_words_say(
 ID, UUID = "0af7651916cd43dd8448eb211c80319c", "0af76519-16cd-43dd-8448-eb211c80319c"
 
 
+BOTH_WAYS = pytest.mark.parametrize("glance", [0, 10**9], ids=["by index", "row by row"])
+
+
+@BOTH_WAYS
 @pytest.mark.parametrize(
     ("pasted", "expected"),
     [
@@ -55,7 +59,10 @@ ID, UUID = "0af7651916cd43dd8448eb211c80319c", "0af76519-16cd-43dd-8448-eb211c80
         ("4711", "deep"),
     ],
 )
-def test_an_id_is_found_when_it_is_pasted(store: Store, pasted: str, expected: str) -> None:
+def test_an_id_is_found_when_it_is_pasted(
+    store: Store, monkeypatch: pytest.MonkeyPatch, pasted: str, expected: str, glance: int
+) -> None:
+    monkeypatch.setattr(scan, "GLANCE", glance)
     store.add(
         rows(
             {"message": "trace", "trace_id": ID},
@@ -67,6 +74,55 @@ def test_an_id_is_found_when_it_is_pasted(store: Store, pasted: str, expected: s
         )
     )
     assert messages(store.page(parse_query([("q", pasted)])).entries) == [expected]
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("duration_ms>5", ["full"]),
+        ("-duration_ms>5", ["bare", "other"]),
+        ("-duration_ms<=5", ["bare", "full"]),
+        ("service!=shop", ["bare", "other"]),
+        ("-service:*op", ["bare", "other"]),
+        ("-user_id:u1", ["bare", "other"]),
+        ("-u1", ["bare", "other"]),
+        ("-has:user_id", ["bare"]),
+        ("-error_type:E1 -has:a", ["bare", "other"]),
+        ("http.status:500", ["full"]),
+        ("http.status:404", ["other"]),
+        ("a.b.c:1 OR a.b.c:2", ["other", "full"]),
+        ("a.b.c>=2", ["other"]),
+        ("-a.b.c>=2", ["bare", "full"]),
+        ("tags:red", ["full"]),
+        ("tags:red -tags:blue", []),
+        ("items.name:x", ["full"]),
+        ("ok:true", ["full"]),
+        ("ok:false OR nothing:null", ["other", "full"]),
+        ("has:nothing", []),
+        ('path:"/a*"', ["other"]),
+        ("path:/a*", ["other", "full"]),
+        ("level>info", ["full"]),
+        ("level<=info", ["bare", "other"]),
+        ("level!=ERROR (service:shop OR service:mail)", ["other"]),
+    ],
+)
+def test_a_condition_finds_exactly_its_rows(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: str, expected: list[str], glance: int
+) -> None:
+    monkeypatch.setattr(scan, "GLANCE", glance)
+    full = {"duration_ms": 7.5, "service": "shop", "user_id": "u1", "error_type": "E1", "path": "/ab", "level": "ERROR"}
+    other = {"duration_ms": 5.0, "service": "mail", "user_id": "u2", "error_type": "E2", "path": "/a*"}
+    nested = {"http": {"status": 500}, "a": {"b.c": 1}, "tags": ["red", "blue"], "items": [{"name": "x"}]}
+    flat = {"http.status": 404, "a.b": {"c": 2}, "ok": False}
+    store.add(
+        rows(
+            {"message": "full", **full, "metadata": {**nested, "ok": True, "nothing": None}},
+            {"message": "other", **other, "metadata": flat},
+            {"message": "bare"},
+        )
+    )
+    assert messages(store.page(parse_query([("q", text)])).entries) == expected
 
 
 def test_every_row_is_compared_once_however_the_steps_fall(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
