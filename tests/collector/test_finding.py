@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from logcollector_handler.collector import groups, scan
-from logcollector_handler.collector.query import Query
+from logcollector_handler.collector.query import Cursor, Query
 from logcollector_handler.collector.scan import Budget, StoppedError
 from logcollector_handler.collector.store import Store
 from tests.collector.app_client import AppClient
@@ -183,6 +183,14 @@ def test_a_query_out_of_time_says_how_far_it_has_looked_and_continues(
         found[2] += sum(group["count"] for group in grouped["groups"])
     assert (page["looked_to"], histogram["next"], grouped["next"]) == (None, None, None)
     assert found == [20, 20, 20]
+
+
+def test_no_step_begins_after_the_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.add(rows(*({"message": "m", "created_at": float(n)} for n in range(10))))
+    monkeypatch.setattr(scan, "SECONDS", 0.0)
+    monkeypatch.setattr(scan, "STEPS", (1, 1))
+    page = store.page(Query(text="nothing"))
+    assert (page.looked_to, page.next) == (9.0, Cursor(9.0, 10))
 
 
 def test_a_text_that_every_row_has_is_answered_without_an_index(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

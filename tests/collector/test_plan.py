@@ -130,6 +130,14 @@ def test_what_is_rare_is_found_by_a_full_text_index(
         assert any(step.startswith(f"SCAN {index} VIRTUAL TABLE INDEX") for step in counted)
 
 
+@pytest.mark.parametrize("text", ["service:a", "level:ERROR", "logger:a level:ERROR", "has:error_type"])
+def test_what_is_rare_is_found_by_it_whatever_else_has_an_index(database: sqlite3.Connection, text: str) -> None:
+    plan = Plan(query(f"user_id:u {text}", since="1", until="2"))
+    for what, end in ((IDS, newest_first(5)), (("level, count(*)", []), (" GROUP BY level", []))):
+        read = steps(database, plan.found(what, BEFORE, [("logs_ids", 'user_id : "u"')], end))
+        assert read[0] == "SEARCH logs USING INTEGER PRIMARY KEY (rowid=?)"
+
+
 def test_what_is_common_is_not_looked_up() -> None:
     assert places("card", COMMON) is None
     assert places("card OR cash", COMMON // 2) is None
