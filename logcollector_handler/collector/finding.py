@@ -24,10 +24,10 @@ also with `position`, the index of the wrong character in it.
                       a file with all logs that match, the newest first; it is sent as it is found
 
 `next` is null if there is nothing further; else the same request with `cursor` set to it continues. An answer is found
-within about a second. If that was too short, `looked_to` is the Unix time down to which it has looked, the answer has
-what was found until then (perhaps nothing), and its counts are to be added to those of the requests that continue it;
-for that, `since` and `until` of the first have to be given again as numbers. Else it is null. The search ends at once
-when the client closes the connection.
+within about a second, or five where an index finds what has to be compared. If that was too short, `looked_to` is the
+Unix time down to which it has looked, the answer has what was found until then (perhaps nothing), and its counts are to
+be added to those of the requests that continue it; for that, `since` and `until` of the first have to be given again as
+numbers. Else it is null. The search ends at once when the client closes the connection.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
@@ -142,8 +141,6 @@ class Finding:
             return answer
         finally:
             watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
 
 async def _watch(request: Request, gone: threading.Event) -> None:

@@ -35,8 +35,9 @@ class Plan:
 
     def rows(self, what: Sql, before: Cursor, until: Cursor | None, end: Sql) -> Sql:
         """`what` is selected of the matching rows before a position, down to the row at `until`."""
-        last: Sql = ("", []) if until is None else ("(created_at, id) >= (?, ?)", [until.created_at, until.id])
-        where = _where(self._driver, self._since, _before(before), last, self._matching)
+        # One lower bound: of two SQLite would begin at the first one, however far from the second that is.
+        last: Sql = self._since if until is None else ("(created_at, id) >= (?, ?)", [until.created_at, until.id])
+        where = _where(self._driver, _before(before), last, self._matching)
         return _select(what, self._source, where, end)
 
     def found(self, what: Sql, before: Cursor, places: Finds, end: Sql) -> Sql:
@@ -47,7 +48,9 @@ class Plan:
     def after(self, columns: str, position: Cursor, limit: int) -> Sql:
         """The matching rows after a position, the oldest first."""
         later: Sql = ("(created_at, id) > (?, ?)", [position.created_at, position.id])
-        where, values = _where(self._driver, self._since, _before(self.begin), later, self._matching)
+        # The bound in time, too, does not make it begin any earlier.
+        since: Sql = ("+created_at >= ?", self._since[1]) if self._since[1] else ("", [])
+        where, values = _where(self._driver, since, _before(self.begin), later, self._matching)
         sql = f"SELECT {columns} FROM {self._source}{where} ORDER BY created_at, id LIMIT ?"  # noqa: S608
         return sql, [*values, limit]
 

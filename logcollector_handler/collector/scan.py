@@ -7,18 +7,21 @@ request goes on from there.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from .conditions import COMMON, Sql, finds
+from .conditions import COMMON, Finds, Sql, finds
 from .plan import Plan, count_sql, newest_first
 from .query import Cursor, Query
 
 #: Seconds that one request may compare rows for.
 SECONDS: Final = 1.0
+#: Further seconds that it may take to compare the rows that an index finds: then they are all of them.
+_FOUND: Final = 4.0
 #: Rows of the first step, and of the largest; each has twice as many as the one before.
 STEPS: Final = (250, 16_000)
 #: Rows that are looked at before the full-text indexes are asked: a text that most rows have needs none.
@@ -49,11 +52,10 @@ class Budget:
         return self._clock() >= self._deadline
 
     @contextmanager
-    def watching(self, reader: sqlite3.Connection, *, with_end: bool) -> Iterator[None]:
-        """Interrupt statements in the block once the client has gone, or `with_end` also when the time is over."""
-        reader.set_progress_handler(
-            lambda: self._stopped() or (with_end and self._clock() >= self._deadline), _INSTRUCTIONS
-        )
+    def watching(self, reader: sqlite3.Connection, more: float) -> Iterator[None]:
+        """Interrupt statements in the block once the client has gone, or the time is over, and `more` seconds."""
+        deadline = self._deadline + more
+        reader.set_progress_handler(lambda: self._stopped() or self._clock() >= deadline, _INSTRUCTIONS)
         try:
             yield
         except sqlite3.OperationalError:
@@ -67,7 +69,7 @@ class Budget:
         """The rows of a statement; when the time is over, those that came until then."""
         rows: list[tuple[Any, ...]] = []
         try:
-            with self.watching(reader, with_end=True):
+            with self.watching(reader, 0.0):
                 rows.extend(reader.execute(sql, values))
         except sqlite3.OperationalError as error:
             if str(error) != "interrupted":
@@ -102,36 +104,43 @@ class Scan:
 
         Ends when all rows were looked at, or the time is over. Raises StoppedError once the client has gone.
         """
-        size, looked, is_asked = STEPS[0], 0, False
         end: Sql = (f" GROUP BY {group}", []) if group else newest_first(limit)
+        size, looked, is_asked = STEPS[0], 0, False
         while not self.is_complete:
-            if looked >= GLANCE and not is_asked:
-                is_asked = True
-                places = finds(self._plan.node, self._count)
-                if places is not None:
-                    with self._budget.watching(self._reader, with_end=False):
-                        rows = self._reader.execute(*self._plan.found(what, self.reached, places[1], end)).fetchall()
-                    self.is_complete = True
-                    yield rows
-                    return
             try:
+                places = None
+                if looked >= GLANCE and not is_asked:
+                    is_asked = True
+                    places = finds(self._plan.node, self._count)
                 # The first step has no end, so that each request gets further.
-                with self._budget.watching(self._reader, with_end=looked > 0):
-                    last = self._reader.execute(*self._plan.step(self.reached, size)).fetchone()
-                    until = None if last is None else Cursor(*last)
-                    rows = self._reader.execute(*self._plan.rows(what, self.reached, until, end)).fetchall()
+                rows = self._step(size, what, end, looked > 0) if places is None else self._rest(places[1], what, end)
             except sqlite3.OperationalError as error:
                 if str(error) != "interrupted":
                     raise
                 return
-            self.is_complete = until is None
-            self.reached = until or self.reached
             yield rows
             looked += size
             size = min(2 * size, STEPS[1])
             if self._budget.is_spent:
                 return
 
+    def _step(self, size: int, what: Sql, end: Sql, has_end: bool) -> list[tuple[Any, ...]]:
+        """What is selected of those among the next `size` rows that match."""
+        with self._budget.watching(self._reader, 0.0 if has_end else math.inf):
+            last = self._reader.execute(*self._plan.step(self.reached, size)).fetchone()
+            until = None if last is None else Cursor(*last)
+            rows = self._reader.execute(*self._plan.rows(what, self.reached, until, end)).fetchall()
+        self.is_complete = until is None
+        self.reached = until or self.reached
+        return rows
+
+    def _rest(self, places: Finds, what: Sql, end: Sql) -> list[tuple[Any, ...]]:
+        """What is selected of all further rows that match, which indexes find."""
+        with self._budget.watching(self._reader, _FOUND):
+            rows = self._reader.execute(*self._plan.found(what, self.reached, places, end)).fetchall()
+        self.is_complete = True
+        return rows
+
     def _count(self, index: str, expression: str) -> int:
-        with self._budget.watching(self._reader, with_end=False):
+        with self._budget.watching(self._reader, _FOUND):
             return int(self._reader.execute(*count_sql(index, expression, COMMON)).fetchone()[0])

@@ -13,6 +13,7 @@ from logcollector_handler.collector.conditions import COMMON, Finds, Sql, finds
 from logcollector_handler.collector.plan import Plan, count_sql, newest_first
 from logcollector_handler.collector.query import Cursor, Query, parse_query
 from logcollector_handler.collector.store import Store
+from tests.collector.storing import rows
 
 BEFORE, UNTIL = Cursor(9.0, 3), Cursor(5.0, 2)
 IDS: Sql = ("id", [])
@@ -165,6 +166,28 @@ def test_errors_are_grouped_from_an_index_alone(database: sqlite3.Connection) ->
     what: Sql = ("error_type, file_path, function_name, count(*), min(created_at), max(id)", [])
     read = steps(database, Plan(query("has:error_type")).rows(what, BEFORE, UNTIL, (" GROUP BY 1, 2, 3", [])))
     assert read == [f"SEARCH logs USING COVERING INDEX logs_by_error ({BY_TIME})", "USE TEMP B-TREE FOR GROUP BY"]
+
+
+@pytest.mark.parametrize("text", ["-x", "service:a -x", "level:INFO -x", "level>=INFO"])
+def test_a_step_costs_as_much_as_it_has_rows_wherever_it_is(
+    store: Store, database: sqlite3.Connection, text: str
+) -> None:
+    """Counted in instructions of SQLite, beside a bound in time that all rows are behind."""
+    store.add(rows(*({"message": "m", "created_at": float(n), "service": "a"} for n in range(1, 4000))))
+    instructions = 0
+
+    def count() -> None:
+        nonlocal instructions
+        instructions += 100
+
+    database.set_progress_handler(count, 100)
+    plan = Plan(query(text, since="0.5", until="9000"))
+    before, until = Cursor(3000.0, 3000), Cursor(2990.0, 2990)
+    found = database.execute(*plan.rows(IDS, before, until, newest_first(-1))).fetchall()
+    assert found == [(number,) for number in range(2999, 2989, -1)]
+    assert database.execute(*plan.step(before, 10)).fetchall() == [(2990.0, 2990)]
+    assert len(database.execute(*plan.after("id", before, 10)).fetchall()) == 10
+    assert instructions < 3000
 
 
 def test_nothing_that_people_write_becomes_a_part_of_the_sql() -> None:
