@@ -18,7 +18,10 @@ _PIECE: Final = 64 * 1024
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print them. Returns 1 if the server is away or refuses the request, 2 if the URL is wrong."""
+    """Print them. Returns 1 if the server is away or refuses the request, 2 if an argument is wrong."""
+    if options.columns is not None and not (options.json or options.csv):
+        print("logcollector query: --columns needs --json or --csv.", file=sys.stderr)
+        return 2
     try:
         remote = Remote(options.server_url, options.token, SILENCE)
     except ValueError as error:

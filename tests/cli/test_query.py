@@ -102,6 +102,8 @@ def test_a_server_that_is_away_is_said(capsys: pytest.CaptureFixture[str]) -> No
     err = capsys.readouterr().err
     assert "http://127.0.0.1:9 did not answer to the end" in err
     assert "hunter2" not in err
+    assert query("http://127.0.0.1:9", "--columns", "message") == 2
+    assert "--columns needs --json or --csv" in capsys.readouterr().err
     assert query("127.0.0.1:9") == 2
     assert "is not a URL" in capsys.readouterr().err
 
