@@ -15,6 +15,7 @@ from typing import Final
 from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS, level_called
 
 from .body import RefusedError
+from .compared import without_dashes
 from .language import parse
 from .times import WRITTEN, seconds
 from .tree import All, Compare, Either, Node, Word, field_called
@@ -221,6 +222,8 @@ def _given(parameters: Iterable[tuple[str, str]], known: tuple[str, ...]) -> dic
         if name in given:
             # What is no level's name stays as it was given, for the message.
             given[name] = level_called(given[name]) or given[name]
+    if "trace_id" in given:
+        given["trace_id"] = without_dashes(given["trace_id"]) or given["trace_id"]
     for name, allowed in _ENUMS.items():
         if name in given and given[name] not in allowed:
             raise RefusedError(400, f"{name}: {given[name]!r} is none of {', '.join(allowed)}.")

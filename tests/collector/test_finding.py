@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler.collector import groups, scan
+from logcollector_handler.collector import groups, reading, scan
 from logcollector_handler.collector.query import Cursor, Query
 from logcollector_handler.collector.scan import Budget, StoppedError
 from logcollector_handler.collector.store import Store
@@ -220,3 +220,17 @@ def test_a_long_statement_is_interrupted_when_the_time_is_over(store: Store) -> 
     page = store.page(Query(text="nothing"), budget)
     assert page.entries == []
     assert page.next is not None
+
+
+def test_a_stream_looks_at_a_few_rows_at_once_and_says_whether_that_were_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "ROWS", 10)
+    store.add(rows(*({"message": f"m{n}"} for n in range(25))))
+    seen = [store.arrivals(Query(text="m17"), position) for position in (0, 10, 20, 25)]
+    assert [(messages(each.entries), each.position, each.is_last) for each in seen] == [
+        ([], 10, False),
+        (["m17"], 20, False),
+        ([], 25, True),
+        ([], 25, True),
+    ]

@@ -173,3 +173,8 @@ def test_a_time_as_people_write_it(text: str, expected: float | None) -> None:
 def test_a_date_without_a_zone_is_in_that_of_the_machine() -> None:
     assert seconds("2026-01-31T12:00", NOW) == datetime(2026, 1, 31, 12).timestamp()
     assert seconds("2026-01-31", NOW) == datetime(2026, 1, 31).timestamp()
+
+
+def test_a_trace_id_may_be_written_as_a_uuid() -> None:
+    query = parse_query([("trace_id", "4BF92F35-77B3-4DA6-A3CE-929D0E0E4736")])
+    assert query.exact == {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}
