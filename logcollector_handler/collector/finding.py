@@ -2,7 +2,7 @@
 
     q                                 the query language (see `language`)
     service (several are any of them), environment, level, logger, trace_id, user_id, session_id      this value
-    min_level, text                   this level and those above; words in the message or stack trace
+    min_level, text                   this level and those above; words as in `q`, without anything else of it
     since, until                      from this time on, before that time: -1h, ISO dates, Unix seconds (see `times`)
 
 A filter with an empty value is none. A wrong one is answered 400 with `{"status": "error", "error": reason}`; for `q`

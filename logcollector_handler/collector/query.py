@@ -75,8 +75,8 @@ class Query:
     exact: dict[str, str] = field(default_factory=dict)
     #: The lowest level that matches.
     min_level: str | None = None
-    #: Words, or beginnings of words, that must all occur in the message or stack trace, ignoring case. Several words in
-    #: double quotes count as one.
+    #: Words, or beginnings of words, that must all occur in the message or stack trace, ignoring case, or be an id or a
+    #: whole value in `metadata`. Several words in double quotes count as one.
     text: str | None = None
     #: What the query language adds (`q`).
     where: Node | None = None

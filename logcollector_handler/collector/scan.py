@@ -44,7 +44,6 @@ class Budget:
         self._clock = clock
         self._deadline = clock() + SECONDS
 
-    @property
     def is_spent(self) -> bool:
         """Whether the time is over. Raises StoppedError if the client has gone."""
         if self._stopped():
@@ -121,7 +120,7 @@ class Scan:
             yield rows
             looked += size
             size = min(2 * size, STEPS[1])
-            if self._budget.is_spent:
+            if self._budget.is_spent():
                 return
 
     def _step(self, size: int, what: Sql, end: Sql, has_end: bool) -> list[tuple[Any, ...]]:

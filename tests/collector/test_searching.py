@@ -38,7 +38,7 @@ class Endless(Store):
         deadline = time.monotonic() + 60
         try:
             while time.monotonic() < deadline:
-                _ = budget.is_spent
+                budget.is_spent()
                 time.sleep(0.01)
         except StoppedError:
             self.stopped.release()
