@@ -56,9 +56,10 @@ class _Running(NamedTuple):
 class CollectorServer:
     """A collector on a free loopback port, with a store that exists only inside the `with` block.
 
-    With `strict=True` it answers as the real server does: 500 to the whole batch if a column refuses one value.
+    With `strict=True` it answers as the real server does: 500 to the whole batch if a column refuses one value. It
+    ignores top-level keys that are not columns, as that does; `ignored_keys` has their names. Else they are kept in
+    `metadata`.
     Otherwise it answers such a batch with 422 and the index of the entry, and takes `created_at` in milliseconds, too.
-    Either way it ignores top-level keys that are not columns, as the real server does; `ignored_keys` has their names.
     `limits` bounds what one request may hold; it answers 413 to larger ones.
 
     At the end of the `with` block the stored logs are removed: outside it `url`, `entries`, `stats` and `clear` raise
@@ -130,7 +131,7 @@ class CollectorServer:
 
     @property
     def ignored_keys(self) -> set[str]:
-        """Top-level keys of stored entries that are not columns: their values were not stored."""
+        """Top-level keys of stored entries whose values were not stored."""
         return {key for request in self.requests for key in request.ignored_keys}
 
     def stats(self) -> dict[str, Any]:

@@ -155,6 +155,7 @@ EXPECTED: dict[str, Callable[[Entries], None]] = {
     "Browsers": nothing,
     "What nobody caught": nothing,
     "What can be lost, and how you know": nothing,
+    "Metrics": nothing,
     "The end of the process, and forks": nothing,
 }
 

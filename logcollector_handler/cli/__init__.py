@@ -9,9 +9,11 @@ import argparse
 import io
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from logcollector_handler import __version__
 from logcollector_handler.entry.model import LEVELS, level_called
@@ -24,6 +26,12 @@ Run = Callable[[argparse.Namespace], int]
 FAILED = 1
 UNUSABLE = 2
 INTERRUPTED = 130
+
+_LANGUAGE: Final = (
+    'A QUERY has words and "phrases", and what fields are: level>=warn, status:500, path:/api/*, duration_ms>50, '
+    "has:trace_id. OR, NOT, a minus before a part and parentheses combine them. Behind -- an argument may begin with a "
+    "minus."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # Writes each line at once, also into a pipe, and escapes characters that the encoding does not have.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_with_times(sys.argv[1:] if arguments is None else arguments))
     if options.command != "doctor":  # It says so itself.
         tell_misspelt()
     try:
@@ -96,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-size",
         type=_positive,
         metavar="MIB",
-        help="remove the logs that arrived first when the file is larger (default: never)",
+        help="remove the logs that arrived first when the file is larger; at least 64 (default: never)",
     )
     serve.add_argument(
         "--allow-origin",
@@ -111,28 +119,35 @@ def _parser() -> argparse.ArgumentParser:
         "tail",
         help="follow the logs of a collector in the terminal",
         description="Follow the logs of a collector until Ctrl-C. It reconnects to a server that was restarted.",
+        epilog=_LANGUAGE,
     )
-    tail.add_argument(
-        "--server-url",
-        default=_environment("LOGCOLLECTOR_SERVER_URL") or "http://localhost:8000",
-        help="(default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000)",
-    )
-    _add_token(tail, "token of the collector (better set LOGCOLLECTOR_API_KEY, which no other user sees)")
+    _add_filters(tail)
     tail.add_argument(
         "-n",
         "--last",
         type=_lines,
-        default=10,
         metavar="N",
-        help="first show the last N logs that are stored already, up to 1000 (default: 10)",
+        help="first show the last N logs that are stored already, up to 1000 (default: 10; with --since all of them)",
     )
-    tail.add_argument("--level", type=_level, metavar="LEVEL", help="this level and those above it")
-    for name in ("service", "environment", "logger", "trace-id", "user-id", "session-id"):
-        tail.add_argument(f"--{name}", metavar="VALUE", help=f"only this {name.removesuffix('-id')}")
-    tail.add_argument("--text", help="only logs with words that begin like these in their message or stack trace")
     tail.add_argument("--json", action="store_true", help="print each entry as one line of JSON, as it is stored")
-    tail.add_argument("--traces", action="store_true", help="print whole stack traces, not only their last lines")
     tail.set_defaults(load=_load_tail)
+
+    query = commands.add_parser(
+        "query",
+        help="print the logs of a collector that match, the newest first",
+        description="Print the logs of a collector that match, the newest first.",
+        epilog=f"{_LANGUAGE} Exit status: 0 it was answered to the end; 1 it was not; 2 the arguments are wrong.",
+    )
+    _add_filters(query)
+    query.add_argument("--until", metavar="TIME", help="only before this time")
+    query.add_argument(
+        "--limit", type=_limit, default="100", metavar="N", help="at most so many, or `all` (default: 100)"
+    )
+    form = query.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print each entry as one line of JSON, as it is stored")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    query.add_argument("--columns", metavar="NAMES", help="fields of JSON or CSV, with commas between (default: all)")
+    query.set_defaults(load=_load_query)
 
     spool = commands.add_parser("spool", help="list and send the batches in a spool directory")
     actions = spool.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
@@ -193,6 +208,12 @@ def _load_tail() -> Run:
     return run
 
 
+def _load_query() -> Run:
+    from .query import run
+
+    return run
+
+
 def _load_spool_ls() -> Run:
     from .spool import show
 
@@ -217,6 +238,43 @@ def _environment(name: str) -> str | None:
 
 def _add_token(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--token", default=_environment("LOGCOLLECTOR_API_KEY"), help=what)
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    """What `tail` and `query` have in common."""
+    parser.add_argument("query", nargs="*", metavar="QUERY", help="what to look for (see below)")
+    parser.add_argument(
+        "--server-url",
+        default=_environment("LOGCOLLECTOR_SERVER_URL") or "http://localhost:8000",
+        help="(default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000)",
+    )
+    _add_token(parser, "token of the collector (better set LOGCOLLECTOR_API_KEY, which no other user sees)")
+    parser.add_argument("--since", metavar="TIME", help="only from this time on: -1h, an ISO date, or Unix seconds")
+    parser.add_argument("--level", type=_level, metavar="LEVEL", help="this level and those above it")
+    parser.add_argument("--service", action="append", metavar="VALUE", help="only this service; may be repeated")
+    for name in ("environment", "logger", "trace-id", "user-id", "session-id"):
+        parser.add_argument(f"--{name}", metavar="VALUE", help=f"only this {name.removesuffix('-id')}")
+    parser.add_argument("--text", help="only logs with words that begin like these in their message or stack trace")
+    parser.add_argument("--traces", action="store_true", help="print whole stack traces, not only their last lines")
+
+
+def _with_times(arguments: Sequence[str]) -> list[str]:
+    """`--since -1h` as `--since=-1h`: argparse takes `-1h` for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in ("--since", "--until") and re.match("-[0-9]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _limit(text: str) -> str | None:
+    if text == "all":
+        return None
+    if not (text.isdecimal() and text.isascii() and 0 < int(text) < 10**9):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0, and not `all`")
+    return text
 
 
 def _lines(text: str) -> int:

@@ -10,7 +10,7 @@ import sys
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.guard import is_local
 from logcollector_handler.collector.origins import origin_of
-from logcollector_handler.collector.retention import Keep
+from logcollector_handler.collector.retention import LEAST_BYTES, Keep
 from logcollector_handler.collector.server import run as serve
 from logcollector_handler.collector.store import Store, StoreError
 
@@ -21,7 +21,7 @@ _MIB = 1024 * 1024
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted. Returns 0 then, 1 if file or port cannot be used, 2 if it would not be safe."""
-    problem = _unsafe(options.host, options.token)
+    problem = _unsafe(options.host, options.token) or _too_small(options.max_size)
     if problem:
         print(f"logcollector serve: {problem}", file=sys.stderr)
         return 2
@@ -62,6 +62,16 @@ def run(options: argparse.Namespace) -> int:
 def _tell(url: str, options: argparse.Namespace) -> None:
     print(f"Collecting logs at {url} into {options.database}. Ctrl-C ends it.")
     print(f"See them at {url}/" + (" with the token." if options.token else "."))
+
+
+def _too_small(max_size: float | None) -> str | None:
+    """Why logs cannot be kept in so many MiB; None if they can."""
+    if max_size is None or max_size * _MIB >= LEAST_BYTES:
+        return None
+    return (
+        f"--max-size {max_size:g} is too small: one batch may need {LEAST_BYTES // _MIB} MiB, and would be removed as "
+        "soon as it is stored."
+    )
 
 
 def _unsafe(host: str, token: str | None) -> str | None:

@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from logcollector_handler.wire.posted.body import MIB
 
-from .reading import Page
+from .groups import Groups
+from .reading import Histogram, Page
 
 #: Bytes of an answer with logs that are sent at once. The next follow when the client has read most of these.
 PIECE: Final = 64 * 1024
@@ -57,13 +58,17 @@ class Unread:
             self.bytes -= len(content)
 
 
+def rest(of: Page | Histogram | Groups) -> dict[str, Any]:
+    """Where an answer continues, and down to which time it has looked if it ran out of time; else null for both."""
+    return {"next": None if of.next is None else str(of.next), "looked_to": of.looked_to}
+
+
 class LogsAnswer(Response):
-    """A page of logs."""
+    """Logs, which clients may read slowly."""
 
     media_type = "application/json"
 
-    def __init__(self, page: Page, unread: Unread) -> None:
-        content = {"logs": page.entries, "next": None if page.next is None else str(page.next)}
+    def __init__(self, content: dict[str, Any], unread: Unread) -> None:
         super().__init__(msgspec.json.encode(content), headers=_HEADERS)
         self._unread = unread
 

@@ -1,4 +1,4 @@
-"""The endpoints of the collector: what each request means and how it is answered.
+"""The endpoints of the collector: what each request means and how it is answered. `finding` has those that find logs.
 
 `server` serves them over sockets, `store` keeps the logs, `posting` stores what is posted. Nothing here blocks the
 event loop: a pool of threads runs queries.
@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Final, TypeVar
 
 from starlette.applications import Starlette
@@ -26,12 +25,15 @@ from starlette.routing import Route
 from logcollector_handler.wire.collector import PATH
 from logcollector_handler.wire.posted.body import Limits, RefusedError
 
-from .answers import LogsAnswer, Unread, error_answer, json_answer
+from .answers import Unread, error_answer, json_answer
 from .file import UnusableError
+from .finding import Finding
 from .guard import Guard
+from .metrics import MEDIA_TYPE, Metrics
 from .posting import Posting, ReceivedRequest
-from .query import parse_follow, parse_histogram, parse_query
-from .retention import INTERVAL, Keep, retain
+from .query import parse_follow
+from .retention import INTERVAL, Keep, Removals, retain
+from .scan import StoppedError
 from .static import NAMES, PAGE_PATH, page_file
 from .store import Store
 from .stream import Bell, EventStream
@@ -67,11 +69,12 @@ def create_app(
         routes=[
             Route("/", endpoints.about, methods=["GET"]),
             Route("/health", endpoints.health, methods=["GET"]),
+            Route("/metrics", endpoints.metrics, methods=["GET"]),
             Route(PAGE_PATH + "{name}", endpoints.page, methods=["GET"]),
             Route(PATH, endpoints.logs, methods=["GET", "POST"]),
             Route(PATH + "/stream", endpoints.stream, methods=["GET"]),
-            Route(PATH + "/histogram", endpoints.histogram, methods=["GET"]),
             Route(PATH + "/values", endpoints.values, methods=["GET"]),
+            *endpoints.finding.routes(PATH),
             Route("/stats", endpoints.get_stats, methods=["GET"]),
         ],
         middleware=[Middleware(Guard, token=token, local_only=local_only, origins=origins)],
@@ -80,6 +83,7 @@ def create_app(
             RefusedError: _answer_refused,
             HTTPException: _answer_http_error,
             ClientDisconnect: _answer_nobody,
+            StoppedError: _answer_nobody,
             UnusableError: _answer_unusable,
             sqlite3.OperationalError: _answer_store_failed,
             Exception: _answer_unexpected,
@@ -100,9 +104,12 @@ class _Endpoints:
         self._keep = keep
         self._readers: ThreadPoolExecutor
         self._bell = Bell()
-        self._posting = Posting(store, strict, limits, observer, self._bell.ring)
+        self._metrics = Metrics()
+        self._observer = observer
+        self._posting = Posting(store, strict, limits, self._observe, self._bell.ring)
         self._streams = 0
         self._unread = Unread()
+        self.finding = Finding(store, self._ask, self._unread)
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -117,10 +124,18 @@ class _Endpoints:
                 stopping.set()
                 await removing
 
+    def _observe(self, request: ReceivedRequest) -> None:
+        self._metrics.posted(request)
+        if self._observer is not None:
+            self._observer(request)
+
     async def _remove_old(self, keep: Keep, stopping: asyncio.Event) -> None:
+        removals = Removals()
         while not stopping.is_set():
             try:
-                await asyncio.to_thread(retain, self._store, keep, time.time(), stopping.is_set)
+                removed = await asyncio.to_thread(retain, self._store, keep, time.time(), stopping.is_set)
+                self._metrics.removed(removed)
+                removals.add(removed, time.monotonic())
             except UnusableError:
                 # The store has said it. The file may come back.
                 pass
@@ -145,6 +160,13 @@ class _Endpoints:
         trouble = await self._ask(self._store.trouble)
         return json_answer({"status": "ok"}) if trouble is None else error_answer(503, trouble)
 
+    async def metrics(self, _request: Request) -> Response:
+        now: dict[str, float] = {"streams": self._streams, "unread_bytes": self._unread.bytes}
+        now["healthy"] = int(await self._ask(self._store.trouble) is None)
+        with suppress(UnusableError, sqlite3.Error):
+            now["file_bytes"] = await self._ask(self._store.used_bytes)
+        return Response(self._metrics.text(now), media_type=MEDIA_TYPE)
+
     async def page(self, request: Request) -> Response:
         if request.path_params["name"] not in NAMES:
             raise HTTPException(404)
@@ -155,11 +177,6 @@ class _Endpoints:
 
     async def values(self, _request: Request) -> Response:
         return json_answer(await self._ask(self._store.values))
-
-    async def histogram(self, request: Request) -> Response:
-        query, buckets = parse_histogram(request.query_params.multi_items())
-        histogram = await self._ask(partial(self._store.histogram, query, buckets))
-        return json_answer({"since": histogram.since, "width": histogram.width, "counts": histogram.counts})
 
     async def stream(self, request: Request) -> Response:
         follow = parse_follow(request.query_params.multi_items(), request.headers.get("last-event-id"))
@@ -174,24 +191,13 @@ class _Endpoints:
 
     async def logs(self, request: Request) -> Response:
         # One route for both methods, so that the Allow header of a 405 lists both.
-        return await (self._posting.answer(request) if request.method == "POST" else self._get_logs(request))
-
-    async def _get_logs(self, request: Request) -> Response:
-        query = parse_query(request.query_params.multi_items())
-        self._refuse_if_much_is_unread()
-        page = await self._ask(partial(self._store.page, query))
-        # Again, because many may have asked at the same time.
-        self._refuse_if_much_is_unread()
-        return LogsAnswer(page, self._unread)
-
-    def _refuse_if_much_is_unread(self) -> None:
-        if self._unread.is_full:
-            raise RefusedError(503, "Too many answers are being read at the same time. Ask again later.")
+        return await (self._posting.answer(request) if request.method == "POST" else self.finding.logs(request))
 
 
 async def _answer_refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)  # noqa: S101 - starlette calls it with nothing else
-    return error_answer(error.status, error.reason, **({} if error.index is None else {"index": error.index}))
+    where = {"index": error.index, "position": error.position}
+    return error_answer(error.status, error.reason, **{name: at for name, at in where.items() if at is not None})
 
 
 async def _answer_http_error(_request: Request, error: Exception) -> Response:
@@ -202,8 +208,8 @@ async def _answer_http_error(_request: Request, error: Exception) -> Response:
 
 
 async def _answer_nobody(_request: Request, _: Exception) -> Response:
-    # The client went away while it sent, so nobody reads this. Without it the server would log an error.
-    return error_answer(400, "The body ended too early.")
+    # The client went away while it sent or waited, so nobody reads this. Without it the server would log an error.
+    return error_answer(400, "The request ended too early.")
 
 
 async def _answer_unusable(_request: Request, error: Exception) -> Response:

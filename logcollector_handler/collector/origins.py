@@ -14,10 +14,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import Send
 
-from logcollector_handler.wire.collector import CollectorFormat
+from logcollector_handler.wire.collector import PATH
 from logcollector_handler.wire.format import IDEMPOTENCY_HEADER
 
-_PATH: Final = CollectorFormat.path
+_PATH: Final = PATH
 _PORTS: Final = {"http": 80, "https": 443}
 _ALLOWED: Final = {
     "access-control-allow-methods": "POST",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+from logcollector_handler.wire.posted.body import Limits
 
 from .store import Store
 
@@ -15,6 +18,11 @@ STEP: Final = 2000
 #: The share of `max_bytes` down to which logs are removed, so that the next batch does not exceed it at once.
 _LEFT: Final = 0.9
 _DAY: Final = 24 * 3600.0
+#: The least `max_bytes` with which the largest batch that is accepted fits in, with its indexes.
+LEAST_BYTES: Final = 2 * Limits.decompressed_bytes
+#: Seconds between two lines that say how many logs were removed.
+SAY_EVERY: Final = 600.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,3 +54,18 @@ def retain(store: Store, keep: Keep, now: float, stopping: Callable[[], bool] = 
     if removed:
         store.give_back()
     return removed
+
+
+class Removals:
+    """Says in the log how many logs were removed: at the first time, and then now and again."""
+
+    def __init__(self) -> None:
+        self._unsaid = 0
+        self._next = 0.0
+
+    def add(self, count: int, now: float) -> None:
+        """Logs were removed, at `now` in monotonic seconds."""
+        self._unsaid += count
+        if self._unsaid and now >= self._next:
+            _log.warning("%d logs were removed, because they were too old or the file too large.", self._unsaid)
+            self._unsaid, self._next = 0, now + SAY_EVERY

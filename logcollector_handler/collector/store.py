@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from logcollector_handler.wire.posted.entries import Row
 
-from . import reading
+from . import matching, reading
 from .file import LogFile, UnusableError
 from .query import Query
 from .reading import Arrivals, Histogram, Page
+from .scan import Budget
 from .search import INDEXED, INSERT
 from .upgrade import ForeignFileError, prepare
 
@@ -34,6 +35,8 @@ SWEEP_EVERY: Final = 100
 #: Pages of 4 KiB returned to the disk at once.
 PAGES_GIVEN_BACK: Final = 1000
 _FOREIGN: Final = "{path} was not made by this version of the collector. Name another file, or move that one away."
+
+T = TypeVar("T")
 
 
 class StoreError(Exception):
@@ -151,10 +154,13 @@ class Store:
             if reader is None:
                 reader = self._connect()
                 reader.execute("PRAGMA query_only = ON")
+                matching.register(reader)
             try:
                 yield reader
-            except BaseException:
+            except BaseException as error:
                 reader.close()
+                if str(error) == matching.FAILED:
+                    raise sqlite3.DatabaseError("a row cannot be compared") from error
                 raise
             with self._readers_lock:
                 self._readers.append(reader)
@@ -246,35 +252,38 @@ class Store:
             # Only the checkpoint makes the file itself shorter.
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def page(self, query: Query) -> Page:
-        """The newest logs that match the query, by their time."""
+    def read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """The answer to a question about the logs, such as those in `reading`."""
         with self._reading() as reader:
-            return reading.page(reader, query)
+            return question(reader)
+
+    def page(self, query: Query, budget: Budget | None = None, *, most: int | None = None) -> Page:
+        """The newest logs that match the query, by their time. Like others, it stops looking within its budget."""
+        with self._reading() as reader:
+            return reading.page(reader, query, budget or Budget(), most=most)
 
     def arrivals(self, query: Query, position: int, *, newest: bool = False, most: int = reading.MAX_BYTES) -> Arrivals:
         """The matching logs that arrived after the row `position`, in order: the first `limit`, or the `newest`."""
         with self._reading() as reader:
             return reading.arrivals(reader, query, position, newest=newest, most=most)
 
-    def before_last(self, query: Query, count: int) -> int:
-        """The position after which the last `count` matching logs arrived."""
+    def before_last(self, query: Query, count: int | None, budget: Budget | None = None) -> int:
+        """The position after which the last `count` matching logs arrived; None: all of them."""
         with self._reading() as reader:
-            return reading.before_last(reader, query, count)
+            return reading.before_last(reader, query, count, budget or Budget())
 
     def last_id(self) -> int:
         """The id of the row that arrived last, also if it was removed since; 0 if none ever did."""
-        with self._reading() as reader:
-            return reading.last_id(reader)
+        return self.read(reading.last_id)
 
-    def histogram(self, query: Query, buckets: int) -> Histogram:
+    def histogram(self, query: Query, buckets: int, budget: Budget | None = None) -> Histogram:
         """How many logs of each level match the query, over time. Without a bound in time it uses that of all logs."""
         with self._reading() as reader:
-            return reading.histogram(reader, query, buckets)
+            return reading.histogram(reader, query, buckets, budget or Budget())
 
     def values(self) -> dict[str, list[str]]:
         """The names of services and of loggers, each sorted and at most `reading.MAX_LISTED`."""
-        with self._reading() as reader:
-            return reading.values(reader)
+        return self.read(reading.values)
 
     def stats(self) -> dict[str, Any]:
         """The answer to `GET /stats`: totals, counts by level and by service, and the errors of the last hour."""
@@ -283,10 +292,8 @@ class Store:
 
     def in_order_of_arrival(self) -> list[dict[str, Any]]:
         """All logs in order of arrival, in the form of `page`."""
-        with self._reading() as reader:
-            return reading.all_entries(reader)
+        return self.read(reading.all_entries)
 
     def count(self) -> int:
         """The number of logs."""
-        with self._reading() as reader:
-            return int(reader.execute("SELECT count(*) FROM logs").fetchone()[0])
+        return self.read(lambda reader: int(reader.execute("SELECT count(*) FROM logs").fetchone()[0]))

@@ -114,7 +114,7 @@ class EventStream(Response):
         yield b"retry: %d\n\n" % _RETRY
         if position is None:
             position = self._end
-            if follow.last:
+            if follow.last != 0:
                 position = await self._ask(partial(self._store.before_last, follow.query, follow.last))
                 while position < self._end:
                     stored = await self._next(replace(follow, at_most=None), position)
@@ -131,7 +131,7 @@ class EventStream(Response):
             position = news.position
             if news.entries:
                 yield _events(news)
-            else:
+            elif news.is_last:
                 await asyncio.wait((rung, gone), timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
                 if not rung.done():
                     yield b"id: %d\nevent: heartbeat\ndata: {}\n\n" % position

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+from typing import Final
 
-from .search import COLUMN_TYPES, SCHEMA, SCHEMA_VERSION
+from .search import ADDED_INDEX, ADDED_TABLE, COLUMN_TYPES, SCHEMA, SCHEMA_VERSION
+
+#: The version of files whose `metadata` is not searched by an index, nor their errors.
+_BEFORE_FIELDS: Final = 3
+_log = logging.getLogger(__name__)
 
 
 class ForeignFileError(Exception):
@@ -32,6 +38,12 @@ def prepare(writer: sqlite3.Connection) -> None:
     # A file from before a column was added gets it now; the old rows have no value in it.
     _add_missing(writer, "logs", COLUMN_TYPES)
     _add_missing(writer, "batches", {"digest": "BLOB"})
+    if _version(writer) == _BEFORE_FIELDS:
+        _log.warning("The file is of an earlier version: its logs get further indexes now.")
+        writer.execute(ADDED_INDEX)
+        writer.execute(ADDED_TABLE)
+        writer.execute("INSERT INTO logs_fields (logs_fields) VALUES ('rebuild')")
+        writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     writer.execute("COMMIT")
 
 
@@ -44,6 +56,6 @@ def _add_missing(writer: sqlite3.Connection, table: str, columns: dict[str, str]
 
 def _version(writer: sqlite3.Connection) -> int:
     version: int = writer.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, SCHEMA_VERSION):
+    if version not in (0, _BEFORE_FIELDS, SCHEMA_VERSION):
         raise ForeignFileError
     return version

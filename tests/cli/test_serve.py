@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from logcollector_handler import LogCollectorHandler
+from logcollector_handler.cli import main
 from logcollector_handler.collector.store import Store
 
 pytestmark = pytest.mark.integration
@@ -152,7 +153,7 @@ def test_it_prints_the_address_of_the_page(start: Start) -> None:
 def test_keep_days_removes_old_logs(start: Start) -> None:
     url = url_of(start("serve", "--port", "0"))
     httpx.post(url + "/logs", json={"logs": [{"message": "old", "created_at": 1}, {"message": "new"}]})
-    url = url_of(start("serve", "--port", "0", "--keep-days", "1", "--max-size", "100"))
+    url = url_of(start("serve", "--port", "0", "--keep-days", "1", "--max-size", "64"))
     for _ in range(500):
         if [entry["message"] for entry in httpx.get(url + "/logs").json()["logs"]] == ["new"]:
             return
@@ -169,3 +170,9 @@ def test_pages_of_allowed_origins_may_post(start: Start, run: Run) -> None:
     ended = run("serve", "--port", "0", "--allow-origin", "*")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "logcollector serve: --allow-origin: '*' is not an origin such as https://shop.example\n"
+
+
+@pytest.mark.parametrize("size", ["1", "2", "63.9"])
+def test_a_size_in_which_one_batch_does_not_fit_is_refused(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "0", "--max-size", size]) == 2
+    assert f"--max-size {size} is too small" in capsys.readouterr().err

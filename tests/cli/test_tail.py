@@ -111,10 +111,10 @@ def test_it_says_why_a_stream_cannot_go_on(
 def test_it_shows_the_last_entries_and_then_what_arrives(server: BackgroundServer, follow: Follow) -> None:
     post(server.url, *({"message": f"m{n}", "created_at": 3661.25 + n, "level": "WARN"} for n in range(5)))
     out, _, _ = follow(server.url, "-n", "2")
-    assert out.take(2) == ["01:01:04.250 WARN   m3", "01:01:05.250 WARN   m4"]
+    assert out.take(2) == ["1970-01-01 01:01:04.250+00:00 WARN   m3", "1970-01-01 01:01:05.250+00:00 WARN   m4"]
     entry = {"message": "a\nb", "created_at": 0.5, "service": "shop", "duration_ms": 12.5}
     post(server.url, {**entry, "metadata": {"logger": "shop.pay"}})
-    assert out.take(2) == ["00:00:00.500 INFO  shop shop.pay a", "    b  (12.5 ms)"]
+    assert out.take(2) == ["1970-01-01 00:00:00.500+00:00 INFO  shop shop.pay a", "    b  (12.5 ms)"]
 
 
 def test_only_entries_that_match_the_filters_are_shown(server: BackgroundServer, follow: Follow) -> None:
@@ -129,6 +129,36 @@ def test_only_entries_that_match_the_filters_are_shown(server: BackgroundServer,
         {"message": "payment", "level": "FATAL", "service": "shop"},
     )
     assert "FATAL shop payment" in out.take()[0]
+
+
+def test_the_query_language_and_several_services_narrow_what_is_shown(server: BackgroundServer, follow: Follow) -> None:
+    entry = {"message": "first", "service": "shop", "level": "WARN", "metadata": {"amount": 7}}
+    post(server.url, entry)
+    out, _, _ = follow(server.url, "--service", "shop", "--service", "mail", "amount>5", "level:WARNING OR critical")
+    out.until("first")
+    for other in ({"service": "stock"}, {"level": "INFO"}, {"metadata": {"amount": 5}}, {"service": "mail"}):
+        post(server.url, {**entry, "message": str(other), **other})
+    assert "mail {'service': 'mail'}" in out.take()[0]
+
+
+def test_since_shows_all_that_is_stored_from_then_on(server: BackgroundServer, follow: Follow) -> None:
+    post(server.url, *({"message": f"old{n}", "created_at": float(n)} for n in range(20)))
+    post(server.url, *({"message": f"m{n}"} for n in range(30)))
+    out, _, _ = follow(server.url, "--since", "-1h")
+    assert [line.rpartition(" ")[2] for line in out.take(30)] == [f"m{n}" for n in range(30)]
+    post(server.url, {"message": "new"})
+    assert out.take()[0].endswith(" new")
+    out, _, _ = follow(server.url, "--since", "1970-01-01T00:00:15Z", "-n", "2")
+    assert [line.rpartition(" ")[2] for line in out.take(2)] == ["m29", "new"]
+
+
+def test_a_wrong_query_ends_it_and_says_where(server: BackgroundServer, start: Start) -> None:
+    key = {"LOGCOLLECTOR_API_KEY": "sesame-open-sesame"}
+    process = start("tail", "--server-url", server.url, "level:loud", environment=key)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "'loud' is no level" in err
+    assert "character 7" in err
 
 
 def test_stack_traces_are_folded_unless_traces_is_given(server: BackgroundServer, follow: Follow) -> None:

@@ -17,6 +17,7 @@ import pytest
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.query import Query
 from logcollector_handler.collector.reading import Page
+from logcollector_handler.collector.scan import Budget
 from logcollector_handler.collector.static import NAMES
 from logcollector_handler.collector.store import Store
 from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS
@@ -124,8 +125,9 @@ def test_a_query_returns_only_the_logs_that_match_its_filters(client: AppClient)
             }
         ],
         "next": None,
+        "looked_to": None,
     }
-    assert client.get("/logs", service="web%").json() == {"logs": [], "next": None}
+    assert client.get("/logs", service="web%").json() == {"logs": [], "next": None, "looked_to": None}
 
 
 def test_the_cursor_in_an_answer_leads_to_the_next_page(client: AppClient) -> None:
@@ -154,10 +156,10 @@ class SlowToRead(Store):
         self.asked = threading.Event()
         self.go_on = threading.Event()
 
-    def page(self, query: Query) -> Page:
+    def page(self, query: Query, budget: Budget | None = None, *, most: int | None = None) -> Page:
         self.asked.set()
         assert self.go_on.wait(60)
-        return super().page(query)
+        return super().page(query, budget, most=most)
 
 
 @contextmanager

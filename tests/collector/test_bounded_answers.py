@@ -17,6 +17,7 @@ from logcollector_handler.collector import answers, app, reading, stream
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.query import Cursor, Follow, Query
 from logcollector_handler.collector.reading import MAX_BYTES, MAX_LISTED
+from logcollector_handler.collector.scan import Budget
 from logcollector_handler.collector.store import Store
 from tests.collector.app_client import AppClient, ClientOf
 from tests.collector.storing import messages, rows
@@ -186,9 +187,9 @@ def test_pages_asked_for_at_the_same_time_are_bounded_together(
     unread = answers.Unread()
     fetch = store.page
 
-    def fetch_while_others_are_sent(query: Query) -> reading.Page:
+    def fetch_while_others_are_sent(query: Query, budget: Budget) -> reading.Page:
         unread.bytes = answers.MOST_UNREAD + 1
-        return fetch(query)
+        return fetch(query, budget)
 
     monkeypatch.setattr(app, "Unread", lambda: unread)
     monkeypatch.setattr(store, "page", fetch_while_others_are_sent)

@@ -193,6 +193,7 @@ def test_whatever_is_damaged_is_refused_at_the_start_or_answered_200_or_503(
     client = client_of(create_app(store))
     paths = ["/logs?limit=1000", "/logs?text=needle", "/logs?trace_id=t", "/logs?service=s", "/logs?level=INFO&since=5"]
     paths += ["/logs/histogram", "/logs/histogram?service=s", "/logs/values", "/stats", "/health"]
+    paths += ["/logs?q=a.b:x", "/logs?q=-needle", "/logs?q=l%20-x", "/logs/5", "/logs/groups?by=a.b", "/metrics"]
     statuses = {client.get(path).status_code for path in paths}
     statuses |= {client.post({"message": "m"}, key=key).status_code for key in ("k", "n", None)}
     # 422: the key is known, with another body.

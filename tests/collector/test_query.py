@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 
 from logcollector_handler.collector.query import Cursor, Query, parse_follow, parse_histogram, parse_query
+from logcollector_handler.collector.times import seconds
+from logcollector_handler.collector.tree import All, Compare, Either, Word
 from logcollector_handler.wire.posted.body import RefusedError
 
 
@@ -109,3 +113,68 @@ def test_a_parameter_given_twice_is_refused() -> None:
 def test_a_cursor_written_as_text_is_parsed_to_the_same_cursor() -> None:
     cursor = Cursor(1_700_000_000.1234567, 10**17)
     assert Cursor.parse(str(cursor)) == cursor
+
+
+def test_several_services_are_any_of_them() -> None:
+    query = parse_query([("service", "a"), ("q", "x"), ("service", ""), ("service", "b")])
+    either = Either((Compare("service", "=", "a"), Compare("service", "=", "b")))
+    assert query == Query(where=All((either, Word("x"))))
+    assert parse_query([("service", "a"), ("service", "")]).exact == {"service": "a"}
+    for wrong in ([("service", "a\0b")], [("service", "a"), ("service", "b\0")]):
+        with pytest.raises(RefusedError, match="service"):
+            parse_query(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "last"), [([], 0), ([("last", "7")], 7), ([("last", "all")], None), ([("last", "")], 0)]
+)
+def test_a_stream_begins_with_as_many_stored_logs_as_asked_for(given: list[tuple[str, str]], last: int | None) -> None:
+    assert parse_follow(given, None).last == last
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "1001", "none"])
+def test_a_wrong_number_of_stored_logs_is_refused(wrong: str) -> None:
+    with pytest.raises(RefusedError, match="last"):
+        parse_follow([("last", wrong)], None)
+
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("now", NOW),
+        ("-90s", NOW - 90),
+        ("-15m", NOW - 900),
+        ("-1.5h", NOW - 5400),
+        ("-2d", NOW - 172_800),
+        ("-1w", NOW - 604_800),
+        ("1700000000.25", 1_700_000_000.25),
+        (" -5 ", -5.0),
+        ("2026-01-31T12:00Z", NOW),
+        ("2026-01-31 13:00+01:00", NOW),
+        ("2026-01-31T12:00:00.5z", NOW + 0.5),
+        ("2026-01-31T12:00:00.123456789Z", NOW + 0.123456),
+        ("1h", None),
+        ("-1y", None),
+        ("--1h", None),
+        ("2026-02-30", None),
+        ("tomorrow", None),
+        ("1700000000000", None),
+        ("inf", None),
+        ("\uff11", 1.0),
+    ],
+)
+def test_a_time_as_people_write_it(text: str, expected: float | None) -> None:
+    assert seconds(text, NOW) == expected
+
+
+def test_a_date_without_a_zone_is_in_that_of_the_machine() -> None:
+    assert seconds("2026-01-31T12:00", NOW) == datetime(2026, 1, 31, 12).timestamp()
+    assert seconds("2026-01-31", NOW) == datetime(2026, 1, 31).timestamp()
+
+
+def test_a_trace_id_may_be_written_as_a_uuid() -> None:
+    query = parse_query([("trace_id", "4BF92F35-77B3-4DA6-A3CE-929D0E0E4736")])
+    assert query.exact == {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}

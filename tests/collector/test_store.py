@@ -125,7 +125,7 @@ def test_text_is_found_in_messages_and_stack_traces_in_any_case(store: Store) ->
         rows(
             {"message": "Payment Failed", "created_at": 1},
             {"message": "oops", "created_at": 2, "stack_trace": "Traceback:\n  in pay\nPaymentError: no"},
-            {"message": "else", "created_at": 3, "metadata": {"a": "payment"}},
+            {"message": "else", "created_at": 3, "metadata": {"a": "a payment"}},
         )
     )
     assert found(store, text="payment") == ["oops", "Payment Failed"]

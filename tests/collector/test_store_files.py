@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from logcollector_handler.collector import scan
+from logcollector_handler.collector.query import parse_query
+from logcollector_handler.collector.search import INDEXED, SCHEMA_VERSION
 from logcollector_handler.collector.store import Added, ReusedKeyError, Store, StoreError
 from tests.collector.storing import rows
+
+OLD = Path(__file__).parents[1] / "fixtures" / "v0_1_0" / "logs.sqlite"
 
 
 def test_a_file_that_is_not_a_database_is_refused_with_an_explanation(tmp_path: Path) -> None:
@@ -82,3 +88,25 @@ def test_a_file_from_before_a_column_was_added_gets_it_and_keeps_its_rows(tmp_pa
     assert before["message"] == "before"
     assert "action_type" not in before
     assert (after["action_type"], after["duration_ms"]) == ("pay", 1.5)
+
+
+def test_a_file_of_version_0_1_0_gets_the_indexes_that_came_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The indexes are asked at once.
+    monkeypatch.setattr(scan, "GLANCE", 0)
+    path = tmp_path / "logs.sqlite"
+    shutil.copy(OLD, path)
+    store = Store(path)
+    for text, count in (("amount:12.5", 1), ("nested.list:ä", 6), ("shop.orders", 6), ("has:error_type", 1)):
+        assert len(store.page(parse_query([("q", text)])).entries) == count, text
+    store.remove_first(2)
+    store.close()
+    Store(path).close()
+    database = sqlite3.connect(path)
+    assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert database.execute("SELECT count(*) FROM logs_fields WHERE logs_fields MATCH 'orders'").fetchone() == (4,)
+    # Raises if a full-text index does not match the logs.
+    for index in INDEXED:
+        database.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
+    database.close()

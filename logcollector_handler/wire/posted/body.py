@@ -39,13 +39,17 @@ class Limits:
 
 
 class RefusedError(Exception):
-    """The request is refused: with the status and reason to answer, and the index of the wrong entry, if it is one."""
+    """The request is refused: with the status and the reason to answer.
 
-    def __init__(self, status: int, reason: str, index: int | None = None) -> None:
+    Where one entry is wrong, `index` is its index; where a query is, `position` is the index of the wrong character.
+    """
+
+    def __init__(self, status: int, reason: str, index: int | None = None, position: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
         self.index = index
+        self.position = position
 
 
 @dataclass(frozen=True)

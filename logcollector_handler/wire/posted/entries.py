@@ -1,7 +1,8 @@
 """Checks each posted entry against the columns of `entry.model`, and makes the row that is stored for it.
 
-A lenient collector differs from a strict one in two points only: it takes a `created_at` in milliseconds, and it
-answers 422 with the index of the wrong entry where the real server answers 500. Pure: no I/O, no threads.
+A strict collector does what the real server does: it answers 500 to a wrong batch, drops keys that are no columns, and
+takes and refuses the same values. A lenient one answers 422 with the index of the wrong entry, keeps such keys in
+`metadata`, and takes a `created_at` in milliseconds. Pure: no I/O, no threads.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from logcollector_handler.entry.model import (
     COLUMNS,
     CREATED_AT_LIMIT,
     DURATION_LIMIT,
+    ENVIRONMENTS,
     LEVELS,
     LOG_TYPES,
     TEXT_LIMITS,
@@ -35,7 +37,9 @@ Row: TypeAlias = tuple[str | float | None, ...]
 
 #: Levels of nesting allowed in `metadata`: few enough that no recursive parser overflows its stack on reading it.
 MAX_DEPTH: Final = 256
-_TOO_DEEP: Final = f"metadata: nested deeper than {MAX_DEPTH} levels"
+#: As many as a strict collector can read again; the real server takes more.
+STRICT_DEPTH: Final = 400
+_TOO_DEEP: Final = "metadata: nested too deep"
 
 #: The year 1 in Unix seconds, the earliest time that is accepted.
 _EARLIEST: Final = -62_135_596_800
@@ -52,15 +56,15 @@ class Batch:
     """The rows of a batch in which every entry is valid."""
 
     rows: list[Row]
-    #: Top-level keys of its entries that are not columns, and so are not stored.
+    #: Top-level keys of its entries that are not stored.
     ignored_keys: frozenset[str]
 
 
-def _entry_type(created_at_below: float) -> type[msgspec.Struct]:
+def _entry_type(created_at_below: float, strict: dict[str, tuple[Any, ...]]) -> type[msgspec.Struct]:
     """A struct type with the rule for each column as the type of its field, in the order of ROW_COLUMNS.
 
     A column that an entry leaves out becomes NULL or its default. An explicit null is allowed only where the table
-    allows NULL.
+    allows NULL. `strict` has rules in place of others.
     """
     # decimal(10,3) rounds to three places before it checks the size.
     widest = DURATION_LIMIT - 0.0005
@@ -70,6 +74,7 @@ def _entry_type(created_at_below: float) -> type[msgspec.Struct]:
         "log_type": (Literal[LOG_TYPES], "BACKEND"),
         "created_at": (Annotated[float, msgspec.Meta(ge=_EARLIEST, lt=created_at_below)], None),
         "service": (Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS["service"])], None),
+        **strict,
     }
 
     def field(name: str) -> tuple[Any, ...]:
@@ -87,8 +92,17 @@ def _entry_type(created_at_below: float) -> type[msgspec.Struct]:
     return msgspec.defstruct("PostedEntry", [field(name) for name in ROW_COLUMNS[:-1]], kw_only=True)
 
 
-_STRICT: Final = _entry_type(CREATED_AT_LIMIT)
-_LENIENT: Final = _entry_type(CREATED_AT_LIMIT * 1000)
+#: Where the real server takes other values than its columns hold, or refuses null. It converts a duration itself.
+_REAL: Final[dict[str, tuple[Any, ...]]] = {
+    "message": (str, ""),
+    "created_at": (Annotated[float, msgspec.Meta(ge=_EARLIEST, lt=CREATED_AT_LIMIT)] | None, None),
+    "service": (Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS["service"])], "unknown"),
+    "environment": (Literal[ENVIRONMENTS], None),
+    "service_version": (Annotated[str, msgspec.Meta(max_length=TEXT_LIMITS["service_version"])], None),
+    "metadata": (Any, None),
+}
+_STRICT: Final = _entry_type(CREATED_AT_LIMIT, _REAL)
+_LENIENT: Final = _entry_type(CREATED_AT_LIMIT * 1000, {})
 _CREATED_AT: Final = ROW_COLUMNS.index("created_at")
 
 
@@ -100,22 +114,34 @@ def check(raw: RawBatch, *, strict: bool, now: float) -> Batch:
     """
     ignored: set[str] = set()
     rows: list[Row] = []
-    kind = _STRICT if strict else _LENIENT
+    kind, deepest = (_STRICT, STRICT_DEPTH) if strict else (_LENIENT, MAX_DEPTH)
     for index, entry in enumerate(raw.entries):
         try:
             posted = entry
+            unknown: dict[str, Any] = {}
+            if isinstance(entry, dict):
+                if strict and "duration_ms" in entry:
+                    posted = {**entry, "duration_ms": _as_decimal(entry["duration_ms"])}
+                unknown = {name: entry[name] for name in entry.keys() - _KNOWN}
             if raw.suspicious and isinstance(entry, dict):
-                _refuse_unstorable(entry)
+                _refuse_unstorable(posted)
                 # Only the columns: msgspec would fail on any other key that contains a lone surrogate.
-                posted = {name: entry[name] for name in _KNOWN & entry.keys()}
+                posted = {name: posted[name] for name in _KNOWN & entry.keys()}
+                dropped = {name for name, value in unknown.items() if _problem([name, value])}
+                ignored |= dropped
+                unknown = {name: value for name, value in unknown.items() if name not in dropped}
             elif isinstance(entry, str):
                 # No text is an entry, whatever it says; msgspec would fail on half of a surrogate pair in it.
                 posted = ""
             values = list(msgspec.structs.astuple(msgspec.convert(posted, kind)))
             metadata = values[-1]
+            if strict:
+                ignored.update(unknown)
+            elif unknown:
+                metadata = _with_unknown(metadata or {}, unknown)
             if metadata is not None:
                 values[-1] = text = msgspec.json.encode(metadata).decode()
-                if text.count("{") + text.count("[") > MAX_DEPTH and _depth(metadata) > MAX_DEPTH:
+                if text.count("{") + text.count("[") > deepest and _depth(metadata) > deepest:
                     raise msgspec.ValidationError(_TOO_DEEP)
         except msgspec.ValidationError as error:
             raise _refused(index, _plain(error), strict) from error
@@ -126,10 +152,9 @@ def check(raw: RawBatch, *, strict: bool, now: float) -> Batch:
             values[_CREATED_AT] = now
         elif created_at >= CREATED_AT_LIMIT:
             values[_CREATED_AT] = created_at / 1000
-        logger = metadata.get("logger") if metadata else None
+        logger = metadata.get("logger") if isinstance(metadata, dict) else None
         values.append(logger if isinstance(logger, str) else None)
         rows.append(tuple(values))
-        ignored.update(entry.keys() - _KNOWN)
     return Batch(rows, frozenset(ignored))
 
 
@@ -148,24 +173,49 @@ def _plain(error: msgspec.ValidationError) -> str:
     return f"{name}: {text.replace('`', '')}{hint}"
 
 
+def _as_decimal(value: Any) -> Any:
+    """A duration as the real server stores it: it converts text and booleans, and knows NaN, which is none here."""
+    if isinstance(value, str | bool):
+        try:
+            value = float(value)
+        except ValueError:
+            return value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _with_unknown(metadata: dict[str, Any], unknown: dict[str, Any]) -> dict[str, Any]:
+    """The metadata with the keys that are no columns, numbered where it has a key of the name itself."""
+    together = dict(metadata)
+    for name, value in sorted(unknown.items()):
+        free, number = name, 2
+        while free in together:
+            free, number = f"{name}_{number}", number + 1
+        together[free] = value
+    return together
+
+
 def _refuse_unstorable(entry: dict[str, Any]) -> None:
     """Raise ValidationError for a key or value, at any depth, that no text or JSON column can hold."""
     for name in _KNOWN & entry.keys():
-        # A list of values still to be checked instead of recursion: the nesting may be deeper than the stack allows.
-        waiting: list[Any] = [entry[name]]
-        while waiting:
-            value = waiting.pop()
-            problem = None
-            if isinstance(value, str):
-                problem = _text_problem(value)
-            elif isinstance(value, float) and not math.isfinite(value):
-                problem = "a number that is not finite"
-            elif isinstance(value, dict):
-                waiting.extend(_flat(value.items()))
-            elif isinstance(value, list):
-                waiting.extend(value)
-            if problem:
-                raise msgspec.ValidationError(f"Contains {problem} - at `$.{name}`")
+        if problem := _problem(entry[name]):
+            raise msgspec.ValidationError(f"Contains {problem} - at `$.{name}`")
+
+
+def _problem(whole: Any) -> str | None:
+    # A list of values still to be checked instead of recursion: the nesting may be deeper than the stack allows.
+    waiting: list[Any] = [whole]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            if problem := _text_problem(value):
+                return problem
+        elif isinstance(value, float) and not math.isfinite(value):
+            return "a number that is not finite"
+        elif isinstance(value, dict):
+            waiting.extend(_flat(value.items()))
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return None
 
 
 def _flat(items: Iterable[tuple[str, Any]]) -> Iterable[Any]:

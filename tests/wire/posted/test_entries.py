@@ -71,14 +71,14 @@ def test_limits_count_characters_and_not_bytes() -> None:
 
 
 def test_a_missing_column_gets_its_default_or_stays_empty() -> None:
-    stored = row({"message": "m"})
+    stored = row({"message": "m"}, strict=False)
     given = {name: value for name, value in stored.items() if value is not None}
     assert given == {"level": "INFO", "message": "m", "created_at": NOW, "log_type": "BACKEND"}
 
 
 @pytest.mark.parametrize("name", sorted(set(COLUMNS) - {"message", "level", "created_at", "log_type", "service"}))
 def test_null_leaves_a_column_empty(name: str) -> None:
-    assert row({"message": "m", name: None})[name] is None
+    assert row({"message": "m", name: None}, strict=False)[name] is None
 
 
 @pytest.mark.parametrize(
@@ -127,13 +127,27 @@ REFUSED = {
     "NaN in metadata": {"message": "m", "metadata": {"a": [float("nan")]}},
     **{f"long {name}": {"message": "m", name: "x" * (limit + 1)} for name, limit in TEXT_LIMITS.items()},
 }
+#: What the real server takes all the same, and so a strict collector.
+TAKEN = [
+    REFUSED[name]
+    for name in (
+        "no message",
+        "null time",
+        "duration as text",
+        "duration as bool",
+        "duration that is not a number",
+        "metadata as text",
+        "metadata as a list",
+    )
+]
 
 
 @pytest.mark.parametrize("entry", REFUSED.values(), ids=REFUSED.keys())
 def test_one_value_that_a_column_refuses_makes_the_whole_batch_refused(entry: Any) -> None:
-    """The real server answers 500; a lenient collector answers 422 with the index of the entry."""
+    """The real server answers 500, unless it takes the value; a lenient collector answers 422 with the index."""
     good = {"message": "good"}
-    assert refusal(good, entry, good, strict=True).status == 500
+    if entry not in TAKEN:
+        assert refusal(good, entry, good, strict=True).status == 500
     lenient = refusal(good, entry, good, strict=False)
     assert (lenient.status, lenient.index) == (422, 1)
 
@@ -163,6 +177,22 @@ def test_milliseconds_are_converted_unless_strict() -> None:
     assert "Unix seconds" in refused.reason
 
 
+def test_a_lenient_collector_keeps_unknown_keys_in_metadata() -> None:
+    entry = {"message": "m", "order": {"id": 7}, "n": 1, "metadata": {"n": 0, "n_2": 5}, "logger": "shop"}
+    kept = row(entry, strict=False)
+    assert json.loads(kept["metadata"]) == {"n": 0, "n_2": 5, "n_3": 1, "order": {"id": 7}, "logger": "shop"}
+    assert kept["logger"] == "shop"
+    assert json.loads(row({"message": "m", "n": [1]}, strict=False)["metadata"]) == {"n": [1]}
+    assert checked(entry, strict=False).ignored_keys == frozenset()
+
+
+def test_an_unknown_key_that_cannot_be_stored_is_ignored_alone() -> None:
+    batch = checked({"message": "m", "a": "x\0", "b\0": 1, "c": 2}, strict=False)
+    assert batch.ignored_keys == {"a", "b\0"}
+    assert '{"c":2}' in batch.rows[0]
+    assert refusal({"message": "m", "a": nested(MAX_DEPTH)}, strict=False).status == 422
+
+
 def test_unknown_keys_are_dropped_and_named() -> None:
     batch = checked({"message": "m", "order_id": 1, "logger": "x"}, {"message": "\0"[:0], "Level": "bad\0"})
     assert batch.ignored_keys == {"order_id", "logger", "Level"}
@@ -187,7 +217,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 def test_metadata_nested_too_deep_is_refused() -> None:
     """So that what is stored can always be read again, also by a parser called deep in a stack."""
-    assert row({"message": "m", "metadata": nested(MAX_DEPTH)})["metadata"]
+    assert row({"message": "m", "metadata": nested(MAX_DEPTH)}, strict=False)["metadata"]
     refused = refusal({"message": "m", "metadata": nested(MAX_DEPTH + 1)}, strict=False)
     assert (refused.status, refused.index) == (422, 0)
     assert "nested" in refused.reason

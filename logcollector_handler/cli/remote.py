@@ -1,0 +1,82 @@
+"""Requests to a collector for the logs that filters on the command line ask for."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+
+from logcollector_handler.settings.secret import without_secrets
+
+#: Options that are parameters of the same name.
+_FILTERS: Final = ("service", "environment", "logger", "trace_id", "user_id", "session_id", "text", "since", "until")
+
+
+class RefusedError(Exception):
+    """The server refused the request and would refuse it again, so it is not repeated."""
+
+
+def asked(options: argparse.Namespace) -> list[tuple[str, str]]:
+    """The parameters for the filters that were given."""
+    given = {name: getattr(options, name, None) for name in _FILTERS}
+    given |= {"min_level": options.level, "q": " ".join(options.query)}
+    several = ((name, value if isinstance(value, list) else [value]) for name, value in given.items() if value)
+    return [(name, value) for name, values in several for value in values]
+
+
+class Remote:
+    """A collector at a URL; `timeout` is the number of seconds without data after which it counts as dead.
+
+    Raises ValueError if that is not the URL of a server.
+    """
+
+    def __init__(self, url: str, token: str | None, timeout: float) -> None:
+        if not _is_url(url):
+            raise ValueError(f"{without_secrets(url)!r} is not a URL of a server, as http://localhost:8000.")
+        self._url = urlsplit(url.rstrip("/"))
+        #: As it may be printed: without the name and the password.
+        self.name = self._url._replace(netloc=self._url.netloc.rpartition("@")[2]).geturl()
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._timeout = timeout
+
+    @contextmanager
+    def answer(
+        self, path: str, parameters: Sequence[tuple[str, str]], headers: Mapping[str, str] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer to a GET. Raises RefusedError, and OSError or HTTPException if the server is away."""
+        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        assert self._url.hostname is not None  # noqa: S101 - `_is_url` looked
+        with closing(kind(self._url.hostname, self._url.port, timeout=self._timeout)) as connection:
+            url = f"{self._url.path}{path}?{urlencode(parameters)}"
+            connection.request("GET", url, headers={**self._headers, **(headers or {})})
+            response = connection.getresponse()
+            if response.status != 200:
+                self._refused(response)
+            yield response
+
+    def _refused(self, response: http.client.HTTPResponse) -> None:
+        reason = reason_in(response.read(10_000))
+        if response.status in (408, 429) or response.status >= 500:
+            raise ConnectionError(f"it answers {response.status}" + (f": {reason}" if reason else ""))
+        raise RefusedError(f"{self.name}: {reason or f'it answers {response.status}; is that a collector?'}")
+
+
+def reason_in(text: str | bytes) -> str | None:
+    """The reason in an answer, or in the event that ends a stream; None if that has none."""
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        _ = url.port  # Raises for a port that is not a number, and quotes it: perhaps a part of a password.
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.hostname)

@@ -1,0 +1,132 @@
+"""`GET /logs/export`: all logs that a query matches, as lines of JSON or as CSV, sent while they are found.
+
+Only one page is in memory at a time. A client that reads slowly is waited for, as everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from logcollector_handler.wire.posted.entries import ROW_COLUMNS
+
+from .answers import Unread
+from .matching import first_at
+from .query import Export, Query
+from .reading import Page
+from .scan import Budget, StoppedError
+from .store import Store
+from .tree import METADATA, field_called, is_column, path_of
+
+#: Bytes of JSON that are fetched at once, unless the first entry is longer.
+_BYTES: Final = 1024 * 1024
+#: Seconds to wait while clients have read too little of what was fetched for them.
+_PACE: Final = 0.1
+_ALL: Final = ("id", *ROW_COLUMNS[:-1])
+
+
+class ExportStream(Response):
+    """An answer of unknown length. If it fails in between, the connection is closed, so that clients see it is cut."""
+
+    def __init__(
+        self,
+        store: Store,
+        export: Export,
+        ask: Callable[[Callable[[], Any]], Awaitable[Any]],
+        unread: Unread,
+        count: Callable[[int], None],
+    ) -> None:
+        kind = "csv" if export.is_csv else "ndjson"
+        media_type = "text/csv; charset=utf-8" if export.is_csv else "application/x-ndjson"
+        headers = {"content-disposition": f'attachment; filename="logs.{kind}"', "x-content-type-options": "nosniff"}
+        super().__init__(headers=headers, media_type=media_type)
+        del self.headers["content-length"]
+        self._store = store
+        self._export = export
+        self._ask = ask
+        self._unread = unread
+        #: Called with +1 when it begins and with -1 when it ends.
+        self._count = count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all of it, or as much as the client takes."""
+        self._count(1)
+        gone = asyncio.ensure_future(_until_gone(receive))
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            async with aclosing(self._pieces(gone)) as pieces:
+                async for piece in pieces:
+                    await self._unread.send(send, piece, more=True)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except StoppedError:
+            # The client has gone, so nobody waits for the end.
+            pass
+        finally:
+            gone.cancel()
+            self._count(-1)
+
+    async def _pieces(self, gone: asyncio.Future[None]) -> AsyncGenerator[bytes, None]:
+        query, limit = self._export.query, self._export.limit
+        if self._export.is_csv:
+            yield _csv([self._export.columns or _ALL])
+        while not gone.done():
+            if self._unread.is_full:
+                await asyncio.sleep(_PACE)
+                continue
+            page = await self._ask(partial(self._page, query, gone))
+            if page.entries:
+                yield self._written(page.entries)
+            if limit is not None:
+                limit -= len(page.entries)
+            if page.next is None or limit == 0:
+                return
+            query = replace(query, after=page.next, limit=min(query.limit, limit or query.limit))
+
+    def _page(self, query: Query, gone: asyncio.Future[None]) -> Page:
+        return self._store.page(query, Budget(gone.done), most=_BYTES)
+
+    def _written(self, entries: list[dict[str, Any]]) -> bytes:
+        columns = self._export.columns
+        if not self._export.is_csv:
+            rows = entries if columns is None else [_chosen(entry, columns) for entry in entries]
+            return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
+        return _csv([_text(value) for value in _chosen(entry, columns or _ALL).values()] for entry in entries)
+
+
+def _chosen(entry: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
+    """The values of these fields, null where there is none."""
+    metadata = entry.get("metadata")
+    chosen = {}
+    for name in columns:
+        field = name if name in ("id", "metadata") else field_called(name) or name
+        if field == "logger":
+            field = METADATA + field
+        chosen[name] = entry.get(field) if is_column(field) else first_at(metadata, path_of(field))
+    return chosen
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _csv(rows: Iterable[Iterable[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,157 @@
+"""Functions that SQL calls for each row: is a word in a text, is a value in the JSON of `metadata`.
+
+SQLite alone knows the case of ASCII letters only, and neither a key with a dot in its name nor the values of lists.
+Each returns 0 or 1 and never NULL, so that NOT means what it says.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from .compared import number
+
+#: What SQLite says when one of the functions fails, which only a damaged row makes it do.
+FAILED: Final = "user-defined function raised exception"
+#: Characters of the value of a field by which entries are grouped; of a longer one the begin.
+MAX_SHOWN: Final = 200
+
+
+def register(connection: sqlite3.Connection) -> None:
+    """Make the functions known to a connection."""
+    for name, count, function in (
+        ("has_word", 4, has_word),
+        ("matches", 3, matches),
+        ("field_matches", 4, field_matches),
+        ("field_exists", 2, field_exists),
+        ("has_value", 2, has_value),
+        ("field_shown", 2, field_shown),
+    ):
+        connection.create_function(name, count, function, deterministic=True)
+
+
+def has_word(word: str, anywhere: int, message: str | None, trace: str | None) -> int:
+    """Whether a message or a stack trace has the word, in any case: anywhere, or where a word of the text begins."""
+    wanted = word.lower()
+    return int(any(text is not None and _found(wanted, anywhere, text.lower()) for text in (message, trace)))
+
+
+def _found(wanted: str, anywhere: int, text: str) -> bool:
+    at = text.find(wanted)
+    if at <= 0 or anywhere or not wanted[0].isalnum():
+        return at >= 0
+    return _beginning(wanted).search(text, at) is not None
+
+
+@lru_cache(maxsize=256)
+def _beginning(wanted: str) -> re.Pattern[str]:
+    """Finds a text where a word begins: not behind a letter, a digit, or an accent, as the full-text index sees it."""
+    return re.compile(rf"(?<![^\W_])(?<![\u0300-\u036f]){re.escape(wanted)}")
+
+
+def matches(how: str, wanted: str, text: str | None) -> int:
+    """Whether a text begins with, contains, or ends with another, in any case."""
+    if text is None:
+        return 0
+    wanted, text = wanted.lower(), text.lower()
+    if how == "begins":
+        return int(text.startswith(wanted))
+    return int(text.endswith(wanted) if how == "ends" else wanted in text)
+
+
+def field_matches(metadata: str | None, path: str, how: str, wanted: str | float) -> int:
+    """Whether a value at the dotted `path` in the JSON compares so with `wanted`; of a list, any of its values."""
+    return int(any(_compares(value, how, wanted) for value in _values(metadata, path)))
+
+
+def field_exists(metadata: str | None, path: str) -> int:
+    """Whether something that is not null is at the dotted `path`."""
+    return int(any(value is not None for value in _values(metadata, path)))
+
+
+def has_value(metadata: str | None, wanted: str) -> int:
+    """Whether any value in the JSON, at any depth, is `wanted`, as it is written there."""
+    if metadata is None or _json(wanted) not in metadata:
+        return 0
+    waiting: list[Any] = [msgspec.json.decode(metadata)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif _written(value) == wanted:
+            return 1
+    return 0
+
+
+def field_shown(metadata: str | None, path: str) -> str | None:
+    """The first value at the dotted `path` as text, cut at MAX_SHOWN characters; None if there is none."""
+    value = next((value for value in _values(metadata, path) if value is not None), None)
+    return None if value is None else _written(value)[:MAX_SHOWN]
+
+
+def first_at(metadata: msgspec.Raw | None, path: str) -> Any:
+    """The first value at the dotted `path` in the JSON; None if there is none."""
+    text = None if metadata is None else bytes(metadata).decode()
+    return next((value for value in _values(text, path) if value is not None), None)
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+@lru_cache(maxsize=256)
+def _json(text: str) -> str:
+    """A text as it stands in JSON, without its quotes."""
+    return msgspec.json.encode(text).decode()[1:-1]
+
+
+def _values(metadata: str | None, path: str) -> Iterator[Any]:
+    parts = path.split(".")
+    # Most rows have no such key: then their JSON, which takes longest, is not parsed.
+    if metadata is not None and _json(parts[-1]) in metadata:
+        yield from _at(msgspec.json.decode(metadata), parts)
+
+
+def _at(value: Any, parts: list[str]) -> Iterator[Any]:
+    """What is at a path. Each dot of it is a step into an object, or a dot in the name of a key."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _at(each, parts)
+    elif not parts:
+        yield value
+    elif isinstance(value, dict):
+        for count in range(1, len(parts) + 1):
+            key = ".".join(parts[:count])
+            if key in value:
+                yield from _at(value[key], parts[count:])
+
+
+def _compares(value: Any, how: str, wanted: str | float) -> bool:
+    if isinstance(wanted, str):
+        if how == "=":
+            return _equals(value, wanted)
+        return isinstance(value, str) and matches(how, wanted, value) == 1
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if how == "<":
+        return value < wanted
+    if how == "<=":
+        return value <= wanted
+    return value > wanted if how == ">" else value >= wanted
+
+
+def _equals(value: Any, wanted: str) -> bool:
+    if isinstance(value, str):
+        return value == wanted
+    if value is None or isinstance(value, bool):
+        return wanted == ("null" if value is None else str(value).lower())
+    if isinstance(value, int | float):
+        return str(value) == wanted or value == number(wanted)
+    return False
