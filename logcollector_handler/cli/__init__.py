@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 import os
 import re
 import sys
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from logcollector_handler import __version__
-from logcollector_handler.entry.model import LEVELS, level_called
 from logcollector_handler.handler import tell_misspelt
+
+from . import kinds
 
 #: Runs a command and returns the exit status.
 Run = Callable[[argparse.Namespace], int]
@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Watch an example application log into the embedded collector, and see whether all of it arrived.",
         epilog="Exit status: 0 everything that was logged is stored, once; 1 it is not.",
     )
-    demo.add_argument("--seconds", type=_positive, default=5.0, help="how long the application logs (default: 5)")
-    demo.add_argument("--rate", type=_positive, default=1000.0, help="records a second (default: 1000)")
+    demo.add_argument("--seconds", type=kinds.positive, default=5.0, help="how long the application logs (default: 5)")
+    demo.add_argument("--rate", type=kinds.positive, default=1000.0, help="records a second (default: 1000)")
     demo.add_argument("--keep", action="store_true", help="keep collector and database afterwards, until Ctrl-C")
     demo.set_defaults(load=_load_demo)
 
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run the embedded collector until Ctrl-C",
         description="Run the embedded collector, a small log collection server for development, until Ctrl-C.",
     )
-    serve.add_argument("--port", type=_port, default=8000, help="port; 0 takes a free one (default: 8000)")
+    serve.add_argument("--port", type=kinds.port, default=8000, help="port; 0 takes a free one (default: 8000)")
     serve.add_argument(
         "--host", default="127.0.0.1", help="address; all but this machine needs a token (default: 127.0.0.1)"
     )
@@ -98,11 +98,11 @@ def _parser() -> argparse.ArgumentParser:
         "--database", type=Path, default=Path("logs.sqlite"), help="SQLite file for the logs (default: logs.sqlite)"
     )
     serve.add_argument(
-        "--keep-days", type=_positive, metavar="DAYS", help="remove logs that are older (default: never)"
+        "--keep-days", type=kinds.positive, metavar="DAYS", help="remove logs that are older (default: never)"
     )
     serve.add_argument(
         "--max-size",
-        type=_positive,
+        type=kinds.positive,
         metavar="MIB",
         help="remove the logs that arrived first when the file is larger; at least 64 (default: never)",
     )
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument(
         "-n",
         "--last",
-        type=_lines,
+        type=kinds.lines,
         metavar="N",
         help="first show the last N logs that are stored already, up to 1000 (default: 10; with --since all of them)",
     )
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_filters(query)
     query.add_argument("--until", metavar="TIME", help="only before this time")
     query.add_argument(
-        "--limit", type=_limit, default="100", metavar="N", help="at most so many, or `all` (default: 100)"
+        "--limit", type=kinds.limit, default="100", metavar="N", help="at most so many, or `all` (default: 100)"
     )
     form = query.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print each entry as one line of JSON, as it is stored")
@@ -166,7 +166,10 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--server-url", help="default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000")
     replay.add_argument("--wire", metavar="FORMAT", help="default: LOGCOLLECTOR_WIRE, or collector")
     replay.add_argument(
-        "--seconds", type=_positive, default=300.0, help="give up after that long without a delivery (default: 300)"
+        "--seconds",
+        type=kinds.positive,
+        default=300.0,
+        help="give up after that long without a delivery (default: 300)",
     )
     replay.set_defaults(load=_load_spool_replay)
 
@@ -250,7 +253,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     )
     _add_token(parser, "token of the collector (better set LOGCOLLECTOR_API_KEY, which no other user sees)")
     parser.add_argument("--since", metavar="TIME", help="only from this time on: -1h, an ISO date, or Unix seconds")
-    parser.add_argument("--level", type=_level, metavar="LEVEL", help="this level and those above it")
+    parser.add_argument("--level", type=kinds.level, metavar="LEVEL", help="this level and those above it")
     parser.add_argument("--service", action="append", metavar="VALUE", help="only this service; may be repeated")
     for name in ("environment", "logger", "trace-id", "user-id", "session-id"):
         parser.add_argument(f"--{name}", metavar="VALUE", help=f"only this {name.removesuffix('-id')}")
@@ -267,40 +270,3 @@ def _with_times(arguments: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-def _limit(text: str) -> str | None:
-    if text == "all":
-        return None
-    if not (text.isdecimal() and text.isascii() and 0 < int(text) < 10**9):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0, and not `all`")
-    return text
-
-
-def _lines(text: str) -> int:
-    if not (text.isdecimal() and text.isascii() and len(text) < 5 and int(text) <= 1000):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 1000")
-    return int(text)
-
-
-def _level(text: str) -> str:
-    level = level_called(text)
-    if level is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(LEVELS)}")
-    return level
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1,000,000")
-    return number
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and text.isascii() and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
-    return int(text)
