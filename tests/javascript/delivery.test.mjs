@@ -280,3 +280,32 @@ test("entries that come while a request is under way are not forgotten", async (
   for (let turn = 0; turn < 25; turn++) await quiet();
   assert.equal(world.messages.length, 20);
 });
+
+test("what is in flight is not dropped for room", async () => {
+  let answerFirst;
+  const world = new World((_, number) => (number === 1 ? new Promise((resolve) => (answerFirst = resolve)) : 503), { enableCompression: false });
+  world.log("in flight");
+  await world.pass(1000);
+  for (let number = 0; number < 30; number++) world.log("x".repeat(3 << 20));
+  await quiet();
+  assert.ok(world.delivery.outbox.counts.dropped.buffer_full > 0);
+  answerFirst(200);
+  await quiet();
+  const { batches, counts } = world.delivery.outbox;
+  assert.equal(counts.delivered, 1);
+  assert.equal(batches.length + world.delivery.lines.length + counts.dropped.buffer_full + counts.delivered, 31);
+});
+
+for (const [store, batches] of [[undefined, 2], [{ put() {}, remove() {} }, 10]]) {
+  test(`in an outage, what waits goes on filling${store ? ", but not where a store is safer" : ""}`, async () => {
+    const world = new World(() => 503, { batchSize: 100 }, store);
+    for (let number = 0; number < 10; number++) {
+      world.log(`record ${number}`);
+      await world.pass(1500);
+    }
+    world.answer = () => 200;
+    await world.pass(60_000);
+    assert.deepEqual(world.messages, numbered(10));
+    assert.equal(world.stored.size, batches);
+  });
+}
