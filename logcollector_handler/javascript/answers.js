@@ -95,7 +95,9 @@ export function backoff(failures, chance, ending) {
  */
 export function retryAfter(value, now) {
   if (!value) return 0;
-  const wait = /^\s*\d+\s*$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
+  // `Date.parse` takes nearly everything for a date; those of HTTP have a time of day.
+  const at = /\d:\d\d:\d\d/.test(value) ? Date.parse(value) : NaN;
+  const wait = /^\s*\d+\s*$/.test(value) ? Number(value) * 1000 : at - now;
   return Math.min(Math.max(0, wait || 0), RETRY_AFTER_LIMIT);
 }
 

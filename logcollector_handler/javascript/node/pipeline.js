@@ -103,13 +103,13 @@ export class NodePipeline {
     this.timer = undefined;
     if (!this.buffer.length && !this.dropped) return;
     if (!this.worker && !this.start()) return;
-    const lines = this.buffer;
-    this.handed += lines.length;
-    const { isUrgent: urgent, dropped } = this;
+    const { buffer, isUrgent: urgent, dropped } = this;
+    this.handed += buffer.length;
     this.buffer = [];
     this.isUrgent = false;
     this.dropped = 0;
-    this.worker?.postMessage({ lines, urgent, dropped });
+    // One text, which is copied in a fraction of the time that an array of texts takes. JSON has no line ends.
+    this.worker?.postMessage({ text: buffer.join("\n"), urgent, dropped });
   }
 
   start() {

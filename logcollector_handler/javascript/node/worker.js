@@ -114,8 +114,9 @@ function raise(flag, value) {
 
 let moved = 0;
 raise(MOVED, ++moved);
-parentPort?.on("message", ({ lines, urgent, dropped, flush, close, end, number }) => {
-  if (lines) {
+parentPort?.on("message", ({ text, urgent, dropped, flush, close, end, number }) => {
+  if (text !== undefined) {
+    const lines = text ? text.split("\n") : [];
     delivery.lose("queue_full", dropped);
     delivery.add(lines, urgent);
     add(counters, TAKEN, lines.length);
