@@ -227,47 +227,6 @@ test("at the end it tries again after tenths of seconds", async () => {
   assert.deepEqual(world.messages, ["one"]);
 });
 
-test("a batch is in the store before it is posted, and leaves when it is settled", async () => {
-  const kept = new Map();
-  const store = { put: async (batch) => void kept.set(batch.id, batch), remove: async (batch) => void kept.delete(batch.id) };
-  const world = new World(({ id }) => (assert.ok(kept.has(id)), 503), {}, store);
-  world.log("one");
-  await world.pass(1000);
-  assert.equal(kept.size, 1);
-  world.answer = () => 200;
-  await world.pass(60_000);
-  assert.equal(kept.size, 0);
-});
-
-test("both halves are in the store before the whole leaves it", async () => {
-  const kept = new Set();
-  const seen = [];
-  const store = {
-    async put(batch) {
-      await new Promise((resolve) => setImmediate(resolve));
-      kept.add(batch.id);
-    },
-    remove: (batch) => {
-      seen.push([batch.id, [...kept]]);
-      kept.delete(batch.id);
-    },
-  };
-  const world = new World(({ entries }) => (entries.length > 1 ? 413 : 200), {}, store);
-  world.log("one", "two");
-  await world.pass(1000);
-  const [[id, then]] = seen;
-  assert.deepEqual(then, [id, `${id}.0`, `${id}.1`]);
-  assert.deepEqual(world.messages, ["one", "two"]);
-});
-
-test("a store that fails is said, and the batch goes all the same", async () => {
-  const world = new World(() => 200, {}, { put: () => Promise.reject(new Error("full")), remove: () => { throw new Error("gone"); } });
-  world.log("one");
-  await world.pass(1000);
-  assert.deepEqual(world.messages, ["one"]);
-  assert.match(world.said[0], /full/);
-});
-
 test("entries that come while a request is under way are not forgotten", async () => {
   const world = new World(async () => {
     await quiet();
@@ -279,4 +238,19 @@ test("entries that come while a request is under way are not forgotten", async (
   }
   for (let turn = 0; turn < 25; turn++) await quiet();
   assert.equal(world.messages.length, 20);
+});
+
+test("what is in flight is not dropped for room", async () => {
+  let answerFirst;
+  const world = new World((_, number) => (number === 1 ? new Promise((resolve) => (answerFirst = resolve)) : 503), { enableCompression: false });
+  world.log("in flight");
+  await world.pass(1000);
+  for (let number = 0; number < 30; number++) world.log("x".repeat(3 << 20));
+  await quiet();
+  assert.ok(world.delivery.outbox.counts.dropped.buffer_full > 0);
+  answerFirst(200);
+  await quiet();
+  const { batches, counts } = world.delivery.outbox;
+  assert.equal(counts.delivered, 1);
+  assert.equal(batches.length + world.delivery.lines.length + counts.dropped.buffer_full + counts.delivered, 31);
 });

@@ -13,7 +13,7 @@ from tests.readme import README
 
 @pytest.mark.integration
 def test_the_script_of_the_readme(app: App, server: FaultyServer) -> None:
-    (script,) = re.findall(r"^```js\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (script,) = re.findall(r"^### Node\n.*?^```js\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     script = script.replace("http://localhost:8000", server.url)
     ended = app.run(f"const fetchStock = async () => 5;\n{script}")
     assert (ended.code, ended.out, ended.err) == (0, "", "")
