@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
@@ -21,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from logcollector_handler.wire.posted.entries import ROW_COLUMNS
 
 from .answers import Unread
+from .file import UnusableError
 from .matching import first_at
 from .query import Export, Query
 from .reading import Page
@@ -68,8 +70,8 @@ class ExportStream(Response):
                 async for piece in pieces:
                     await self._unread.send(send, piece, more=True)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except StoppedError:
-            # The client has gone, so nobody waits for the end.
+        except (StoppedError, UnusableError, sqlite3.OperationalError):
+            # The client has gone, or the file: without an end of the answer, the server closes the connection.
             pass
         finally:
             gone.cancel()

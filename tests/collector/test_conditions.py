@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logcollector_handler.collector import conditions, scan
+from logcollector_handler.collector.body import RefusedError
 from logcollector_handler.collector.language import parse
 from logcollector_handler.collector.query import Query, parse_query
 from logcollector_handler.collector.store import Store
@@ -37,6 +38,22 @@ def test_a_query_matches_what_its_words_say(
         counts = store.histogram(Query(where=node, since=0.0, until=9.0), 3).counts
     assert [entry["created_at"] for entry in found] == expected
     assert sum(map(sum, counts.values())) == len(expected)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(alphabet="ab -()\"\\*:=<>!.ORé\n%_'{}^+½🫠\u0301;,", max_size=25))
+def test_whatever_is_understood_is_answered(store: Store, text: str) -> None:
+    """No sign of it means anything to SQLite or to its full-text search."""
+    store.add(rows({"message": "a card é", "metadata": {"a": {"b": [1, "x"]}}}))
+    try:
+        query = parse_query([("q", text)])
+    except RefusedError:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "GLANCE", 0)
+        store.page(query)
+        store.histogram(query, 3)
+        store.arrivals(query, 0, newest=True)
 
 
 ID, UUID = "0af7651916cd43dd8448eb211c80319c", "0af76519-16cd-43dd-8448-eb211c80319c"

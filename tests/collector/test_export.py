@@ -6,14 +6,19 @@ import asyncio
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from logcollector_handler.collector import export, finding, scan
 from logcollector_handler.collector.answers import Unread
+from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.export import ExportStream
 from logcollector_handler.collector.query import parse_export
+from logcollector_handler.collector.reading import Page
+from logcollector_handler.collector.server import BackgroundServer
 from logcollector_handler.collector.store import Store
 from tests.collector.app_client import AppClient
 from tests.collector.storing import rows
@@ -169,3 +174,26 @@ def test_nothing_is_fetched_while_clients_have_much_to_read(store: Store, monkey
         assert reader.received[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
 
     asyncio.run(full())
+
+
+@pytest.mark.integration
+def test_an_export_that_cannot_go_on_is_seen_to_be_cut(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 2000)
+    monkeypatch.setattr(export, "_BYTES", 10_000)
+    page = store.page
+
+    def page_until_the_file_goes(*given: Any, **more: Any) -> Page:
+        found = page(*given, **more)
+        (tmp_path / "logs.sqlite").rename(tmp_path / "away.sqlite")
+        return found
+
+    monkeypatch.setattr(store, "page", page_until_the_file_goes)
+    server = BackgroundServer(create_app(store))
+    server.start()
+    with httpx.stream("GET", server.url + "/logs/export", timeout=60) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.read()
+    server.stop()
