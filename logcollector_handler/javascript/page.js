@@ -24,7 +24,7 @@ const LATER = { secret: () => false, address: () => false, text: (/** @type {str
  */
 export const snapshots = (here) => ({
   line(call) {
-    const level = String(call.level).toUpperCase();
+    const level = typeof call.level === "string" ? call.level.toUpperCase() : "INFO";
     const bound = { ...here(), ...call.bound };
     const { message, time } = call;
     let failed;
