@@ -104,7 +104,7 @@ export class LogClient {
    * @param {Fields} [fields]
    */
   errorWithTrace(message, error, fields) {
-    this.#write("ERROR", message, fields, error ?? new Error(String(message)));
+    this.#write("ERROR", message, fields, error ?? (typeof message === "string" ? new Error(message) : undefined));
   }
 
   /** What `endTimer` takes. @returns {number} */
@@ -122,7 +122,7 @@ export class LogClient {
    */
   endTimer(start, level = "INFO", message = "timer", fields) {
     const milliseconds = performance.now() - start;
-    this.#write(level, message, { ...fields, duration_ms: milliseconds });
+    this.#write(level, message, fields, undefined, { duration_ms: milliseconds });
     return milliseconds;
   }
 
@@ -216,10 +216,11 @@ export class LogClient {
    * @param {unknown} message
    * @param {unknown} fields
    * @param {unknown} [error]
+   * @param {Record<string, any>} [more]
    */
-  #write(level, message, fields, error) {
+  #write(level, message, fields, error, more) {
     const { settings, context, pipeline, origin } = this.#host;
-    const bound = context.get();
+    const bound = more ? { ...context.get(), ...more } : context.get();
     const line = this.#maker.line({
       level,
       message,

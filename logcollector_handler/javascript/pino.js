@@ -15,6 +15,14 @@ import { errorColumns, openTransport } from "./node/host.js";
 /** pino's number of a level, from which on it is the server's. @type {[number, string][]} */
 const LEVELS = [[60, "FATAL"], [50, "ERROR"], [40, "WARN"], [30, "INFO"], [20, "DEBUG"]];
 
+/** When it was logged: pino gives milliseconds, or a text, and by an option of its own seconds or nanoseconds. @param {any} time */
+function secondsOf(time) {
+  let at = typeof time === "number" ? time : Date.parse(time);
+  if (!(at > 0 && at < Infinity)) at = Date.now();
+  while (at > 1e11) at /= 1000;
+  return at;
+}
+
 /**
  * The options of a client, and where pino puts what it logs if that is not `msg` and `err`.
  *
@@ -39,11 +47,10 @@ export default function collector({ messageKey = "msg", errorKey = "err", ...opt
     if (typeof record !== "object" || record === null) record = { [messageKey]: line };
     const { level, time, pid, name, [messageKey]: message = "", [errorKey]: error, ...fields } = record;
     const isError = typeof error === "object" && error !== null && typeof error.stack === "string";
-    const at = typeof time === "number" ? time : Date.parse(time) || Date.now();
     transport.send({
       level: typeof level === "number" ? (LEVELS.find(([number]) => level >= number)?.[1] ?? "TRACE") : levelOf(level),
       message,
-      time: at / 1000,
+      time: secondsOf(time),
       fields: {
         ...fields,
         ...(isError && errorColumns(error.type, error.stack)),

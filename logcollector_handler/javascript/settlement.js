@@ -107,8 +107,10 @@ export class Settlement {
 
   /** Give up a record that the server does not take. @param {Batch} batch @param {string} reason */
   async bury(batch, reason) {
-    await this.outbox.store("bury", batch);
     const text = await this.outbox.text(batch);
+    // It was dropped for room, or it is delivered after all.
+    if (batch.place === "gone") return;
+    await this.outbox.store("bury", batch);
     if (!batch.adopted) this.outbox.counts.deadLettered += batch.count;
     // A notice of losses is no record, and nobody misses it.
     if (batch.count) {

@@ -11,6 +11,9 @@
 /** How many causes, and errors of an AggregateError, are written out. */
 const MOST = 10;
 
+/** Longer lines are no frames. The patterns take the square of a line's length, and messages, which anyone may write, are in stacks. */
+const LONGEST = 2000;
+
 /** Frames of the client above its caller's: `stackHere`, `write`, the method. */
 export const OWN_FRAMES = 3;
 
@@ -30,7 +33,7 @@ export function frames(stack, most = 1) {
     // In V8 the stack begins with the message, in which a line may look like a frame of Firefox.
     const pattern = /^\s+at /m.test(stack) ? V8 : GECKO;
     for (const line of stack.slice(0, 1 << 16).split("\n", 200)) {
-      const match = pattern.exec(line);
+      const match = line.length < LONGEST && pattern.exec(line);
       if (!match || /^(node:|\[native|<anonymous>|native$)/.test(match[2])) continue;
       found.push({ function: match[1] || undefined, file: pathOf(match[2]), line: Number(match[3]) || undefined });
       if (found.length === most) break;

@@ -73,6 +73,22 @@ test("errorWithTrace has the trace of the error, and the place where it was thro
   assert.match(other.stack_trace, /^Error: failed\n/);
 });
 
+test("an error that is all there is gives its own trace", () => {
+  const { log, entries } = client();
+  log.errorWithTrace(new RangeError("no"));
+  assert.deepEqual([entries[0].message, entries[0].error_type], ["RangeError: no", "RangeError"]);
+});
+
+test("no value that cannot be read, nor made text, throws", () => {
+  const { log, entries } = client();
+  log.endTimer(log.startTimer(), "INFO", "query", { get boom() { throw new Error("boom"); }, kept: 1 });
+  log.errorWithTrace(Object.create(null));
+  log.log(Object.create(null), "x");
+  assert.deepEqual(entries.map((each) => each.level), ["INFO", "ERROR", "INFO"]);
+  assert.equal(entries[0].metadata.kept, 1);
+  assert.equal(typeof entries[0].duration_ms, "number");
+});
+
 test("a timer logs its time, and returns it", () => {
   const { log, entries } = client();
   const time = log.endTimer(log.startTimer(), "DEBUG", "query", { rows: 3 });

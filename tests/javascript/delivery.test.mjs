@@ -81,6 +81,17 @@ test("twenty lone records refused in a row are a configuration error, and none i
   assert.deepEqual(world.messages.sort(), numbered(32).sort());
 });
 
+test("a refused record that was dropped for room is not counted once more when it is given up", async () => {
+  const world = new World(({ entries }) => (entries[0].message === "bad" ? 422 : 503), { batchSize: 1 });
+  world.log("bad", "good");
+  await world.pass(100);
+  const { outbox, suspects } = world.delivery;
+  outbox.drop(suspects.refused[0], "buffer_full");
+  world.answer = () => 200;
+  await world.pass(5000);
+  assert.deepEqual(outbox.counts, { delivered: 1, deadLettered: 0, dropped: { buffer_full: 1 } });
+});
+
 test("500 in an outage gives nothing up, however long", async () => {
   const world = new World(() => 500);
   world.log(...numbered(30));

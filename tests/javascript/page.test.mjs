@@ -42,6 +42,10 @@ for (const [name, make] of Object.entries(STRANGE)) {
   });
 }
 
+test("a level that cannot be made text is none", () => {
+  for (const level of [Object.create(null), Symbol("s"), undefined]) assert.equal(through({ level, message: "m" }).level, "INFO");
+});
+
 test("a value of which nothing can be read costs no more than itself", () => {
   const getter = { get boom() { throw new Error("boom"); }, kept: 1 };
   const made = through({ level: "INFO", message: "m", fields: getter });

@@ -204,6 +204,28 @@ def test_a_full_queue_drops_counts_and_tells(app: App, server: FaultyServer) -> 
     assert rest[-1]["message"] == "last"
 
 
+def test_what_is_logged_right_after_a_worker_has_died_does_not_wait_for_the_next_record(
+    app: App, server: FaultyServer
+) -> None:
+    ended = app.run("""
+        import { createLogClient } from "logcollector-handler";
+        import { NodePipeline } from "./node_modules/logcollector-handler/node/pipeline.js";
+        let pipeline;
+        const { send } = NodePipeline.prototype;
+        NodePipeline.prototype.send = function (...all) { pipeline = this; return send.apply(this, all); };
+        const log = createLogClient();
+        log.info("m0");
+        await log.flush();
+        await pipeline.worker.terminate();
+        log.info("m1");
+        for (let look = 0; look < 3000 && log.stats().delivered < 2; look++) {
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+        console.log(log.stats().delivered);
+    """)
+    assert ended.out == "2\n", ended.err
+
+
 def test_a_worker_that_dies_is_replaced_and_its_loss_is_counted(app: App, server: FaultyServer) -> None:
     server.default = hang()
     ended = app.run("""

@@ -54,6 +54,21 @@ def test_pino(app: App, server: FaultyServer, how: str, ending: str) -> None:
     assert last["level"] == "FATAL"
 
 
+def test_pino_may_say_the_time_in_several_ways(app: App, server: FaultyServer) -> None:
+    times = ["1700000000", "1700000000000", "1700000000000000000", '"2023-11-14T22:13:20Z"', "1e999", "-1e99", "null"]
+    lines = [f'{{"level":30,"msg":"m{number}","time":{time}}}' for number, time in enumerate(times)]
+    ended = app.run(f"""
+        import collector from "logcollector-handler/pino";
+        const stream = collector();
+        for (const line of {lines}) stream.write(line + "\\n");
+    """)
+    assert ended.err == ""
+    created = [entry["created_at"] for entry in server.stored]
+    assert created[:4] == [1_700_000_000] * 4
+    assert all(1_700_000_000 < each < 10_000_000_000 for each in created[4:])
+    assert len(created) == len(times)
+
+
 def test_pino_and_process_exit_in_the_thread_that_logs(app: App, server: FaultyServer) -> None:
     script = LOG_WITH_PINO.replace("LOGGER", PINO["in the thread that logs"])
     assert app.run(script + "process.exit(3);").code == 3

@@ -59,19 +59,29 @@ class Shares:
 
     def wait(self, client: str) -> int | None:
         """None if a post of the client is admitted, else the seconds until it will be."""
-        with self._lock:
-            now = self._monotonic()
-            wait = max(share.wait(now) for share in (self._all, self._of(client, now)))
-            return None if wait <= 0 else math.ceil(wait)
+        return self._take(client, 0, only_if_admitted=True)
+
+    def admit(self, client: str, entries: int, size: int) -> int | None:
+        """As `wait`; if it is admitted, take its entries, with `size` bytes in all, from the shares.
+
+        Both at once: of many posts that come together, one may use more than there is left, and not each of them.
+        """
+        return self._take(client, max(1, entries, size // ENTRY_BYTES), only_if_admitted=True)
 
     def use(self, client: str, entries: int, size: int) -> None:
-        """Take the entries of a post, with `size` bytes in all, from the shares; at least one, whatever it was."""
-        used = max(1, entries, size // ENTRY_BYTES)
+        """Take the entries of a post from the shares, admitted or not; at least one, whatever it was."""
+        self._take(client, max(1, entries, size // ENTRY_BYTES), only_if_admitted=False)
+
+    def _take(self, client: str, used: int, *, only_if_admitted: bool) -> int | None:
         with self._lock:
             now = self._monotonic()
-            for share in (self._all, self._of(client, now)):
-                share.grow(now)
+            shares = (self._all, self._of(client, now))
+            wait = max(share.wait(now) for share in shares)
+            if wait > 0 and only_if_admitted:
+                return math.ceil(wait)
+            for share in shares:
                 share.left -= used
+            return None
 
     def _of(self, client: str, now: float) -> _Share:
         key = _network(client)

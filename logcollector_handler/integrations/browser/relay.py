@@ -24,7 +24,7 @@ from logcollector_handler.integrations.access import trace_id_of
 from logcollector_handler.wire.collector import PATH
 from logcollector_handler.wire.format import IDEMPOTENCY_HEADER
 from logcollector_handler.wire.posted import body as bodies
-from logcollector_handler.wire.posted.body import RefusedError, read_body, unpack
+from logcollector_handler.wire.posted.body import RawBatch, RefusedError, read_body, unpack
 from logcollector_handler.wire.posted.entries import check
 
 from .files import NAMES, file
@@ -36,6 +36,7 @@ from .records import Sender, record_of
 UNKNOWN: Final = "unknown"
 _LOGS: Final = PATH.lstrip("/")
 _MAX_KEY: Final = 255
+_MAX_DIGITS: Final = 18
 _MAX_USER_AGENT: Final = 500
 _MAX_REASON: Final = 300
 
@@ -96,35 +97,40 @@ class Relay:
             return _error(403, "Only pages of this site may post here.")
         wait = self._shares.wait(request.client)
         if wait is not None:
-            return _error(429, "Too many logs.", ("retry-after", str(wait)))
+            return _too_many(wait)
         length = request.header("content-length") or ""
-        if length.isdecimal() and int(length) > self.body_bytes:
+        # Python refuses to read a number of thousands of digits.
+        if length.isdecimal() and (len(length) > _MAX_DIGITS or int(length) > self.body_bytes):
             self._shares.use(request.client, 1, 0)
             return _error(413, f"The body is larger than {self.body_bytes} bytes.")
         return None
 
     def post(self, request: Request, body: bytes) -> Answer:
         """Hand the entries of a body to the handler."""
-        used = [1, len(body)]
         try:
-            return self._post(request, body, used)
+            return self._post(request, body)
         except RefusedError as refused:
             return _refusal(refused)
         except Exception as error:  # noqa: BLE001 - the application must not notice; the page keeps the batch
             self._reporter.say("relay", f"the relay for browsers failed: {type(error).__name__}: {error}")
             return _error(503, "The relay failed; its server's stderr says more.", ("retry-after", "30"))
-        finally:
-            self._shares.use(request.client, *used)
 
-    def _post(self, request: Request, body: bytes, used: list[int]) -> Answer:
-        if len(body) > self.body_bytes:
-            raise RefusedError(413, f"The body is larger than {self.body_bytes} bytes.")
+    def _post(self, request: Request, body: bytes) -> Answer:
+        # Once more: while this body came, others may have used up what was left.
+        wait = self._shares.wait(request.client)
+        if wait is not None:
+            return _too_many(wait)
+        try:
+            plain, raw = self._read(request, body)
+        except RefusedError:
+            self._shares.use(request.client, 1, len(body))
+            raise
+        wait = self._shares.admit(request.client, len(raw.entries), len(plain))
+        if wait is not None:
+            return _too_many(wait)
         key = request.header(IDEMPOTENCY_HEADER.lower())
         if key is not None and len(key) > _MAX_KEY:
             raise RefusedError(400, f"{IDEMPOTENCY_HEADER} is longer than {_MAX_KEY} characters.")
-        plain = unpack(body, request.header("content-encoding") or "", self._limits)
-        raw = read_body(plain, "", self._limits)
-        used[:] = [len(raw.entries), len(plain)]
         now = time.time()
         check(raw, strict=False, now=now)
         handler = self._handler or get_handler()
@@ -139,6 +145,13 @@ class Relay:
             # In a context of its own: what is bound here, or the current span, is of the request that posts.
             contextvars.Context().run(self._hand_on, handler, raw.entries, partial(record_of, sender=sender, now=now))
         return _answer(200, {"status": "ok", "count": len(raw.entries)})
+
+    def _read(self, request: Request, body: bytes) -> tuple[bytes, RawBatch]:
+        """The body as it is unpacked, and its entries."""
+        if len(body) > self.body_bytes:
+            raise RefusedError(413, f"The body is larger than {self.body_bytes} bytes.")
+        plain = unpack(body, request.header("content-encoding") or "", self._limits)
+        return plain, read_body(plain, "", self._limits)
 
     def _hand_on(
         self, handler: LogCollectorHandler, entries: list[Any], record_of: Callable[[Any], logging.LogRecord]
@@ -196,6 +209,10 @@ def _file_answer(name: str, request: Request) -> Answer:
 def _refusal(refused: RefusedError) -> Answer:
     index = {} if refused.index is None else {"index": refused.index}
     return _answer(refused.status, {"status": "error", "error": refused.reason[:_MAX_REASON], **index})
+
+
+def _too_many(wait: int) -> Answer:
+    return _error(429, "Too many logs.", ("retry-after", str(wait)))
 
 
 def _error(status: int, reason: str, *headers: tuple[str, str]) -> Answer:

@@ -102,7 +102,12 @@ export class NodePipeline {
     clearTimeout(this.timer);
     this.timer = undefined;
     if (!this.buffer.length && !this.dropped) return;
-    if (!this.worker && !this.start()) return;
+    if (!this.worker && !this.start()) {
+      // Perhaps nothing is logged any more that would try again.
+      this.timer = setTimeout(this.hand, RECOVERY);
+      this.timer.unref();
+      return;
+    }
     const { buffer, isUrgent: urgent, dropped } = this;
     this.handed += buffer.length;
     this.buffer = [];
@@ -131,8 +136,9 @@ export class NodePipeline {
       register(this);
       return true;
     } catch (error) {
+      // It is tried again and again, and said once.
+      if (this.diedAt === -Infinity) say(`the thread that sends logs cannot be made, they are kept as long as there is room: ${error}`);
       this.diedAt = performance.now();
-      say(`the thread that sends logs cannot be made, they are kept as long as there is room: ${error}`);
       return false;
     }
   }

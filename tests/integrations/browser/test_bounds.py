@@ -10,6 +10,8 @@ import pytest
 from logcollector_handler.integrations.browser import BrowserRelay, Limits
 from logcollector_handler.integrations.browser.keys import REMEMBERED, SECONDS, Keys
 from logcollector_handler.integrations.browser.limits import ADDRESSES, Shares
+from logcollector_handler.integrations.browser.relay import Relay, Request
+from tests.capturing import capturing
 from tests.integrations.browser.conftest import Make
 from tests.integrations.browser.sites import PAGE, Site
 
@@ -136,6 +138,23 @@ def test_what_is_refused_uses_up_the_share_too(make_site: Make) -> None:
     assert site.post_bytes(b"x" * 20_000, **{"x-forwarded-for": "203.0.113.9"}).status == 429
 
 
+def test_a_length_that_python_cannot_read_is_too_large() -> None:
+    headers = {**PAGE, "content-length": "9" * 5000}
+    answer = Relay(None, None).begin(Request("POST", "/logs", "203.0.113.5", headers.get))
+    assert answer is not None
+    assert answer.status == 413
+
+
+def test_of_posts_that_come_at_the_same_time_one_may_use_more_than_is_left() -> None:
+    with capturing("shop") as handler:
+        relay = Relay(handler, Limits(client_burst=3, client_rate=0.1))
+        requests = [Request("POST", "/logs", "203.0.113.5", PAGE.get)] * 2
+        # Both begin, and then their bodies arrive.
+        assert [relay.begin(request) for request in requests] == [None, None]
+        body = b'{"logs": [{"message": "m"}, {"message": "m"}, {"message": "m"}]}'
+        assert [relay.post(request, body).status for request in requests] == [200, 429]
+
+
 class Clock:
     now = 0.0
 
@@ -153,6 +172,11 @@ def test_a_share_grows_again_but_not_beyond_its_size() -> None:
     clock.now = 1000
     shares.use("a", 10, 0)
     assert shares.wait("a") == 1
+
+
+def test_posts_that_are_read_at_the_same_time_are_admitted_one_by_one() -> None:
+    shares = Shares(Limits(client_burst=10, client_rate=1), Clock())
+    assert [shares.admit("a", 15, 0), shares.admit("a", 15, 0)] == [None, 6]
 
 
 def test_bytes_count_as_entries() -> None:
