@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logcollector_handler.collector import conditions, scan
-from logcollector_handler.collector.body import RefusedError
 from logcollector_handler.collector.language import parse
 from logcollector_handler.collector.query import Query, parse_query
 from logcollector_handler.collector.store import Store
+from logcollector_handler.wire.posted.body import RefusedError
 from tests.collector.meaning import ENTRIES, QUERIES, evaluated
 from tests.collector.storing import messages, rows
 
