@@ -28,17 +28,18 @@ _BETWEEN: Final = re.compile(r"""\\{0,8}["']?\s{0,2}(?:=|:|%(?:25)?3[ADad])\s{0,
 _IN_NAMES: Final = frozenset("_.-[]%$+")
 _NAME_ROOM: Final = 100
 
-#: A value in quotes, in brackets, or in those of a call; the end may have been cut off.
-_CLOSED: Final = r"""
+#: A value in quotes, and one in brackets or in those of a call; the end may have been cut off.
+_QUOTED: Final = r"""
     [bBuUrRfF]{0,2} (?: "[^"\\]*(?:\\.[^"\\]*)*"? | '[^'\\]*(?:\\.[^'\\]*)*'? )
     | (?P<quote>\\+["'])(?:(?!(?P=quote)).)*(?P=quote)?
-    | \[[^\]]*\]? | \{[^}]*\}? | \([^)]*\)? | [A-Za-z_][\w.]*\([^)]*\)?
 """
+_BRACKETED: Final = r"""\[[^\]]*\]? | \{[^}]*\}? | \([^)]*\)? | [A-Za-z_][\w.]*\([^)]*\)?"""
 
 
 def _value(bare: str) -> re.Pattern[str]:
-    """A value that is closed, or without quotes as `bare` says."""
-    return re.compile(f"{_CLOSED} | (?P<bare>{bare})", re.VERBOSE | re.DOTALL)
+    """A value that is closed, or without quotes as `bare` says. What directly follows brackets belongs to it, too."""
+    pattern = rf"{_QUOTED} | (?: {_BRACKETED} ) (?P<rest>{bare})? | (?P<bare>{bare})"
+    return re.compile(pattern, re.VERBOSE | re.DOTALL)
 
 
 #: By the last sign of what stands before a value. `token=abc&…`, in a URL or behind the name of an argument:
@@ -108,8 +109,8 @@ def _kind(between: str) -> re.Pattern[str]:
 
 def _masked(value: re.Match[str], mask: str) -> str:
     """The mask, in the quotes that the value has, and with what closes what is around a bare value."""
-    bare = value["bare"]
-    if bare is not None:
+    bare = value["bare"] or value["rest"]
+    if bare:
         return mask + bare[len(bare.rstrip(_CLOSING)) :]
     quote = value["quote"] or value[0].lstrip("bBuUrRfF")[:1]
     return f"{quote}{mask}{quote}" if quote[-1] in "'\"" else mask

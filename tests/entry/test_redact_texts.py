@@ -10,7 +10,7 @@ import django
 import pytest
 from django.conf import settings as django_settings
 from django.test import RequestFactory
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logcollector_handler import log_context
@@ -196,6 +196,8 @@ def test_what_an_object_prints_of_itself_is_masked() -> None:
 
 
 @given(st.text(alphabet="aé?&=:;%3D26/@'\"()[]{}, \\tokenpwd\n", max_size=80))
+@example("pw:[]2")
+@example("token=()2")
 @settings(max_examples=300)
 def test_a_secret_behind_any_text_is_found_and_masking_twice_changes_nothing(before: str) -> None:
     once = usual.masked(before)
