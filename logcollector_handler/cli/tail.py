@@ -69,8 +69,8 @@ class _Follower:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._url = urlsplit(options.server_url.rstrip("/"))
-        #: As it may be printed: without the name and the password.
-        self._server = self._url._replace(netloc=self._url.netloc.rpartition("@")[2]).geturl()
+        #: As it may be printed: without the name and the password, and without the query, in which a key may stand.
+        self._server = self._url._replace(netloc=self._url.netloc.rpartition("@")[2], query="", fragment="").geturl()
         self._headers = {"Authorization": f"Bearer {options.token}"} if options.token else {}
         asked = {name: getattr(options, name) for name in _FILTERS}
         asked["min_level"] = options.level
