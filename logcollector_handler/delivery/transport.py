@@ -32,8 +32,10 @@ from .process import is_own_thread, own_work, setting_up
 from .resolver import without_scope
 from .route import proxy_of, proxy_url, ssl_context
 
-#: Bytes of an answer that are read. The server's own are about forty bytes long.
+#: Bytes of an answer that are read. The log collection server's own are about forty bytes long.
 _ANSWER_LIMIT = 64 * 1024
+#: The same of a 2xx, in which an engine may say of each record why it did not take it.
+_SUCCESS_LIMIT = 1024 * 1024
 #: Characters of an answer that are shown to people.
 _DETAIL_LIMIT = 200
 #: Seconds for which an idle connection is kept open.
@@ -162,10 +164,10 @@ class HttpTransport:
         content = bytearray()
         for part in response.iter_raw():
             content += part
-            if len(content) > _ANSWER_LIMIT:
+            if len(content) > (_SUCCESS_LIMIT if response.is_success else _ANSWER_LIMIT):
                 if response.is_success:
-                    # The server's own "ok" is short, and an answer that was not read to its end is no delivery.
-                    raise ValueError(f"the answer is longer than {_ANSWER_LIMIT} bytes")
+                    # An answer that was not read to its end is no delivery.
+                    raise ValueError(f"the answer is longer than {_SUCCESS_LIMIT} bytes")
                 # Some servers echo the whole batch, or explain the error on a page: the status is enough.
                 break
         return bytes(content)

@@ -4,7 +4,7 @@ A body is an ExportLogsServiceRequest: ResourceLogs (who logs) one after another
 logger), in each of these LogRecords. A run is one ResourceLogs, so runs need nothing between them. The entries keep
 their order: those side by side from one process and logger stand together. `conventions` says what an entry becomes.
 
-A line for the journal is the entry as JSON, because the bytes of protobuf may hold a line end.
+A line for the journal is the entry as JSON, because the bytes of protobuf may hold a line end, and `resource.RESOURCE`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .fitting import fit
 from .format import Run, Taken
 from .json_entries import JsonEntries, JsonSiteEntry
 from .protobuf import FIXED64, VARINT, Field, content, delimited, fields, unsigned
-from .resource import variable
+from .resource import RESOURCE, for_others, variable
 
 #: Where receivers take entries, below their URL.
 PATH: Final = "/v1/logs"
@@ -40,7 +40,7 @@ _SLICE: Final = 100
 #: Bytes of the tag and the length before a ResourceLogs or ScopeLogs, at most.
 _TAGGED: Final = 5
 #: A line of n bytes takes at most this many times n, and this many more, as OTLP.
-_GROWTH: Final = 4
+_GROWTH: Final = 5
 _GROWTH_BYTES: Final = 4096
 #: An entry that is too long is cut as JSON. It is looked for how long it may be so that it fits as OTLP too, until it
 #: takes that share of the room, at most so often.
@@ -48,9 +48,8 @@ _ATTEMPTS: Final = 8
 _ENOUGH: Final = 0.75
 #: Characters that are left of the message if that was not enough.
 _LEAST: Final = 50
-#: Columns that stand in the resource, before the record.
-_IN_RESOURCE: Final = ("service", "service_version", "environment")
-
+#: Fields of a line that stand in the resource, before the record.
+_IN_RESOURCE: Final = ("service", "service_version", "environment", RESOURCE)
 
 #: A record, behind the beginnings of the ResourceLogs and of the ScopeLogs in which it stands.
 _Part = tuple[bytes, bytes, bytes]
@@ -99,8 +98,8 @@ class OtlpFormat:
         try:
             common = placed(entry, found)
         except Exception:  # noqa: BLE001 - a text holds U+0000 or a lone surrogate
-            common = placed(_entry_of(_JSON.encode_line(entry, sys.maxsize)), found)
-        return Common(common, _JSON.common(entry))
+            common = placed(_entry_of(_line(entry, found))[0], found)
+        return Common(common, Raw(bytes(_JSON.common(entry)) + for_others(found)))
 
     def encode(self, entries: Sequence[Entry], max_bytes: int) -> list[Run]:
         """The entries as ResourceLogs of up to 100 records."""
@@ -111,10 +110,10 @@ class OtlpFormat:
     def encode_line(self, entry: Entry, max_bytes: int) -> bytes:
         """The entry as a JSON object that is short enough as OTLP too."""
         max_bytes = min(max_bytes, self.max_batch_bytes)
-        line = _line(entry)
+        found = variable()
+        line = _line(entry, found)
         if len(line) * _GROWTH + _GROWTH_BYTES <= max_bytes:
             return line
-        found = variable()
         fits = max(len(line), _size(_part_of_line(line, found))) <= max_bytes
         return line if fits else _cut(line, max_bytes, found)
 
@@ -179,18 +178,18 @@ def _part(entry: Entry, max_bytes: int, found: str) -> _Part:
             resource, scope, rest = placed(entry, found)  # type: ignore[arg-type]  # there are no others
         encoded = record(entry.level, entry.message, entry.created_at, rest)
     except Exception:  # noqa: BLE001 - a text holds U+0000 or a lone surrogate
-        resource, scope, encoded = _part_of_line(_line(entry), found)
+        resource, scope, encoded = _part_of_line(_line(entry, found), found)
     part = resource, scope, encoded
     if len(resource) + len(scope) + len(encoded) + 2 * _TAGGED > max_bytes and _size(part) > max_bytes:
-        return _part_of_line(_cut(_line(entry), max_bytes, found), found)
+        return _part_of_line(_cut(_line(entry, found), max_bytes, found), found)
     return part
 
 
 def _part_of_line(line: bytes, found: str) -> _Part:
     """A line. What is no entry becomes one with the line as its message."""
     try:
-        entry = _entry_of(line)
-        resource, scope, rest = placed(entry, found)
+        entry, told = _entry_of(line)
+        resource, scope, rest = placed(entry, found if told is None else told)
         return resource, scope, record(entry.level, entry.message, entry.created_at, rest)
     except Exception as error:  # noqa: BLE001 - somebody may have changed the file that it comes from
         entry = LogEntry("ERROR", "", 0.0, "BACKEND", metadata={"unreadable": type(error).__name__})
@@ -199,15 +198,19 @@ def _part_of_line(line: bytes, found: str) -> _Part:
         return resource, scope, record(entry.level, message, entry.created_at, rest)
 
 
-def _entry_of(line: bytes) -> LogEntry:
-    return LogEntry(**decode(line))
+def _entry_of(line: bytes) -> tuple[LogEntry, str | None]:
+    """The entry in a line, and what its process knew of itself."""
+    columns = decode(line)
+    told = columns.pop(RESOURCE, None)
+    return LogEntry(**columns), told
 
 
-def _line(entry: Entry) -> bytes:
+def _line(entry: Entry, found: str) -> bytes:
     """The entry as a whole line, with every character replaced that receivers cannot store."""
-    if isinstance(entry, OtlpSiteEntry):
-        entry = JsonSiteEntry(entry.level, entry.message, entry.created_at, entry.common.json)
-    return _JSON.encode_line(entry, sys.maxsize)
+    if not isinstance(entry, OtlpSiteEntry):
+        return _JSON.encode_line(entry, sys.maxsize)[:-1] + for_others(found) + b"}"
+    plain = JsonSiteEntry(entry.level, entry.message, entry.created_at, entry.common.json)
+    return _JSON.encode_line(plain, sys.maxsize)
 
 
 def _cut(line: bytes, max_bytes: int, found: str) -> bytes:
@@ -218,9 +221,8 @@ def _cut(line: bytes, max_bytes: int, found: str) -> bytes:
     kept = {name: columns.pop(name) for name in _IN_RESOURCE if name in columns}
     process = {name: metadata.pop(name) for name in ("process",) if name in metadata}
     whole = encode(columns)
-    best = None
+    best, lowest = None, 0
     room = highest = max_bytes
-    lowest = 0
     for _ in range(_ATTEMPTS):
         made = decode(fit(whole, room))
         encoded = encode({**made, **kept, "metadata": {**made["metadata"], **process}})
@@ -234,9 +236,10 @@ def _cut(line: bytes, max_bytes: int, found: str) -> bytes:
         guesses = (room + max_bytes - size, room * max_bytes // size)
         room = next((each for each in guesses if lowest < each < highest), (lowest + highest) // 2)
     if best is None:
-        made = {name: columns[name] for name in ("level", "created_at", "log_type")}
-        made |= {"message": shortened(columns["message"], _LEAST), **kept}
-        best = encode({**made, "metadata": {**process, MORE: left_out(len(columns) + len(metadata) - len(made))}})
+        made = {name: columns[name] for name in ("level", "message", "created_at", "log_type")}
+        made["message"] = shortened(made["message"], _LEAST)
+        missing = len(columns.keys() - made.keys() - {"metadata"}) + len(metadata)
+        best = encode({**made, **kept, "metadata": {**process, MORE: left_out(missing)}})
     return best
 
 

@@ -11,13 +11,16 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from msgspec import UNSET
+from msgspec.json import encode
 
 from logcollector_handler.entry.model import DEFAULT_ENVIRONMENT, ENVIRONMENT_ALIASES, ENVIRONMENTS
 from logcollector_handler.entry.text import clean_text
 
+#: What a line of the journal has beside the columns. Another process may make a batch of it, on another host even.
+RESOURCE: Final = "resource"
 VARIABLE: Final = "OTEL_RESOURCE_ATTRIBUTES"
 SERVICE: Final = "service.name"
 VERSION: Final = "service.version"
@@ -95,6 +98,13 @@ def attributes_of(variable: str, service: Any, version: Any, environment: Any, p
 def variable() -> str:
     """The value of OTEL_RESOURCE_ATTRIBUTES in the environment of this process."""
     return os.environ.get(VARIABLE, "")
+
+
+@lru_cache(maxsize=16)
+def for_others(variable: str) -> bytes:
+    """The field RESOURCE of a line, behind a comma: as if the variable had named the host, too."""
+    host = f"host.name={quote(_host(), safe='')}"
+    return b"," + encode({RESOURCE: f"{host},{clean_text(variable)}" if told(variable) else host})[1:-1]
 
 
 def _host() -> str:

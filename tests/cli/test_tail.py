@@ -244,9 +244,9 @@ def test_a_wrong_url_is_reported_without_a_password(start: Start, url: str) -> N
 
 
 def test_the_password_of_a_url_is_never_printed(server: BackgroundServer, start: Start, follow: Follow) -> None:
-    _, err, _ = follow("http://me:hunter2@127.0.0.1:9")
-    assert "http://127.0.0.1:9 cannot be reached" in err.take()[0]
-    url = server.url.replace("//", "//me:hunter2@")
+    _, err, _ = follow("http://me:hunter2@127.0.0.1:9?key=hunter2")
+    assert "http://127.0.0.1:9 cannot be reached (" in err.take()[0]
+    url = server.url.replace("//", "//me:hunter2@") + "?key=hunter2"
     process = start("tail", "--server-url", url, environment={"LOGCOLLECTOR_API_KEY": "wrong"})
     _, said = process.communicate(timeout=60)
     assert f"{server.url}: " in said

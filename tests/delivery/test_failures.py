@@ -66,7 +66,7 @@ SENDING: list[tuple[Exception, str | None]] = [
     (UnicodeError("label empty or too long"), "server_url"),
     (httpcore.LocalProtocolError("Illegal header value"), "headers"),
     (httpx.LocalProtocolError("Illegal header value"), "headers"),
-    (ValueError("the answer is longer than 65536 bytes"), None),
+    (ValueError("the answer is longer than 1048576 bytes"), None),
     (MemoryError(), None),
     (RuntimeError("can't start new thread"), None),
 ]

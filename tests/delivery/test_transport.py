@@ -165,7 +165,7 @@ def test_no_connection_means_that_nothing_arrived(server: respx.MockRouter) -> N
 
 
 def test_an_answer_without_end_is_not_read_for_ever(server: respx.MockRouter) -> None:
-    server.post("/logs").respond(200, content=b"x" * 100_000)
+    server.post("/logs").respond(200, content=b"x" * 1_100_000)
     answer = post()
     assert answer.status is None
     assert "longer than" in answer.detail

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import respx
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsPartialSuccess, ExportLogsServiceResponse
 
 from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.transport import HttpTransport
@@ -131,3 +132,17 @@ def test_only_a_2xx_of_the_server_says_something_of_entries(status: int, html: b
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_any_2xx_is_delivered_also_without_a_body(status: int) -> None:
     assert answer_to(Taken(), status).status == status
+
+
+def test_a_2xx_may_say_of_each_record_why_it_is_rejected() -> None:
+    why = "; ".join(
+        f"record {number} is older than seven days, which is the oldest that is taken" for number in range(999)
+    )
+    success = ExportLogsPartialSuccess(rejected_log_records=999, error_message=why)
+    content = ExportLogsServiceResponse(partial_success=success).SerializeToString()
+    with respx.mock() as server:
+        server.post().respond(200, content=content)
+        answer = transport_of(settings_of("otlp")).post("7", b"body", False, 5.0)
+    assert (answer.status, answer.rejected) == (200, 999)
+    assert answer.why.startswith("record 0 is older")
+    assert len(answer.why) <= 200
