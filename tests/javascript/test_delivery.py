@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.integration.behaviours import (
+    Behaviour,
     answer,
     answer_early,
     cut_after_body,
@@ -84,6 +85,25 @@ def server_entries(request: object) -> list[object]:
 
 def is_compressed(request: object) -> bool:
     return request.headers["Content-Encoding"] == "gzip"  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.parametrize("cut", [cut_before_body(), cut_after_body()])
+def test_a_kept_connection_that_the_server_closes_is_made_anew_at_once_and_unsaid(
+    app: App, server: FaultyServer, cut: Behaviour
+) -> None:
+    steps = [answer(), cut]
+    server.default = lambda request: steps.pop(0) if steps else answer()
+    ended = app.run("""
+        import { createLogClient } from "logcollector-handler";
+        const log = createLogClient();
+        for (const message of ["one", "two"]) {
+          log.info(message);
+          console.log(await log.flush());
+        }
+    """)
+    assert (ended.out.split(), ended.err) == (["true", "true"], "")
+    assert messages(server) == ["one", "two"]
+    assert [request.key for request in server.requests][1:] == [server.requests[1].key] * 2
 
 
 def test_the_request_is_the_one_of_the_contract(app: App, server: FaultyServer) -> None:

@@ -65,6 +65,16 @@ def test_what_was_logged_before_the_end_of_the_process_arrives(app: App, server:
         assert "TypeError: boom" in ended.err  # As without the client.
 
 
+def test_no_handler_of_a_signal_is_put_beside_one_of_the_application(app: App, server: FaultyServer) -> None:
+    ended = app.run("""
+        import { createLogClient } from "logcollector-handler";
+        process.on("SIGTERM", () => {});
+        createLogClient().info("m0");
+        console.log(process.listenerCount("SIGTERM"), process.listenerCount("SIGINT"));
+    """)
+    assert ended.out == "1 1\n"
+
+
 def test_an_exit_handler_that_logs_is_heard(app: App, server: FaultyServer) -> None:
     ended = app.run(START + "process.on('exit', () => { log.info('late'); log.info('later'); });")
     assert ended.code == 0

@@ -132,3 +132,16 @@ def test_require_after_npm_install(app: App, server: FaultyServer) -> None:
     ended = app.run('require("logcollector-handler").createLogClient().info("m0");', suffix="cjs")
     assert ended.code == 0, ended.err
     assert [entry["message"] for entry in server.stored] == ["m0"]
+
+
+def test_what_pino_passes_on_may_end_anywhere_within_a_line(app: App, server: FaultyServer) -> None:
+    ended = app.run("""
+        import collector from "logcollector-handler/pino";
+        const stream = collector();
+        const lines = ['{"level":30,"msg":"ab"}', '{"level":50,"msg":"c"}', 'no JSON', '{"level":30,"msg":"d"}'];
+        const text = lines.join(String.fromCharCode(10));
+        for (let start = 0; start < text.length; start += 7) stream.write(text.slice(start, start + 7));
+        stream.end(() => console.log("finished"));
+    """)
+    assert (ended.code, ended.out) == (0, "finished\n"), ended.err
+    assert [entry["message"] for entry in server.stored] == ["ab", "c", "no JSON", "d"]

@@ -92,7 +92,6 @@ export function poster({ url, headers: given }) {
       const answer = await once(batch, milliseconds);
       if (!answer.wasIdle) return answer;
       // The server closed a kept connection while it was idle: again at once, on a new one.
-      agent.destroy();
       return { ...(await once(batch, milliseconds)), lostBefore: answer.arrived };
     } catch (error) {
       // A header that cannot be sent.
