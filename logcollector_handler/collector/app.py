@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from logcollector_handler.wire.collector import CollectorFormat
+from logcollector_handler.wire.collector import PATH
 from logcollector_handler.wire.posted.body import Limits, RefusedError
 
 from .answers import LogsAnswer, Unread, error_answer, json_answer
@@ -36,8 +36,6 @@ from .static import NAMES, PAGE_PATH, page_file
 from .store import Store
 from .stream import Bell, EventStream
 
-#: Where entries are posted and asked for.
-_LOGS: Final = CollectorFormat.path
 #: Queries that run at the same time; further ones wait.
 QUERIES: Final = 4
 #: Streams that may be open at the same time; further ones are answered 503.
@@ -70,10 +68,10 @@ def create_app(
             Route("/", endpoints.about, methods=["GET"]),
             Route("/health", endpoints.health, methods=["GET"]),
             Route(PAGE_PATH + "{name}", endpoints.page, methods=["GET"]),
-            Route(_LOGS, endpoints.logs, methods=["GET", "POST"]),
-            Route(_LOGS + "/stream", endpoints.stream, methods=["GET"]),
-            Route(_LOGS + "/histogram", endpoints.histogram, methods=["GET"]),
-            Route(_LOGS + "/values", endpoints.values, methods=["GET"]),
+            Route(PATH, endpoints.logs, methods=["GET", "POST"]),
+            Route(PATH + "/stream", endpoints.stream, methods=["GET"]),
+            Route(PATH + "/histogram", endpoints.histogram, methods=["GET"]),
+            Route(PATH + "/values", endpoints.values, methods=["GET"]),
             Route("/stats", endpoints.get_stats, methods=["GET"]),
         ],
         middleware=[Middleware(Guard, token=token, local_only=local_only, origins=origins)],

@@ -14,10 +14,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import Send
 
-from logcollector_handler.wire.collector import CollectorFormat
+from logcollector_handler.wire.collector import PATH
 from logcollector_handler.wire.format import IDEMPOTENCY_HEADER
 
-_PATH: Final = CollectorFormat.path
 _PORTS: Final = {"http": 80, "https": 443}
 _ALLOWED: Final = {
     "access-control-allow-methods": "POST",
@@ -44,7 +43,7 @@ def origin_of(text: str) -> str:
 
 def is_post(method: str, path: str, headers: Headers) -> bool:
     """Whether it is a post of logs, or a browser's question whether that is allowed."""
-    return path == _PATH and (method == "POST" or is_question(method, headers))
+    return path == PATH and (method == "POST" or is_question(method, headers))
 
 
 def is_question(method: str, headers: Headers) -> bool:

@@ -18,6 +18,7 @@ from msgspec import UNSET
 from .columns import DECLINED, FILLABLE, Placed
 from .encoding import plain_fields
 from .known import Stamp, numbers
+from .marks import joined
 from .redact import Printed, Redactor
 from .text import key_text, unused
 
@@ -125,7 +126,7 @@ def bound(before: Bound | None, fields: Mapping[str, Any]) -> Bound | None:
     plain = plain_fields(changing, _Later(()), _MAX_BYTES) if changing else changing
     for name, value in (*lasting.items(), *plain.items()):
         if name == "metadata" and type(value) is dict and type(earlier := made.get(name, _NO_FIELD)[2]) is dict:
-            value = {**earlier, **value}
+            value = joined(earlier, value)
         placed, kept = _placed(name, given.get(name))
         made[name] = (placed, bool(kept), value)
     if before is not None and before.request is not None:
@@ -143,7 +144,7 @@ def _together(earlier: Field | None, later: Field) -> Field:
     """Two fields named `metadata`, bound in different threads or tasks."""
     placed, kept, value = later
     if earlier is not None and type(earlier[2]) is dict and type(value) is dict:
-        value = {**earlier[2], **value}
+        value = joined(earlier[2], value)
     return placed, kept, value
 
 

@@ -16,6 +16,7 @@ from msgspec import UNSET, Raw
 from .bound import Bound, Field
 from .columns import AS_IT_IS, DECLINED, FILLABLE, Column, Placed, Rule
 from .encoding import encode_fields, plain_fields
+from .marks import MORE, left_out, number_left_out
 from .memory import make_room
 from .model import ORIGIN, LogEntry
 from .named import VALUE, masked_mapping
@@ -207,10 +208,15 @@ class FieldPlacer:
                 inner = found
             else:
                 add_field(together, name, made[name])
-        for name, value in inner:
-            add_field(together, name, MASK if self._secret(name) else value)
-        for name, value in (bound or {}).items():
-            add_field(together, name, value)
+        missing = 0
+        for name, value in (*inner, *(bound or {}).items()):
+            if name == MORE and (number := number_left_out(value)):
+                # Both can have a mark, and only one of that name is read when more has to be cut.
+                missing += number
+            else:
+                add_field(together, name, MASK if self._secret(name) else value)
+        if missing:
+            add_field(together, MORE, left_out(missing))
         return dict(masked_mapping([*together.items()], self._secret))
 
     def fill(

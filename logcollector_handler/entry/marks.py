@@ -13,6 +13,7 @@ object  its last field is `"…": "120 more left out"`
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 #: The name of the field that is an object's mark.
@@ -47,6 +48,14 @@ def left_out(missing: int) -> str:
 def items_left_out(missing: int) -> str:
     """The last item of a list of which that many items are missing."""
     return f"{MORE} {left_out(missing)}"
+
+
+def joined(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of both objects, of one name the later. Their marks become one."""
+    made = {**earlier, **later}
+    if missing := number_left_out(earlier.get(MORE)) + number_left_out(later.get(MORE)):
+        made[MORE] = left_out(missing)
+    return made
 
 
 def number_left_out(value: Any) -> int:

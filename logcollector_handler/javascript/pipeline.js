@@ -103,7 +103,7 @@ export class Pipeline {
   /** @template {Port} T @param {T} port */
   #connected(port) {
     port.onmessage = (/** @type {MessageEvent} */ { data }) => this.#hear(data);
-        const owner = this.#draw().slice(0, 29);
+    const owner = this.#draw().slice(0, 29);
     port.postMessage({ kind: "start", serverUrl: this.#url, options: this.#options, base: location.href, owner });
     for (const [id, batch] of this.#open) port.postMessage({ kind: "batch", id, ...batch });
     return port;

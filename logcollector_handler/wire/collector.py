@@ -29,6 +29,8 @@ _Item = TypeVar("_Item")
 #: entries, as many as take about this many bytes.
 _SLICE: Final = 100
 _SLICE_BYTES: Final = 512 * 1024
+#: Where the server takes entries, below its URL.
+PATH: Final = "/logs"
 _OPEN: Final = b'{"logs":['
 _CLOSE: Final = b"]}"
 #: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; encoding such an entry
@@ -50,7 +52,7 @@ class JsonSiteEntry(SiteEntry, gc=False):
 class CollectorFormat:
     """The format of the log collection server. `Format` says what each of these is for."""
 
-    path: Final = "/logs"
+    path: Final = PATH
     headers: Final[Mapping[str, str]] = MappingProxyType({"Content-Type": "application/json"})
     suffix: Final = ".json"
     site_entry = JsonSiteEntry

@@ -47,6 +47,9 @@ class Shape:
         return self._said
 
 
+NUMBER = Shape(next, "number")
+
+
 def text(size: int) -> Shape:
     return Shape(lambda numbers: f"<{next(numbers)}>{'x' * size}", f"text({size})")
 
@@ -209,21 +212,30 @@ def is_there(value: Any, shown: Any) -> bool:
     return bool(value == shown) or (isinstance(value, str) and is_cut(value, shown))
 
 
-def without(fields: list[tuple[Any, Any]], shown: Fields) -> list[str]:
-    """The names of the fields that are not shown, and that the mark among the others does not count."""
+def without(fields: list[tuple[Any, Any]], shown: Fields, in_columns: int = 0) -> list[str]:
+    """The names of the fields that are not shown, and that the mark among the others does not count.
+
+    The mark may also count those whose text a column shows in part: the whole of it would stand among the others.
+    """
     passed_on = {str(key) for key, _ in fields}
-    changed = {name for name in shown if name not in passed_on or name.endswith(")")}  # numbered or cut
-    free, lost, doubtful = set(changed), [], 0
+    named, others = set(), []
+    lost, doubtful = [], 0  # doubtful: what is left of another field looks the same
     for name, value in ((str(key), value) for key, value in fields):
         if name in shown and is_there(value, shown[name]):
-            continue
+            doubtful += name in named
+            named.add(name)
+        else:
+            others.append((name, value))
+    changed = {name for name in shown if name not in passed_on or name.endswith(")")}  # numbered or cut
+    free = changed - named
+    for name, value in others:
         found = {each for each in changed if is_name(name, each) and is_there(value, shown[each])}
         if not found:
             lost.append(name)
         elif not found & free:
-            doubtful += 1  # what is left of another field looks the same
+            doubtful += 1
         free -= {*sorted(found & free)[:1]}
-    return [] if len(lost) <= number_missing(shown.get("…")) <= len(lost) + doubtful else lost or ["…"]
+    return [] if len(lost) <= number_missing(shown.get("…")) <= len(lost) + doubtful + in_columns else lost or ["…"]
 
 
 def in_column(name: str, value: Any, entry: Fields) -> bool:
@@ -250,7 +262,8 @@ def check(way: Callable[[Fields], logging.LogRecord], fields: Fields, ambient: F
     entry = check_entry(line, limit)
     assert entry["message"] == "hello"
     given = passed(way, fields, ambient)
-    lost = without([pair for pair in given if not in_column(*pair, entry)], entry["metadata"])
+    elsewhere = [pair for pair in given if not in_column(*pair, entry)]
+    lost = without(elsewhere, entry["metadata"], len(given) - len(elsewhere))
     assert not lost, f"neither there nor under a mark: {lost}"
     share = (limit - REST) // (len(given) + PARTS)
     for name, value in given:
@@ -274,6 +287,13 @@ groups = st.dictionaries(names, shapes, max_size=6)
 @example({"a": text(3), "logger": text(3)}, {"a": text(3), "logger": text(3), "line": text(3)}, BIG)
 @example({"a (2)": text(3), "metadata": text(3)}, {"metadata": named({"a": text(3), "a (2)": text(3)})}, 1024)
 @example({"a": listed()}, {"a (2)": listed()}, 1024)
+@example(
+    {"a": NUMBER, "b": NUMBER},
+    {"path": text(3000), "logger": NUMBER, "order": text(60), "a (2)": text(60), "line": keys(3)},
+    1024,
+)
+@example({"metadata": keys(300)}, {"metadata": keys(300)}, 1024)
+@example({"line": listed(), "process": listed(), "a": listed(text(3000))}, {"a (2)": listed(text(400))}, 1024)
 @example({"n" * 5_000: text(0), "n" * 5_001: text(0), "a": text(0)}, {}, 2_000)
 def test_each_value_is_in_the_entry_or_under_a_mark(
     way: Callable[[Fields], logging.LogRecord], given: dict[str, Shape], around: dict[str, Shape], limit: int
@@ -302,3 +322,13 @@ def test_each_value_of_very_many_or_long_ones_is_in_the_entry_or_under_a_mark(
 
 def test_the_mark_of_a_url_that_is_cut_twice_counts_all_that_is_missing() -> None:
     check(by_extra, {"a": list(range(1_000_000, 1_000_500))}, {"path": ["x" * 20_000]}, 6000)
+
+
+def test_what_is_bound_twice_under_metadata_and_cut_both_times_has_one_mark_for_all_that_is_missing() -> None:
+    sizes = [40_000, 50_000]
+    parts = [{f"field {number} of {size}": number for number in range(size)} for size in sizes]
+    made = bound(bound(None, {"metadata": parts[0]}), {"metadata": parts[1]})
+    assert made is not None
+    _, _, metadata = made.fields["metadata"]
+    assert len(metadata) - 1 + number_missing(metadata["…"]) == sum(sizes)
+    assert len(metadata) < sum(sizes) / 2

@@ -64,3 +64,10 @@ test("a value of which nothing can be read costs no more than itself", () => {
   assert.equal(made.metadata.kept, 1);
   assert.match(made.metadata.boom, /could not be read/);
 });
+
+test("a level that is none, of any kind, is INFO", () => {
+  for (const make of [...Object.values(STRANGE), () => ({ toString: () => { throw new Error("boom"); } })]) {
+    assert.equal(through({ level: make(), message: "m" }).level, "INFO");
+  }
+  assert.equal(through({ level: "critical", message: "m" }).level, "FATAL");
+});

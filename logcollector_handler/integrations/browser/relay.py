@@ -21,7 +21,7 @@ from logcollector_handler.delivery.clock import SystemClock
 from logcollector_handler.delivery.report import Reporter
 from logcollector_handler.handler import LogCollectorHandler, get_handler
 from logcollector_handler.integrations.access import trace_id_of
-from logcollector_handler.wire.collector import CollectorFormat
+from logcollector_handler.wire.collector import PATH
 from logcollector_handler.wire.format import IDEMPOTENCY_HEADER
 from logcollector_handler.wire.posted import body as bodies
 from logcollector_handler.wire.posted.body import RawBatch, RefusedError, read_body, unpack
@@ -34,7 +34,7 @@ from .records import Sender, record_of
 
 #: The address of a client that the server does not name, as behind a Unix socket.
 UNKNOWN: Final = "unknown"
-_LOGS: Final = CollectorFormat.path.lstrip("/")
+_LOGS: Final = PATH.lstrip("/")
 _MAX_KEY: Final = 255
 _MAX_DIGITS: Final = 18
 _MAX_USER_AGENT: Final = 500

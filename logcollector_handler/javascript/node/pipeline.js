@@ -11,7 +11,7 @@ import { register, unregister } from "./ends.js";
 import { say } from "./stderr.js";
 
 /** Entries are handed over when there are so many, or after so many milliseconds: a message for each costs more. */
-const AT_ONCE = 100;
+const AT_ONCE = 1000;
 const AT_LATEST = 50;
 /** How long a call waits for a worker that is behind, and for one that is not up yet. */
 const PATIENCE = 20;

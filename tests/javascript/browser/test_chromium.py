@@ -261,3 +261,17 @@ def test_large_records_make_small_batches(site: Site, visitor: Visitor) -> None:
     assert visitor.browser.execute_async_script("log.flush(20000).then(arguments[0])") is True
     assert len(site.messages) == 40
     assert len(set(site.keys)) in (4, 5), "none was too large, and split"
+
+
+def test_a_page_that_the_visitor_comes_back_to_goes_on(site: Site, visitor: Visitor) -> None:
+    """Whether the browser has kept it as it was, with its worker, or loads it again."""
+    visitor.open(f"{site.url}/a")
+    site.is_away = True
+    visitor.log(0, 500)
+    visitor.browser.get("about:blank")
+    visitor.browser.back()
+    until(lambda: visitor.run("return window.log !== undefined"), "the client")
+    visitor.log(500, 500)
+    site.is_away = False
+    assert visitor.browser.execute_async_script("log.flush(20000).then(arguments[0])") is True
+    until(lambda: site.messages == RECORDS, "a thousand records")
