@@ -177,6 +177,20 @@ def test_a_hundred_thousand_records_in_a_loop_lose_none(app: App, server: Faulty
     assert [entry["metadata"]["number"] for entry in server.stored] == list(range(100_000))
 
 
+def test_a_client_that_is_opened_again_waits_for_its_worker_too(app: App, server: FaultyServer) -> None:
+    ended = app.run("""
+        import { createLogClient } from "logcollector-handler";
+        const log = createLogClient(undefined, { autoCaller: false, maxQueueSize: 2000 });
+        for (const round of [0, 1]) {
+          for (let number = 0; number < 20_000; number++) log.info("m", { round, number });
+          console.log(await log.close(60_000), JSON.stringify(log.stats().dropped));
+        }
+    """)
+    assert ended.out.splitlines() == ["true {}", "true {}"], ended.err
+    expected = [(number, count) for number in (0, 1) for count in range(20_000)]
+    assert [(entry["metadata"]["round"], entry["metadata"]["number"]) for entry in server.stored] == expected
+
+
 def test_a_full_queue_drops_counts_and_tells(app: App, server: FaultyServer) -> None:
     # The worker is kept from taking anything: its thread cannot be made for a while.
     ended = app.run("""

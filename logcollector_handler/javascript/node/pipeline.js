@@ -14,7 +14,7 @@ import { say } from "./stderr.js";
 const AT_ONCE = 1000;
 const AT_LATEST = 50;
 /** How long a call waits for a worker that is behind, and for one that is not up yet. */
-const PATIENCE = 20;
+const PATIENCE = 250;
 const PATIENCE_AT_START = 2000;
 /** What the worker has beside the deadline, to write what is left. */
 const GRACE = 1000;
@@ -121,6 +121,9 @@ export class NodePipeline {
     if (performance.now() - this.diedAt < RECOVERY) return false;
     try {
       const { settings, counters } = this;
+      // It is not up yet, for `hasRoom`.
+      Atomics.store(counters.flags, MOVED, 0);
+      this.stuckAt = -1;
       const worker = new Worker(new URL("./worker.js", import.meta.url), {
         workerData: { settings, counters },
         name: "logcollector-handler",
