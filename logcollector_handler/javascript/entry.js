@@ -33,6 +33,7 @@ const MAX_BYTES = 256 * 1024;
  * @property {unknown} [fields]
  * @property {Record<string, any>} [bound] fields of the context, which those of the call win over
  * @property {unknown} [error] fills `stack_trace` and `error_type`
+ * @property {unknown} [thrown] the same, where an error is a text already
  * @property {import("./stack.js").Frame} [caller]
  * @property {string} [stack] of a method of the client, which tells the caller
  * @property {Record<string, unknown>} [origin] what `metadata` says of every entry: process, thread
@@ -134,7 +135,7 @@ function columnsOf({ service, environment, serviceVersion, logType }) {
  * @param {Common} common
  * @param {Walk} walk
  */
-function makeEntry({ level, message, time, fields, bound, error, stack, caller, origin }, common, walk) {
+function makeEntry({ level, message, time, fields, bound, error, thrown = error, stack, caller, origin }, common, walk) {
   if (stack !== undefined) caller ??= callerIn(stack);
   /** @type {Record<string, any>} */
   const entry = { level: levelOf(level), message: "", created_at: time, ...columnsOf(common) };
@@ -155,6 +156,8 @@ function makeEntry({ level, message, time, fields, bound, error, stack, caller, 
   if (error !== undefined && error !== null) describe(entry, error, walk);
   if (bound) place(entry, metadata, bound, walk, given);
   if (given) place(entry, metadata, given, walk);
+  const shown = typeof thrown === "object" && !isError(thrown) ? walk.value(thrown, 1) : null;
+  if (typeof shown === "object" && shown) add(metadata, "error", shown);
   if (walk.cut) metadata[unused("truncated", metadata)] = true;
   entry.metadata = metadata;
   return entry;

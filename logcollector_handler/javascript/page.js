@@ -13,7 +13,7 @@ const LATER = { secret: () => false, address: () => false, text: (/** @type {str
 /**
  * What is known of an error.
  *
- * @typedef {{type: string, trace: string}} Thrown
+ * @typedef {{type: string, trace: string, value: unknown}} Thrown
  *
  * @typedef {Omit<import("./entry.js").Call, "error"> & {thrown?: Thrown}} Snapshot
  */
@@ -61,7 +61,7 @@ function snapshot({ level, message, time, fields, bound, error, stack, origin },
   /** @type {Thrown | undefined} */
   let thrown;
   if (error !== undefined && error !== null) {
-    thrown = { type: isError(error) ? errorType(error) : typeof error, trace: walk.text(stackTrace(error)) };
+    thrown = { type: isError(error) ? errorType(error) : typeof error, trace: walk.text(stackTrace(error)), value: walk.value(error, 1) };
   }
   return { level, message: walk.value(text, 0), time, fields: made, bound, thrown, stack, origin };
 }

@@ -217,7 +217,7 @@ export function entryOf(line, maker) {
   const fields = /** @type {any} */ (call.fields);
   // As fields of the call, which win over those of the context.
   const told = { error_type: thrown.type, stack_trace: maskText(thrown.trace) };
-  return maker.line({ ...call, fields: { ...told, ...fields }, caller: frames(thrown.trace)[0] });
+  return maker.line({ ...call, fields: { ...told, ...fields }, caller: frames(thrown.trace)[0], thrown: thrown.value });
 }
 
 /** @param {Uint8Array} bytes @param {CompressionStream | DecompressionStream} stream */

@@ -106,7 +106,8 @@ export function stackTrace(error) {
     if (each === undefined || each === null || seen.has(each) || parts.length >= MOST) return;
     seen.add(each);
     if (!isError(each)) {
-      parts.push(how + guarded(() => (typeof each === "object" ? JSON.stringify(each) ?? String(each) : String(each))));
+      // Of an object the names only: there may be secrets in it, which are masked where it is a field.
+      parts.push(how + guarded(() => (typeof each === "object" ? `{${Object.keys(each)}}` : String(each))));
       return;
     }
     const line = errorLine(each);

@@ -42,6 +42,18 @@ for (const [name, make] of Object.entries(STRANGE)) {
   });
 }
 
+test("secrets in an object that was thrown are masked, and its other fields are there", () => {
+  for (const error of [{ password: "hunter2", code: 5 }, new Error("x", { cause: { password: "hunter2" } })]) {
+    for (const make of [through, direct]) {
+      const made = make({ level: "ERROR", message: "m", error, fields: { error: "mine" } });
+      assert.doesNotMatch(JSON.stringify(made), /hunter2/);
+      assert.equal(made.metadata.error, "mine");
+      if (!(error instanceof Error)) assert.deepEqual(made.metadata["error (2)"], { password: "***", code: 5 });
+      assert.match(made.stack_trace, /\{password/);
+    }
+  }
+});
+
 test("a level that cannot be made text is none", () => {
   for (const level of [Object.create(null), Symbol("s"), undefined]) assert.equal(through({ level, message: "m" }).level, "INFO");
 });

@@ -24,6 +24,8 @@ const log = createLogClient();
 for (let number = 0; number < 2500; number++) log.info(`m${number}`, { number });
 """
 LOGGED = [f"m{number}" for number in range(2500)]
+#: For tests of a short deadline: the worker is up, which takes long on a busy machine, and has everything.
+AND_HANDED_OVER = "await log.flush(1);"
 
 #: How it ends, and its exit code.
 ENDINGS = {
@@ -115,7 +117,7 @@ def test_a_server_that_hangs_delays_the_end_by_the_deadline_only_and_the_loss_is
 ) -> None:
     server.default = hang()
     ended = app.run(
-        START + "console.log(Date.now()); process.on('exit', () => console.log(Date.now()));",
+        START + AND_HANDED_OVER + "console.log(Date.now()); process.on('exit', () => console.log(Date.now()));",
         LOGCOLLECTOR_SHUTDOWN_TIMEOUT="1",
     )
     before, after = map(int, ended.out.split())
@@ -132,7 +134,7 @@ def test_what_could_not_be_sent_is_in_the_spool_and_replay_sends_it(
     server.default = answer(503)
     url = server.url + prefix
     ended = app.run(
-        START,
+        START + AND_HANDED_OVER,
         LOGCOLLECTOR_SHUTDOWN_TIMEOUT="0.5",
         LOGCOLLECTOR_SPOOL_DIR=str(tmp_path / "spool"),
         LOGCOLLECTOR_SERVER_URL=url,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import logcollector_handler
 from logcollector_handler.entry import secret_names
 from logcollector_handler.entry.redact import _words
 from logcollector_handler.testing import CollectorServer
@@ -21,6 +22,10 @@ HERE = Path(__file__).parent
 
 def test_python_makes_the_entries_of_the_vectors() -> None:
     assert vectors.FILE.read_text() == vectors.text(), "run python -m tests.javascript.vectors"
+
+
+def test_the_package_for_npm_has_the_version_of_the_one_for_python() -> None:
+    assert json.loads((PACKAGE / "package.json").read_text())["version"] == logcollector_handler.__version__
 
 
 def test_the_names_of_secrets_are_the_same_in_both_languages() -> None:
