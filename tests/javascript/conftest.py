@@ -88,10 +88,8 @@ def with_packages(node: str, tmp_path_factory: pytest.TempPathFactory) -> App:
     directory = tmp_path_factory.mktemp("npm")
     (directory / "package.json").write_text('{"private": true}')
     command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", str(PACKAGE), *PACKAGES]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        assert not needed.REQUIRED, done.stderr
-        pytest.skip(f"npm cannot install {', '.join(PACKAGES)} here")
+    done = needed.from_npm(command, cwd=directory)
+    assert done.returncode == 0, done.stderr
     return App(directory, node)
 
 
