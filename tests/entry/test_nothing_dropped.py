@@ -238,10 +238,15 @@ def without(fields: list[tuple[Any, Any]], shown: Fields, in_columns: int = 0) -
     return [] if len(lost) <= number_missing(shown.get("…")) <= len(lost) + doubtful + in_columns else lost or ["…"]
 
 
-def in_column(name: str, value: Any, entry: Fields) -> bool:
-    """Whether a column shows the value. One that was cut with too little room for a mark is named in `truncated`."""
+def columns_cut(entry: dict[str, Any]) -> set[str]:
+    """The columns that were cut with too little room for a mark. `truncated` names them."""
     marks = [mark for key, mark in entry["metadata"].items() if key.startswith("truncated") and isinstance(mark, dict)]
-    was_cut = any(name in mark.get("fields", ()) for mark in marks)
+    return {name for mark in marks for name in mark.get("fields", ())}
+
+
+def in_column(name: str, value: Any, entry: dict[str, Any], cut: set[str]) -> bool:
+    """Whether a column shows the value, or what is left of it. `cut`: the columns that were cut."""
+    was_cut = name in cut
     # An identifier that is cut is in `metadata` instead.
     shown = entry.get(name, entry["metadata"].get(name) if was_cut else None)
     if name == "metadata" or shown is None or isinstance(value, list | dict):
@@ -262,13 +267,13 @@ def check(way: Callable[[Fields], logging.LogRecord], fields: Fields, ambient: F
     entry = check_entry(line, limit)
     assert entry["message"] == "hello"
     given = passed(way, fields, ambient)
-    elsewhere = [pair for pair in given if not in_column(*pair, entry)]
+    columns = columns_cut(entry)
+    elsewhere = [pair for pair in given if not in_column(*pair, entry, columns)]
     lost = without(elsewhere, entry["metadata"], len(given) - len(elsewhere))
     assert not lost, f"neither there nor under a mark: {lost}"
     share = (limit - REST) // (len(given) + PARTS)
-    for name, value in given:
-        needed = len(json.dumps([name, said(value)]))
-        if needed <= share and not in_column(name, value, entry):
+    for name, value in elsewhere:
+        if len(json.dumps([name, said(value)])) <= share and entry["metadata"].get(str(name)) != said(value):
             shown = [entry["metadata"][each] for each in entry["metadata"] if is_name(str(name), each)]
             assert said(value) in shown, f"{name} is not whole"
     assert entry["metadata"].keys() >= ORIGIN
