@@ -148,7 +148,7 @@ def test_a_wrong_setting_is_said_once_and_nothing_counts_as_delivered(
 ) -> None:
     server.default = wrong  # type: ignore[assignment]
     script = START + "console.log(await log.flush(700), log.stats().delivered, log.stats().pending);"
-    ended = app.run(script, LOGCOLLECTOR_SHUTDOWN_TIMEOUT="1")
+    ended = app.run(script, LOGCOLLECTOR_SHUTDOWN_TIMEOUT="5")
     assert ended.out.split() == ["false", "0", "250"]
     assert ended.err.count("waiting will not help") == 1
 
