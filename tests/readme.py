@@ -54,6 +54,8 @@ def program(text: str) -> str:
 def run(name: str, directory: Path, server_url: str, code: str = "") -> subprocess.CompletedProcess[str]:
     """Run the Python of a document as one program, behind the configuration in the README where it goes on from that.
 
+    A block that begins with the name of a file, `# settings.py`, is in that file, too.
+
     Args:
         name: the path of the document in the tree.
         directory: an empty one, where the program runs.
@@ -61,6 +63,10 @@ def run(name: str, directory: Path, server_url: str, code: str = "") -> subproce
         code: the program, where it is not that of the document as it stands.
     """
     code = code or program(DOCUMENTS[name])
+    for block in blocks(DOCUMENTS[name], "python"):
+        if file := re.match(r"# ([\w/]+\.py)\n", block.code):
+            (directory / file[1]).parent.mkdir(exist_ok=True)
+            (directory / file[1]).write_text(block.code, "utf-8")
     if GOES_ON in DOCUMENTS[name]:
         (directory / "use_it.py").write_text(blocks(README, "python")[0].code, "utf-8")
         # In the first line, which is the title of the guide.
