@@ -1,7 +1,7 @@
 """Django in one file: logging in its settings, and what is logged in a request carries what the request is.
 
-    gunicorn django_app:application
-    python django_app.py runserver
+    gunicorn django_app:application --bind :8080
+    python django_app.py runserver 8080
 
 Without arguments it serves itself for a moment, asks for three things, and ends.
 

@@ -1,6 +1,6 @@
 """FastAPI: what is logged in a request carries its path, its ids and its trace; one record tells how it ended.
 
-    uvicorn fastapi_app:app
+    uvicorn fastapi_app:app --port 8080
 
 Run as a program it serves itself for a moment, asks for four things, and ends.
 

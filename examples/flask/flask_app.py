@@ -1,6 +1,6 @@
 """Flask: what is logged in a request carries its path, its ids and its trace; one record tells how it ended.
 
-    gunicorn flask_app:app
+    gunicorn flask_app:app --bind :8080
 
 Run as a program it serves itself for a moment, asks for three things, and ends.
 
