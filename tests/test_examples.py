@@ -55,29 +55,15 @@ def run(
     return collector.entries
 
 
-def test_each_example_is_tested() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {
-        "browser_app.py",
-        "celery_app.py",
-        "client.py",
-        "context.py",
-        "dictconfig.py",
-        "django_app.py",
-        "exceptions.py",
-        "fastapi_app.py",
-        "flask_app.py",
-        "loguru_sink.py",
-        "rate_limit.py",
-        "rq_app.py",
-        "structlog_processor.py",
-        "structlog_stdlib.py",
-        "timers.py",
-        "uncaught.py",
-    }
+def test_each_program_is_run_by_a_test() -> None:
+    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
+    programs = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.glob("*/*.py")}
+    assert len(programs) > 16
+    assert {each for each in programs if f'"{each}"' not in tests and f'"{Path(each).name}"' not in tests} == set()
 
 
 def test_dictconfig(collector: CollectorServer, tmp_path: Path) -> None:
-    started, accepted, expires = run("dictconfig.py", collector, tmp_path)
+    started, accepted, expires = run("fields/dictconfig.py", collector, tmp_path)
     assert [(entry["level"], entry["message"]) for entry in (started, accepted, expires)] == [
         ("INFO", "service started"),
         ("INFO", "payment accepted"),
@@ -91,7 +77,7 @@ def test_dictconfig(collector: CollectorServer, tmp_path: Path) -> None:
 
 
 def test_exceptions(collector: CollectorServer, tmp_path: Path) -> None:
-    book, globe = run("exceptions.py", collector, tmp_path)
+    book, globe = run("exceptions/exceptions.py", collector, tmp_path)
     assert [(entry["level"], entry["message"], entry["error_type"]) for entry in (book, globe)] == [
         ("ERROR", "could not reserve book", "ValueError"),
         ("ERROR", "could not reserve globe", "LookupError"),
@@ -106,7 +92,7 @@ def test_exceptions(collector: CollectorServer, tmp_path: Path) -> None:
 
 
 def test_rate_limit(collector: CollectorServer, tmp_path: Path) -> None:
-    entries = run("rate_limit.py", collector, tmp_path)
+    entries = run("rate_limit/rate_limit.py", collector, tmp_path)
     held_back = [entry["metadata"]["held_back"] for entry in entries if "held_back" in entry["metadata"]]
     assert held_back == [4990]
     assert [entry["message"] for entry in entries if entry["level"] == "INFO"] == [
@@ -118,7 +104,7 @@ def test_rate_limit(collector: CollectorServer, tmp_path: Path) -> None:
 
 def test_uncaught(collector: CollectorServer, tmp_path: Path) -> None:
     error = "ValueError: there is no report for today"
-    thread, program = run("uncaught.py", collector, tmp_path, dies_of=error)
+    thread, program = run("exceptions/uncaught.py", collector, tmp_path, dies_of=error)
     assert (thread["level"], thread["error_type"], thread["function_name"]) == (
         "ERROR",
         "ConnectionError",
@@ -143,9 +129,9 @@ def by_path(collector: CollectorServer, logger: str) -> dict[str, dict[str, Any]
 @pytest.mark.parametrize(
     ("name", "paths"),
     [
-        ("fastapi_app.py", ["/orders/7", "/threaded/8", "/missing", "/broken"]),
-        ("flask_app.py", ["/orders/7", "/missing", "/broken"]),
-        ("django_app.py", ["/orders/7", "/missing", "/broken"]),
+        ("fastapi/fastapi_app.py", ["/orders/7", "/threaded/8", "/missing", "/broken"]),
+        ("flask/flask_app.py", ["/orders/7", "/missing", "/broken"]),
+        ("django/django_app.py", ["/orders/7", "/missing", "/broken"]),
     ],
 )
 def test_web_applications(name: str, paths: list[str], collector: CollectorServer, tmp_path: Path) -> None:
@@ -164,7 +150,7 @@ def test_web_applications(name: str, paths: list[str], collector: CollectorServe
 
 
 def test_browser_app(collector: CollectorServer, tmp_path: Path) -> None:
-    run("browser_app.py", collector, tmp_path)
+    run("browsers/browser_app.py", collector, tmp_path)
     by_message = {entry["message"]: entry for entry in collector.entries}
     page, server = by_message["the card expires soon"], by_message["the shop is looked at"]
     assert page["trace_id"] == server["trace_id"]
@@ -175,7 +161,7 @@ def test_browser_app(collector: CollectorServer, tmp_path: Path) -> None:
 
 
 def test_celery_app(collector: CollectorServer, tmp_path: Path) -> None:
-    run("celery_app.py", collector, tmp_path)
+    run("celery/celery_app.py", collector, tmp_path)
     runs = [entry for entry in collector.entries if entry["metadata"]["logger"] == "logcollector.task"]
     assert [(entry["metadata"]["task_name"], entry["level"]) for entry in runs] == [
         ("invoices.send", "INFO"),
@@ -194,8 +180,8 @@ def test_rq_app(
 ) -> None:
     with redis_server(tmp_path_factory.mktemp("redis")) as redis:
         monkeypatch.setenv("REDIS_URL", url_of(redis))
-        monkeypatch.setenv("PYTHONPATH", str(EXAMPLES), prepend=os.pathsep)
-        run("rq_app.py", collector, tmp_path_factory.mktemp("enqueue"))
+        monkeypatch.setenv("PYTHONPATH", str(EXAMPLES / "rq"), prepend=os.pathsep)
+        run("rq/rq_app.py", collector, tmp_path_factory.mktemp("enqueue"))
         worker = ["--burst", "--url", url_of(redis), "--worker-class", "logcollector_handler.integrations.rq.Worker"]
         subprocess.run(
             [sys.executable, "-m", "rq.cli", "worker", *worker],
@@ -217,7 +203,7 @@ def test_rq_app(
 
 
 def test_context(collector: CollectorServer, tmp_path: Path) -> None:
-    *entries, last = run("context.py", collector, tmp_path)
+    *entries, last = run("context/context.py", collector, tmp_path)
     assert len(entries) == 6
     for user, trace in (("1", "4bf92f3577b34da6a3ce929d0e0e4736"), ("2", "00f067aa0ba902b7a3ce929d0e0e4736")):
         found = [entry for entry in entries if entry["user_id"] == user]
@@ -229,7 +215,7 @@ def test_context(collector: CollectorServer, tmp_path: Path) -> None:
 
 
 def test_timers(collector: CollectorServer, tmp_path: Path) -> None:
-    entries = run("timers.py", collector, tmp_path)
+    entries = run("timers/timers.py", collector, tmp_path)
     assert [(entry["level"], entry["message"], entry["function_name"]) for entry in entries] == [
         ("INFO", "Database query", "main"),
         ("INFO", "Fetch rates", "fetch"),
@@ -245,7 +231,7 @@ def test_timers(collector: CollectorServer, tmp_path: Path) -> None:
 
 
 def test_client(collector: CollectorServer, tmp_path: Path) -> None:
-    entries = run("client.py", collector, tmp_path)
+    entries = run("client/client.py", collector, tmp_path)
     assert [(entry["level"], entry["message"], entry.get("user_id")) for entry in entries] == [
         ("INFO", "service started", None),
         ("WARN", "card expires soon", "12345"),
@@ -261,7 +247,10 @@ def test_client(collector: CollectorServer, tmp_path: Path) -> None:
 
 def test_structlog_processor(collector: CollectorServer, tmp_path: Path) -> None:
     placed, failed = run(
-        "structlog_processor.py", collector, tmp_path, prints=("order placed", "out of stock", "KeyError: 'globe'")
+        "structlog/structlog_processor.py",
+        collector,
+        tmp_path,
+        prints=("order placed", "out of stock", "KeyError: 'globe'"),
     )
     assert (placed["level"], placed["message"], placed["user_id"]) == ("INFO", "order placed", "12345")
     assert placed["trace_id"] == failed["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -271,7 +260,7 @@ def test_structlog_processor(collector: CollectorServer, tmp_path: Path) -> None
 
 
 def test_structlog_stdlib(collector: CollectorServer, tmp_path: Path) -> None:
-    placed, failed, rows = run("structlog_stdlib.py", collector, tmp_path)
+    placed, failed, rows = run("structlog/structlog_stdlib.py", collector, tmp_path)
     assert (placed["level"], placed["message"], placed["user_id"]) == ("INFO", "order 7 placed", "12345")
     assert placed["trace_id"] == failed["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
     assert placed["metadata"]["amount"] == 99.5
@@ -286,7 +275,7 @@ def test_structlog_stdlib(collector: CollectorServer, tmp_path: Path) -> None:
 
 def test_loguru_sink(collector: CollectorServer, tmp_path: Path) -> None:
     placed, failed, done = run(
-        "loguru_sink.py", collector, tmp_path, prints=("INFO order 7 placed", "out of stock", "SUCCESS done")
+        "loguru/loguru_sink.py", collector, tmp_path, prints=("INFO order 7 placed", "out of stock", "SUCCESS done")
     )
     assert (placed["level"], placed["message"], placed["user_id"]) == ("INFO", "order 7 placed", "12345")
     assert placed["trace_id"] == failed["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"

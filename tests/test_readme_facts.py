@@ -1,18 +1,18 @@
-"""What the README says about the code is true: its table of settings, the names in its text, its links and commands."""
+"""What the README and the guides say about the code is true: the table of settings, and the names in their texts."""
 
 from __future__ import annotations
 
 import re
 
-import pytest
-
-from logcollector_handler.cli import main
 from logcollector_handler.entry.redact import DEFAULT_REDACT, Redactor
 from logcollector_handler.settings import SETTINGS
 from logcollector_handler.settings.setting import PREFIX
 from logcollector_handler.settings.table import with_table
 from logcollector_handler.stats import DROP_REASONS
-from tests.readme import README, TREE
+from tests.readme import DOCUMENTS, README
+
+SECRETS = DOCUMENTS["examples/secrets/README.md"]
+DELIVERY = DOCUMENTS["examples/delivery/README.md"]
 
 
 def test_the_table_of_settings_is_that_of_the_declarations() -> None:
@@ -33,13 +33,13 @@ def test_no_help_of_a_setting_breaks_the_table() -> None:
 
 
 def test_the_masked_names_that_are_named_are_masked() -> None:
-    found = re.search(r"names\s+are those of secrets \(([^)]+?)\s…\)", README)
+    found = re.search(r"names\s+are those of secrets \(([^)]+?)\s…\)", SECRETS)
     assert found
     assert set(re.findall(r"`(\w+)`", found[1])) <= set(DEFAULT_REDACT)
 
 
 def test_the_names_that_are_said_to_be_masked_or_clear_are() -> None:
-    found = re.search(r"in any\s+spelling: ([^.]+) are masked, ([^.]+) are not\.", README)
+    found = re.search(r"in any\s+spelling: ([^.]+) are masked,\s+([^.]+) are not\.", SECRETS)
     assert found
     secret = Redactor(DEFAULT_REDACT)
     masked, clear = (re.findall(r"`(\w+)`", each) for each in found.groups())
@@ -49,23 +49,6 @@ def test_the_names_that_are_said_to_be_masked_or_clear_are() -> None:
 
 
 def test_every_reason_of_a_loss_is_named() -> None:
-    found = re.search(r"`dropped` is counted by reason: ([^.]+)\.", README)
+    found = re.search(r"`dropped` is counted by reason: ([^.]+)\.", DELIVERY)
     assert found
     assert re.findall(r"`(\w+)`", found[1]) == list(DROP_REASONS)
-
-
-def test_each_link_into_the_tree_leads_somewhere() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
-    assert targets
-    assert [target for target in targets if not (TREE / target).exists()] == []
-
-
-def test_each_command_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = set(re.findall(r"logcollector (\w+)((?: --\w+)*)", README))
-    assert ("demo", " --keep") in shown
-    for command, options in shown:
-        with pytest.raises(SystemExit) as ended:
-            main([command, "--help"])
-        assert ended.value.code == 0
-        text = capsys.readouterr().out
-        assert [option for option in options.split() if option not in text] == []

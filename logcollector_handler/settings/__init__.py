@@ -120,7 +120,7 @@ class Settings:
         kinds.Size(), 64 * MIB, "Room in memory for batches that wait to be sent."
     )
     shutdown_timeout: Setting[float, float] = Setting(
-        kinds.Seconds(), 5.0, "The longest that `close()` and the end of the process take."
+        kinds.Seconds(), 5.0, "The longest that closing the handler and the end of the process take."
     )
     api_key: Setting[str, str | None] = Setting(
         secret.Key(), None, "Sent as `Authorization: Bearer`; never shown anywhere."

@@ -1,4 +1,4 @@
-"""What the README shows of the client for Node works as it stands there."""
+"""What the guide shows of the client for Node works as it stands there."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import pytest
 
 from tests.integration.faulty import FaultyServer
 from tests.javascript.conftest import PACKAGE, App
-from tests.readme import README
+from tests.readme import DOCUMENTS, blocks
+
+GUIDE = DOCUMENTS["examples/javascript/README.md"]
 
 
 @pytest.mark.integration
-def test_the_script_of_the_readme(app: App, server: FaultyServer) -> None:
-    (script,) = re.findall(r"^### Node\n.*?^```js\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    script = script.replace("http://localhost:8000", server.url)
-    ended = app.run(f"const fetchStock = async () => 5;\n{script}")
+def test_the_script_of_the_guide(app: App, server: FaultyServer) -> None:
+    (script,) = blocks(GUIDE, "js")
+    ended = app.run(script.code.replace("http://localhost:8000", server.url))
     assert (ended.code, ended.out, ended.err) == (0, "", "")
     order, bad, fetched, sold = server.stored
     assert (order["message"], order["user_id"], order["metadata"]["amount"]) == ("order placed", "12345", 99.5)
@@ -24,8 +25,8 @@ def test_the_script_of_the_readme(app: App, server: FaultyServer) -> None:
     assert sold["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-def test_the_options_that_the_readme_names_are_all_there_are() -> None:
-    (section,) = re.findall(r"^### Node\n(.*?)^### ", README, re.MULTILINE | re.DOTALL)
+def test_the_options_that_the_guide_names_are_all_there_are() -> None:
+    (section,) = re.findall(r"^## Options\n(.*?)^## ", GUIDE, re.MULTILINE | re.DOTALL)
     source = (PACKAGE / "settings.js").read_text()
     options = set(re.findall(r"^ \* @property \{[^}]+\} \[(\w+)\]", source, re.MULTILINE))
     assert len(options) > 12
