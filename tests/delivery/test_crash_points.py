@@ -210,11 +210,11 @@ def log_and_stop(program: Program) -> None:
     program.send()
     program.rule = status(413)
     pipeline = program.pipeline
+    assert isinstance(pipeline.outbox, SpoolOutbox)
     batch = pipeline.outbox.next()
     assert batch is not None
     batch = pipeline.outbox.load(batch)
     assert batch is not None
-    assert isinstance(pipeline.outbox, SpoolOutbox)
     pipeline.outbox._bodies.write(batch.halves(WIRE)[:1])
     if program.by_record:
         program.bench.log("old3")
