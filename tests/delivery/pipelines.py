@@ -149,7 +149,7 @@ def alive(bench: PipelineBench, *roles: Role) -> None:
 
 def records_add_up(stats: Stats) -> bool:
     """Whether each accepted record is in one place, and no count is negative."""
-    places = [stats.delivered, *stats.dropped.values(), stats.dead_lettered, stats.pending]
+    places = [stats.delivered, *stats.dropped.values(), stats.dead_lettered, stats.handed_over, stats.pending]
     return stats.accepted == sum(places) and min(places) >= 0
 
 

@@ -55,8 +55,8 @@ class Looks:
         self._clock = clock
         self._next_look = clock.monotonic()
         self._every = every
-        # The last look found batches: others may have come since, or it may have left dead owners to the next. That
-        # comes when the batches of those are sent.
+        # The last look may have left owners to the next, which comes when the batches of the others are sent. And those
+        # who hand over may have done so again by then.
         self._is_more_left = False
 
     def look_at_once(self) -> None:
@@ -87,7 +87,6 @@ class Looks:
         self._release()
         try:
             found = look_around(self._files, self._bodies, self._owners, self._reporter, self._clock.time())
-            self._is_more_left = found.more or bool(found.adopted)
             self._room.silent = found.silent
             if found.damaged:
                 self._ledger.drop("spool_damaged", found.damaged, adopted=True)
@@ -97,6 +96,7 @@ class Looks:
                     self._shelf.take_out(kept.batch)  # Another process has locked its owner since.
                 for kept in found.adopted:
                     self._shelf.add(kept)
+                self._is_more_left = found.more or len(self._shelf.adopted) > 0
         finally:
             self._release()
         self._room.publish_anew()
