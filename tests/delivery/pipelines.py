@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from threading import get_ident
+from threading import Event, get_ident
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
 from tests.delivery.harness import FakeClock, ScriptedTransport
 
+#: Seconds that a test waits for what must come. It comes in milliseconds, but the machine may be busy.
+PATIENCE: Final = 60.0
 #: Which threads live in which state.
 LIVING: Final[Mapping[State, tuple[Role, ...]]] = {
     State.IDLE: (),
@@ -145,6 +147,12 @@ def alive(bench: PipelineBench, *roles: Role) -> None:
     """From now on threads live in these roles, and in no others."""
     threads: dict[Role, Any] = {role: Alive() for role in roles}
     bench.pipeline.workers._threads._by_role = threads
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Look again and again, because nobody tells the test when it comes."""
+    pause = Event()
+    assert any(holds() or pause.wait(0.002) for _ in range(int(PATIENCE / 0.002))), "it did not come"
 
 
 def records_add_up(stats: Stats) -> bool:
