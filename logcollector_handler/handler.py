@@ -78,7 +78,7 @@ class LogCollectorHandler(logging.Handler):
         # When nobody refers to the handler any more, its threads send what they have and end. Not at exit, where
         # `exit.drain` does that for all handlers together.
         weakref.finalize(self, _close_dropped, self._pipelines).atexit = False
-        spool = self._settings.spool_dir
+        spool = self._settings.spool_dir if self._settings.deliver else None
         if spool is not None and holds_batches(spool, self._settings.server_url, self._settings.wire):
             look_out(partial(_deliver_leftovers, weakref.ref(self)))
 
@@ -175,6 +175,7 @@ class LogCollectorHandler(logging.Handler):
 
         Returns:
             True if everything accepted before the call was delivered or dead-lettered, and nothing dropped meanwhile.
+            With `deliver: false`, if it is in the spool for the process that sends it.
         """
         pipeline = self._pipelines.get(current_pid())
         if pipeline is None:

@@ -1,6 +1,7 @@
 """The counts that `handler.stats()` returns, and the reasons for losses in words.
 
-Every accepted record is at any time in exactly one state: delivered, dropped (for one reason), dead-lettered, pending.
+Every accepted record is at any time in exactly one state: delivered, dropped (for one reason), dead-lettered, handed
+over, pending.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Counts(dict[str, int]):
 class Stats:
     """Counts of records since this process began to use the handler. A forked child starts at zero.
 
-    `accepted == delivered + sum(dropped.values()) + dead_lettered + pending`, exact when no logging call
+    `accepted == delivered + sum(dropped.values()) + dead_lettered + handed_over + pending`, exact when no logging call
     is in progress.
 
     Attributes:
@@ -55,6 +56,7 @@ class Stats:
         dropped: records given up, by reason: `queue_full`, `buffer_full`, `spool_full`, `spool_damaged`,
             `shutdown`, `internal_error`.
         dead_lettered: records that the server refused even when each was sent alone.
+        handed_over: with `deliver: false`, records that are in the spool for another process, which sends them.
         pending: records in memory or in the spool that are in none of the states above yet.
         batches: batches delivered.
         requests: requests made, including those that failed.
@@ -68,6 +70,7 @@ class Stats:
     delivered: int = 0
     dropped: Mapping[str, int] = field(default_factory=Counts)
     dead_lettered: int = 0
+    handed_over: int = 0
     pending: int = 0
     batches: int = 0
     requests: int = 0

@@ -145,6 +145,15 @@ def test_a_wrong_value_is_refused_by_name_value_and_what_is_allowed(name: str, v
         assert repr(value) in message
 
 
+def test_batches_are_left_to_others_in_a_spool_only() -> None:
+    with pytest.raises(SettingError, match=r"deliver is False; allowed: true, unless spool_dir is set"):
+        load({"deliver": False}, {})
+    with pytest.raises(SettingError, match=r"unless spool_dir is set"):
+        load({}, {"LOGCOLLECTOR_DELIVER": "false"})
+    assert not load({"spool_dir": "/spool"}, {"LOGCOLLECTOR_DELIVER": "false"}).deliver
+    assert load({"spool_dir": "/spool"}, {}).deliver
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

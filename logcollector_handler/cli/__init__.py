@@ -173,6 +173,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.set_defaults(load=_load_spool_replay)
 
+    forward = commands.add_parser(
+        "forward",
+        help="send what handlers with `deliver: false` leave in a spool directory, until SIGTERM or Ctrl-C",
+        description="Send what lies in a spool directory for this server, and what is left there from now on, until "
+        "SIGTERM or Ctrl-C; then what is left, for at most `shutdown_timeout` seconds. The directory need not exist "
+        "yet. All other settings come from LOGCOLLECTOR_… variables, as for the handler.",
+        epilog="Exit status: 0 after SIGTERM or SIGINT, as process 1 of a container 128 + signal; 2 the settings are "
+        "wrong.",
+    )
+    forward.add_argument("directory", type=Path, metavar="DIR", help="the spool_dir of the handlers")
+    forward.add_argument("--server-url", help="default: LOGCOLLECTOR_SERVER_URL, or http://localhost:8000")
+    forward.add_argument("--wire", metavar="FORMAT", help="default: LOGCOLLECTOR_WIRE, or collector")
+    forward.add_argument(
+        "--api-key", metavar="KEY", help="better set LOGCOLLECTOR_API_KEY, which no other user sees; the default"
+    )
+    forward.set_defaults(load=_load_forward)
+
     doctor = commands.add_parser(
         "doctor",
         help="check whether a handler with these settings can do its work",
@@ -227,6 +244,12 @@ def _load_spool_replay() -> Run:
     from .spool import replay
 
     return replay
+
+
+def _load_forward() -> Run:
+    from .forward import run
+
+    return run
 
 
 def _load_doctor() -> Run:

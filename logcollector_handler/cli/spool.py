@@ -45,7 +45,12 @@ def _hint(directory: Path) -> str:
 
 
 def _line(holding: Holding) -> str:
-    kind = {"alive": "of a living process", "dead": "left by a dead process", "refused": "refused by the server"}
+    kind = {
+        "alive": "of a living process",
+        "dead": "left by a dead process",
+        "handed over": "handed over, for logcollector forward",
+        "refused": "refused by the server",
+    }
     age = max(0.0, time.time() - holding.oldest)
     return (
         f"{holding.destination:<40} {holding.files:>7,} files {holding.size / 1e6:>9.2f} MB  "
@@ -63,7 +68,14 @@ def replay(options: argparse.Namespace) -> int:
     it afterwards, and root should not read and write at the word of another user.
     """
     try:
-        settings = load({"spool_dir": str(options.directory), "server_url": options.server_url, "wire": options.wire})
+        settings = load(
+            {
+                "spool_dir": str(options.directory),
+                "server_url": options.server_url,
+                "wire": options.wire,
+                "deliver": True,
+            }
+        )
     except SettingError as error:
         print(f"logcollector spool replay: {error}", file=sys.stderr)
         return 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from .carrier import Carrier
 from .intake import Intake
-from .outbox import Outbox
-from .sender import Sender
+from .outbox import BatchStore
 
 #: Longest time in seconds for which urgent entries are gathered.
 _GATHER: Final = 0.2
@@ -33,7 +33,7 @@ class Due:
     """
 
     def __init__(
-        self, *, queue: Intake, outbox: Outbox, sender: Sender, batch_size: int, flush_interval: float
+        self, *, queue: Intake, outbox: BatchStore, sender: Carrier, batch_size: int, flush_interval: float
     ) -> None:
         self._queue = queue
         self._outbox = outbox

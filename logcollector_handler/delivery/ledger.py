@@ -1,6 +1,7 @@
 """The ledger: counts records as they move from one stage to the next.
 
-Every record that was accepted is at any time in exactly one of: the queue, a batch, delivered, dead-lettered, dropped.
+Every record that was accepted is at any time in exactly one of: the queue, a batch, delivered, dead-lettered, handed
+over to others, dropped.
 A logging call changes one number at most, and everything else is worked out when somebody asks. So the counts add up
 also after a signal handler has raised, which can end a logging call anywhere.
 """
@@ -41,6 +42,7 @@ class Ledger:
         self._given_up: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
         self._delivered = 0
         self._dead_lettered = 0
+        self._handed_over = 0
         # Records that another process had accepted, by what became of them; those that were dropped also by reason.
         self._adopted: Counter[str] = Counter()
         self._adopted_losses: Counter[str] = Counter(dict.fromkeys(LOSSES, 0))
@@ -157,6 +159,12 @@ class Ledger:
                 self._dead_lettered += count
         self.settled.notify()
 
+    def leave_to_others(self, count: int) -> None:
+        """A batch with that many records was left in the spool for another process to send."""
+        with self.lock:
+            self._handed_over += count
+        self.settled.notify()
+
     def take_losses(self) -> dict[str, int]:
         """Losses that no batch reports to the server yet, by reason. From now on they count as reported."""
         with self.lock:
@@ -171,13 +179,14 @@ class Ledger:
         with self.lock:
             queued = queue_length()
             dropped = self._dropped()
-            in_batches = self._taken - self._delivered - self._dead_lettered - sum(self._given_up.values())
+            settled = self._delivered + self._dead_lettered + self._handed_over + sum(self._given_up.values())
             return Stats(
                 accepted=self.passed + sum(self._turned_away.values()) + queued,
                 delivered=self._delivered,
                 dropped=Counts(+dropped),
                 dead_lettered=self._dead_lettered,
-                pending=queued + in_batches,
+                handed_over=self._handed_over,
+                pending=queued + self._taken - settled,
                 batches=self._batches,
                 requests=self._requests,
                 encoded_bytes=self._encoded_bytes,

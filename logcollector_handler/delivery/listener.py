@@ -15,15 +15,15 @@ from logcollector_handler.wire.compression import is_worth_compressing
 from logcollector_handler.wire.format import Format, Run
 
 from .batch import make_batch
+from .carrier import Carrier, step
 from .clock import Clock, Wakeup
 from .due import Due
 from .intake import Intake, Taken
 from .ledger import Ledger
 from .locks import new_lock
-from .outbox import Outbox
+from .outbox import BatchStore
 from .process import current_pid
 from .report import Reporter
-from .sender import Sender
 
 LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], Entry]
 
@@ -43,8 +43,8 @@ class BatchListener(QueueListener):
         wire: Format,
         queue: Intake,
         ledger: Ledger,
-        outbox: Outbox,
-        sender: Sender,
+        outbox: BatchStore,
+        sender: Carrier,
         due: Due,
         new_id: Callable[[], str],
         loss_entry: LossEntry,
@@ -126,7 +126,9 @@ class BatchListener(QueueListener):
             taken, delay = self.collect()
             if taken is not None:
                 return taken
-            if self._is_stopping and not self.queue:
+            # Seconds until something else is to be done in this thread; None: nothing is left.
+            rest = None if self._sender.has_thread else step(self._sender, self._reporter)
+            if self._is_stopping and not self.queue and rest is None:
                 return self._sentinel  # type: ignore[attr-defined]  # the stdlib's, not in its stubs
             if not block:
                 raise queues.Empty
@@ -135,7 +137,7 @@ class BatchListener(QueueListener):
             waiting = self._due.is_awaited
             self.queue.relax(self._due.batch_size if waiting else 1)
             if bool(self.queue) == waiting and not self._due.is_now(self._clock.monotonic(), asked=self.is_asked):
-                self._wakeup.wait(delay)
+                self._wakeup.wait(min((each for each in (delay, rest) if each is not None), default=None))
         return self._sentinel  # type: ignore[attr-defined]  # as above
 
     def collect(self) -> tuple[Taken | None, float | None]:

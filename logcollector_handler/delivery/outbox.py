@@ -2,7 +2,7 @@
 
 An outbox decides in which order batches wait, how much room they have, and which are dropped when it is used up. The
 sender decides which batch it tries when, and what an answer means. This file holds the interface and the outbox in
-memory; `spool` holds the outbox of files.
+memory; `spool` holds the outbox of files, and the one that hands batches over to others.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Replaced(Enum):
     NO_ROOM = "no room"
 
 
-class Outbox(Protocol):
-    """What the listener and the sender ask of the place where batches wait.
+class BatchStore(Protocol):
+    """What the listener, and whoever ends the process, ask of the place where batches wait.
 
     Batches are known by their id. What is dropped here is counted here, in the ledger.
     """
@@ -41,14 +41,33 @@ class Outbox(Protocol):
     def put(self, batch: Batch) -> None:
         """Keep a batch behind the others, and drop the oldest if that is needed to make room."""
 
+    def __len__(self) -> int:
+        """How many batches are in it, set aside or not."""
+
+    def holds_before(self, ordinal: int) -> bool:
+        """Whether a batch with a lower ordinal than this is here, or is between `begin` and `end`."""
+
+    def drop_memory(self, reason: str) -> None:
+        """Drop, and count, everything that would not survive the end of the process."""
+
+    def close(self) -> None:
+        """Nothing more will be put or sent for now: release what other processes could send."""
+
+    def is_held(self) -> bool:
+        """Whether the calling thread holds the lock of the outbox."""
+
+    def abandon(self) -> None:
+        """In a forked child: close the parent's descriptors, without using them."""
+
+
+class Outbox(BatchStore, Protocol):
+    """What the sender asks of it, too."""
+
     def next(self) -> Batch | None:
         """The first batch that is not set aside, if any. Its body may be in a file, and None here."""
 
     def set_aside(self, batch: Batch) -> None:
         """Make `next` pass over this batch from now on."""
-
-    def __len__(self) -> int:
-        """How many batches are in it, set aside or not."""
 
     def begin(self, batch: Batch) -> Batch | None:
         """The sender is about to post or settle a batch: until `end` it cannot be dropped for room.
@@ -79,23 +98,8 @@ class Outbox(Protocol):
     def replace(self, batch: Batch, successors: Sequence[Batch]) -> Replaced:
         """Put others, with their bodies, in the place of a batch. It is removed only when all of them are kept."""
 
-    def holds_before(self, ordinal: int) -> bool:
-        """Whether a batch with a lower ordinal than this is here, or is between `begin` and `end`."""
-
-    def drop_memory(self, reason: str) -> None:
-        """Drop, and count, everything that would not survive the end of the process."""
-
     def look(self) -> float | None:
         """Look for batches of dead processes, if it is time to. Returns the seconds until the next look, if any."""
-
-    def close(self) -> None:
-        """Nothing more will be put or sent for now: release what other processes could send."""
-
-    def is_held(self) -> bool:
-        """Whether the calling thread holds the lock of the outbox."""
-
-    def abandon(self) -> None:
-        """In a forked child: close the parent's descriptors, without using them."""
 
 
 class MemoryOutbox:

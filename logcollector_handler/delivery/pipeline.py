@@ -19,12 +19,13 @@ from logcollector_handler.wire.masked import MaskedFormat
 
 from . import exit as ending
 from .batch import BatchIds
+from .carrier import Carrier
 from .clock import Clock, Wakeup
 from .due import Due
 from .journal import FileMaker, Journal, JournalQueueHandler
 from .ledger import Ledger
 from .listener import BatchListener
-from .outbox import MemoryOutbox, Outbox
+from .outbox import BatchStore, MemoryOutbox, Outbox
 from .process import setting_up
 from .queue import EntryQueue, RecordQueueHandler, slot_size, usual_length
 from .report import Reporter
@@ -74,33 +75,67 @@ class Pipeline:
         builder: makes entries of records.
         clock: the time, for every part.
         connect: makes the network; called when the first batch is posted.
+        look_every: seconds between two looks for batches that others left in the spool. Default: 10.
     """
 
-    def __init__(self, settings: Settings, builder: EntryBuilder, clock: Clock, connect: Connect) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        builder: EntryBuilder,
+        clock: Clock,
+        connect: Connect,
+        look_every: float | None = None,
+    ) -> None:
         wire = format_of(settings)
         reporter = Reporter(clock.monotonic)
         ids = BatchIds(clock.time())
         self.ledger = Ledger(clock)
         common: dict[str, Any] = {"ledger": self.ledger, "reporter": reporter, "clock": clock}
-        files: FileMaker | None = None
-        self.outbox: Outbox
-        if settings.spool_dir is None:
-            self.outbox = MemoryOutbox(settings.max_buffer_bytes, self.ledger)
-        else:
-            # Imported here, because Windows has no fcntl.
-            from .spool import SpoolOutbox, destination
+        wakeup = Wakeup()
 
-            self.outbox = files = SpoolOutbox(
-                root=settings.spool_dir,
-                destination=destination(settings.server_url, settings.wire),
+        def sender(outbox: Outbox) -> Sender:
+            return Sender(
+                settings=settings,
                 wire=wire,
-                max_bytes=settings.max_spool_bytes,
-                max_batch_bytes=settings.max_batch_bytes,
-                max_memory=settings.max_buffer_bytes,
-                owner=ids.owner,
-                fsync=settings.fsync,
+                outbox=outbox,
+                connect=lambda: connect(settings, clock),
+                idle=wakeup,
                 **common,
             )
+
+        files: FileMaker | None = None
+        self.outbox: BatchStore
+        self.sender: Carrier
+        if settings.spool_dir is None:
+            self.outbox = memory = MemoryOutbox(settings.max_buffer_bytes, self.ledger)
+            self.sender = sender(memory)
+        else:
+            # Imported here, because Windows has no fcntl.
+            from .spool import HandOver, SpoolOutbox, destination
+
+            if settings.deliver:
+                self.outbox = files = spool = SpoolOutbox(
+                    root=settings.spool_dir,
+                    destination=destination(settings.server_url, settings.wire),
+                    wire=wire,
+                    max_bytes=settings.max_spool_bytes,
+                    max_batch_bytes=settings.max_batch_bytes,
+                    max_memory=settings.max_buffer_bytes,
+                    owner=ids.owner,
+                    fsync=settings.fsync,
+                    look_every=look_every,
+                    **common,
+                )
+                self.sender = sender(spool)
+            else:
+                self.outbox = self.sender = files = HandOver(
+                    settings=settings,
+                    wire=wire,
+                    owner=ids.owner,
+                    heir=BatchIds(clock.time()).owner,
+                    wakeup=wakeup,
+                    **common,
+                )
         self.queue: EntryQueue | Journal
         if files is None or settings.durability == "batch":
             self.queue = EntryQueue(settings.max_queue_size, settings.max_queue_bytes, settings.max_batch_bytes, clock)
@@ -116,15 +151,6 @@ class Pipeline:
                 reporter=reporter,
                 clock=clock,
             )
-        wakeup = Wakeup()
-        self.sender = Sender(
-            settings=settings,
-            wire=wire,
-            outbox=self.outbox,
-            connect=lambda: connect(settings, clock),
-            idle=wakeup,
-            **common,
-        )
         due = Due(
             queue=self.queue,
             outbox=self.outbox,

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from .intake import Intake
 from .ledger import Ledger
 from .listener import BatchListener
-from .outbox import Outbox
+from .outbox import BatchStore
 
 
 class Progress:
     """Compares marks: a mark is a number of records, counted from the first that the handler accepted."""
 
-    def __init__(self, queue: Intake, listener: BatchListener, outbox: Outbox, ledger: Ledger) -> None:
+    def __init__(self, queue: Intake, listener: BatchListener, outbox: BatchStore, ledger: Ledger) -> None:
         self._queue = queue
         self._listener = listener
         self._outbox = outbox

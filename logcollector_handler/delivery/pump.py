@@ -15,16 +15,16 @@ from collections.abc import Callable
 from typing import Final
 
 from . import exit as ending
+from .carrier import Carrier, step
 from .clock import Clock, Waiters
 from .due import Due
 from .intake import Intake
 from .ledger import Ledger
 from .listener import BatchListener
-from .outbox import Outbox
+from .outbox import BatchStore
 from .process import own_threads
 from .progress import Progress
 from .report import Reporter
-from .sender import Sender, step
 from .states import Role, State
 from .threads import Threads
 
@@ -49,8 +49,8 @@ class Pump:
         queue: Intake,
         due: Due,
         listener: BatchListener,
-        outbox: Outbox,
-        sender: Sender,
+        outbox: BatchStore,
+        sender: Carrier,
         ledger: Ledger,
         progress: Progress,
         threads: Threads,
@@ -207,7 +207,7 @@ class Pump:
             # Not `elif`: a sender that had found nothing to send may have ended meanwhile.
             if not self._threads.lives(Role.SENDER):
                 self._drain(goal)
-        if self.time_left() <= 0 or not (self._threads.lives(Role.SENDER) or self._progress.is_settled(goal)):
+        if self.time_left() <= 0 or not (self._threads.settles or self._progress.is_settled(goal)):
             self._drop_rest()
 
     def _hand_over(self, goal: int, *, until: Callable[[], bool] = lambda: False) -> None:

@@ -49,8 +49,10 @@ class Transport(Protocol):
 class Sender:
     """Posts the outbox's batches, in order but for those that are set aside.
 
-    One thread calls `step`. The other methods but `close` may be called from any thread.
+    One thread calls `step`. The other methods but `close` may be called from any thread. See `Carrier`.
     """
+
+    has_thread = True
 
     def __init__(
         self,
@@ -247,12 +249,3 @@ class Sender:
         if self._suspects.passes_over(batch):
             self._outbox.set_aside(batch)
         self._settlement.follow(batch, answer, verdict, ruling, exiting=self._exit_at is not None)
-
-
-def step(sender: Sender, reporter: Reporter) -> float | None:
-    """`Sender.step`. An unexpected error in it is reported on stderr, and the next step comes a second later."""
-    try:
-        return sender.step()
-    except Exception as error:  # noqa: BLE001 - the batch is still in the outbox, and the thread must go on
-        reporter.say("internal_error", f"sending failed on an error of its own: {error!r}")
-        return 1.0

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from typing import Final
 
 from . import exit as ending
+from .carrier import Carrier, step
 from .clock import Waiters
 from .intake import Intake
 from .listener import BatchListener
-from .outbox import Outbox
+from .outbox import BatchStore
 from .process import current_pid, leave_signals_to_others, let_others_wait, let_settle, own_work
 from .progress import Progress
 from .report import Reporter
-from .sender import Sender, step
 from .states import ENDING, STARTED, Role, State
 
 #: Seconds that the end of the process waits at most for a starter that has not run yet.
@@ -44,8 +44,8 @@ class Threads:
         *,
         queue: Intake,
         listener: BatchListener,
-        outbox: Outbox,
-        sender: Sender,
+        outbox: BatchStore,
+        sender: Carrier,
         progress: Progress,
         reporter: Reporter,
         changed: Waiters,
@@ -80,6 +80,16 @@ class Threads:
         """Whether the thread of a role lives now."""
         thread = self._by_role.get(role)
         return thread is not None and thread.is_alive()
+
+    @property
+    def settles(self) -> bool:
+        """Whether a thread lives that settles batches: the sender's; or the listener's, where that does both."""
+        return self.lives(Role.SENDER if self._sender.has_thread else Role.LISTENER)
+
+    @property
+    def missing(self) -> tuple[Role, ...]:
+        """The threads that a record needs and that do not live now."""
+        return tuple(role for role in STARTED[self.state] if role is Role.LISTENER or self._sender.has_thread)
 
     @property
     def is_starting(self) -> bool:
@@ -165,7 +175,7 @@ class Threads:
         """Called with the lock held."""
         # `_start` did this too, but the previous sender may have unregistered since then, when it ended.
         ending.watch(self._draining)
-        for role in STARTED[self.state]:
+        for role in self.missing:
             work = self._listen if role is Role.LISTENER else self._send
             thread = threading.Thread(target=work, name=role.value, daemon=True)
             # Noted before it starts, so that other threads see it alive before it takes anything from the queue.
@@ -194,6 +204,8 @@ class Threads:
                     return
                 with self._lock:
                     if self._may_end(Role.LISTENER):
+                        if not self._sender.has_thread:
+                            self._close()
                         del self._by_role[Role.LISTENER]
                         break
         self._queue.relax(1)
@@ -208,17 +220,21 @@ class Threads:
                     continue
                 with self._lock:
                     if self._may_end(Role.SENDER, delay):
-                        if not self._exiting:
-                            # With the lock held: once it is released another sender may start, and this would close the
-                            # connection of that one. At exit `pump` closes it, or goes on using it.
-                            self._sender.close()
-                            self._outbox.close()
+                        self._close()
                         del self._by_role[Role.SENDER]
-                        if not self._exiting and not self._queue:
-                            ending.unwatch(self._draining)
                         break
                 self._sender.wait(delay)
         self._after_the_end()
+
+    def _close(self) -> None:
+        """The thread that settles batches has settled all of them. Called with the lock held."""
+        if not self._exiting:
+            # Once the lock is released another thread may start, and this would close the connection of that one. At
+            # exit `pump` closes it, or goes on using it.
+            self._sender.close()
+            self._outbox.close()
+            if not self._queue:
+                ending.unwatch(self._draining)
 
     def _after_the_end(self) -> None:
         # The call that queued a record just before this thread ended still found it alive, and started no other.

@@ -10,17 +10,17 @@ from collections.abc import Callable
 
 from . import children
 from . import exit as ending
+from .carrier import Carrier
 from .clock import Clock
 from .due import Due
 from .intake import Intake
 from .ledger import Ledger
 from .listener import BatchListener
-from .outbox import Outbox
+from .outbox import BatchStore
 from .process import is_own_thread
 from .progress import Progress
 from .pump import Pump
 from .report import Reporter
-from .sender import Sender
 from .states import Role, State
 from .threads import Threads
 
@@ -37,8 +37,8 @@ class Workers:
         queue: Intake,
         due: Due,
         listener: BatchListener,
-        outbox: Outbox,
-        sender: Sender,
+        outbox: BatchStore,
+        sender: Carrier,
         ledger: Ledger,
         shutdown_timeout: float,
         reporter: Reporter,
@@ -102,7 +102,7 @@ class Workers:
             return False
         if self._threads.lives(Role.LISTENER):
             self._listener.wake()
-            if self._threads.lives(Role.SENDER):
+            if not self._threads.missing:
                 return True
         return self._start()
 
@@ -177,10 +177,9 @@ class Workers:
 
     def _lacks_a_thread(self) -> bool:
         """Whether there is work for a thread that is not alive."""
-        sending = self._threads.lives(Role.SENDER)
         if self._queue:
-            return not (sending and self._threads.lives(Role.LISTENER))
-        return len(self._outbox) > 0 and not sending
+            return bool(self._threads.missing)
+        return len(self._outbox) > 0 and not self._threads.settles
 
     # The end of the process, and forks
 

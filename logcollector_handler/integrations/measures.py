@@ -13,6 +13,7 @@ _COUNTS: Final = {
     "accepted": "Records that passed level and filters.",
     "delivered": "Records that the server took.",
     "dead_lettered": "Records that the server refused even alone.",
+    "handed_over": "Records that were left in the spool for another process to send.",
     "batches": "Batches that the server took.",
     "requests": "Requests, those that failed included.",
     "encoded_bytes": "Bytes of the batches that the server took, before compression.",

@@ -175,6 +175,12 @@ class Settings:
         "Room for the files of one server, of all processes, dead letters included: what the disk is charged, 4 KiB or "
         "more a file.",
     )
+    deliver: Setting[bool, bool] = Setting(
+        kinds.Flag(),
+        True,
+        "With `false`, which needs `spool_dir`, nothing is posted: batches are left in the spool for "
+        "`logcollector forward`, which sends them.",
+    )
     redact: Setting[Sequence[str], tuple[str, ...]] = Setting(
         kinds.Names(),
         DEFAULT_REDACT,
@@ -207,6 +213,8 @@ class Settings:
             raise _beside("durability", self.durability, "batch, unless spool_dir is set")
         if self.fsync and self.spool_dir is None:
             raise _beside("fsync", self.fsync, "false, unless spool_dir is set")
+        if not self.deliver and self.spool_dir is None:
+            raise _beside("deliver", self.deliver, "true, unless spool_dir is set")
         if self.api_key is not None and urlsplit(self.server_url).username:
             raise _beside("api_key", MASK, "none with a user name in server_url, for a request has one Authorization")
         if self.max_batch_bytes > self.max_buffer_bytes:

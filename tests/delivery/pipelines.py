@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from threading import get_ident
+from threading import Event, get_ident
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
 from tests.delivery.harness import FakeClock, ScriptedTransport
 
+#: Seconds that a test waits for what must come. It comes in milliseconds, but the machine may be busy.
+PATIENCE: Final = 60.0
 #: Which threads live in which state.
 LIVING: Final[Mapping[State, tuple[Role, ...]]] = {
     State.IDLE: (),
@@ -147,9 +149,15 @@ def alive(bench: PipelineBench, *roles: Role) -> None:
     bench.pipeline.workers._threads._by_role = threads
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Look again and again, because nobody tells the test when it comes."""
+    pause = Event()
+    assert any(holds() or pause.wait(0.002) for _ in range(int(PATIENCE / 0.002))), "it did not come"
+
+
 def records_add_up(stats: Stats) -> bool:
     """Whether each accepted record is in one place, and no count is negative."""
-    places = [stats.delivered, *stats.dropped.values(), stats.dead_lettered, stats.pending]
+    places = [stats.delivered, *stats.dropped.values(), stats.dead_lettered, stats.handed_over, stats.pending]
     return stats.accepted == sum(places) and min(places) >= 0
 
 

@@ -210,11 +210,11 @@ def log_and_stop(program: Program) -> None:
     program.send()
     program.rule = status(413)
     pipeline = program.pipeline
+    assert isinstance(pipeline.outbox, SpoolOutbox)
     batch = pipeline.outbox.next()
     assert batch is not None
     batch = pipeline.outbox.load(batch)
     assert batch is not None
-    assert isinstance(pipeline.outbox, SpoolOutbox)
     pipeline.outbox._bodies.write(batch.halves(WIRE)[:1])
     if program.by_record:
         program.bench.log("old3")
@@ -257,6 +257,38 @@ def test_killed_after_any_file_operation_nothing_is_missing_and_nothing_comes_tw
         if complete:
             break
     assert point > 50, "the program did little"
+
+
+def leave(program: Program) -> None:
+    """All that a process does which leaves its batches to others."""
+    program.log("a0", "a1", "a2", "a3", "a4")
+    program.log("b0")
+    program.pipeline.workers.begin_exit()
+    program.pipeline.workers.finish_exit()
+
+
+@pytest.mark.parametrize(("killed", "durability"), [("writer", "batch"), ("writer", "record"), ("forwarder", "record")])
+def test_killed_at_either_side_of_a_handover_nothing_is_missing_and_nothing_comes_twice(
+    tmp_path: Path, killed: str, durability: str
+) -> None:
+    settings: dict[str, Any] = {"spool_dir": str(tmp_path / "spool"), "batch_size": 4, "redact": ()}
+    writer = {**settings, "durability": durability, "deliver": False}
+    forwarder = {**settings, "durability": "batch"}
+    for point in itertools.count(1):
+        world = World()
+        shutil.rmtree(tmp_path / "spool", ignore_errors=True)
+        complete = in_a_process(writer, world, point if killed == "writer" else None, leave)
+        assert not world.bodies, "the writer posts nothing"
+        if killed == "forwarder":
+            complete = in_a_process(forwarder, world, point, inherit)
+        for unborn in (tmp_path / "spool").glob("*/*.new"):
+            os.utime(unborn, (0, 0))  # The next one comes later.
+        if (tmp_path / "spool").exists():
+            assert in_a_process(forwarder, world, None, inherit)
+        judge(world, tmp_path / "spool", f"killed after operation {point}")
+        if complete:
+            break
+    assert point > 20, "the program did little"
 
 
 def judge(world: World, spool: Path, when: str) -> None:

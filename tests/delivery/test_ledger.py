@@ -1,4 +1,7 @@
-"""The ledger: accepted = delivered + dropped + dead-lettered + pending, between any two steps, wherever a call ends."""
+"""The ledger: accepted = delivered + dropped + dead-lettered + handed over + pending.
+
+Between any two steps, wherever a call ends.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,17 @@ def test_wherever_the_steps_end_each_record_is_in_one_place(last: int) -> None:
     story.take(100)
     assert records_add_up(story.stats())
     assert story.stats().accepted == stats.accepted + 1
+
+
+def test_what_is_left_to_others_is_no_longer_pending_and_no_loss() -> None:
+    story = Story()
+    story.append(5)
+    story.take(4)
+    story.ledger.leave_to_others(3)
+    stats = story.stats()
+    assert (stats.accepted, stats.handed_over, stats.pending) == (5, 3, 2)
+    assert records_add_up(stats)
+    assert not story.ledger.take_losses()
 
 
 def test_what_other_processes_had_accepted_is_counted_apart_but_told_with_our_losses() -> None:

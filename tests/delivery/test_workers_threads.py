@@ -16,10 +16,7 @@ import pytest
 from logcollector_handler.delivery import exit as ending
 from logcollector_handler.delivery.process import own_work
 from logcollector_handler.delivery.states import Role, State
-from tests.delivery.pipelines import PipelineBench, RunningClock, records_add_up
-
-#: Seconds that a test waits for what must come. It comes in milliseconds, but the machine may be busy.
-PATIENCE = 60.0
+from tests.delivery.pipelines import PATIENCE, PipelineBench, RunningClock, records_add_up, wait_until
 
 
 def make(**changes: Any) -> PipelineBench:
@@ -27,12 +24,6 @@ def make(**changes: Any) -> PipelineBench:
     bench = PipelineBench(RunningClock(), **changes)
     del bench.pipeline.workers._start
     return bench
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Look again and again, because nobody tells the test when it comes."""
-    pause = threading.Event()
-    assert any(holds() or pause.wait(0.002) for _ in range(int(PATIENCE / 0.002))), "it did not come"
 
 
 class Watch:

@@ -34,13 +34,14 @@ DROPPED = Counts(queue_full=3, shutdown=4)
 
 
 def test_prometheus_reads_the_counts_when_it_asks() -> None:
-    handler = Handler("audit", accepted=20, delivered=10, dropped=DROPPED, pending=3)
+    handler = Handler("audit", accepted=20, delivered=4, handed_over=6, dropped=DROPPED, pending=3)
     registry = CollectorRegistry()
     registry.register(StatsCollector(handler, Handler(accepted=1)))
     text = generate_latest(registry).decode()
     assert 'logcollector_handler_accepted_total{handler="audit"} 20.0' in text
     assert 'logcollector_handler_accepted_total{handler="logcollector"} 1.0' in text
     assert 'logcollector_handler_dropped_total{handler="audit",reason="queue_full"} 3.0' in text
+    assert 'logcollector_handler_handed_over_total{handler="audit"} 6.0' in text
     assert 'logcollector_handler_pending{handler="audit"} 3.0' in text
     assert "# TYPE logcollector_handler_pending gauge" in text
     handler.counts = Stats(accepted=21)

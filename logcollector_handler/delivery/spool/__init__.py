@@ -17,15 +17,17 @@ never posts what was logged for another server.
 batches of files. `owners` holds the locks that say whose files are whose, and `usage` the numbers that processes tell
 each other. `look` looks for files of dead processes now and then, and `adoption` makes those ready to be sent. `shelf`
 remembers which batches wait and where their bodies are, and `room` how many bytes are used. `reading` decides what
-becomes of a batch whose file cannot be read. `outbox` puts these together. `survey` looks at a directory from outside.
-Nothing outside this package needs `fcntl`, which Windows does not have.
+becomes of a batch whose file cannot be read. `outbox` puts these together. `handover` is in its place where a process
+leaves its batches to others, and `allowance` says how many it may. `survey` looks at a directory from outside. Nothing
+outside this package needs `fcntl`, which Windows does not have.
 """
 
 from __future__ import annotations
 
 from .files import destination
+from .handover import HandOver
 from .look import LOOK_EVERY
 from .outbox import SpoolOutbox
 from .survey import Holding, is_of_one_server, survey
 
-__all__ = ["LOOK_EVERY", "Holding", "SpoolOutbox", "destination", "is_of_one_server", "survey"]
+__all__ = ["LOOK_EVERY", "HandOver", "Holding", "SpoolOutbox", "destination", "is_of_one_server", "survey"]

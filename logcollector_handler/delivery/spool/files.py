@@ -6,6 +6,7 @@ module counts nothing and knows no locks; errors of the file system are raised a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -122,6 +123,30 @@ class SpoolFiles:
     def charged_for_dead(self, names: Sequence[str]) -> int:
         """What the disk is charged for these files in `dead/`, in bytes."""
         return sum(map(charge, self.dead.status(names).values())) if names else 0
+
+    def remove_buried(self, excess: int) -> int:
+        """Remove the oldest dead letters, `excess` bytes or all of them. Returns how many bytes were removed."""
+        removed = 0
+        with contextlib.suppress(OSError):
+            for name in self.buried():
+                if removed >= excess:
+                    break
+                size = self.charged_for_dead([name])
+                if self.dead.remove(name):
+                    removed += size
+        return removed
+
+    def charged_for_all(self) -> int:
+        """What the disk is charged for all that is here, dead letters included. Nothing yet if there is no directory.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            names = self.place.names()
+        except FileNotFoundError:
+            return 0
+        return self.charged(names) + self.charged_for_dead(self.buried())
 
     def names_of(self, left: Left) -> list[str]:
         """The names of all files but the lock."""

@@ -17,14 +17,19 @@ from .owners import Owners
 from .room import Room
 from .shelf import Shelf
 
-#: Seconds between two looks.
+#: Seconds between two looks, unless somebody wants them more often.
 LOOK_EVERY: Final = 10.0
 #: The pause after a look is at least this many times as long as the look took.
 _LOOK_SHARE: Final = 20
 
 
 class Looks:
-    """Looks, and puts what was adopted on the shelf. The sender's thread alone calls it. `lock` guards the shelf."""
+    """Looks, and puts what was adopted on the shelf. The sender's thread alone calls it.
+
+    Args:
+        lock: guards the shelf.
+        every: seconds between two looks. None: LOOK_EVERY.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class Looks:
         ledger: Ledger,
         reporter: Reporter,
         clock: Clock,
+        every: float | None,
     ) -> None:
         self._files = files
         self._bodies = bodies
@@ -48,8 +54,14 @@ class Looks:
         self._reporter = reporter
         self._clock = clock
         self._next_look = clock.monotonic()
-        # The last look may have left dead owners to the next, which comes when the batches of the others are sent.
+        self._every = every
+        # The last look may have left owners to the next, which comes when the batches of the others are sent. And those
+        # who hand over may have done so again by then.
         self._is_more_left = False
+
+    def look_at_once(self) -> None:
+        """Make the next call of `look` look around."""
+        self._next_look = self._clock.monotonic()
 
     def look(self) -> float:
         """Look around if it is time to. Returns the seconds until the next look, or until a file is read again."""
@@ -63,7 +75,8 @@ class Looks:
                 pass  # Nothing was ever kept here, or the directory cannot be read now.
             began, now = now, self._clock.monotonic()
             # A look at many thousand files takes long, and nothing is sent meanwhile: make it rare.
-            self._next_look = now + max(LOOK_EVERY, _LOOK_SHARE * (now - began))
+            every = LOOK_EVERY if self._every is None else self._every
+            self._next_look = now + max(every, _LOOK_SHARE * (now - began))
         with self._lock:
             return max(0.0, min(self._next_look, self._shelf.resumes_at) - now)
 
@@ -74,7 +87,6 @@ class Looks:
         self._release()
         try:
             found = look_around(self._files, self._bodies, self._owners, self._reporter, self._clock.time())
-            self._is_more_left = found.more
             self._room.silent = found.silent
             if found.damaged:
                 self._ledger.drop("spool_damaged", found.damaged, adopted=True)
@@ -84,6 +96,7 @@ class Looks:
                     self._shelf.take_out(kept.batch)  # Another process has locked its owner since.
                 for kept in found.adopted:
                     self._shelf.add(kept)
+                self._is_more_left = found.more or len(self._shelf.adopted) > 0
         finally:
             self._release()
         self._room.publish_anew()

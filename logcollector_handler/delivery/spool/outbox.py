@@ -44,6 +44,7 @@ class SpoolOutbox:
         max_memory: bytes of the batches in memory, which the disk did not take.
         owner: what the ids of this process's batches begin with.
         fsync: a batch counts as kept only when the disk itself has it.
+        look_every: seconds between two looks for what others left. None: LOOK_EVERY.
     """
 
     durable = True
@@ -62,6 +63,7 @@ class SpoolOutbox:
         ledger: Ledger,
         reporter: Reporter,
         clock: Clock,
+        look_every: float | None = None,
     ) -> None:
         self.directory = Path(root) / destination
         self._max_memory = max_memory
@@ -83,7 +85,16 @@ class SpoolOutbox:
         self._room = Room(max_bytes, self._shelf, self._bodies, self._files, self._owners, owner, self._lock, ledger)
         self._reader = Reader(self._files, self._bodies, self._shelf, self._room, self._lock, ledger, reporter, clock)
         self._looks = Looks(
-            self._files, self._bodies, self._owners, self._shelf, self._room, self._lock, ledger, reporter, clock
+            self._files,
+            self._bodies,
+            self._owners,
+            self._shelf,
+            self._room,
+            self._lock,
+            ledger,
+            reporter,
+            clock,
+            look_every,
         )
 
     def put(self, batch: Batch) -> None:
@@ -226,6 +237,10 @@ class SpoolOutbox:
     def look(self) -> float | None:
         """Look around if it is time to. Returns the seconds until the next look, or until a file is read again."""
         return self._looks.look()
+
+    def look_at_once(self) -> None:
+        """Make the next call of `look` look around."""
+        self._looks.look_at_once()
 
     def close(self) -> None:
         """Leave adopted batches to other processes, and unlock our owner unless something of ours is here."""

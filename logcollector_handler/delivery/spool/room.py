@@ -201,14 +201,7 @@ class Room:
 
     def _remove_dead_letters(self, excess: int) -> int:
         """Remove the oldest dead letters, `excess` bytes or all of them. Returns how many bytes were removed."""
-        removed = 0
-        with contextlib.suppress(OSError):
-            for name in self._files.buried():
-                if removed >= excess:
-                    break
-                size = self._files.charged_for_dead([name])
-                if self._files.dead.remove(name):
-                    removed += size
+        removed = self._files.remove_buried(excess)
         if removed:
             self.count_dead(-removed)
         return removed

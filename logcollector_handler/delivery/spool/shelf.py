@@ -15,6 +15,7 @@ from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.order import Order
 
 from .files import owner_of
+from .turns import Turns
 
 
 @dataclass(slots=True, eq=False)
@@ -42,11 +43,11 @@ class Kept:
 
 
 class Shelf:
-    """Batches of this process, and those that dead processes left behind, each in their order."""
+    """Batches of this process in their order, and those that others left behind, owner by owner in turn."""
 
     def __init__(self) -> None:
         self._own: Order[Kept] = Order()
-        self._adopted: Order[Kept] = Order()
+        self._adopted: Turns[Kept] = Turns()
         # The batch that was used last was adopted, so it is the turn of our own.
         self._is_turn_of_own = False
         # Batches that must not be evicted: their ordinals by their ids.
@@ -67,8 +68,8 @@ class Shelf:
         return self._own
 
     @property
-    def adopted(self) -> Order[Kept]:
-        """Batches of dead processes, the oldest first."""
+    def adopted(self) -> Turns[Kept]:
+        """Batches of dead processes, the oldest of each first."""
         return self._adopted
 
     def get(self, batch: Batch) -> Kept | None:
@@ -135,6 +136,8 @@ class Shelf:
             return False
         self._in_use[batch.id] = batch.ordinal
         self._is_turn_of_own = batch.adopted
+        if batch.adopted:
+            self._adopted.used(batch.id)
         return True
 
     def end_use(self, batch: Batch) -> None:
@@ -176,7 +179,7 @@ class Shelf:
             self.take_out(kept.batch)
         return evicted
 
-    def _side(self, batch: Batch) -> Order[Kept]:
+    def _side(self, batch: Batch) -> Order[Kept] | Turns[Kept]:
         return self._adopted if batch.adopted else self._own
 
     def _count(self, kept: Kept, sign: int) -> None:

@@ -17,7 +17,8 @@ class Holding:
     """What a spool directory holds of one kind for one server."""
 
     destination: str
-    #: `alive` (the process that wrote the files lives), `dead` (it does not) or `refused` (dead letters).
+    #: `alive` (the process that wrote the files, or sends them, lives), `dead` (it does not), `handed over` (no process
+    #: has locked them yet) or `refused` (dead letters).
     kind: str
     files: int
     #: Bytes.
@@ -38,21 +39,28 @@ def survey(root: Path) -> list[Holding]:
     with plain_errors(root):
         places = sorted(path for path in root.iterdir() if path.is_dir() and not path.is_symlink())
     for place in places:
-        alive: dict[str, bool] = {}
+        kinds: dict[str, str] = {}
         for path in sorted(place.iterdir()):
             match = BATCH.fullmatch(path.name)
             if match is None or path.is_symlink() or not path.is_file():
                 continue
             owner = match["owner"]
-            if owner not in alive:
-                alive[owner] = is_alive(place / f"{owner}.lock")
+            if owner not in kinds:
+                kinds[owner] = _kind(place / f"{owner}.lock")
             with contextlib.suppress(FileNotFoundError):
-                add(place.name, "alive" if alive[owner] else "dead", path.lstat())
+                add(place.name, kinds[owner], path.lstat())
         dead = place / "dead"
         with contextlib.suppress(OSError):
             for path in () if dead.is_symlink() else dead.iterdir():
                 add(place.name, "refused", path.lstat())
     return list(holdings.values())
+
+
+def _kind(lock: Path) -> str:
+    """Of which kind the files of the owner with this lock are."""
+    if is_alive(lock):
+        return "alive"
+    return "dead" if lock.exists() else "handed over"
 
 
 def is_of_one_server(directory: Path) -> bool:

@@ -170,7 +170,7 @@ class Spool(RuleBasedStateMachine):
         assert sum(shelf.charges.values()) == sum(mine.values())
         assert shelf.memory_bytes == sum(each.batch.memory_bytes for each in kept if not each.in_file)
         assert outbox._room.reserved == 0
-        for side in (shelf.own, shelf.adopted):
+        for side in (shelf.own, *shelf.adopted._orders.values()):
             assert [each for each in side if each.batch.id in side._ready] == list(side._ready.values())
         # What is not ours was left by a dead process, and not looked at yet.
         assert not [name for name in on_disk.keys() - mine.keys() if name.startswith(self.process.ids.owner)]

@@ -1,0 +1,308 @@
+"""Handing over: a batch lies where others find it and take it, while its writer lives, and in the order of writing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logcollector_handler.delivery.batch import Batch, BatchIds
+from logcollector_handler.delivery.clock import Wakeup
+from logcollector_handler.delivery.ledger import Ledger
+from logcollector_handler.delivery.report import Reporter
+from logcollector_handler.delivery.spool import HandOver, survey
+from logcollector_handler.delivery.spool import bodies as bodies_module
+from logcollector_handler.settings import Settings
+from logcollector_handler.stats import Stats
+from tests.delivery.harness import WIRE, FakeClock, batch_of, line
+from tests.delivery.pipelines import records_add_up
+from tests.delivery.spool.processes import URL, Process
+
+
+class Writer:
+    """A process that leaves its batches to others."""
+
+    def __init__(self, root: Path, **changes: Any) -> None:
+        self.clock = FakeClock()
+        self.ids = BatchIds(1_700_000_000.0)
+        self.ledger = Ledger(self.clock)
+        self.wakeup = Wakeup()
+        self.hand_over = HandOver(
+            settings=Settings(server_url=URL, spool_dir=str(root), deliver=False, **changes),
+            wire=WIRE,
+            owner=self.ids.owner,
+            heir=BatchIds(1_700_000_000.0).owner,
+            wakeup=self.wakeup,
+            ledger=self.ledger,
+            reporter=Reporter(self.clock.monotonic),
+            clock=self.clock,
+        )
+
+    def put(self, *messages: str, compressed: bool = False) -> Batch:
+        """As the listener does."""
+        batch = batch_of(self.ids.draw(), *messages, compressed=compressed, ordinal=self.ledger.passed)
+        self.ledger.take(batch.count)
+        assert self.ledger.hand_over(batch.count)
+        self.hand_over.put(batch)
+        return batch
+
+    def put_written(self, *messages: str, missing: int = 0) -> Batch:
+        """As the listener does with a file of the journal. `missing`: so many last lines are in memory only."""
+        batch = batch_of(self.ids.draw(), *messages, ordinal=self.ledger.passed)
+        _, descriptor = self.hand_over.open_file(batch.id)
+        with open(descriptor, "wb") as file:
+            file.writelines(line(message) + b"\n" for message in messages[: len(messages) - missing])
+        self.ledger.take(batch.count)
+        assert self.ledger.hand_over(batch.count)
+        self.hand_over.put(batch)
+        return batch
+
+    @property
+    def directory(self) -> Path:
+        return self.hand_over._files.place.path
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.directory.iterdir() if path.is_file() and path.suffix != ".lock")
+
+    def stats(self) -> Stats:
+        stats = self.ledger.snapshot()
+        assert records_add_up(stats), stats
+        return stats
+
+
+def fill(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the disk takes no file."""
+
+    def write(name: str, body: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer.hand_over._files, "write", write)
+
+
+def test_a_batch_is_taken_by_another_process_while_its_writer_lives(root: Path) -> None:
+    writer = Writer(root)
+    for number in range(12):
+        writer.put(f"{number}a", f"{number}b", compressed=number % 2 == 0)
+    assert writer.stats().handed_over == writer.stats().accepted == 24
+    assert (len(writer.hand_over), writer.hand_over.holds_before(100)) == (0, False)
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages() == [[f"{number}a", f"{number}b"] for number in range(12)]
+    assert (writer.files, forwarder.ledger.snapshot().adopted) == ([], {"delivered": 24})
+
+
+def test_an_open_file_is_handed_over_by_a_rename_with_the_lines_that_it_has(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(root)
+    monkeypatch.setattr(bodies_module.Bodies, "write", None)  # Nothing is written anew.
+    writer.put_written("a", "b")
+    writer.put_written("c")
+    assert [name.rpartition(".")[2] for name in writer.files] == ["open", "open"]
+    assert not [name for name in writer.files if name.startswith(writer.ids.owner)]
+    assert writer.stats().handed_over == 3
+    monkeypatch.undo()
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages() == [["a", "b"], ["c"]]
+    assert writer.files == []
+
+
+def test_an_open_file_that_lacks_lines_is_replaced_by_the_whole_batch(root: Path) -> None:
+    writer = Writer(root)
+    writer.put_written("a", "b", "c", missing=1)
+    assert [name.partition(".")[2] for name in writer.files] == ["json"]
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages() == [["a", "b", "c"]]
+
+
+def test_what_comes_while_another_process_sends_is_found_by_its_next_look(root: Path) -> None:
+    """The forwarder has locked the name under which the writer goes on to hand over."""
+    writer, forwarder = Writer(root), Process(root)
+    writer.put("a")
+    writer.put("b")
+    forwarder.look()
+    writer.put("c")
+    forwarder.look()
+    assert forwarder.messages() == [["a"], ["b"]]
+    # At once: a look that found something is followed by another when that is sent.
+    forwarder.outbox.look()
+    assert forwarder.messages() == [["c"]]
+    assert writer.files == []
+
+
+def test_a_writer_that_is_full_waits_in_memory_says_so_and_tries_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = Writer(root)
+    with monkeypatch.context() as full:
+        fill(writer, full)
+        for message in "abc":
+            writer.put(message)
+        assert (writer.stats().pending, writer.stats().handed_over, len(writer.hand_over)) == (3, 0, 3)
+        assert writer.hand_over.holds_before(1)
+        assert "takes no batch now (No space left on device): batches wait in memory" in capsys.readouterr().err
+        delay = writer.hand_over.step()
+        assert delay
+        writer.clock.advance(delay)
+        assert writer.hand_over.step() == delay, "it tried, and will again"
+    assert writer.hand_over.step() == delay, "not yet"
+    writer.clock.advance(delay)
+    assert writer.hand_over.step() is None
+    assert (writer.stats().pending, writer.stats().handed_over) == (0, 3)
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages() == [["a"], ["b"], ["c"]]
+
+
+def test_somebody_who_waits_ends_the_rest_and_wakes_the_thread(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Writer(root)
+    with monkeypatch.context() as full:
+        fill(writer, full)
+        writer.put("a")
+    assert writer.hand_over.step()
+    writer.hand_over.hurry()
+    writer.hand_over.wait(0.0)
+    assert not writer.wakeup._lock.acquire(blocking=False), "the flag was raised once, and lowered"
+    assert writer.hand_over.step() is None
+
+
+def test_at_the_end_of_the_process_it_tries_more_often_and_until_the_end(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(root)
+    fill(writer, monkeypatch)
+    writer.put("a")
+    end = writer.clock.monotonic() + 1.0
+    writer.hand_over.hasten(end)
+    writer.hand_over.exit(end)
+    tries = 0
+    while (delay := writer.hand_over.step()) is not None:
+        writer.clock.advance(delay)
+        tries += 1
+    assert tries > 5
+    assert writer.clock.monotonic() <= end
+    writer.hand_over.drop_memory("shutdown")
+    assert (writer.stats().dropped, writer.stats().pending) == ({"shutdown": 1}, 0)
+
+
+def test_what_is_in_memory_at_last_is_tried_once_more_before_it_is_dropped(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(root)
+    with monkeypatch.context() as full:
+        fill(writer, full)
+        writer.put("a")
+    writer.hand_over.drop_memory("shutdown")
+    assert (writer.stats().dropped, writer.stats().handed_over) == ({}, 1)
+
+
+def test_memory_is_bounded_too_and_the_oldest_goes_first(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Writer(root, max_buffer_bytes=4000, max_batch_bytes=2000, max_record_bytes=1024)
+    with monkeypatch.context() as full:
+        fill(writer, full)
+        for number in range(10):
+            writer.put(str(number))
+    dropped = writer.stats().dropped["buffer_full"]
+    assert 5 < dropped < 10
+    writer.hand_over.hurry()
+    assert writer.hand_over.step() is None
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages() == [[str(number)] for number in range(dropped, 10)]
+
+
+def test_a_full_spool_takes_no_more_until_others_have_sent_some(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    writer = Writer(root, max_spool_bytes=20 * 4096)
+    for number in range(30):
+        writer.put(str(number))
+    held = len(writer.files)
+    assert 15 < held <= 20
+    assert (writer.stats().handed_over, writer.stats().pending, writer.stats().dropped) == (held, 30 - held, {})
+    assert "max_spool_bytes (81920) is used up" in capsys.readouterr().err
+    with pytest.raises(OSError, match="used up"):
+        writer.hand_over.open_file(writer.ids.draw())
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages() == [[str(number)] for number in range(held)]
+    writer.hand_over.hurry()
+    assert writer.hand_over.step() is None
+    assert (writer.stats().handed_over, writer.stats().pending) == (30, 0)
+    os.close(writer.hand_over.open_file(writer.ids.draw())[1])
+
+
+def test_several_writers_together_exceed_the_limit_by_little(root: Path) -> None:
+    limit = 400 * 4096
+    writers = [Writer(root, max_spool_bytes=limit) for _ in range(4)]
+    for number in range(150):
+        for writer in writers:
+            writer.put(str(number))
+    assert sum(writer.stats().pending for writer in writers) > 0
+    held = sum(path.stat().st_blocks * 512 for path in writers[0].directory.rglob("*") if path.is_file())
+    assert 0.8 * limit < held <= 1.1 * limit
+
+
+def test_dead_letters_make_way(root: Path) -> None:
+    forwarder = Process(root)
+    for number in range(10):
+        forwarder.outbox.bury(forwarder.load(forwarder.put(f"dead {number}")))
+    writer = Writer(root, max_spool_bytes=12 * 4096)
+    for number in range(5):
+        writer.put(str(number))
+    assert writer.stats().handed_over == 5
+    assert 0 < len(list((writer.directory / "dead").iterdir())) < 10
+
+
+def test_a_writer_that_died_leaves_what_was_open_too(root: Path) -> None:
+    writer = Writer(root)
+    writer.put("a")
+    batch_id = writer.ids.draw()
+    _, descriptor = writer.hand_over.open_file(batch_id)
+    with open(descriptor, "wb") as file:
+        file.write(line("b") + b"\n" + line("torn")[:-5])
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages() == [["a"]], "its writer lives"
+    writer.hand_over.abandon()
+    forwarder.look()
+    assert forwarder.messages() == [["b"]]
+
+
+def test_a_closed_one_unlocks_its_name_unless_something_of_its_is_there(root: Path) -> None:
+    writer = Writer(root)
+    writer.put("a")
+    writer.hand_over.close()
+    assert list(writer.directory.glob("*.lock")) == []
+    _, descriptor = writer.hand_over.open_file(writer.ids.draw())
+    os.close(descriptor)
+    writer.hand_over.close()
+    assert [path.stem for path in writer.directory.glob("*.lock")] == [writer.ids.owner]
+    writer.put("b")
+    assert writer.stats().handed_over == 2
+
+
+def test_what_was_handed_over_is_listed_as_such(root: Path) -> None:
+    writer = Writer(root)
+    writer.put("a")
+    _, descriptor = writer.hand_over.open_file(writer.ids.draw())
+    os.close(descriptor)
+    assert {each.kind: each.files for each in survey(root)} == {"handed over": 1, "alive": 1}
+
+
+def test_the_owners_come_in_turn_each_in_its_order(root: Path) -> None:
+    first, second, third = (Writer(root) for _ in range(3))
+    for number in range(4):
+        first.put(f"first {number}")
+    second.put("second 0")
+    third.put("third 0")
+    third.put("third 1")
+    forwarder = Process(root)
+    forwarder.look()
+    sent = [message for (message,) in forwarder.messages()]
+    assert [each for each in sent if each.startswith("first")] == [f"first {number}" for number in range(4)]
+    assert {each.partition(" ")[0] for each in sent[:3]} == {"first", "second", "third"}
+    assert sent[-2:] == ["first 2", "first 3"]
