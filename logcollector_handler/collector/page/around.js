@@ -45,7 +45,8 @@ export class Around {
       this.said.textContent = `Entry ${id}, with the ${newer.length + older.length} lines around it${filter ? ` of ${filter}` : ""}`;
       this.list.turn(item);
       this.list.choose(item);
-      item.scrollIntoView({ block: "center" });
+      // Some of the newer lines stay in view above it.
+      window.scrollTo(0, window.scrollY + item.getBoundingClientRect().top - innerHeight / 3);
     } catch (error) {
       if (!signal.aborted) this.on.failed(error);
     }

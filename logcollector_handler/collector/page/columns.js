@@ -28,8 +28,8 @@ export class Columns {
       return el("label", {}, input, name);
     };
     panel.replaceChildren(
+      full ? el("p", {}, `Lines have room for ${MAX_COLUMNS} columns.`) : fieldInput(names, "Add", (name) => this.add(name, panel)),
       el("div.choices", {}, ...names.map(box)),
-      ...(full ? [el("p", {}, `Lines have room for ${MAX_COLUMNS} columns.`)] : [fieldInput(names, "Add", (name) => this.add(name, panel))]),
       button("button", "As at the beginning", () => (this.state.set({ columns: DEFAULT_COLUMNS }), this.fill(panel))),
     );
   }
@@ -46,13 +46,15 @@ export class Columns {
   }
 
   set(columns) {
-    this.state.set({ columns: columns.join(",") }, false);
+    this.state.set({ columns: columns.join(",") });
   }
 
   show() {
     const { columns } = this.state;
     label("#columns", "Columns", this.state.get("columns") !== DEFAULT_COLUMNS);
     const { zone } = parts(Date.now() / 1000);
+    // The widths of 2026-01-31 12:00:00.000+01:00 and of the same with Z.
+    document.documentElement.style.setProperty("--time", zone === "Z" ? "25ch" : "30ch");
     const heads = $("#heads");
     heads.style.setProperty("--cells", cells(columns));
     heads.replaceChildren(...[`time (${zone === "Z" ? "UTC" : zone})`, "level", ...columns, "message", "took"].map((name) => el("span", { title: name }, name)));

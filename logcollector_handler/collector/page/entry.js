@@ -50,7 +50,7 @@ export function details(entry, on) {
   if (entry.message.length > 120 || entry.message.includes("\n")) box.append(long(entry.message));
   if (entry.stack_trace) box.append(el("h3", {}, "Stack trace"), trace(entry.stack_trace));
   const columns = el("div.columns");
-  columns.append(section("Fields", fields(entry, on)));
+  columns.append(section("Fields", fields(entry, on), " · click a value to filter by it"));
   if (Object.keys(entry.metadata ?? {}).length) {
     const inside = { value: (pressed, path, item) => on.value(pressed, fieldOf(path), item) };
     columns.append(section("Metadata", tree(entry.metadata, "", inside)));
@@ -71,7 +71,7 @@ function actions(entry, on) {
   return box;
 }
 
-const section = (title, list) => el("section", {}, el("h3", {}, title), list);
+const section = (title, list, more = "") => el("section", {}, el("h3", {}, title, el("span", {}, more)), list);
 
 function fields(entry, on) {
   const list = el("dl");

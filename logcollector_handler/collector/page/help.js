@@ -4,7 +4,7 @@ import { $, button, el } from "./dom.js";
 
 const EXAMPLES = [
   ["Words", [
-    ["timeout", "a word, or the beginning of one, in message or stack trace"],
+    ["timeout", "a word of message or stack trace, or its beginning"],
     ['"no such card"', "these words together"],
     ["*conn", "anywhere in a word"],
     ["card bank", "both"],
@@ -22,7 +22,7 @@ const EXAMPLES = [
     ["has:trace_id", "there is such a value; -has:… there is none"],
   ]],
   ["Ids and times", [
-    ["4bf92f3577b34da6a3ce929d0e0e4736", "an id of a trace, user, session or request, as you paste it"],
+    ["req-8123f0", "an id of a trace, user, session or request: paste it"],
     ["created_at>-10m", "a time; the menu of the time has from and to as well"],
   ]],
 ];

@@ -113,4 +113,4 @@ export class List {
 }
 
 // The widths of level and columns in the grid of a line.
-export const cells = (columns) => ["5ch", ...columns.map(() => "minmax(5ch, 15ch)")].join(" ");
+export const cells = (columns) => ["5ch", ...columns.map(() => "minmax(5ch, 18ch)")].join(" ");

@@ -135,7 +135,7 @@ async function showEmpty() {
 function showState() {
   if (list.element.childElementCount > 0) $("#empty").hidden = true;
   const isStill = document.body.dataset.view !== "list" || state.isPast;
-  const now = isStill ? "past" : !feed.connected ? "offline" : feed.paused ? "paused" : feed.isReading ? "reading" : "live";
+  const now = isStill ? "past" : search.isRefused ? "stopped" : !feed.connected ? "offline" : feed.paused ? "paused" : feed.isReading ? "reading" : "live";
   document.body.dataset.state = now;
   const text = isStill ? "follow" : now;
   if ($("#state").textContent !== text) $("#state").textContent = text;
@@ -152,8 +152,10 @@ function trouble(text) {
 
 function failed(error, more = "") {
   if (error instanceof Unauthorized) login.ask();
-  else if (error instanceof Refused && error.position !== undefined) search.refuse(error);
-  else trouble(reason(error) + more);
+  else if (error instanceof Refused && error.position !== undefined) {
+    search.refuse(error);
+    showState();
+  } else trouble(reason(error) + more);
 }
 
 // What the collector said; or, if the browser got no answer, or ended one that had become silent, that.

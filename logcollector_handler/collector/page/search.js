@@ -76,6 +76,10 @@ export class Search {
     field.value = chosen;
   }
 
+  get isRefused() {
+    return !this.wrong.hidden;
+  }
+
   // Shows why the collector refuses the query, with the wrong character marked; null: it does not.
   refuse(error) {
     this.wrong.hidden = error === null;

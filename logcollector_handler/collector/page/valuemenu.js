@@ -43,9 +43,9 @@ export class ValueMenu {
       item("since", "From here on", () => set({ since: isoUtc(Math.floor(value * 1000) / 1000) }));
       item("until", "Until here", () => set({ until: isoUtc((Math.floor(value * 1000) + 1) / 1000) }));
     } else if (field !== null) {
-      query("filter", "Only with this value", term(field, value));
-      query("exclude", "Without this value", `-${term(field, value)}`);
-      query("has", "Only where there is one", has(field));
+      query("filter", "Filter by this value", term(field, value));
+      query("exclude", "Exclude this value", `-${term(field, value)}`);
+      query("has", "Only where there is a value", has(field));
       if (!field.includes(",")) {
         item("group", `Count by ${field}`, () => set({ group: field }));
         const { columns } = this.state;
