@@ -64,7 +64,10 @@ function changed(before) {
   columns.show();
   for (const each of [list, around.list, request.list]) each.show(state.columns);
   if (is("q", "min_level", "service", "since", "until", "group", "entry")) restart();
-  else if (is("open")) list.sync(state.open);
+  else if (is("open")) {
+    list.sync(state.open);
+    feed.flow();
+  }
   if (is(...IDS)) request.show();
 }
 
