@@ -12,9 +12,10 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS
+from logcollector_handler.entry.model import LEVELS
 
 from .query import IDS
+from .tree import NAMED
 
 PAGE_PATH: Final = "/page/"
 _TYPES: Final = {
@@ -23,10 +24,13 @@ _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+_SCRIPTS: Final = (
+    *("api", "around", "columns", "dom", "empty", "entry", "export", "feed", "fields", "groups", "help", "histogram"),
+    *("keyboard", "list", "login", "main", "menus", "model", "period", "progress", "quote", "request", "search"),
+    *("state", "theme", "times", "trace", "tree", "valuemenu"),
+)
 NAMES: Final = frozenset(
-    {"index.html", "style.css", "icon.svg"}
-    | {f"{name}.js" for name in ("api", "dom", "empty", "entry", "filters", "histogram", "keyboard", "list", "login")}
-    | {f"{name}.js" for name in ("main", "model", "request", "theme")}
+    {"index.html", "style.css", "entry.css", "phone.css", "icon.svg"} | {f"{name}.js" for name in _SCRIPTS}
 )
 # A log may contain anything, also HTML and scripts. The browser runs only the page's own files, and refuses to make
 # HTML of text.
@@ -50,7 +54,7 @@ def page_file(name: str) -> Response:
 @cache
 def _content(name: str) -> bytes:
     if name == "model.js":
-        shared: dict[str, tuple[str, ...]] = {"LEVELS": LEVELS, "ENVIRONMENTS": ENVIRONMENTS, "IDS": IDS}
+        shared: dict[str, tuple[str, ...]] = {"LEVELS": LEVELS, "IDS": IDS, "FIELDS": NAMED}
         return b"".join(
             b"export const %b = %b;\n" % (each.encode(), msgspec.json.encode(values)) for each, values in shared.items()
         )

@@ -20,7 +20,8 @@ from logcollector_handler.collector.reading import Page
 from logcollector_handler.collector.scan import Budget
 from logcollector_handler.collector.static import NAMES
 from logcollector_handler.collector.store import Store
-from logcollector_handler.entry.model import ENVIRONMENTS, LEVELS
+from logcollector_handler.collector.tree import NAMED
+from logcollector_handler.entry.model import LEVELS
 from tests.collector.app_client import AppClient, ClientOf
 
 
@@ -80,8 +81,8 @@ def test_the_page_gets_the_names_that_it_shares_with_the_handler_from_the_server
     constants = dict(re.findall(r"^export const (\w+) = (.*);$", answer.text, re.MULTILINE))
     assert {name: json.loads(value) for name, value in constants.items()} == {
         "LEVELS": list(LEVELS),
-        "ENVIRONMENTS": list(ENVIRONMENTS),
         "IDS": ["trace_id", "user_id", "session_id"],
+        "FIELDS": list(NAMED),
     }
 
 

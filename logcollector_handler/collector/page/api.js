@@ -1,38 +1,72 @@
-// Requests to the collector: single queries, and the stream of arriving entries.
+// Requests to the collector: single queries, those that are answered in parts, and the stream of arriving entries.
 
 export class Unauthorized extends Error {}
 
+// The collector refuses a request. `position` is that of what is wrong in the query, if that is the reason.
+export class Refused extends Error {
+  constructor(status, { error, position }) {
+    super(error);
+    this.status = status;
+    this.position = position;
+  }
+}
+
 let token = sessionStorage.getItem("token") ?? "";
+
+export const hasToken = () => token !== "";
 
 export function useToken(value) {
   token = value;
   sessionStorage.setItem("token", value);
 }
 
-function request(path, parameters, more = {}) {
+export function address(path, parameters) {
   const url = new URL(path, document.baseURI);
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== "" && value !== null && value !== undefined) url.searchParams.set(name, value);
   }
+  return url;
+}
+
+export async function request(path, parameters, more = {}) {
   const headers = { ...more.headers };
   if (token) headers.Authorization = `Bearer ${token}`;
-  return fetch(url, { ...more, headers, cache: "no-store" });
+  return check(await fetch(address(path, parameters), { ...more, headers, cache: "no-store" }));
 }
 
 async function check(response) {
   if (response.ok) return response;
   if (response.status === 401) throw new Unauthorized();
-  let reason = `The collector answered ${response.status}.`;
+  let answer = { error: `The collector answered ${response.status}.` };
   try {
-    reason = (await response.json()).error;
+    answer = await response.json();
   } catch {
     // The answer is not JSON: show its status instead.
   }
-  throw new Error(reason);
+  throw new Refused(response.status, answer);
+}
+
+// JavaScript rounds whole numbers of 16 digits and more: where there may be one, it becomes a BigInt, in browsers that
+// tell how it was written.
+function parsed(text) {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  return JSON.parse(text, (_, value, { source } = {}) =>
+    typeof value === "number" && source && !Number.isSafeInteger(value) && /^-?\d+$/.test(source) ? BigInt(source) : value,
+  );
 }
 
 export async function get(path, parameters = {}, signal = undefined) {
-  return (await check(await request(path, parameters, { signal }))).json();
+  return parsed(await (await request(path, parameters, { signal })).text());
+}
+
+// The answers to a query whose search may take several requests, as they come. `parameters` are read for each anew.
+export async function* parts(path, parameters, signal) {
+  let cursor = null;
+  do {
+    const answer = await get(path, { ...parameters, cursor }, signal);
+    yield answer;
+    cursor = answer.looked_to === null ? null : answer.next;
+  } while (cursor !== null);
 }
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -40,8 +74,8 @@ const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const SILENCE = 25_000;
 
 // Follows the stream, and reconnects where it broke off. Calls `on.entries(list)`, `on.skipped(count)`, `on.open()`,
-// `on.lost(error)` before it reconnects, and `on.refused(error)` as the last call, if the token is wrong. Returns a
-// function that ends it.
+// `on.lost(error)` before it reconnects, and `on.refused(error)` as the last call, if the token or the query is wrong.
+// Returns a function that ends it.
 export function follow(parameters, on) {
   let position = null;
   let ended = false;
@@ -52,7 +86,7 @@ export function follow(parameters, on) {
     const headers = position === null ? {} : { "Last-Event-ID": position };
     let timer = setTimeout(() => connection.abort(), SILENCE);
     try {
-      const response = await check(await request("logs/stream", parameters, { headers, signal: connection.signal }));
+      const response = await request("logs/stream", parameters, { headers, signal: connection.signal });
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";
       while (!ended) {
@@ -80,7 +114,7 @@ export function follow(parameters, on) {
     }
     if (fields.id !== undefined) position = fields.id;
     if (ended || fields.data === undefined) return;
-    if (fields.event === undefined) entries.push(JSON.parse(fields.data));
+    if (fields.event === undefined) entries.push(parsed(fields.data));
     else if (fields.event === "skipped") on.skipped(JSON.parse(fields.data).count);
     else if (fields.event === "open") on.open();
     else if (fields.event === "error") throw new Error(JSON.parse(fields.data).error);
@@ -94,7 +128,7 @@ export function follow(parameters, on) {
         await once();
       } catch (error) {
         if (ended) return;
-        if (error instanceof Unauthorized) {
+        if (error instanceof Unauthorized || (error instanceof Refused && error.status === 400)) {
           on.refused(error);
           return;
         }

@@ -1,4 +1,4 @@
-// Makes elements and formats values. The content of logs only ever becomes text: nothing is made from HTML.
+// Makes elements, and writes numbers. The content of logs only ever becomes text: nothing is made from HTML.
 
 export const $ = (selector) => document.querySelector(selector);
 
@@ -16,37 +16,14 @@ export function el(name, attributes = {}, ...children) {
   return element;
 }
 
+// A button with an action.
+export const button = (name, text, onclick, more = {}) => el(name, { type: "button", onclick, ...more }, text);
+
 export function svg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   element.append(...children);
   return element;
-}
-
-const pad = (number, width = 2) => String(number).padStart(width, "0");
-
-// The Date of Unix seconds; null if it is outside the range of Date. The callers then show the number itself.
-function parts(seconds) {
-  const date = new Date(seconds * 1000);
-  return Number.isNaN(date.getTime()) ? null : date;
-}
-
-export function clock(seconds, millis = true) {
-  const date = parts(seconds);
-  if (!date) return String(seconds);
-  const time = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
-  return millis ? `${time}.${pad(date.getMilliseconds(), 3)}` : time;
-}
-
-export function day(seconds) {
-  const date = parts(seconds);
-  return date ? `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}` : "";
-}
-
-export const isToday = (seconds) => day(seconds) === day(Date.now() / 1000);
-
-export function moment(seconds, millis = true) {
-  return isToday(seconds) ? clock(seconds, millis) : `${day(seconds)} ${clock(seconds, millis)}`;
 }
 
 export function duration(ms) {
@@ -59,3 +36,16 @@ export function duration(ms) {
 }
 
 export const count = (number) => number.toLocaleString("en");
+
+// "1 entry", "2 entries".
+export const entries = (number) => `${count(number)} ${number === 1 ? "entry" : "entries"}`;
+
+// Copies a text to the clipboard, and says so on the button that was pressed.
+export async function copy(pressed, text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    pressed.textContent = "Copied";
+  } catch {
+    pressed.textContent = "The browser did not allow it";
+  }
+}

@@ -1,6 +1,7 @@
 // The text shown instead of an empty list: why there are no entries, and what to do about it.
 
-import { count, el } from "./dom.js";
+import { button, count, el } from "./dom.js";
+import { moment } from "./times.js";
 
 const python = (url) => `import logging
 from logcollector_handler import LogCollectorHandler
@@ -14,8 +15,9 @@ const curl = (url) => `curl ${url}/logs -H 'Content-Type: application/json' \\
   -d '{"logs": [{"message": "it works", "level": "INFO", "service": "hello"}]}'
 `;
 
-// `clear` removes the filters, `widen` the bounds in time; each is false if there is nothing to remove.
-export function emptyState(total, clear, widen) {
+// `clear` removes the filters, false if there are none; `elsewhere` has the time of the newest entry that matches outside
+// of the bounds in time, and `show`, which goes there; null if there is none.
+export function emptyState(total, clear, elsewhere) {
   if (!total) {
     return [
       el("h2", {}, "No logs yet"),
@@ -26,11 +28,12 @@ export function emptyState(total, clear, widen) {
     ];
   }
   const buttons = el("p");
-  if (clear) buttons.append(el("button", { type: "button", onclick: clear }, "Remove the filters"), " ");
-  if (widen) buttons.append(el("button", { type: "button", onclick: widen }, "Look at all time"));
+  if (elsewhere) buttons.append(button("button", "Look at all time", elsewhere.show, { id: "widen" }), " ");
+  if (clear) buttons.append(button("button", "Remove the filters", clear, { id: "clear" }));
+  const matching = clear ? "that match" : "";
   return [
     el("h2", {}, "Nothing here"),
-    el("p", {}, `None of the ${count(total)} stored entries ${clear ? "matches these filters" : "is from this time"}.`),
+    el("p", {}, elsewhere ? `There are entries ${matching} outside of this time: the newest is of ${moment(elsewhere.time)}.` : `None of the ${count(total)} stored entries matches.`),
     buttons,
   ];
 }

@@ -1,115 +1,95 @@
 // One entry: its line in a list, and the details shown when the line is opened.
 
-import { clock, count, duration, el, moment } from "./dom.js";
+import { button, copy, count, duration, el } from "./dom.js";
+import { json, text, valueAt } from "./fields.js";
 import { IDS } from "./model.js";
+import { fieldOf } from "./quote.js";
+import { iso, parts } from "./times.js";
+import { trace } from "./trace.js";
+import { tree, value } from "./tree.js";
 
 // What a person calls the thing that an id names: "trace" for "trace_id".
 export const named = (id) => id.replace(/_id$/, "");
 
 // What has a place of its own. All other columns are listed.
 const APART = ["id", "message", "stack_trace", "metadata"];
+// Characters of a message that a line shows, and of a long one that the details show at once.
+const LINE = 600;
+const LONG = 20_000;
 
-export function line(entry) {
-  const took = entry.duration_ms === undefined ? "" : duration(entry.duration_ms);
+export function line(entry, columns) {
   return el(
     `div.line.${entry.level}`,
     { role: "button", tabindex: "-1", "aria-expanded": "false" },
-    el("time", { title: moment(entry.created_at) }, clock(entry.created_at)),
+    time(entry.created_at),
     el("span.level", {}, entry.level),
-    el("span.service", { title: entry.service ?? "" }, entry.service ?? "–"),
-    el("span.logger", { title: entry.metadata?.logger ?? "" }, String(entry.metadata?.logger ?? "")),
-    // The line shows the beginning of a long message; the details show all of it.
-    el("span.message", {}, entry.message.slice(0, 600)),
-    el("span.took", {}, took),
+    ...columns.map((name) => cell(name, valueAt(entry, name))),
+    el("span.message", {}, entry.message.slice(0, LINE)),
+    el("span.took", {}, entry.duration_ms === undefined ? "" : duration(entry.duration_ms)),
   );
 }
 
-// `on.request(name, id)` shows all entries with the same id; `on.filter(name, value)` adds a filter to the list.
+export function time(created) {
+  const found = parts(created);
+  const attributes = { title: iso(created) };
+  if (!found) return el("time", attributes, String(created));
+  return el("time", attributes, el("span.dim", {}, `${found.date} `), found.time, el("span.dim", {}, found.zone));
+}
+
+function cell(name, item) {
+  if (item === undefined) return el("span.cell.none", { "data-field": name }, "–");
+  const shown = text(item).slice(0, LINE);
+  return el("span.cell", { title: `${name}: ${shown}`, "data-field": name }, shown);
+}
+
+// `on.value(button, field, value)` is called when a value is clicked, `field` being its name in a query, or null;
+// `on.request(name, id)` shows all entries with the same id, `on.around(id)` the lines around this one.
 export function details(entry, on) {
   const box = el("div.details");
-  if (entry.message.length > 120 || entry.message.includes("\n")) box.append(el("pre.text", {}, entry.message));
+  box.append(actions(entry, on));
+  if (entry.message.length > 120 || entry.message.includes("\n")) box.append(long(entry.message));
   if (entry.stack_trace) box.append(el("h3", {}, "Stack trace"), trace(entry.stack_trace));
   const columns = el("div.columns");
-  columns.append(fields("Fields", Object.keys(entry).filter((name) => !APART.includes(name)).map((name) => [name, value(entry, name, on)])));
-  const metadata = Object.entries(entry.metadata ?? {});
-  if (metadata.length) {
-    columns.append(fields("Metadata", metadata.map(([name, item]) => [name, name === "logger" ? filter("logger", item, on) : json(item)])));
+  columns.append(section("Fields", fields(entry, on), " · click a value to filter by it"));
+  if (Object.keys(entry.metadata ?? {}).length) {
+    const inside = { value: (pressed, path, item) => on.value(pressed, fieldOf(path, item), item) };
+    columns.append(section("Metadata", tree(entry.metadata, "", inside)));
   }
   box.append(columns);
-  const copy = el("button", { type: "button" }, "Copy as JSON");
-  copy.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(JSON.stringify(entry, null, 2));
-      copy.textContent = "Copied";
-    } catch {
-      copy.textContent = "The browser did not allow it";
-    }
-  });
-  box.append(copy);
   return box;
 }
 
-function fields(title, pairs) {
+function actions(entry, on) {
+  const box = el("div.actions");
+  for (const name of IDS.filter((each) => entry[each] !== undefined)) {
+    box.append(button("button", `Whole ${named(name)}`, () => on.request(name, entry[name]), { "data-id": name, title: `All of this ${named(name)}, in order` }));
+  }
+  if (on.around) box.append(button("button", "Lines around", () => on.around(entry.id), { "data-around": "" }));
+  const link = () => new URL(`?entry=${entry.id}`, document.baseURI).href;
+  box.append(button("button", "Copy link", (event) => copy(event.currentTarget, link())));
+  box.append(button("button", "Copy as JSON", (event) => copy(event.currentTarget, json(entry, 2))));
+  return box;
+}
+
+const section = (title, list, more = "") => el("section", {}, el("h3", {}, title, el("span", {}, more)), list);
+
+function fields(entry, on) {
   const list = el("dl");
-  for (const [name, item] of pairs) list.append(el("dt", {}, name), el("dd", {}, item));
-  return el("section", {}, el("h3", {}, title), list);
-}
-
-function value(entry, name, on) {
-  const item = entry[name];
-  if (name === "created_at") return `${moment(item)}  (${item})`;
-  if (name === "duration_ms") return `${count(item)} ms`;
-  if (IDS.includes(name)) {
-    return el(
-      "button.link",
-      { type: "button", title: `All of this ${named(name)}, in order`, "data-id": name, onclick: () => on.request(name, item) },
-      item,
-    );
+  for (const name of Object.keys(entry).filter((each) => !APART.includes(each))) {
+    const shown = value(entry[name], name, on);
+    if (name === "created_at") shown[0].textContent = iso(entry[name]);
+    if (name === "duration_ms") shown[0].textContent = `${count(entry[name])} ms`;
+    list.append(el("dt", {}, name), el("dd", {}, ...shown));
   }
-  if (name === "service" || name === "environment") return filter(name, item, on);
-  if (name === "file_path" && entry.metadata?.line !== undefined) return `${item}:${JSON.stringify(entry.metadata.line)}`;
-  return String(item);
+  return list;
 }
 
-function filter(name, item, on) {
-  if (typeof item !== "string") return json(item);
-  return el("button.link", { type: "button", title: `Only this ${name}`, onclick: () => on.filter(name, item) }, item);
-}
-
-function json(item) {
-  if (typeof item === "string") return item;
-  const text = JSON.stringify(item);
-  return text.length > 80 ? el("pre", {}, JSON.stringify(item, null, 2)) : text;
-}
-
-const FRAME = /^(\s*)File "(.*)", line (\d+)(?:, in (.*))?$/;
-const LIBRARY = /[\\/](site-packages|dist-packages|lib[\\/]python3[^\\/]*)[\\/]|^<frozen /;
-
-// A Python stack trace that emphasizes file, line, function and exception, and dims the frames of libraries.
-function trace(text) {
-  const box = el("pre.trace");
-  let library = false;
-  for (const row of text.split("\n")) {
-    const frame = FRAME.exec(row);
-    if (frame) {
-      const [, indent, path, number, name] = frame;
-      const cut = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1;
-      library = LIBRARY.test(path);
-      box.append(
-        el(
-          library ? "span.frame.library" : "span.frame",
-          {},
-          `${indent}File "`, el("span.dim", {}, path.slice(0, cut)), el("b", {}, path.slice(cut)), `", line `, el("b", {}, number),
-          ...(name === undefined ? [] : [", in ", el("b", {}, name)]),
-          "\n",
-        ),
-      );
-    } else if (/^\s/.test(row) || row === "") {
-      box.append(el(library ? "span.code.library" : "span.code", {}, `${row}\n`));
-    } else {
-      const isText = /^(Traceback|During handling|The above exception|Stack \(most)/.test(row);
-      box.append(el(isText ? "span.dim" : "span.raised", {}, `${row}\n`));
-    }
-  }
+function long(message) {
+  const box = el("pre.text", {}, message.slice(0, LONG));
+  if (message.length <= LONG) return box;
+  const more = button("button.more", `Show all ${count(message.length)} characters`, () => {
+    box.textContent = message;
+  });
+  box.append(" ", more);
   return box;
 }

@@ -1,43 +1,52 @@
 // The dialog with all entries of one trace, user or session, in order, each with a bar for its start and duration.
 
 import { get } from "./api.js";
-import { $, count, duration, el } from "./dom.js";
+import { $, count, duration, el, entries } from "./dom.js";
 import { named } from "./entry.js";
 import { List } from "./list.js";
+import { IDS } from "./model.js";
+import { term } from "./quote.js";
+import { moment } from "./times.js";
 
 const LIMIT = 1000;
+const NONE = Object.fromEntries(IDS.map((name) => [name, ""]));
 
 export class RequestView {
-  // `on.filter(name, value)` adds a filter to the list of the page; `on.failed(error)` shows an error.
-  constructor(on) {
+  // `on` is as that of a List, with `failed(error)`.
+  constructor(state, on) {
+    this.state = state;
     this.dialog = $("#request");
     this.on = on;
-    this.list = new List($("#request-rows"), {
-      request: (name, id) => this.show(name, id),
-      filter: (name, value) => this.filter(name, value),
-      opened: () => {},
-    });
+    this.list = new List($("#request-rows"), { ...on, opened: () => {} });
     $("#request-close").addEventListener("click", () => this.dialog.close());
-    $("#request-filter").addEventListener("click", () => this.filter(this.name, this.id));
+    $("#request-filter").addEventListener("click", () => this.leave());
+    this.dialog.addEventListener("close", () => this.state.request && this.state.set(NONE));
   }
 
-  filter(name, value) {
-    this.dialog.close();
-    this.on.filter(name, value);
-  }
-
-  async show(name, id) {
+  // Shows what the state says, whatever its age.
+  async show() {
+    const { request } = this.state;
+    if (request === null) {
+      this.dialog.close();
+      return;
+    }
+    const [name, id] = request;
     try {
-      // Without the time bounds of the list, so that the whole request is shown.
       const { logs, next } = await get("logs", { [name]: id, limit: LIMIT });
-      this.name = name;
-      this.id = id;
+      // Meanwhile another one may have been chosen.
+      if (this.state.get(name) !== id) return;
       this.fill(name, id, logs.reverse(), next !== null);
       if (!this.dialog.open) this.dialog.showModal();
       this.list.choose(this.list.element.firstElementChild);
     } catch (error) {
       this.on.failed(error);
     }
+  }
+
+  // The list of these entries alone: no other filter is kept.
+  leave() {
+    const [name, id] = this.state.request;
+    this.state.set({ ...NONE, q: term(name, id), min_level: "", service: "", since: "all", until: "", group: "", entry: "", open: "" });
   }
 
   fill(name, id, logs, isCut) {
@@ -54,7 +63,8 @@ export class RequestView {
     $("#request-title").replaceChildren(`${named(name)} `, el("code", {}, id));
     $("#request-summary").textContent = [
       // Fewer than were asked for, if they are large.
-      `${isCut ? "the newest " : ""}${count(logs.length)} ${logs.length === 1 ? "entry" : "entries"}`,
+      `${isCut ? "the newest " : ""}${entries(logs.length)}`,
+      logs.length ? moment(begin) : "",
       logs.length ? duration((end - begin) * 1000) : "",
       services.size ? [...services].join(", ") : "",
       errors ? `${count(errors)} ${errors === 1 ? "error" : "errors"}` : "",

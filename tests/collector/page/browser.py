@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -16,11 +17,12 @@ from tests import needed
 with needed.packages():
     from selenium import webdriver
     from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.remote.webelement import WebElement
 
-__all__ = ["FLAGS", "Keys", "Page", "webdriver"]
+__all__ = ["FLAGS", "ActionChains", "Keys", "Page", "webdriver"]
 
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
 --disable-component-update --disable-sync --disable-default-apps --window-size=1300,800"""
@@ -52,6 +54,11 @@ class Page:
     def texts(self, selector: str) -> list[str]:
         script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
         return list(self.browser.execute_script(script, selector))
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The state of the page, as its address has it."""
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.browser.current_url).query).items()}
 
     @property
     def messages(self) -> list[str]:
@@ -87,6 +94,23 @@ class Page:
             return bool(found)
 
         self.until(done, selector)
+
+    def is_shown(self, selector: str) -> bool:
+        return any(one.is_displayed() for one in self.all(selector))
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a script, the body of an asynchronous function, returns; `$1` and so on are its arguments."""
+        names = ", ".join(f"${n + 1}" for n in range(len(arguments)))
+        done = "arguments[arguments.length - 1]"
+        wrapped = f"((async ({names}) => {{ {script} }})(...[...arguments].slice(0, -1))).then({done}, (e) => {done}(String(e)))"
+        return self.browser.execute_async_script(wrapped, *arguments)
+
+    def choose(self, field: str, action: str) -> None:
+        """In the first opened entry click the value of a field, and in the menu that opens an action."""
+        script = """const name = [...document.querySelectorAll(".details dt")].find((one) => one.textContent === $1);
+        name.nextElementSibling.querySelector(".value").click()"""
+        self.run(script, field)
+        self.click(f"#value-menu [data-do={action}]")
 
     def press(self, keys: str) -> None:
         self.browser.switch_to.active_element.send_keys(keys)

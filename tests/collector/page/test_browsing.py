@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from urllib.parse import quote
 
 import pytest
 
@@ -36,20 +37,35 @@ def test_html_in_a_log_is_shown_as_text(page: Page) -> None:
     page.until(lambda: page.messages == [EVIL])
     page.click("#rows .line")
     page.until(lambda: bool(page.all(".details")))
-    shown = dict(zip(page.texts(".details dt"), page.texts(".details dd"), strict=True))
+    shown = dict(zip(page.texts("section > dl > dt"), page.texts("section > dl > dd"), strict=True))
     assert shown[EVIL] == EVIL
     assert page.texts(".trace")[0].strip() == trace.strip()
     page.browser.execute_script("document.querySelector('[data-id=trace_id]').click()")
     page.until(lambda: page.texts("#request-title") == ['trace <b id="x">&amp;'])
     page.press(Keys.ESCAPE)
-    # The same as values of filters: in the lists, the address, and the chips.
-    page.browser.execute_script("document.querySelectorAll('.details .link').forEach((one) => one.click())")
-    page.until(lambda: page.browser.current_url.count("onerror") >= 2)
+    page.until(lambda: not page.is_shown("#request"))
+    # The same as values of filters, of columns and of groups; in the address, and in what is wrong with it.
+    page.choose("session_id", "filter")
+    page.until(lambda: "onerror" in page.asked["q"] and page.messages == [EVIL])
+    page.click("#rows .line")
+    page.choose(EVIL, "filter")
+    page.until(lambda: page.asked["q"].count("onerror") == 3 and page.messages == [EVIL])
+    page.click("#rows .line")
+    page.choose(EVIL, "column")
+    page.until(lambda: EVIL in page.texts("#heads span"))
     page.browser.refresh()
-    page.until(lambda: page.messages == [EVIL])
+    page.until(lambda: page.texts("#rows .cell")[-1:] == [EVIL])
+    page.click("#columns summary")
+    page.click("#group summary")
+    page.choose(EVIL, "group")
+    page.until(lambda: page.texts("#groups .name") == [EVIL])
+    page.open(f"?entry=1&q={quote(EVIL)}&service={quote(EVIL)}&columns={quote(EVIL)}")
+    page.until(lambda: bool(page.all("#around .details")))
+    page.open(f"?q={quote(EVIL)}&since={quote(EVIL)}&group={quote(EVIL)}&min_level={quote(EVIL)}")
+    page.until(lambda: page.is_shown("#trouble, #wrong"))
     assert page.browser.execute_script("return window.hacked") is None
-    assert page.all("main img, main script, main b, header b, dialog b[id]") == []
-    assert page.complaints() == []
+    assert page.all("img, body script, header b, main b:not(.count b, .trace b), dialog b[id]") == []
+    assert [said for said in page.complaints() if "400 (Bad Request)" not in said] == []
 
 
 def test_the_browser_runs_no_script_except_the_files_of_the_page(page: Page) -> None:

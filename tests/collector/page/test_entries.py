@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import closing
 from pathlib import Path
@@ -84,9 +85,9 @@ def test_filters_apply_to_stored_and_to_arriving_entries(page: Page) -> None:
     for name, value, expected in [
         ("min_level", "WARN", "one"),
         ("service", "db", "two"),
-        ("environment", "test", "one"),
-        ("logger", "app", "one"),
-        ("text", "decl", "two"),
+        ("q", "environment:test", "one"),
+        ("q", "logger:app", "one"),
+        ("q", "decl", "two"),
     ]:
         page.fill(name, value)
         page.shows(expected, what=name)
@@ -101,17 +102,6 @@ def test_filters_apply_to_stored_and_to_arriving_entries(page: Page) -> None:
     page.until(lambda: page.messages == ["this", "one"], "the address holds the filters")
 
 
-def test_a_bar_of_the_histogram_narrows_the_time(page: Page) -> None:
-    now = time.time()
-    page.post(*({"message": f"m{n}", "created_at": now - 600 * n, "level": "WARN"} for n in range(6)))
-    page.open()
-    page.until(lambda: len(page.all("#histogram .bar[tabindex]")) == 6)
-    page.click("#histogram .bar[tabindex]")
-    page.until(lambda: page.messages == ["m5"] and page.state == "past")
-    page.click(".chip")
-    page.until(lambda: len(page.messages) == 6 and page.state == "live")
-
-
 def test_an_opened_entry_shows_all_its_fields(page: Page) -> None:
     entry = {"message": "failed", "level": "ERROR", "stack_trace": TRACE, "error_type": "DeclinedError"}
     page.post({**entry, "metadata": {"order": 4711, "items": ["book", {"a": 1}]}, "user_id": "u-1"})
@@ -123,7 +113,8 @@ def test_an_opened_entry_shows_all_its_fields(page: Page) -> None:
     assert page.texts(".trace .raised") == ["DeclinedError: no\n"]
     shown = dict(zip(page.texts(".details dt"), page.texts(".details dd"), strict=True))
     assert shown["order"] == "4711"
-    assert shown["items"] == '["book",{"a":1}]'
+    assert shown["items"].startswith("[ 2 ]")
+    assert (shown["0"], shown["a"]) == ("book", "1")
     assert shown["user_id"] == "u-1"
     assert shown["error_type"] == "DeclinedError"
 
@@ -142,7 +133,9 @@ def test_a_request_is_shown_in_order_with_bars(page: Page, name: str) -> None:
     page.until(lambda: bool(page.all(f"[data-id={name}]")))
     page.click(f"[data-id={name}]")
     page.until(lambda: page.texts("#request .message") == ["end", "middle"])
-    assert page.texts("#request-summary") == ["2 entries  ·  4.00 s  ·  web  ·  1 error"]
+    assert re.sub(r"\d{4}-\d\d-\d\d [\d:]{8}", "TIME", page.texts("#request-summary")[0]) == (
+        "2 entries  ·  TIME  ·  4.00 s  ·  web  ·  1 error"
+    )
     styles = (
         "return [...document.querySelectorAll('#request .bar')].map((one) => one.style.getPropertyValue(arguments[0]))"
     )
