@@ -147,6 +147,7 @@ CONTENDERS = {
     "floor": Contender("a handler that does nothing", _floor, sends=False),
     "stdlib": Contender("stdlib QueueHandler, to nowhere", _stdlib, sends=False),
     "memory": Contender("this handler", _ours()),
+    "batch-5000": Contender("this handler, batch_size 5000", _ours(batch_size=5000)),
     "ndjson": Contender("this handler, wire ndjson", _ours(wire="ndjson")),
     "otlp": Contender("this handler, wire otlp", _ours(wire="otlp")),
     "spool": Contender("this handler, spool", _ours(spool_dir="")),
