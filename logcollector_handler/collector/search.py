@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from logcollector_handler.entry.model import COLUMNS, Duration, Time
-from logcollector_handler.wire.posted.entries import ROW_COLUMNS
+from logcollector_handler.wire.posted.entries import ROW_COLUMNS, Row
 
 from .query import IDS
 
@@ -32,6 +34,14 @@ ADDED_INDEX: Final = """CREATE INDEX logs_by_error ON logs (
 ) WHERE error_type IS NOT NULL"""
 ADDED_TABLE: Final = (
     "CREATE VIRTUAL TABLE logs_fields USING fts5(metadata, content = 'logs', content_rowid = 'id', columnsize = 0)"
+)
+#: Each batch adds a part to a full-text index, and SQLite merges such parts little by little. With sixteen at once,
+#: not four, each word is merged half as often. At `crisismerge` parts SQLite merges all of them in one go, while the
+#: batch waits: that must stay out of reach.
+MERGING: Final = tuple(
+    f"INSERT INTO {index} ({index}, rank) VALUES ('{name}', {value})"  # noqa: S608 - constants
+    for index in INDEXED
+    for name, value in (("automerge", 16), ("crisismerge", 64))
 )
 SCHEMA: Final = f"""
 CREATE TABLE logs (
@@ -57,7 +67,9 @@ CREATE TABLE batches (
 CREATE INDEX batches_by_time ON batches (stored_at);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
-INSERT: Final = f"INSERT INTO logs ({', '.join(ROW_COLUMNS)}) VALUES ({', '.join('?' * len(ROW_COLUMNS))})"  # noqa: S608 - constants
+#: Rows that one statement inserts: every version of SQLite takes 999 values.
+TOGETHER: Final = 999 // len(ROW_COLUMNS)
+_ROW: Final = f"({', '.join('?' * len(ROW_COLUMNS))})"
 SELECT: Final = f"SELECT id, {', '.join(ROW_COLUMNS[:-1])} FROM logs"  # noqa: S608 - constants
 SELECT_ONE: Final = f"{SELECT} WHERE id = ?"
 #: SQLite keeps the largest id ever given, because ids are not given twice (AUTOINCREMENT).
@@ -72,3 +84,15 @@ COUNT_LEVEL: Final = "SELECT count(*) FROM logs WHERE level = ? AND created_at >
 #: The next larger value of a column, of those that are short enough for a filter. Listing all values this way takes one
 #: step for each value, not for each row.
 NEXT_VALUE: Final = "SELECT {column} FROM logs WHERE {column} > ? AND length({column}) <= ? ORDER BY {column} LIMIT 1"
+
+
+def insert(rows: Sequence[Row]) -> Iterator[tuple[str, list[str | float | None]]]:
+    """The statements that insert rows, with their values.
+
+    Between two statements other threads may run, and keep the interpreter: with few statements a batch seldom waits for
+    those that search.
+    """
+    for start in range(0, len(rows), TOGETHER):
+        some = rows[start : start + TOGETHER]
+        places = ", ".join([_ROW] * len(some))
+        yield f"INSERT INTO logs ({', '.join(ROW_COLUMNS)}) VALUES {places}", [*chain(*some)]  # noqa: S608 - constants

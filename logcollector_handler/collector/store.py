@@ -23,7 +23,7 @@ from .file import LogFile, UnusableError
 from .query import Query
 from .reading import Arrivals, Histogram, Page
 from .scan import Budget
-from .search import INDEXED, INSERT
+from .search import INDEXED, insert
 from .upgrade import ForeignFileError, prepare
 
 #: Seconds for which the key of a batch is remembered.
@@ -185,7 +185,8 @@ class Store:
                 )
                 self._sweep(cursor, now)
             before = cursor.execute("SELECT coalesce(max(id), 0) FROM logs").fetchone()[0]
-            cursor.executemany(INSERT, rows)
+            for sql, values in insert(rows):
+                cursor.execute(sql, values)
             for index, columns in INDEXED.items():
                 cursor.execute(
                     f"INSERT INTO {index} (rowid, {columns}) SELECT id, {columns} FROM logs WHERE id > ?",  # noqa: S608

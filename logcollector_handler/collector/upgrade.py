@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from typing import Final
 
-from .search import ADDED_INDEX, ADDED_TABLE, COLUMN_TYPES, SCHEMA, SCHEMA_VERSION
+from .search import ADDED_INDEX, ADDED_TABLE, COLUMN_TYPES, MERGING, SCHEMA, SCHEMA_VERSION
 
 #: The version of files whose `metadata` is not searched by an index, nor their errors.
 _BEFORE_FIELDS: Final = 3
@@ -33,7 +33,7 @@ def prepare(writer: sqlite3.Connection) -> None:
     writer.execute("BEGIN IMMEDIATE")
     # Checked again, under the write lock: another process may have created the tables meanwhile.
     if _version(writer) == 0:
-        for statement in SCHEMA.split(";"):
+        for statement in (*SCHEMA.split(";"), *MERGING):
             writer.execute(statement)
     # A file from before a column was added gets it now; the old rows have no value in it.
     _add_missing(writer, "logs", COLUMN_TYPES)
@@ -43,6 +43,8 @@ def prepare(writer: sqlite3.Connection) -> None:
         writer.execute(ADDED_INDEX)
         writer.execute(ADDED_TABLE)
         writer.execute("INSERT INTO logs_fields (logs_fields) VALUES ('rebuild')")
+        for statement in MERGING:
+            writer.execute(statement)
         writer.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     writer.execute("COMMIT")
 

@@ -120,11 +120,11 @@ def test_a_file_that_comes_back_is_used_again(
 @posix
 def test_what_is_written_while_the_file_goes_is_not_confirmed(store: Store, tmp_path: Path) -> None:
     class Going(list):  # type: ignore[type-arg]
-        """Rows in whose middle the file goes."""
+        """Rows whose file goes while they are stored."""
 
-        def __iter__(self):  # type: ignore[no-untyped-def]
-            yield from super().__iter__()
+        def __getitem__(self, some):  # type: ignore[no-untyped-def]
             (tmp_path / "logs.sqlite").unlink()
+            return super().__getitem__(some)
 
     with pytest.raises(UnusableError, match="deleted"):
         store.add(Going(rows({"message": "a"})), "key")

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from logcollector_handler.collector.query import Query
+from logcollector_handler.collector.search import TOGETHER
 from logcollector_handler.collector.store import KEEP_KEYS, SWEEP_EVERY, Store
 from tests.collector.storing import found, messages, rows
 
@@ -47,6 +48,14 @@ def test_batches_without_a_key_are_all_stored(store: Store) -> None:
     assert store.count() == 2
 
 
+@pytest.mark.parametrize("count", [0, 1, TOGETHER - 1, TOGETHER, TOGETHER + 1, 2 * TOGETHER + 3])
+def test_a_batch_of_any_length_is_stored_whole_and_in_order(store: Store, count: int) -> None:
+    added = store.add(rows(*({"message": f"m{n}", "metadata": {"n": n}} for n in range(count))), "key")
+    assert (added.count, store.count()) == (count, count)
+    stored = store.in_order_of_arrival()
+    assert [(entry["message"], entry["metadata"]) for entry in stored] == [(f"m{n}", {"n": n}) for n in range(count)]
+
+
 def test_keys_are_known_after_a_restart(tmp_path: Path) -> None:
     for _ in range(2):
         store = Store(tmp_path / "logs.sqlite")
@@ -58,7 +67,7 @@ def test_keys_are_known_after_a_restart(tmp_path: Path) -> None:
 def test_a_batch_that_fails_halfway_stores_neither_rows_nor_key(store: Store) -> None:
     good, bad = rows({"message": "good"})[0], (object(),) * len(rows({"message": "m"})[0])
     with pytest.raises(sqlite3.Error):
-        store.add([good, bad], "key")  # type: ignore[list-item]  # what no row may hold, on purpose
+        store.add([good] * TOGETHER + [bad], "key")  # type: ignore[list-item]  # what no row may hold, on purpose
     assert store.count() == 0
     assert not store.add([good], "key").repeated
     assert store.count() == 1

@@ -110,3 +110,17 @@ def test_a_file_of_version_0_1_0_gets_the_indexes_that_came_later(
     for index in INDEXED:
         database.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
     database.close()
+
+
+@pytest.mark.parametrize("old", [None, OLD])
+def test_full_text_indexes_are_merged_rarely_and_never_all_at_once(tmp_path: Path, old: Path | None) -> None:
+    """With the defaults of SQLite every insert does more, or one batch in hundreds waits for long."""
+    path = tmp_path / "logs.sqlite"
+    if old is not None:
+        shutil.copy(old, path)
+    Store(path).close()
+    database = sqlite3.connect(path)
+    for index in INDEXED:
+        settings = dict(database.execute(f"SELECT k, v FROM {index}_config"))
+        assert (settings["automerge"], settings["crisismerge"]) == (16, 64)
+    database.close()

@@ -85,8 +85,9 @@ def read_body(body: bytes, encoding: str, limits: Limits) -> RawBatch:
     body = unpack(body, encoding, limits)
     # Bounds the memory after parsing: `{},` has three bytes and becomes an object of more than sixty. Counting these
     # characters overestimates the number of values, because those inside strings count as well.
-    if sum(body.count(sign) for sign in (b"{", b"[", b",")) > PARTS * limits.batch_length:
-        raise RefusedError(413, f"The body has more than {PARTS * limits.batch_length} values in it.")
+    most = PARTS * limits.batch_length
+    if len(body) > most and sum(body.count(sign) for sign in (b"{", b"[", b",")) > most:
+        raise RefusedError(413, f"The body has more than {most} values in it.")
     document, suspicious = _parse(body)
     entries = document.get("logs") if isinstance(document, dict) else None
     if not isinstance(entries, list):

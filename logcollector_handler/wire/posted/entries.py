@@ -122,7 +122,8 @@ def check(raw: RawBatch, *, strict: bool, now: float) -> Batch:
             if isinstance(entry, dict):
                 if strict and "duration_ms" in entry:
                     posted = {**entry, "duration_ms": _as_decimal(entry["duration_ms"])}
-                unknown = {name: entry[name] for name in entry.keys() - _KNOWN}
+                if not entry.keys() <= _KNOWN:
+                    unknown = {name: entry[name] for name in entry.keys() - _KNOWN}
             if raw.suspicious and isinstance(entry, dict):
                 _refuse_unstorable(posted)
                 # Only the columns: msgspec would fail on any other key that contains a lone surrogate.
