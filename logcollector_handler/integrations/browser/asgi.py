@@ -7,6 +7,7 @@ import asyncio
 from logcollector_handler.handler import LogCollectorHandler
 from logcollector_handler.integrations.asgi import Receive, Scope, Send
 
+from .bodies import Body
 from .limits import Limits
 from .relay import UNKNOWN, Answer, Relay, Request
 
@@ -31,29 +32,29 @@ class BrowserRelay:
         request = _request(scope)
         answer = self._relay.begin(request)
         if answer is None:
-            body = await self._body(receive)
-            if body is None:
-                return
-            answer = await self._post(request, body)
+            with self._relay.bodies.one() as body:
+                if not await self._receive(receive, body):
+                    return
+                answer = await self._post(request, body)
         await _send(answer, send)
 
-    async def _post(self, request: Request, body: bytes) -> Answer:
+    async def _post(self, request: Request, body: Body) -> Answer:
         # In another thread, for a batch takes long for an event loop. A request that is cancelled ends there as well.
         try:
             return await asyncio.to_thread(self._relay.post, request, body)
         except RuntimeError:  # An event loop of another library, such as trio's, or one that ends.
             return self._relay.post(request, body)
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The body, or the beginning of one that is too large; None if the client went away."""
-        body = bytearray()
+    async def _receive(self, receive: Receive, body: Body) -> bool:
+        """Receive a body, or the beginning of one that is too large. False if the client went away."""
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                return None
-            body += message.get("body", b"")
-            if not message.get("more_body") or len(body) > self._relay.body_bytes:
-                return bytes(body)
+                return False
+            self._relay.bodies.add(body, message.get("body", b""))
+            if not message.get("more_body") or body.given_up or len(body) > self._relay.body_bytes:
+                self._relay.bodies.done(body)
+                return True
 
 
 def _request(scope: Scope) -> Request:

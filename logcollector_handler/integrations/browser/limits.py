@@ -6,7 +6,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
@@ -14,6 +14,10 @@ from typing import Final
 ADDRESSES: Final = 10_000
 #: Bytes, unpacked, that count as one entry: a post of few large entries uses up as much as one of many small ones.
 ENTRY_BYTES: Final = 1024
+#: The largest limit.
+_LARGEST: Final = 10**15
+#: Seconds after which a client is asked to come again at the latest, however slowly its share grows.
+_LONGEST_WAIT: Final = 3600
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Limits:
     body_bytes: int = 1024 * 1024
     #: Bytes of one body after decompression.
     decompressed_bytes: int = 4 * 1024 * 1024
+    #: Bytes of all bodies in memory together, as received. Beyond this, the body that began to arrive first is given up
+    #: and answered 503.
+    held_bytes: int = 64 * 1024 * 1024
     #: Entries in one body.
     batch_length: int = 1000
     #: Entries that one client address may send at once, and a second afterwards.
@@ -36,6 +43,16 @@ class Limits:
     #: The same for all clients together.
     burst: float = 6000
     rate: float = 1000
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a limit that is not a number of its kind, or that would refuse every post."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kind, allowed = (int, "a whole number") if field.type == "int" else ((int, float), "a number")
+            is_rate = field.name.endswith("rate")
+            if not isinstance(value, kind) or not (0 if is_rate else 1) <= value <= _LARGEST or value == 0:
+                least = "over 0" if is_rate else "from 1 on"
+                raise ValueError(f"{field.name} of Limits is {value!r}; allowed: {allowed} {least}, up to {_LARGEST}")
 
 
 class Shares:
@@ -78,7 +95,7 @@ class Shares:
             shares = (self._all, self._of(client, now))
             wait = max(share.wait(now) for share in shares)
             if wait > 0 and only_if_admitted:
-                return math.ceil(wait)
+                return math.ceil(min(wait, _LONGEST_WAIT))
             for share in shares:
                 share.left -= used
             return None

@@ -27,6 +27,7 @@ from logcollector_handler.wire.posted import body as bodies
 from logcollector_handler.wire.posted.body import RawBatch, RefusedError, read_body, unpack
 from logcollector_handler.wire.posted.entries import check
 
+from .bodies import Bodies, Body
 from .files import NAMES, file
 from .keys import Keys
 from .limits import Limits, Shares
@@ -81,8 +82,10 @@ class Relay:
         self._shares = Shares(limits, monotonic)
         self._keys = Keys(monotonic)
         self._reporter = Reporter()
-        #: Bytes of a body; adapters read no more than one more.
+        #: Bytes of a body; adapters read no more than one piece more.
         self.body_bytes = limits.body_bytes
+        #: The bodies that adapters are receiving.
+        self.bodies = Bodies(limits.held_bytes)
 
     def begin(self, request: Request) -> Answer | None:
         """The answer to a request; None if its body is needed for it."""
@@ -105,10 +108,13 @@ class Relay:
             return _error(413, f"The body is larger than {self.body_bytes} bytes.")
         return None
 
-    def post(self, request: Request, body: bytes) -> Answer:
+    def post(self, request: Request, body: Body) -> Answer:
         """Hand the entries of a body to the handler."""
+        if body.given_up:
+            self._shares.use(request.client, 1, 0)
+            return _error(503, "Too many bodies come in at the same time.", ("retry-after", "5"))
         try:
-            return self._post(request, body)
+            return self._post(request, bytes(body))
         except RefusedError as refused:
             return _refusal(refused)
         except Exception as error:  # noqa: BLE001 - the application must not notice; the page keeps the batch

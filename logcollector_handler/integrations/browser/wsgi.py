@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Final
 
 from logcollector_handler.handler import LogCollectorHandler
 from logcollector_handler.integrations.wsgi import Environ, StartResponse
 
+from .bodies import Body
 from .limits import Limits
 from .relay import UNKNOWN, Relay, Request
+
+#: Bytes that are read at once: the server may hold so many more.
+_PIECE: Final = 64 * 1024
 
 
 class WsgiBrowserRelay:
@@ -28,12 +33,14 @@ class WsgiBrowserRelay:
         request = _request(environ)
         answer = self._relay.begin(request)
         if answer is None:
-            answer = self._relay.post(request, self._body(environ))
+            with self._relay.bodies.one() as body:
+                self._receive(environ, body)
+                answer = self._relay.post(request, body)
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", answer.headers)
         return [answer.body]
 
-    def _body(self, environ: Environ) -> bytes:
-        """The body, or the beginning of one that is too large."""
+    def _receive(self, environ: Environ, body: Body) -> None:
+        """Receive a body, or the beginning of one that is too large."""
         stream = environ["wsgi.input"]
         most = self._relay.body_bytes + 1
         length = environ.get("CONTENT_LENGTH") or ""
@@ -41,15 +48,14 @@ class WsgiBrowserRelay:
             most = min(most, int(length))
         elif not environ.get("wsgi.input_terminated"):
             # Without a length nobody knows where the body ends, and to read on would wait for ever.
-            return b""
-        body = bytearray()
+            return
         try:
-            while len(body) < most and (piece := stream.read(most - len(body))):
-                body += piece
+            while len(body) < most and not body.given_up and (piece := stream.read(min(_PIECE, most - len(body)))):
+                self._relay.bodies.add(body, piece)
         except OSError:
             # The client went away: what came is not whole, and refused as such.
-            return b""
-        return bytes(body)
+            pass
+        self._relay.bodies.done(body)
 
 
 def _request(environ: Environ) -> Request:

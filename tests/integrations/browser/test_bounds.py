@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+from typing import Any
 
 import pytest
 
-from logcollector_handler.integrations.browser import BrowserRelay, Limits
+from logcollector_handler.integrations.asgi import Message
+from logcollector_handler.integrations.browser import BrowserRelay, Limits, WsgiBrowserRelay
+from logcollector_handler.integrations.browser.bodies import Bodies, Body
 from logcollector_handler.integrations.browser.keys import REMEMBERED, SECONDS, Keys
 from logcollector_handler.integrations.browser.limits import ADDRESSES, Shares
 from logcollector_handler.integrations.browser.relay import Relay, Request
+from logcollector_handler.testing import CapturingHandler
 from tests.capturing import capturing
 from tests.integrations.browser.conftest import Make
 from tests.integrations.browser.sites import PAGE, Site
 
 BODY = b'{"logs": [{"message": "m"}]}'
+SCOPE = {"type": "http", "method": "POST", "path": "/logs", "headers": [(b"sec-fetch-site", b"same-origin")]}
 
 
 @pytest.mark.parametrize(
@@ -92,10 +98,109 @@ def test_no_more_of_a_body_is_read_than_there_may_be() -> None:
     async def send(message: object) -> None:
         statuses.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/logs", "headers": [(b"sec-fetch-site", b"same-origin")]}
-    asyncio.run(relay(scope, receive, send))
+    asyncio.run(relay(SCOPE, receive, send))
     assert len(read) == 4
     assert statuses[0]["status"] == 413  # type: ignore[index]  # a message
+
+
+def test_bodies_that_arrive_at_the_same_time_are_bounded_together() -> None:
+    """The one that began first is given up, and its memory is free before its client sends more."""
+    import asyncio
+
+    async def slow_posts(handler: CapturingHandler) -> list[int]:
+        relay = BrowserRelay(handler, limits=Limits(held_bytes=100))
+        sent: list[asyncio.Queue[dict[str, object]]] = [asyncio.Queue() for _ in range(3)]
+        statuses = []
+
+        async def post(number: int) -> None:
+            async def send(message: Message) -> None:
+                if "status" in message:
+                    statuses.append((number, message["status"]))
+
+            await relay(SCOPE, sent[number].get, send)
+
+        posts = [asyncio.create_task(post(number)) for number in range(3)]
+        for pieces in (BODY[:10], b" " * 40):
+            for one in sent:
+                one.put_nowait({"type": "http.request", "body": pieces, "more_body": True})
+            await asyncio.sleep(0)
+        for one in sent:
+            one.put_nowait({"type": "http.request", "body": BODY[10:]})
+        await asyncio.gather(*posts)
+        return [status for _, status in sorted(statuses)]
+
+    with capturing("shop") as handler:
+        assert asyncio.run(slow_posts(handler)) == [503, 503, 200]
+        assert len(handler.entries) == 1
+
+
+def test_a_body_of_wsgi_that_others_need_the_room_of_is_answered_503() -> None:
+    class Slow(io.BytesIO):
+        """While this body is read, another one comes."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() == 10:
+                statuses.append(post(io.BytesIO(BODY)))
+            return super().read(10)
+
+    def post(stream: io.BytesIO) -> str:
+        environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/logs", "wsgi.input": stream, "CONTENT_LENGTH": "28"}
+        answered: list[str] = []
+
+        def start_response(status: str, *_: object) -> Any:
+            answered.append(status)
+
+        relay({**environ, "HTTP_SEC_FETCH_SITE": "same-origin"}, start_response)
+        return answered[0]
+
+    statuses: list[str] = []
+    with capturing("shop") as handler:
+        relay = WsgiBrowserRelay(handler, limits=Limits(held_bytes=28))
+        assert post(Slow(BODY)) == "503 Service Unavailable"
+        assert (statuses, len(handler.entries)) == (["200 OK"], 1)
+
+
+def test_a_body_counts_until_it_is_answered_and_only_what_still_arrives_is_given_up() -> None:
+    bodies = Bodies(10)
+    with bodies.one() as whole, bodies.one() as slow, bodies.one() as last:
+        bodies.add(whole, b"x" * 6)
+        bodies.done(whole)
+        bodies.add(slow, b"x" * 4)
+        bodies.add(last, b"x" * 4)
+        assert [len(whole), len(slow), len(last)] == [6, 0, 4]
+        bodies.add(slow, b"x")
+        assert (slow.given_up, len(slow)) == (True, 0)
+        bodies.add(last, b"x")
+        assert [whole.given_up, last.given_up] == [False, True]
+    with bodies.one() as one:
+        bodies.add(one, b"x" * 10)
+        assert not one.given_up
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("client_rate", 0, "a number over 0"),
+        ("rate", 0.0, "a number over 0"),
+        ("rate", -1, "a number over 0"),
+        ("client_rate", float("nan"), "a number over 0"),
+        ("rate", float("inf"), "a number over 0"),
+        ("client_burst", 0.5, "a number from 1 on"),
+        ("burst", "many", "a number from 1 on"),
+        ("burst", 10**400, "a number from 1 on"),
+        ("body_bytes", 1e6, "a whole number from 1 on"),
+        ("held_bytes", 0, "a whole number from 1 on"),
+    ],
+)
+def test_a_limit_that_is_wrong_is_refused_where_it_is_set(name: str, value: Any, allowed: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} of Limits is .*; allowed: {allowed}"):
+        Limits(**{name: value})
+
+
+def test_a_share_that_hardly_grows_asks_a_client_to_come_again_in_an_hour() -> None:
+    shares = Shares(Limits(client_burst=1, client_rate=5e-324), Clock())
+    shares.use("a", 1, 0)
+    assert shares.wait("a") == 3600
 
 
 def test_a_client_that_goes_away_is_not_answered() -> None:
@@ -109,8 +214,7 @@ def test_a_client_that_goes_away_is_not_answered() -> None:
     async def send(message: object) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/logs", "headers": [(b"sec-fetch-site", b"same-origin")]}
-    asyncio.run(BrowserRelay()(scope, receive, send))
+    asyncio.run(BrowserRelay()(SCOPE, receive, send))
     assert sent == []
 
 
@@ -151,7 +255,7 @@ def test_of_posts_that_come_at_the_same_time_one_may_use_more_than_is_left() -> 
         requests = [Request("POST", "/logs", "203.0.113.5", PAGE.get)] * 2
         # Both begin, and then their bodies arrive.
         assert [relay.begin(request) for request in requests] == [None, None]
-        body = b'{"logs": [{"message": "m"}, {"message": "m"}, {"message": "m"}]}'
+        body = Body(b'{"logs": [{"message": "m"}, {"message": "m"}, {"message": "m"}]}')
         assert [relay.post(request, body).status for request in requests] == [200, 429]
 
 
