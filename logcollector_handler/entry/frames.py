@@ -1,7 +1,12 @@
-"""Stacks as text: the stdlib prints the frames that a Trace noted, and what it printed lately is remembered."""
+"""Stacks: noted frame by frame in the logging call, and printed by the stdlib later, in another thread.
+
+A storm of errors has the same few stacks again and again. So a stack that was noted lately is found again, by the code
+and the place of each of its frames, and all traces with the same frames share one Stack, which remembers its text.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import linecache
 import operator
@@ -9,16 +14,18 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, TracebackType
 from typing import Any, Final, cast
 
 from .memory import make_room
 
+#: Of more frames only the first ones and the last are noted.
+MAX_FRAMES: Final = 10_000
 #: From Python 3.11 on an instruction is enough to find line and columns, so the logging call need not find the line.
-POSITIONS: Final = sys.version_info >= (3, 11)
+_POSITIONS: Final = sys.version_info >= (3, 11)
 
-#: Code, instruction, and the line if it does not follow from these (see POSITIONS).
-Frame = tuple[CodeType, int, int | None]
+#: Code, instruction, and the line if it does not follow from these (see _POSITIONS).
+_Frame = tuple[CodeType, int, int | None]
 
 #: The code of functions that `hide` was called with.
 HIDDEN: Final[set[CodeType]] = set()
@@ -42,47 +49,127 @@ def without_hidden(text: str) -> str:
     return text
 
 
-class _Lines(list[str]):
-    """The printed frames of a stack. Stands in for a StackSummary."""
+class Stack:
+    """The frames of a traceback. Their text is made when it is asked for, and made anew when a source file changed.
 
-    def format(self, **_: object) -> list[str]:
-        return self
+    Args:
+        frames: the frames, outermost first.
+    """
 
+    __slots__ = ("_frames", "_latest", "files", "sources")
 
-#: Stacks that were printed lately, because a storm of errors prints the same few again and again. Each is kept with its
-#: frames, which keep the code objects alive whose ids are in the key; and with what `linecache` had of their files,
-#: which is replaced when a file changes.
-_lately: dict[tuple[tuple[int, int, int | None], ...], tuple[list[Frame], list[object], _Lines]] = {}
-_LATELY: Final = 64
-#: Stacks of more frames or characters are not kept.
-_LATELY_FRAMES: Final = 200
-_LATELY_TEXT: Final = 64 * 1024
+    def __init__(self, frames: list[_Frame]) -> None:
+        self._frames = frames
+        #: The names of its source files.
+        self.files = frozenset([code.co_filename for code, _, _ in frames])
+        #: Those of them of which `linecache` had the source, or knew who has it, when the stack was noted.
+        self.sources = self.files & linecache.cache.keys()
+        # Text, the number of hidden functions, and what `linecache` had of the files when it was made. Set as a whole,
+        # because the threads of several handlers may print the same stack at the same time.
+        self._latest: tuple[str, int, list[object]] = ("", -1, [])
 
+    def __len__(self) -> int:
+        return len(self._frames)
 
-def printed(frames: list[Frame]) -> _Lines:
-    """The frames as `traceback` prints them, hidden ones apart. Call `linecache.checkcache` for their files before."""
-    if any(code in HIDDEN for code, _, _ in frames):
-        frames = [frame for frame in frames if frame[0] not in HIDDEN]
-    key = tuple([(id(code), instruction, line) for code, instruction, line in frames])
-    found = _lately.get(key)
-    if found is None or any(map(operator.is_not, found[1], _sources(frames))):
-        stack = traceback.StackSummary()
-        stack.extend(itertools.starmap(_summary, frames))
-        found = frames, _sources(frames), _Lines(stack.format())
-        if len(frames) <= _LATELY_FRAMES and sum(map(len, found[2])) <= _LATELY_TEXT:
-            make_room(_lately, _LATELY)
-            _lately[key] = found
-    return found[2]
+    def text(self, printed: dict[Stack, str]) -> str:
+        """The frames as `traceback` prints them, hidden ones apart.
 
+        Args:
+            printed: the texts that were made for the same batch. Its stacks are taken as they are: no file is looked at
+                twice for one batch.
+        """
+        text = printed.get(self)
+        if text is None:
+            text = printed[self] = self._current()
+        return text
 
-def _sources(frames: list[Frame]) -> list[object]:
-    return [linecache.cache.get(code.co_filename) or _unknown(code.co_filename) for code, _, _ in frames]
+    def _current(self) -> str:
+        for filename in self.files:
+            linecache.checkcache(filename)
+        text, hidden, had = self._latest
+        if hidden != len(HIDDEN) or any(map(operator.is_not, had, self._had())):
+            hidden = len(HIDDEN)
+            stack = traceback.StackSummary()
+            stack.extend(itertools.starmap(_summary, [each for each in self._frames if each[0] not in HIDDEN]))
+            text = "".join(stack.format())
+            if len(text) <= _LATELY_TEXT:
+                self._latest = text, hidden, self._had()
+        return text
+
+    def _had(self) -> list[object]:
+        """What `linecache` has of the files: an object that is replaced when a file changes."""
+        return [linecache.cache.get(filename) or _unknown(filename) for filename in self.files]
 
 
 def _unknown(filename: str) -> object:
     # A file that cannot be read now may be there the next time, so it never equals what was remembered. A name in
     # angle brackets is no file, and never becomes one.
     return None if filename.startswith("<") else object()
+
+
+#: Stacks that were noted lately, by the ids of their frames' code objects, which the stacks keep alive, and the places
+#: in these.
+_lately: dict[tuple[int, ...], Stack] = {}
+_LATELY: Final = 64
+#: Stacks of more frames are not kept, nor texts of more characters.
+_LATELY_FRAMES: Final = 200
+_LATELY_TEXT: Final = 64 * 1024
+
+
+def noted(tb: TracebackType | None, limit: int | None) -> tuple[Stack, int, TracebackType | None]:
+    """The stack of a traceback; how many frames before the last were left out; and the last part of the traceback.
+
+    This runs in the logging call.
+    """
+    first, last = tb, None
+    codes: list[CodeType] = []
+    places: list[int] = []
+    for _ in range(MAX_FRAMES if limit is None else min(limit, MAX_FRAMES)):
+        if tb is None:
+            break
+        last = tb
+        codes.append(tb.tb_frame.f_code)
+        places.append(tb.tb_lasti if _POSITIONS else tb.tb_lineno)
+        tb = tb.tb_next
+    if tb is None and len(codes) <= _LATELY_FRAMES and (not codes or min(places) >= 0):
+        key = (*map(id, codes), *places)
+        stack = _lately.get(key)
+        # The source of a zip file, say, is gone if somebody has cleared `linecache` since.
+        if stack is None or not linecache.cache.keys() >= stack.sources:
+            stack = Stack(_frames(first, len(codes)))
+            make_room(_lately, _LATELY)
+            _lately[key] = stack
+        return stack, 0, last
+    frames = _frames(first, len(codes))
+    more = 0
+    while tb is not None:
+        last = tb
+        more += 1
+        tb = tb.tb_next
+    if last is None or not more or len(frames) < MAX_FRAMES:
+        return Stack(frames), 0, last
+    frames.append(_frame(last))
+    return Stack(frames), more - 1, last
+
+
+def _frames(tb: TracebackType | None, count: int) -> list[_Frame]:
+    """The first frames of a traceback."""
+    frames: list[_Frame] = []
+    cached = linecache.cache
+    while tb is not None and len(frames) < count:
+        filename = tb.tb_frame.f_code.co_filename
+        if filename not in cached:
+            # Let `linecache` find source that only the module's loader has, in a zip file say, once the module is gone.
+            with contextlib.suppress(Exception):  # A loader can be anybody's code.
+                linecache.lazycache(filename, tb.tb_frame.f_globals)
+        frames.append(_frame(tb))
+        tb = tb.tb_next
+    return frames
+
+
+def _frame(tb: TracebackType) -> _Frame:
+    instruction = tb.tb_lasti
+    return tb.tb_frame.f_code, instruction, None if _POSITIONS and instruction >= 0 else tb.tb_lineno
 
 
 if sys.version_info >= (3, 11):

@@ -27,7 +27,7 @@ def printed(error: BaseException) -> str:
 
 
 def rendered(error: BaseException) -> str:
-    return Trace(error, error.__traceback__).render()
+    return Trace(error, error.__traceback__).render({})
 
 
 def note(error: BaseException, notes: object) -> None:

@@ -77,7 +77,7 @@ def test_a_traceback_that_names_another_line_than_its_frame_keeps_it() -> None:
     assert tb is not None
     made = types.TracebackType(None, tb.tb_frame, -1, 7)
     expected = "".join(traceback.format_exception(type(error), error, made)).removesuffix("\n")
-    assert Trace(error, made).render() == expected
+    assert Trace(error, made).render({}) == expected
 
 
 def test_source_that_only_a_loader_has_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_the_source_is_read_when_the_text_is_made_and_not_before(tmp_path: Path)
     linecache.clearcache()
     trace = Trace(error, error.__traceback__)
     assert str(file) not in linecache.cache or len(linecache.cache[str(file)]) == 1
-    assert "raise ValueError('early')" in trace.render()
+    assert "raise ValueError('early')" in trace.render({})
 
 
 def test_source_that_was_edited_is_read_anew(tmp_path: Path) -> None:
@@ -161,7 +161,8 @@ def test_the_number_and_size_of_remembered_stacks_are_bounded() -> None:
     assert len(_lately) == 64, "only the oldest is forgotten for a new one"
     rendered(caught(recursion))
     rendered(caught(lambda: run(f"x = {'1' * 70_000!r}; 1 / 0", str(Path(__file__)))))
-    assert max(len(frames) for frames, _, _ in _lately.values()) <= 200
+    assert max(map(len, _lately.values())) <= 200
+    assert max(len(stack._latest[0]) for stack in _lately.values()) < 64 * 1024
 
 
 # In an entry
