@@ -56,10 +56,12 @@ class Stack:
         frames: the frames, outermost first.
     """
 
-    __slots__ = ("_frames", "_latest", "files", "sources")
+    __slots__ = ("_frames", "_latest", "count", "files", "sources")
 
     def __init__(self, frames: list[_Frame]) -> None:
         self._frames = frames
+        #: How many frames it has.
+        self.count = len(frames)
         #: The names of its source files.
         self.files = frozenset([code.co_filename for code, _, _ in frames])
         #: Those of them of which `linecache` had the source, or knew who has it, when the stack was noted.
@@ -67,9 +69,6 @@ class Stack:
         # Text, the number of hidden functions, and what `linecache` had of the files when it was made. Set as a whole,
         # because the threads of several handlers may print the same stack at the same time.
         self._latest: tuple[str, int, list[object]] = ("", -1, [])
-
-    def __len__(self) -> int:
-        return len(self._frames)
 
     def text(self, printed: dict[Stack, str]) -> str:
         """The frames as `traceback` prints them, hidden ones apart.
@@ -124,32 +123,27 @@ def noted(tb: TracebackType | None, limit: int | None) -> tuple[Stack, int, Trac
     first, last = tb, None
     codes: list[CodeType] = []
     places: list[int] = []
-    for _ in range(MAX_FRAMES if limit is None else min(limit, MAX_FRAMES)):
-        if tb is None:
-            break
-        last = tb
+    while tb is not None:
         codes.append(tb.tb_frame.f_code)
         places.append(tb.tb_lasti if _POSITIONS else tb.tb_lineno)
-        tb = tb.tb_next
-    if tb is None and len(codes) <= _LATELY_FRAMES and (not codes or min(places) >= 0):
-        key = (*map(id, codes), *places)
-        stack = _lately.get(key)
-        # The source of a zip file, say, is gone if somebody has cleared `linecache` since.
-        if stack is None or not linecache.cache.keys() >= stack.sources:
-            stack = Stack(_frames(first, len(codes)))
+        last, tb = tb, tb.tb_next
+    most = MAX_FRAMES if limit is None else min(limit, MAX_FRAMES)
+    if len(codes) > most:
+        frames = _frames(first, most)
+        if most < MAX_FRAMES or last is None:
+            return Stack(frames), 0, last
+        frames.append(_frame(last))
+        return Stack(frames), len(codes) - MAX_FRAMES - 1, last
+    key = (*map(id, codes), *places)
+    stack = _lately.get(key)
+    # The source of a zip file, say, is gone if somebody has cleared `linecache` since.
+    if stack is None or not linecache.cache.keys() >= stack.sources:
+        stack = Stack(_frames(first, most))
+        # Below zero, the place says nothing of the line.
+        if len(codes) <= _LATELY_FRAMES and min(places, default=0) >= 0:
             make_room(_lately, _LATELY)
             _lately[key] = stack
-        return stack, 0, last
-    frames = _frames(first, len(codes))
-    more = 0
-    while tb is not None:
-        last = tb
-        more += 1
-        tb = tb.tb_next
-    if last is None or not more or len(frames) < MAX_FRAMES:
-        return Stack(frames), 0, last
-    frames.append(_frame(last))
-    return Stack(frames), more - 1, last
+    return stack, 0, last
 
 
 def _frames(tb: TracebackType | None, count: int) -> list[_Frame]:

@@ -86,12 +86,12 @@ class Trace:
         size = 0
         for captured, stack in self._stacks:
             # What the exception's `str` gave. Not public, and not in the stubs.
-            size += _EXCEPTION_BYTES + _FRAME_BYTES * len(stack) + getsizeof(captured._str)  # type: ignore[attr-defined]
+            size += _EXCEPTION_BYTES + _FRAME_BYTES * stack.count + getsizeof(captured._str)  # type: ignore[attr-defined]
             notes = getattr(captured, "__notes__", None)
             if notes is not None:
                 size += sum(map(getsizeof, notes if type(notes) is list else [notes]))
         if self._alone or self._tail:
-            size += getsizeof(self._alone) + getsizeof(self._tail) + _FRAME_BYTES * len(self._stack)
+            size += getsizeof(self._alone) + getsizeof(self._tail) + _FRAME_BYTES * self._stack.count
         return size
 
     def text(self, printed: dict[Stack, str] | None = None) -> str:

@@ -161,7 +161,7 @@ def test_the_number_and_size_of_remembered_stacks_are_bounded() -> None:
     assert len(_lately) == 64, "only the oldest is forgotten for a new one"
     rendered(caught(recursion))
     rendered(caught(lambda: run(f"x = {'1' * 70_000!r}; 1 / 0", str(Path(__file__)))))
-    assert max(map(len, _lately.values())) <= 200
+    assert max(stack.count for stack in _lately.values()) <= 200
     assert max(len(stack._latest[0]) for stack in _lately.values()) < 64 * 1024
 
 
