@@ -25,6 +25,8 @@ MAX_EXCEPTIONS: Final = 2_000
 
 #: Python 3.10 has no exception groups.
 _GROUPS: Final[Any] = getattr(builtins, "BaseExceptionGroup", ())
+#: Exceptions of which `traceback` may print more than their class and text: places in source, suggestions, members.
+_SAID_AT_LENGTH: Final = (SyntaxError, ImportError, NameError, AttributeError, *((_GROUPS,) if _GROUPS else ()))
 #: Largest column of a SyntaxError that is believed. `traceback` prints a marker of as many characters as that says.
 _WIDEST: Final = 1_000_000
 #: What a frame that was noted, and an exception that was captured, take beside their text, in bytes.
@@ -65,20 +67,25 @@ class Trace:
         #: Code and line that raised; None for an exception that was never raised.
         self.frame = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
         #: The captured exception, first, and all its causes, contexts and members, each with its stack. Empty if
-        #: capturing failed or would take too much; `_alone` is the exception's text then.
-        self._stacks: list[tuple[traceback.TracebackException, Stack]] = []
-        self._alone = ""
+        #: nothing led to it, or capturing failed or would take too much; `_alone` is the exception's text then.
+        self._stacks: Sequence[tuple[traceback.TracebackException, Stack]] = ()
+        self._alone = _last_line(exception)
         notices = [f"[{left_out} frames before the last were left out]"] if left_out else []
+        if not self._alone:
+            notices += self._capture(exception, tb, limit)
+        self._tail = "\n".join([*notices, tail] if tail else notices)
+
+    def _capture(self, exception: BaseException, tb: TracebackType | None, limit: int | None) -> list[str]:
+        """Capture the exception and what led to it. Returns notices of what was left out."""
         if _are_many(exception):
             self._alone = _described(exception)
-            notices.append(f"[more than {MAX_EXCEPTIONS} exceptions that led to it were left out]")
-        else:
-            try:
-                self._stacks = _captured(exception, tb, self._stack, limit)
-            except Exception as error:  # noqa: BLE001 - capturing ran code of the exception's class
-                self._alone = _described(exception)
-                notices.append(f"[what led to it could not be read: {type(error).__name__}]")
-        self._tail = "\n".join([*notices, tail] if tail else notices)
+            return [f"[more than {MAX_EXCEPTIONS} exceptions that led to it were left out]"]
+        try:
+            self._stacks = _captured(exception, tb, self._stack, limit)
+        except Exception as error:  # noqa: BLE001 - capturing ran code of the exception's class
+            self._alone = _described(exception)
+            return [f"[what led to it could not be read: {type(error).__name__}]"]
+        return []
 
     @property
     def size(self) -> int:
@@ -107,22 +114,43 @@ class Trace:
 
     def render(self, printed: dict[Stack, str]) -> str:
         """The text as `traceback.format_exception` makes it, without the last line end. Raises what loaders raise."""
-        stack = self._stack.text(printed)
-        first = self._stacks[0][0] if self._stacks else None
-        if len(self._stacks) > 1 or getattr(first, "exceptions", None) is not None:
-            for captured, below in self._stacks:
-                text = below.text(printed)
-                captured.stack = _Printed([text] if text else [])  # type: ignore[assignment]  # see there
-            text = "".join(self._stacks[0][0].format())
+        for captured, below in self._stacks:
+            text = below.text(printed)
+            captured.stack = _Printed([text] if text else [])  # type: ignore[assignment]  # see there
+        if self._stacks:
+            text = "".join(self._stacks[0][0].format()).removesuffix("\n")
         else:
-            # Nothing led to it: `format` would make the same text, and take longer.
-            alone = self._alone if first is None else "".join(first.format_exception_only())
-            text = f"{_HEAD}{stack}{alone}" if stack else alone
-        text = text.removesuffix("\n")
+            stack = self._stack.text(printed)
+            text = f"{_HEAD}{stack}{self._alone}" if stack else self._alone
         return f"{text}\n{self._tail}" if self._tail else text
 
 
 # In the logging call
+
+
+def _last_line(exception: BaseException) -> str:
+    """What `traceback` prints of an exception below its stack, if that is one line: its class and its text.
+
+    Empty for exceptions of which it prints more, such as notes and what led to them, and for those whose code fails.
+    Most exceptions that are logged have the one line, and for these it costs a third of what capturing them does.
+    """
+    kind = type(exception)
+    try:
+        if (
+            exception.__cause__ is not None
+            or (exception.__context__ is not None and not exception.__suppress_context__)
+            or getattr(exception, "__notes__", None) is not None
+            or issubclass(kind, _SAID_AT_LENGTH)
+        ):
+            return ""
+        text, name, module = str(exception), kind.__qualname__, kind.__module__
+    except Exception:  # noqa: BLE001 - code of the exception's class; `_captured` says that it failed
+        return ""
+    if not (type(text) is type(name) is type(module) is str):
+        return ""
+    if module not in ("builtins", "__main__"):
+        name = f"{module}.{name}"
+    return f"{name}: {text}" if text else name
 
 
 def _captured(
