@@ -65,7 +65,7 @@ class Stack:
         #: The names of its source files.
         self.files = frozenset([code.co_filename for code, _, _ in frames])
         #: Those of them of which `linecache` had the source, or knew who has it, when the stack was noted.
-        self.sources = self.files & linecache.cache.keys()
+        self.sources = frozenset([filename for filename in self.files if filename in linecache.cache])
         # Text, the number of hidden functions, and what `linecache` had of the files when it was made. Set as a whole,
         # because the threads of several handlers may print the same stack at the same time.
         self._latest: tuple[str, int, list[object]] = ("", -1, [])
@@ -109,10 +109,10 @@ def _unknown(filename: str) -> object:
 #: Stacks that were noted lately, by the ids of their frames' code objects, which the stacks keep alive, and the places
 #: in these.
 _lately: dict[tuple[int, ...], Stack] = {}
-_LATELY: Final = 64
+_LATELY: Final = 256
 #: Stacks of more frames are not kept, nor texts of more characters.
 _LATELY_FRAMES: Final = 200
-_LATELY_TEXT: Final = 64 * 1024
+_LATELY_TEXT: Final = 32 * 1024
 
 
 def noted(tb: TracebackType | None, limit: int | None) -> tuple[Stack, int, TracebackType | None]:
@@ -132,7 +132,7 @@ def noted(tb: TracebackType | None, limit: int | None) -> tuple[Stack, int, Trac
         frames = _frames(first, most)
         if most < MAX_FRAMES or last is None:
             return Stack(frames), 0, last
-        frames.append(_frame(last))
+        frames += _frames(last, 1)
         return Stack(frames), len(codes) - MAX_FRAMES - 1, last
     key = (*map(id, codes), *places)
     stack = _lately.get(key)
@@ -151,19 +151,14 @@ def _frames(tb: TracebackType | None, count: int) -> list[_Frame]:
     frames: list[_Frame] = []
     cached = linecache.cache
     while tb is not None and len(frames) < count:
-        filename = tb.tb_frame.f_code.co_filename
-        if filename not in cached:
+        code, instruction = tb.tb_frame.f_code, tb.tb_lasti
+        if code.co_filename not in cached:
             # Let `linecache` find source that only the module's loader has, in a zip file say, once the module is gone.
             with contextlib.suppress(Exception):  # A loader can be anybody's code.
-                linecache.lazycache(filename, tb.tb_frame.f_globals)
-        frames.append(_frame(tb))
+                linecache.lazycache(code.co_filename, tb.tb_frame.f_globals)
+        frames.append((code, instruction, None if _POSITIONS and instruction >= 0 else tb.tb_lineno))
         tb = tb.tb_next
     return frames
-
-
-def _frame(tb: TracebackType) -> _Frame:
-    instruction = tb.tb_lasti
-    return tb.tb_frame.f_code, instruction, None if _POSITIONS and instruction >= 0 else tb.tb_lineno
 
 
 if sys.version_info >= (3, 11):
