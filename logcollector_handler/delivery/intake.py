@@ -40,7 +40,8 @@ class Intake:
         self.threshold = 1
         # Callers that wait for room.
         self._waiters = Waiters(clock)
-        # How often the listener has taken entries: whoever waits for room sees by it that the listener is at work.
+        # How often the listener has taken entries or encoded a part of them: whoever waits for room sees by it that the
+        # listener is at work.
         self._moves = 0
         #: A caller has waited in vain. Until the listener takes something, no other caller waits.
         self.is_stuck = False
@@ -111,6 +112,11 @@ class Intake:
         self.is_stuck = False
         self._waiters.notify()
 
+    def at_work(self) -> None:
+        """The listener goes on with what it took: callers that wait for room are right to wait."""
+        self._moves += 1
+        self.is_stuck = False
+
     def begin_exit(self) -> None:
         """The process is going down: every record wakes the listener at once, and nobody waits for room."""
         self.exiting = True
@@ -118,7 +124,7 @@ class Intake:
         self._waiters.notify()
 
     def wait_for_room(self) -> None:
-        """Wait until there is room; give up when the listener has taken nothing for 20 ms."""
+        """Wait until there is room; give up when the listener has done nothing for 20 ms."""
         seen = -1
         # Other threads may take each freed slot. While slots are freed the listener is alive: keep waiting.
         while not self.is_stuck and seen != self._moves:

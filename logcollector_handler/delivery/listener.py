@@ -24,6 +24,7 @@ from .locks import new_lock
 from .outbox import BatchStore
 from .process import current_pid
 from .report import Reporter
+from .strides import Strides
 
 LossEntry = Callable[[Mapping[str, int], Mapping[str, str], float], Entry]
 
@@ -65,6 +66,7 @@ class BatchListener(QueueListener):
         self._wakeup = wakeup
         self._reporter = reporter
         self._clock = clock
+        self._strides = Strides()
         # Set by `flush_to`: whatever is in the queue is due until this many records have left its front.
         self._flush_to = 0
         # Held while a batch goes into an outbox in memory, which takes no time: `give_up` counts its records as dropped
@@ -195,7 +197,11 @@ class BatchListener(QueueListener):
             # With an id, the entries are encoded lines.
             if taken.batch_id:
                 return self._wire.runs_of_lines(taken.entries)
-            return self._wire.encode(taken.entries, self._settings.max_record_bytes)
+            runs: list[Run] = []
+            for part in self._strides.parts(taken.entries):
+                runs += self._wire.encode(part, self._settings.max_record_bytes)
+                self.queue.at_work()
+            return runs
         finally:
             taken.entries.clear()
 

@@ -1,7 +1,12 @@
-"""Stacks as text: the stdlib prints the frames that a Trace noted, and what it printed lately is remembered."""
+"""Stacks: noted frame by frame in the logging call, and printed by the stdlib later, in another thread.
+
+A storm of errors has the same few stacks again and again. So a stack that was noted lately is found again, by the code
+and the place of each of its frames, and all traces with the same frames share one Stack, which remembers its text.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import linecache
 import operator
@@ -9,16 +14,18 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, TracebackType
 from typing import Any, Final, cast
 
 from .memory import make_room
 
+#: Of more frames only the first ones and the last are noted.
+MAX_FRAMES: Final = 10_000
 #: From Python 3.11 on an instruction is enough to find line and columns, so the logging call need not find the line.
-POSITIONS: Final = sys.version_info >= (3, 11)
+_POSITIONS: Final = sys.version_info >= (3, 11)
 
-#: Code, instruction, and the line if it does not follow from these (see POSITIONS).
-Frame = tuple[CodeType, int, int | None]
+#: Code, instruction, and the line if it does not follow from these (see _POSITIONS).
+_Frame = tuple[CodeType, int, int | None]
 
 #: The code of functions that `hide` was called with.
 HIDDEN: Final[set[CodeType]] = set()
@@ -42,47 +49,116 @@ def without_hidden(text: str) -> str:
     return text
 
 
-class _Lines(list[str]):
-    """The printed frames of a stack. Stands in for a StackSummary."""
+class Stack:
+    """The frames of a traceback. Their text is made when it is asked for, and made anew when a source file changed.
 
-    def format(self, **_: object) -> list[str]:
-        return self
+    Args:
+        frames: the frames, outermost first.
+    """
 
+    __slots__ = ("_frames", "_latest", "count", "files", "sources")
 
-#: Stacks that were printed lately, because a storm of errors prints the same few again and again. Each is kept with its
-#: frames, which keep the code objects alive whose ids are in the key; and with what `linecache` had of their files,
-#: which is replaced when a file changes.
-_lately: dict[tuple[tuple[int, int, int | None], ...], tuple[list[Frame], list[object], _Lines]] = {}
-_LATELY: Final = 64
-#: Stacks of more frames or characters are not kept.
-_LATELY_FRAMES: Final = 200
-_LATELY_TEXT: Final = 64 * 1024
+    def __init__(self, frames: list[_Frame]) -> None:
+        self._frames = frames
+        #: How many frames it has.
+        self.count = len(frames)
+        #: The names of its source files.
+        self.files = frozenset([code.co_filename for code, _, _ in frames])
+        #: Those of them of which `linecache` had the source, or knew who has it, when the stack was noted.
+        self.sources = frozenset([filename for filename in self.files if filename in linecache.cache])
+        # Text, the number of hidden functions, and what `linecache` had of the files when it was made. Set as a whole,
+        # because the threads of several handlers may print the same stack at the same time.
+        self._latest: tuple[str, int, list[object]] = ("", -1, [])
 
+    def text(self, printed: dict[Stack, str]) -> str:
+        """The frames as `traceback` prints them, hidden ones apart.
 
-def printed(frames: list[Frame]) -> _Lines:
-    """The frames as `traceback` prints them, hidden ones apart. Call `linecache.checkcache` for their files before."""
-    if any(code in HIDDEN for code, _, _ in frames):
-        frames = [frame for frame in frames if frame[0] not in HIDDEN]
-    key = tuple([(id(code), instruction, line) for code, instruction, line in frames])
-    found = _lately.get(key)
-    if found is None or any(map(operator.is_not, found[1], _sources(frames))):
-        stack = traceback.StackSummary()
-        stack.extend(itertools.starmap(_summary, frames))
-        found = frames, _sources(frames), _Lines(stack.format())
-        if len(frames) <= _LATELY_FRAMES and sum(map(len, found[2])) <= _LATELY_TEXT:
-            make_room(_lately, _LATELY)
-            _lately[key] = found
-    return found[2]
+        Args:
+            printed: the texts that were made for the same batch. Its stacks are taken as they are: no file is looked at
+                twice for one batch.
+        """
+        text = printed.get(self)
+        if text is None:
+            text = printed[self] = self._current()
+        return text
 
+    def _current(self) -> str:
+        for filename in self.files:
+            linecache.checkcache(filename)
+        text, hidden, had = self._latest
+        if hidden != len(HIDDEN) or any(map(operator.is_not, had, self._had())):
+            hidden = len(HIDDEN)
+            stack = traceback.StackSummary()
+            stack.extend(itertools.starmap(_summary, [each for each in self._frames if each[0] not in HIDDEN]))
+            text = "".join(stack.format())
+            if len(text) <= _LATELY_TEXT:
+                self._latest = text, hidden, self._had()
+        return text
 
-def _sources(frames: list[Frame]) -> list[object]:
-    return [linecache.cache.get(code.co_filename) or _unknown(code.co_filename) for code, _, _ in frames]
+    def _had(self) -> list[object]:
+        """What `linecache` has of the files: an object that is replaced when a file changes."""
+        return [linecache.cache.get(filename) or _unknown(filename) for filename in self.files]
 
 
 def _unknown(filename: str) -> object:
     # A file that cannot be read now may be there the next time, so it never equals what was remembered. A name in
     # angle brackets is no file, and never becomes one.
     return None if filename.startswith("<") else object()
+
+
+#: Stacks that were noted lately, by the ids of their frames' code objects, which the stacks keep alive, and the places
+#: in these.
+_lately: dict[tuple[int, ...], Stack] = {}
+_LATELY: Final = 256
+#: Stacks of more frames are not kept, nor texts of more characters.
+_LATELY_FRAMES: Final = 200
+_LATELY_TEXT: Final = 32 * 1024
+
+
+def noted(tb: TracebackType | None, limit: int | None) -> tuple[Stack, int, TracebackType | None]:
+    """The stack of a traceback; how many frames before the last were left out; and the last part of the traceback.
+
+    This runs in the logging call.
+    """
+    first, last = tb, None
+    codes: list[CodeType] = []
+    places: list[int] = []
+    while tb is not None:
+        codes.append(tb.tb_frame.f_code)
+        places.append(tb.tb_lasti if _POSITIONS else tb.tb_lineno)
+        last, tb = tb, tb.tb_next
+    most = MAX_FRAMES if limit is None else min(limit, MAX_FRAMES)
+    if len(codes) > most:
+        frames = _frames(first, most)
+        if most < MAX_FRAMES or last is None:
+            return Stack(frames), 0, last
+        frames += _frames(last, 1)
+        return Stack(frames), len(codes) - MAX_FRAMES - 1, last
+    key = (*map(id, codes), *places)
+    stack = _lately.get(key)
+    # The source of a zip file, say, is gone if somebody has cleared `linecache` since.
+    if stack is None or not linecache.cache.keys() >= stack.sources:
+        stack = Stack(_frames(first, most))
+        # Below zero, the place says nothing of the line.
+        if len(codes) <= _LATELY_FRAMES and min(places, default=0) >= 0:
+            make_room(_lately, _LATELY)
+            _lately[key] = stack
+    return stack, 0, last
+
+
+def _frames(tb: TracebackType | None, count: int) -> list[_Frame]:
+    """The first frames of a traceback."""
+    frames: list[_Frame] = []
+    cached = linecache.cache
+    while tb is not None and len(frames) < count:
+        code, instruction = tb.tb_frame.f_code, tb.tb_lasti
+        if code.co_filename not in cached:
+            # Let `linecache` find source that only the module's loader has, in a zip file say, once the module is gone.
+            with contextlib.suppress(Exception):  # A loader can be anybody's code.
+                linecache.lazycache(code.co_filename, tb.tb_frame.f_globals)
+        frames.append((code, instruction, None if _POSITIONS and instruction >= 0 else tb.tb_lineno))
+        tb = tb.tb_next
+    return frames
 
 
 if sys.version_info >= (3, 11):

@@ -78,7 +78,8 @@ def read(record: logging.LogRecord, formatter: logging.Formatter | None, secret:
         original = False
     if not original:
         record = restored(record)
-    fields = user_fields(record)
+    # Most records have no fields of the user, which is told here without a call.
+    fields: dict[str, Any] = {} if record.__dict__.keys() <= STANDARD else user_fields(record)
     exc_info: Any = getattr(record, "exc_info", None)
     msg: Any = getattr(record, "msg", None)
     if issubclass(type(msg), dict):

@@ -1,19 +1,17 @@
 """Exceptions: captured cheaply in the logging call, without keeping them alive, and printed later in another thread.
 
 The stdlib's `traceback` does the printing, so the text is what the interpreter would print. A `TracebackException`
-without frames captures what it needs of the live exception: text, notes, causes, suggestions. Of each frame only code,
-instruction and line are noted, and source files are read when the text is made.
+without frames captures what it needs of the live exception: text, notes, causes, suggestions. Stacks are noted by
+`frames`, and source files are read when the text is made.
 
 Exceptions that are too large to read are bounded, and the text says so: one with more than MAX_EXCEPTIONS causes,
-contexts and members is printed alone, and of more than MAX_FRAMES frames only the first ones and the last are printed.
+contexts and members is printed alone. How many frames are noted is decided in `frames`.
 """
 
 from __future__ import annotations
 
 import builtins
-import contextlib
 import itertools
-import linecache
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -21,18 +19,30 @@ from sys import getsizeof
 from types import TracebackType
 from typing import Any, Final
 
-from .frames import HIDDEN, POSITIONS, Frame, printed
+from .frames import HIDDEN, Stack, noted
 
 MAX_EXCEPTIONS: Final = 2_000
-MAX_FRAMES: Final = 10_000
 
 #: Python 3.10 has no exception groups.
 _GROUPS: Final[Any] = getattr(builtins, "BaseExceptionGroup", ())
+#: Exceptions of which `traceback` may print more than their class and text: places in source, suggestions, members.
+_SAID_AT_LENGTH: Final = (SyntaxError, ImportError, NameError, AttributeError, *((_GROUPS,) if _GROUPS else ()))
 #: Largest column of a SyntaxError that is believed. `traceback` prints a marker of as many characters as that says.
 _WIDEST: Final = 1_000_000
 #: What a frame that was noted, and an exception that was captured, take beside their text, in bytes.
 _FRAME_BYTES: Final = 80
 _EXCEPTION_BYTES: Final = 1_500
+
+
+#: What stands above a stack.
+_HEAD: Final = "Traceback (most recent call last):\n"
+
+
+class _Printed(list[str]):
+    """The printed frames of a stack. Stands in for a StackSummary, of which `traceback` calls only `format`."""
+
+    def format(self, **_: object) -> list[str]:
+        return self
 
 
 class Trace:
@@ -44,80 +54,112 @@ class Trace:
         tail: text to print below it.
     """
 
-    __slots__ = ("_alone", "_frames", "_stacks", "_tail", "error_type", "frame")
+    __slots__ = ("_alone", "_stack", "_stacks", "_tail", "error_type", "frame")
 
     def __init__(self, exception: BaseException, tb: TracebackType | None, tail: str | None = None) -> None:
         limit = getattr(sys, "tracebacklimit", None)
         limit = max(0, limit) if isinstance(limit, int) else None
         #: The name of the exception's class.
         self.error_type = type(exception).__name__
-        self._frames, left_out, last = _frames(tb, limit)
+        self._stack, left_out, last = noted(tb, limit)
         if last is not None and last.tb_frame.f_code in HIDDEN:
             last = _last_visible(tb)
         #: Code and line that raised; None for an exception that was never raised.
         self.frame = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
-        #: The captured exception, first, and all its causes, contexts and members, each with its frames. Empty if
-        #: capturing failed or would take too much; `_alone` is the exception's text then.
-        self._stacks: list[tuple[traceback.TracebackException, list[Frame]]] = []
-        self._alone = ""
+        #: The captured exception, first, and all its causes, contexts and members, each with its stack. Empty if
+        #: nothing led to it, or capturing failed or would take too much; `_alone` is the exception's text then.
+        self._stacks: Sequence[tuple[traceback.TracebackException, Stack]] = ()
+        self._alone = _last_line(exception)
         notices = [f"[{left_out} frames before the last were left out]"] if left_out else []
+        if not self._alone:
+            notices += self._capture(exception, tb, limit)
+        self._tail = "\n".join([*notices, tail] if tail else notices)
+
+    def _capture(self, exception: BaseException, tb: TracebackType | None, limit: int | None) -> list[str]:
+        """Capture the exception and what led to it. Returns notices of what was left out."""
         if _are_many(exception):
             self._alone = _described(exception)
-            notices.append(f"[more than {MAX_EXCEPTIONS} exceptions that led to it were left out]")
-        else:
-            try:
-                self._stacks = _captured(exception, tb, self._frames, limit)
-            except Exception as error:  # noqa: BLE001 - capturing ran code of the exception's class
-                self._alone = _described(exception)
-                notices.append(f"[what led to it could not be read: {type(error).__name__}]")
-        self._tail = "\n".join([*notices, tail] if tail else notices)
+            return [f"[more than {MAX_EXCEPTIONS} exceptions that led to it were left out]"]
+        try:
+            self._stacks = _captured(exception, tb, self._stack, limit)
+        except Exception as error:  # noqa: BLE001 - capturing ran code of the exception's class
+            self._alone = _described(exception)
+            return [f"[what led to it could not be read: {type(error).__name__}]"]
+        return []
 
     @property
     def size(self) -> int:
         """Estimated size in bytes."""
         size = 0
-        for captured, frames in self._stacks:
+        for captured, stack in self._stacks:
             # What the exception's `str` gave. Not public, and not in the stubs.
-            size += _EXCEPTION_BYTES + _FRAME_BYTES * len(frames) + getsizeof(captured._str)  # type: ignore[attr-defined]
+            size += _EXCEPTION_BYTES + _FRAME_BYTES * stack.count + getsizeof(captured._str)  # type: ignore[attr-defined]
             notes = getattr(captured, "__notes__", None)
             if notes is not None:
                 size += sum(map(getsizeof, notes if type(notes) is list else [notes]))
         if self._alone or self._tail:
-            size += getsizeof(self._alone) + getsizeof(self._tail) + _FRAME_BYTES * len(self._frames)
+            size += getsizeof(self._alone) + getsizeof(self._tail) + _FRAME_BYTES * self._stack.count
         return size
 
-    def text(self) -> str:
-        """What `render` makes, or a text that says why it fails. Never raises an Exception."""
+    def text(self, printed: dict[Stack, str] | None = None) -> str:
+        """What `render` makes, or a text that says why it fails. Never raises an Exception.
+
+        Args:
+            printed: the stacks that were printed for the same batch.
+        """
         try:
-            return self.render()
+            return self.render({} if printed is None else printed)
         except Exception as error:  # noqa: BLE001 - code of the application ran: loaders and classes of exceptions
             return f"{self.error_type} (its traceback could not be printed: {type(error).__name__})"
 
-    def render(self) -> str:
+    def render(self, printed: dict[Stack, str]) -> str:
         """The text as `traceback.format_exception` makes it, without the last line end. Raises what loaders raise."""
-        for filename in {code.co_filename for _, frames in self._stacks for code, _, _ in frames}:
-            linecache.checkcache(filename)
-        for captured, frames in self._stacks:
-            captured.stack = printed(frames)  # type: ignore[assignment]  # `traceback` calls only its format()
+        for captured, below in self._stacks:
+            text = below.text(printed)
+            captured.stack = _Printed([text] if text else [])  # type: ignore[assignment]  # see there
         if self._stacks:
-            lines = list(self._stacks[0][0].format())
+            text = "".join(self._stacks[0][0].format()).removesuffix("\n")
         else:
-            stack = printed(self._frames)
-            lines = [*(["Traceback (most recent call last):\n"] if stack else []), *stack, self._alone]
-        text = "".join(lines).removesuffix("\n")
+            stack = self._stack.text(printed)
+            text = f"{_HEAD}{stack}{self._alone}" if stack else self._alone
         return f"{text}\n{self._tail}" if self._tail else text
 
 
 # In the logging call
 
 
+def _last_line(exception: BaseException) -> str:
+    """What `traceback` prints of an exception below its stack, if that is one line: its class and its text.
+
+    Empty for exceptions of which it prints more, such as notes and what led to them, and for those whose code fails.
+    Most exceptions that are logged have the one line, and for these it costs a third of what capturing them does.
+    """
+    kind = type(exception)
+    try:
+        if (
+            exception.__cause__ is not None
+            or (exception.__context__ is not None and not exception.__suppress_context__)
+            or getattr(exception, "__notes__", None) is not None
+            or issubclass(kind, _SAID_AT_LENGTH)
+        ):
+            return ""
+        text, name, module = str(exception), kind.__qualname__, kind.__module__
+    except Exception:  # noqa: BLE001 - code of the exception's class; `_captured` says that it failed
+        return ""
+    if not (type(text) is type(name) is type(module) is str):
+        return ""
+    if module not in ("builtins", "__main__"):
+        name = f"{module}.{name}"
+    return f"{name}: {text}" if text else name
+
+
 def _captured(
-    exception: BaseException, tb: TracebackType | None, frames: list[Frame], limit: int | None
-) -> list[tuple[traceback.TracebackException, list[Frame]]]:
-    """The exception and all its causes, contexts and members as `traceback` captures them, each with its frames."""
-    # limit=0: no frames. Capturing them there costs twenty times as much as `_frames`.
+    exception: BaseException, tb: TracebackType | None, stack: Stack, limit: int | None
+) -> list[tuple[traceback.TracebackException, Stack]]:
+    """The exception and all its causes, contexts and members as `traceback` captures them, each with its stack."""
+    # limit=0: no frames. Capturing them there costs twenty times as much as `noted`.
     first = traceback.TracebackException(type(exception), exception, tb, limit=0, lookup_lines=False, compact=True)
-    stacks = [(first, frames)]
+    stacks = [(first, stack)]
     todo: list[tuple[Any, Any]] = [(first, exception)]
     while todo:
         captured, error = todo.pop()
@@ -133,8 +175,8 @@ def _captured(
         if getattr(captured, "exceptions", None):
             behind += zip(captured.exceptions, error.exceptions, strict=False)
         for below, each in behind:
-            noted, *_ = _frames(each.__traceback__, limit)
-            stacks.append((below, noted))
+            stack, *_ = noted(each.__traceback__, limit)
+            stacks.append((below, stack))
             todo.append((below, each))
     return stacks
 
@@ -177,32 +219,6 @@ def _are_many(exception: BaseException) -> bool:
     return False
 
 
-def _frames(tb: TracebackType | None, limit: int | None) -> tuple[list[Frame], int, TracebackType | None]:
-    """The frames of a traceback; how many before the last one were left out; and the last part of the traceback."""
-    frames: list[Frame] = []
-    cached = linecache.cache
-    last = None
-    for _ in range(MAX_FRAMES if limit is None else min(limit, MAX_FRAMES)):
-        if tb is None:
-            return frames, 0, last
-        last = tb
-        code = tb.tb_frame.f_code
-        if code.co_filename not in cached:
-            _remember_source(code.co_filename, tb.tb_frame.f_globals)
-        instruction = tb.tb_lasti
-        frames.append((code, instruction, None if POSITIONS and instruction >= 0 else tb.tb_lineno))
-        tb = tb.tb_next
-    more = 0
-    while tb is not None:
-        last = tb
-        more += 1
-        tb = tb.tb_next
-    if last is None or not more or len(frames) < MAX_FRAMES:
-        return frames, 0, last
-    frames.append((last.tb_frame.f_code, last.tb_lasti, last.tb_lineno))
-    return frames, more - 1, last
-
-
 def _last_visible(tb: TracebackType | None) -> TracebackType | None:
     """The last part of a traceback whose frame is not hidden: the caller, if a wrapper could not call its function."""
     last = None
@@ -211,12 +227,6 @@ def _last_visible(tb: TracebackType | None) -> TracebackType | None:
             last = tb
         tb = tb.tb_next
     return last
-
-
-def _remember_source(filename: str, module: dict[str, Any]) -> None:
-    """Let `linecache` find source that only the module's loader has, in a zip file say, once the module is gone."""
-    with contextlib.suppress(Exception):  # A loader can be anybody's code.
-        linecache.lazycache(filename, module)
 
 
 class _Said:

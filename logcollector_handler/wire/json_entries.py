@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 
 from logcollector_handler.entry.encoding import plain_fields
+from logcollector_handler.entry.frames import Stack
 from logcollector_handler.entry.model import Entry, LogEntry, SiteEntry
 from logcollector_handler.entry.redact import Redactor
 from logcollector_handler.entry.text import clean_text, safe_text
@@ -61,10 +63,11 @@ class JsonEntries:
         """The entries as JSON objects side by side, up to 100 in a run."""
         runs: list[Run] = []
         start, step = 0, 1
+        encoder = msgspec.json.Encoder(enc_hook=partial(_render, printed={}))
         while part := entries[start : start + step]:
             start += step
             try:
-                encoded = _encoder.encode_lines(part)
+                encoded = encoder.encode_lines(part)
             except Exception:  # noqa: BLE001 - one of them holds a lone surrogate; encoding them one by one finds it
                 encoded = _NUL
             if _has_nul(encoded):
@@ -110,11 +113,11 @@ class JsonEntries:
             return f"{entry[:_DESCRIBED_BY]!r}"
 
 
-def _render(value: object) -> Any:
+def _render(value: object, printed: dict[Stack, str] | None = None) -> Any:
     """The text of a captured exception. The encoder asks for it, because it does not know the type Trace."""
     if not isinstance(value, Trace):
         raise TypeError(f"an entry cannot hold a {type(value).__name__}")
-    return value.text()
+    return value.text(printed)
 
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_render)

@@ -51,6 +51,27 @@ def test_a_wake_that_failed_is_tried_again_with_the_next_record() -> None:
     assert bench.starts == 3
 
 
+def test_a_caller_waits_for_room_as_long_as_the_listener_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = make(max_size=1000)
+    queue, waits = bench.pipeline.queue, 0
+
+    def wait(holds: Callable[[], bool], seconds: float) -> bool:
+        nonlocal waits
+        waits += 1
+        if waits == 1:
+            bench.log("a")
+            bench.pipeline.listener.handle(queue.take(1, bench.pipeline.ledger))
+        return False
+
+    monkeypatch.setattr(queue._waiters, "wait", wait)
+    queue.wait_for_room()
+    assert waits == 2, "in the second wait the listener did nothing"
+    assert queue.is_stuck
+    bench.log("b")
+    bench.pipeline.listener.handle(queue.take(1, bench.pipeline.ledger))
+    assert not queue.is_stuck
+
+
 def test_a_full_queue_gives_up_the_oldest() -> None:
     bench = make("drop_oldest")
     bench.log(*"abcde")

@@ -27,7 +27,7 @@ def printed(error: BaseException) -> str:
 
 
 def rendered(error: BaseException) -> str:
-    return Trace(error, error.__traceback__).render()
+    return Trace(error, error.__traceback__).render({})
 
 
 def note(error: BaseException, notes: object) -> None:
@@ -156,6 +156,29 @@ def falsy() -> None:
     raise EmptyError("nothing in it") from ValueError("cause")
 
 
+def without_text() -> None:
+    raise ValueError
+
+
+def nothing_led_to_it() -> None:
+    try:
+        raise KeyError("hidden")
+    except KeyError:
+        raise ValueError("shown") from None
+
+
+def text_of_a_class_of_its_own() -> None:
+    class Text(str):
+        def __format__(self, spec: str) -> str:
+            return "formatted"
+
+    class WordyError(Exception):
+        def __str__(self) -> str:
+            return Text("said")
+
+    raise WordyError
+
+
 def of_a_module() -> None:
     run("class Broken(Exception): pass\nraise Broken('x')")
 
@@ -274,5 +297,6 @@ ZOO = [plain, cause, context, suppressed, cycle_of_causes, cycle_of_contexts, re
 ZOO += [syntax_without_text, syntax_beyond_its_line, indentation, name, module_not_imported, attribute]
 ZOO += [import_of_a_name, str_raises, falsy, of_a_module, module_that_is_no_text, many_lines, wide_letters, no_source]
 ZOO += [no_end_of_causes, exits, interrupted, in_a_generator, in_a_comprehension]
+ZOO += [without_text, nothing_led_to_it, text_of_a_class_of_its_own]
 ZOO += [with_notes, with_odd_notes, with_a_text_as_notes, with_notes_that_cannot_be_said]
 GROUPS = [group, wide_group, deep_group]

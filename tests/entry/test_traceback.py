@@ -75,9 +75,10 @@ def test_a_traceback_that_names_another_line_than_its_frame_keeps_it() -> None:
     error = caught(plain)
     tb = error.__traceback__
     assert tb is not None
-    made = types.TracebackType(None, tb.tb_frame, -1, 7)
-    expected = "".join(traceback.format_exception(type(error), error, made)).removesuffix("\n")
-    assert Trace(error, made).render() == expected
+    for line in (7, 8):
+        made = types.TracebackType(None, tb.tb_frame, -1, line)
+        expected = "".join(traceback.format_exception(type(error), error, made)).removesuffix("\n")
+        assert Trace(error, made).render({}) == expected
 
 
 def test_source_that_only_a_loader_has_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +94,9 @@ def test_source_that_only_a_loader_has_is_found(tmp_path: Path, monkeypatch: pyt
     linecache.clearcache()
     assert text == printed(error)
     assert "raise ValueError('in a zip')" in text
+    linecache.clearcache()
+    assert rendered(error) == text, "the stack is known, and `linecache` is not asked to remember its source"
+    linecache.clearcache()
 
 
 def test_a_loader_that_fails_leaves_out_the_source_and_nothing_else() -> None:
@@ -113,7 +117,7 @@ def test_the_source_is_read_when_the_text_is_made_and_not_before(tmp_path: Path)
     linecache.clearcache()
     trace = Trace(error, error.__traceback__)
     assert str(file) not in linecache.cache or len(linecache.cache[str(file)]) == 1
-    assert "raise ValueError('early')" in trace.render()
+    assert "raise ValueError('early')" in trace.render({})
 
 
 def test_source_that_was_edited_is_read_anew(tmp_path: Path) -> None:
@@ -148,6 +152,34 @@ def test_in_a_storm_of_errors_a_stack_is_printed_once(monkeypatch: pytest.Monkey
     assert len(calls) <= 2  # Of the exception and of its cause.
 
 
+def test_source_files_are_looked_at_once_for_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "stormy.py"
+    file.write_text("raise ValueError('here')\n")
+    error = caught(lambda: run(file.read_text(), str(file)))
+    expected = printed(error)
+    looked: list[str | None] = []
+    original = linecache.checkcache
+
+    def counted(filename: str | None = None) -> None:
+        looked.append(filename)
+        original(filename)
+
+    monkeypatch.setattr(linecache, "checkcache", counted)
+    by = builder()
+    for _ in range(2):
+        entries = [by.build(record(exc_info=exc_info(error))) for _ in range(50)]
+        assert {parsed(line)["stack_trace"] for line in encode_lines(entries, BIG)} == {expected}
+    assert looked.count(str(file)) == 2, "once for each of the two batches"
+
+
+def test_traces_of_the_same_frames_share_a_stack_and_their_texts_differ() -> None:
+    errors = [caught(plain), caught(plain)]
+    errors[1].args = ("another text",)
+    one, two = (Trace(error, error.__traceback__) for error in errors)
+    assert one._stack is two._stack
+    assert [one.render({}), two.render({})] == [printed(error) for error in errors]
+
+
 def test_equal_code_in_different_files_is_printed_with_its_own_file(tmp_path: Path) -> None:
     for name in ("one.py", "two.py"):
         (tmp_path / name).write_text("raise ValueError('same')\n")
@@ -158,10 +190,11 @@ def test_equal_code_in_different_files_is_printed_with_its_own_file(tmp_path: Pa
 def test_the_number_and_size_of_remembered_stacks_are_bounded() -> None:
     for number in range(300):
         rendered(caught(lambda: run(f"\n1 / 0  # {number}")))  # noqa: B023
-    assert len(_lately) == 64, "only the oldest is forgotten for a new one"
+    assert len(_lately) in range(252, 257), "only the oldest are forgotten for a new one"
     rendered(caught(recursion))
     rendered(caught(lambda: run(f"x = {'1' * 70_000!r}; 1 / 0", str(Path(__file__)))))
-    assert max(len(frames) for frames, _, _ in _lately.values()) <= 200
+    assert max(stack.count for stack in _lately.values()) <= 200
+    assert max(len(stack._latest[0]) for stack in _lately.values()) <= 32 * 1024
 
 
 # In an entry

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler.entry.traceback import MAX_EXCEPTIONS, MAX_FRAMES, Trace
+from logcollector_handler.entry.frames import MAX_FRAMES
+from logcollector_handler.entry.traceback import MAX_EXCEPTIONS, Trace
 from tests.entry.making import (
     builder,
     exc_info,
@@ -32,7 +33,7 @@ def test_notes_added_after_the_call_are_not_in_the_text() -> None:
     trace = Trace(error, error.__traceback__)
     notes.append("later")
     mutable.append("changed")
-    assert trace.render() == expected
+    assert trace.render({}) == expected
 
 
 def test_text_and_causes_changed_after_the_call_are_not_in_the_text() -> None:
@@ -41,7 +42,7 @@ def test_text_and_causes_changed_after_the_call_are_not_in_the_text() -> None:
     trace = Trace(error, error.__traceback__)
     error.args = ("y",)
     error.__cause__ = KeyError("later")
-    assert trace.render() == expected
+    assert trace.render({}) == expected
 
 
 # Exceptions whose own code fails
@@ -58,7 +59,7 @@ def a_property_that_raises(name: str) -> BaseException:
 def test_an_exception_with_a_property_that_raises_still_has_its_stack_and_type(name: str) -> None:
     error = a_property_that_raises(name)
     trace = Trace(error, error.__traceback__)
-    text = trace.render()
+    text = trace.render({})
     assert trace.error_type == "TrickyError"
     assert text.startswith("Traceback (most recent call last):\n")
     assert "raise error" in text
@@ -127,7 +128,7 @@ def test_of_too_many_frames_the_first_and_the_last_are_printed() -> None:
     trace = Trace(error, long)
     assert trace.frame is not None
     assert trace.frame[0].co_name == "plain"
-    text = trace.render()
+    text = trace.render({})
     assert f"[{MAX_FRAMES * 2} frames before the last were left out]" in text
     assert f"[Previous line repeated {MAX_FRAMES - 3} more times]" in text
     assert "in plain" in text
