@@ -57,7 +57,7 @@ class LogClient:
             level: records below it are discarded; a name or a number. Default `TRACE`, which keeps everything.
         """
         #: Public, so that users can call its `stats()` and add filters.
-        self.handler = LogCollectorHandler(**settings)
+        self.handler: LogCollectorHandler = LogCollectorHandler(**settings)
         self._logger = _Logger("LogClient", _number(level))
         self._logger.addHandler(self.handler)
 

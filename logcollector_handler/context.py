@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, Final
 
 from .entry.bound import Bound, Request, bound, bound_for_a_time
 from .entry.caller import application_frame
@@ -22,7 +22,7 @@ from .wrapping import F, wrapped
 _current: ContextVar[Bound | None] = ContextVar("logcollector_handler.context", default=None)
 
 #: Returns the fields bound in the caller's context, None if there are none.
-current_fields = _current.get
+current_fields: Final[Callable[[], Bound | None]] = _current.get
 
 
 def bind_context(**fields: Any) -> None:

@@ -80,7 +80,7 @@ class Pipeline:
         wire = format_of(settings)
         reporter = Reporter(clock.monotonic)
         ids = BatchIds(clock.time())
-        self.ledger = Ledger(clock)
+        self.ledger: Ledger = Ledger(clock)
         common: dict[str, Any] = {"ledger": self.ledger, "reporter": reporter, "clock": clock}
         files: FileMaker | None = None
         self.outbox: Outbox
@@ -117,7 +117,7 @@ class Pipeline:
                 clock=clock,
             )
         wakeup = Wakeup()
-        self.sender = Sender(
+        self.sender: Sender = Sender(
             settings=settings,
             wire=wire,
             outbox=self.outbox,
@@ -132,7 +132,7 @@ class Pipeline:
             batch_size=settings.batch_size,
             flush_interval=settings.flush_interval,
         )
-        self.listener = BatchListener(
+        self.listener: BatchListener = BatchListener(
             settings=settings,
             wire=wire,
             queue=self.queue,
@@ -144,7 +144,7 @@ class Pipeline:
             wakeup=wakeup,
             **common,
         )
-        self.workers = Workers(
+        self.workers: Workers = Workers(
             queue=self.queue,
             due=due,
             listener=self.listener,

@@ -18,7 +18,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from sys import getsizeof
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any, Final
 
 from .frames import HIDDEN, POSITIONS, Frame, printed
@@ -50,12 +50,12 @@ class Trace:
         limit = getattr(sys, "tracebacklimit", None)
         limit = max(0, limit) if isinstance(limit, int) else None
         #: The name of the exception's class.
-        self.error_type = type(exception).__name__
+        self.error_type: str = type(exception).__name__
         self._frames, left_out, last = _frames(tb, limit)
         if last is not None and last.tb_frame.f_code in HIDDEN:
             last = _last_visible(tb)
         #: Code and line that raised; None for an exception that was never raised.
-        self.frame = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
+        self.frame: tuple[CodeType, int] | None = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
         #: The captured exception, first, and all its causes, contexts and members, each with its frames. Empty if
         #: capturing failed or would take too much; `_alone` is the exception's text then.
         self._stacks: list[tuple[traceback.TracebackException, list[Frame]]] = []

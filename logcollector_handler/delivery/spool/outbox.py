@@ -63,7 +63,7 @@ class SpoolOutbox:
         reporter: Reporter,
         clock: Clock,
     ) -> None:
-        self.directory = Path(root) / destination
+        self.directory: Path = Path(root) / destination
         self._max_memory = max_memory
         self._ledger = ledger
         self._reporter = reporter

@@ -82,7 +82,7 @@ class Relay:
         self._keys = Keys(monotonic)
         self._reporter = Reporter()
         #: Bytes of a body; adapters read no more than one more.
-        self.body_bytes = limits.body_bytes
+        self.body_bytes: int = limits.body_bytes
 
     def begin(self, request: Request) -> Answer | None:
         """The answer to a request; None if its body is needed for it."""
