@@ -32,6 +32,9 @@ def bind_context(**fields: Any) -> None:
     go into `metadata`. The `extra` of a logging call takes precedence over them, and they over the settings of the
     handler. Values are copied now: changing them later has no effect. The value None removes a field. While a request
     is served, the record of how it ended has these fields, too, also when another thread or task binds them.
+
+    Args:
+        fields: names and values, as keywords.
     """
     before = _current.get()
     now = bound(before, fields)
@@ -55,6 +58,12 @@ class log_context:  # noqa: N801 - people call it as they would a function
     """`bind_context` for a `with` block. Its end restores the fields of its start, whatever was bound inside.
 
     As a decorator of a function or coroutine function it does so for each call.
+
+    Args:
+        fields: names and values, as keywords of `bind_context`.
+
+    Raises:
+        RuntimeError: it is entered a second time inside of its own `with` block.
     """
 
     def __init__(self, /, **fields: Any) -> None:
