@@ -33,7 +33,7 @@ from .stats import Stats
 from .timing import end_timer, measure, start_timer, timer
 from .uncaught import capture_uncaught
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "LogClient",

@@ -42,6 +42,9 @@ class LogClient:
     The logging methods return without waiting for the network, and no value that is logged makes them raise. Records
     are sent before the process ends, also without `close()`. They carry the fields bound with `bind_context`.
 
+    `trace`, `debug`, `info`, `warn`, `error`, `fatal` and their other names take what `log` takes behind the level:
+    `message`, the text, and any keywords as `fields`.
+
     Its keywords are the settings of LogCollectorHandler.
 
     Raises:
@@ -57,7 +60,7 @@ class LogClient:
             level: records below it are discarded; a name or a number. Default `TRACE`, which keeps everything.
         """
         #: Public, so that users can call its `stats()` and add filters.
-        self.handler = LogCollectorHandler(**settings)
+        self.handler: LogCollectorHandler = LogCollectorHandler(**settings)
         self._logger = _Logger("LogClient", _number(level))
         self._logger.addHandler(self.handler)
 
@@ -117,15 +120,28 @@ class LogClient:
     exception = error_with_trace
 
     def timer(self, name: str, /, **fields: Any) -> timing.Timer:
-        """Log how long a `with` block takes, as `logcollector_handler.timer` does."""
+        """Log how long a `with` block takes, at INFO.
+
+        Args:
+            name: the message of the record.
+            fields: as in `log`.
+        """
         return timing.Timer(name, fields, self._logger, logging.INFO)
 
     def start_timer(self, name: str, /, **fields: Any) -> timing.Timer:
-        """Start a timer that `end_timer` ends."""
+        """Start a timer that `end_timer` ends. The arguments are those of `LogClient.timer`."""
         return timing.Timer(name, fields, self._logger, logging.INFO)
 
     def end_timer(self, started: timing.Timer, /, **fields: Any) -> float:
-        """Log the time since `start_timer`, with more fields; returns it in milliseconds."""
+        """Log the time since `start_timer`.
+
+        Args:
+            started: what `start_timer` has returned.
+            fields: more fields, as in `log`.
+
+        Returns:
+            The time in milliseconds.
+        """
         return timing.end_timer(started, **fields)
 
     @overload
@@ -133,15 +149,28 @@ class LogClient:
     @overload
     def measure(self, name: str | None = None, /, **fields: Any) -> Callable[[F], F]: ...
     def measure(self, name: Any = None, /, **fields: Any) -> Any:
-        """Log how long each call of a function takes, as `logcollector_handler.measure` does."""
+        """Log how long each call of a function takes, as `logcollector_handler.measure` does, at INFO.
+
+        Args:
+            name: the message of the records. Default, and as `@client.measure` without parentheses: the function's own
+                name.
+            fields: as in `log`.
+        """
         return timing.measuring(name, fields, self._logger, logging.INFO)
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Send everything logged so far and wait until it is sent; see LogCollectorHandler.flush."""
+        """Send everything logged so far and wait until it is sent; see LogCollectorHandler.flush.
+
+        Args:
+            timeout: seconds. Default `shutdown_timeout`.
+
+        Returns:
+            True if everything logged before the call was delivered, or refused by the server for good.
+        """
         return self.handler.flush(timeout)
 
     def close(self) -> None:
-        """Send everything logged so far and end the threads; see LogCollectorHandler.close."""
+        """Send everything logged so far and end the threads, within `shutdown_timeout` seconds."""
         self.handler.close()
 
     def __enter__(self) -> Self:

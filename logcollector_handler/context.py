@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, Final
 
 from .entry.bound import Bound, Request, bound, bound_for_a_time
 from .entry.caller import application_frame
@@ -22,7 +22,7 @@ from .wrapping import F, wrapped
 _current: ContextVar[Bound | None] = ContextVar("logcollector_handler.context", default=None)
 
 #: Returns the fields bound in the caller's context, None if there are none.
-current_fields = _current.get
+current_fields: Final[Callable[[], Bound | None]] = _current.get
 
 
 def bind_context(**fields: Any) -> None:
@@ -32,6 +32,9 @@ def bind_context(**fields: Any) -> None:
     go into `metadata`. The `extra` of a logging call takes precedence over them, and they over the settings of the
     handler. Values are copied now: changing them later has no effect. The value None removes a field. While a request
     is served, the record of how it ended has these fields, too, also when another thread or task binds them.
+
+    Args:
+        fields: names and values, as keywords.
     """
     before = _current.get()
     now = bound(before, fields)
@@ -55,6 +58,12 @@ class log_context:  # noqa: N801 - people call it as they would a function
     """`bind_context` for a `with` block. Its end restores the fields of its start, whatever was bound inside.
 
     As a decorator of a function or coroutine function it does so for each call.
+
+    Args:
+        fields: names and values, as keywords of `bind_context`.
+
+    Raises:
+        RuntimeError: it is entered a second time inside of its own `with` block.
     """
 
     def __init__(self, /, **fields: Any) -> None:

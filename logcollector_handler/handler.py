@@ -54,7 +54,7 @@ class LogCollectorHandler(logging.Handler):
         If the spool has batches from before, a thread starts delivery some seconds later, unless a record comes first.
 
         Args:
-            level: records below it are not handled.
+            level: records below it are not handled; a name or a number. Default `NOTSET`: all are handled.
         """
         self._settings = load(settings)
         tell_misspelt()

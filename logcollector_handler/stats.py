@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 #: The reasons for which a record can be dropped, each with its words for people.
 DROP_REASONS: Mapping[str, str] = MappingProxyType(
@@ -37,7 +37,8 @@ class Counts(dict[str, int]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("statistics cannot be changed")
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+    if not TYPE_CHECKING:  # Type checkers see no more of it than a Mapping, which has none of these.
+        __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[type[Counts], tuple[dict[str, int]]]:
         return Counts, (dict(self),)

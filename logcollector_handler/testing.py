@@ -35,6 +35,7 @@ from .collector.server import BackgroundServer
 from .collector.store import Store
 from .delivery.pipeline import format_of
 from .handler import LogCollectorHandler
+from .settings.signature import with_settings
 from .wire.posted.body import Limits
 
 if TYPE_CHECKING:
@@ -152,11 +153,20 @@ class CollectorServer:
 class CapturingHandler(LogCollectorHandler):
     """Encodes each record at once, as a LogCollectorHandler would, and keeps the result instead of sending it.
 
-    It has no threads and uses no network: `entries` is complete when the logging call returns. The arguments are those
-    of LogCollectorHandler. It captures also where `LOGCOLLECTOR_ENABLED` is false, as it may well be for tests.
+    It has no threads and uses no network: `entries` is complete when the logging call returns. Its keywords are the
+    settings of LogCollectorHandler. It captures also where `LOGCOLLECTOR_ENABLED` is false, as it may be for tests.
+
+    Raises:
+        SettingError: (a ValueError) a setting has a value that is not allowed.
     """
 
+    @with_settings
     def __init__(self, level: int | str = logging.NOTSET, **settings: Any) -> None:
+        """Check the settings.
+
+        Args:
+            level: records below it are not captured. Default `NOTSET`, which captures all.
+        """
         super().__init__(level, **{"enabled": True, **settings})
         self._lines: list[bytes] = []
 

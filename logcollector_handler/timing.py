@@ -99,9 +99,13 @@ def start_timer(
 
 
 def end_timer(started: Timer, /, **fields: Any) -> float:
-    """Log the time since `start_timer`, with `fields` in addition to those given there.
+    """Log the time since `start_timer`.
 
     It may be called again with the same timer, and then logs the time since the start again.
+
+    Args:
+        started: what `start_timer` or `timer` has returned.
+        fields: fields of the record, in addition to those given at the start.
 
     Returns:
         The time in milliseconds.

@@ -39,7 +39,7 @@ class Remote:
             raise ValueError(f"{without_secrets(url)!r} is not a URL of a server, as http://localhost:8000.")
         self._url = urlsplit(url.rstrip("/"))
         #: As it may be printed: without the name and the password, and without the query, in which a key may stand.
-        self.name = self._url._replace(netloc=self._url.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        self.name: str = self._url._replace(netloc=self._url.netloc.rpartition("@")[2], query="", fragment="").geturl()
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._timeout = timeout
 

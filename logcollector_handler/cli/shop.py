@@ -12,13 +12,13 @@ import random
 import statistics
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 
 from logcollector_handler import LogCollectorHandler
 
-orders = logging.getLogger("shop.orders")
-payments = logging.getLogger("shop.payments")
-database = logging.getLogger("shop.database")
+orders: Final = logging.getLogger("shop.orders")
+payments: Final = logging.getLogger("shop.payments")
+database: Final = logging.getLogger("shop.database")
 
 #: Seconds between two bursts of records: 1,000 records a second are ten records a burst.
 _BEAT = 0.01

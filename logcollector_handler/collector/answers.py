@@ -38,7 +38,7 @@ class Unread:
     """The bytes of logs that are in memory because clients have not read them yet. For the event loop's thread."""
 
     def __init__(self) -> None:
-        self.bytes = 0
+        self.bytes: int = 0
 
     @property
     def is_full(self) -> bool:

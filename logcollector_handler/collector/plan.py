@@ -19,10 +19,10 @@ class Plan:
 
     def __init__(self, query: Query) -> None:
         #: The rows before this position are to be looked at.
-        self.begin = query.after or _NEWEST
+        self.begin: Cursor = query.after or _NEWEST
         if query.until is not None and query.until <= self.begin.created_at:
             self.begin = Cursor(query.until, 0)
-        self.node = query.node
+        self.node: Node = query.node
         self._since: Sql = ("", []) if query.since is None else ("created_at >= ?", [query.since])
         self._source, self._driver = _driver(query.node)
         self._matching = condition(query.node)

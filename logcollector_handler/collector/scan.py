@@ -84,9 +84,9 @@ class Scan:
         self._plan = Plan(query)
         self._budget = budget
         #: The rows before this position are still to be looked at.
-        self.reached = self._plan.begin
+        self.reached: Cursor = self._plan.begin
         #: Whether all rows were looked at.
-        self.is_complete = False
+        self.is_complete: bool = False
 
     @property
     def looked_to(self) -> float | None:

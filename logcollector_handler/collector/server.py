@@ -84,7 +84,7 @@ class BackgroundServer:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         #: `http://host:port`, set by `start`.
-        self.url = ""
+        self.url: str = ""
 
     def start(self) -> None:
         """Start the server, and return when it answers requests. Raises RuntimeError if the app cannot start."""

@@ -120,7 +120,7 @@ class BatchIds:
 
     def __init__(self, now: float) -> None:
         #: What all of these ids begin with.
-        self.owner = f"{int(now * 1000):012x}-{os.urandom(8).hex()}"
+        self.owner: str = f"{int(now * 1000):012x}-{os.urandom(8).hex()}"
         self._numbers = itertools.count(1)
 
     def draw(self) -> str:

@@ -29,7 +29,7 @@ class Budget:
         # When the last of them was over; None when there was none yet.
         self._over_at: float | None = None
         #: An end of the process has begun. That a handler was closed does not count as one.
-        self.has_begun = False
+        self.has_begun: bool = False
 
     def refresh(self, largest: float, *, has_more: bool) -> None:
         """Forget what was spent, if that is long over.

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 class Clock(Protocol):
@@ -29,6 +29,7 @@ class Clock(Protocol):
 class SystemClock:
     """The real time for waits, also where tests of the application freeze it; and the time that people read."""
 
+    monotonic: ClassVar[staticmethod[[], float]]
     if sys.platform == "win32":
         monotonic = staticmethod(time.monotonic)
     else:

@@ -39,7 +39,7 @@ class Due:
         self._outbox = outbox
         self._sender = sender
         # A queue that is smaller than a batch could never fill one.
-        self.batch_size = min(batch_size, queue.max_size)
+        self.batch_size: int = min(batch_size, queue.max_size)
         self._flush_interval = flush_interval
         # An entry at `flush_level` or above is in the queue.
         self._is_urgent = False

@@ -37,16 +37,16 @@ class Intake:
         self.max_size = max_size
         #: Appending the entry that brings the queue to this length also wakes the listener: 1 when the listener is
         #: idle, `batch_size` while a batch fills.
-        self.threshold = 1
+        self.threshold: int = 1
         # Callers that wait for room.
         self._waiters = Waiters(clock)
         # How often the listener has taken entries or encoded a part of them: whoever waits for room sees by it that the
         # listener is at work.
         self._moves = 0
         #: A caller has waited in vain. Until the listener takes something, no other caller waits.
-        self.is_stuck = False
+        self.is_stuck: bool = False
         # The process is going down: nobody waits for room any more.
-        self.exiting = False
+        self.exiting: bool = False
 
     @property
     def is_durable(self) -> bool:

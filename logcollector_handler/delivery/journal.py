@@ -141,7 +141,7 @@ class Journal(Intake):
         self._maker = files
         self._batch_size = batch_size
         #: With fewer files than this the journal cannot be full, so the usual call need not count lines.
-        self.full_from = min(-(-max_size // batch_size), -(-max_bytes // max_batch_bytes))
+        self.full_from: int = min(-(-max_size // batch_size), -(-max_bytes // max_batch_bytes))
         self._max_batch_bytes = max_batch_bytes
         self._fsync = fsync
         self._reporter = reporter

@@ -8,6 +8,7 @@ also after a signal handler has raised, which can end a logging call anywhere.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -29,9 +30,9 @@ class Ledger:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.lock = new_lock()
+        self.lock: threading.RLock = new_lock()
         #: Threads that wait for records to be settled. Notified after every settlement.
-        self.settled = Waiters(clock)
+        self.settled: Waiters = Waiters(clock)
         # Records that the listener took from the queue; and those of them that it has not put into the outbox yet.
         self._taken = 0
         self._in_hand = 0

@@ -73,7 +73,7 @@ class BatchListener(QueueListener):
         # before that, or the outbox drops it after that, never both and never neither.
         self._handing_over = new_lock()
         #: Of the records that have left the front of the queue, the first `put_to` are in the outbox or settled.
-        self.put_to = 0
+        self.put_to: int = 0
         # Set by `stop`: everything in the queue is due, and `run` returns once it is empty.
         self._is_stopping = False
 

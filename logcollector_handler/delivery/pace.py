@@ -19,7 +19,7 @@ class Pace:
         self._max_bytes = max_bytes
         self._went_well = 0
         #: The largest size of a batch now.
-        self.batch_bytes = max_bytes
+        self.batch_bytes: int = max_bytes
 
     @property
     def is_slow(self) -> bool:

@@ -89,7 +89,7 @@ class Pipeline:
         wire = format_of(settings)
         reporter = Reporter(clock.monotonic)
         ids = BatchIds(clock.time())
-        self.ledger = Ledger(clock)
+        self.ledger: Ledger = Ledger(clock)
         common: dict[str, Any] = {"ledger": self.ledger, "reporter": reporter, "clock": clock}
         wakeup = Wakeup()
 
@@ -151,6 +151,18 @@ class Pipeline:
                 reporter=reporter,
                 clock=clock,
             )
+<<<<<<< HEAD
+=======
+        wakeup = Wakeup()
+        self.sender: Sender = Sender(
+            settings=settings,
+            wire=wire,
+            outbox=self.outbox,
+            connect=lambda: connect(settings, clock),
+            idle=wakeup,
+            **common,
+        )
+>>>>>>> release
         due = Due(
             queue=self.queue,
             outbox=self.outbox,
@@ -158,7 +170,7 @@ class Pipeline:
             batch_size=settings.batch_size,
             flush_interval=settings.flush_interval,
         )
-        self.listener = BatchListener(
+        self.listener: BatchListener = BatchListener(
             settings=settings,
             wire=wire,
             queue=self.queue,
@@ -170,7 +182,7 @@ class Pipeline:
             wakeup=wakeup,
             **common,
         )
-        self.workers = Workers(
+        self.workers: Workers = Workers(
             queue=self.queue,
             due=due,
             listener=self.listener,

@@ -104,7 +104,7 @@ class Sender:
         self._hold_is_firm = False
         # Monotonic seconds at which the process stops waiting, once it goes down.
         self._exit_at: float | None = None
-        self.request_seconds = 0.0  #: How long the last request took; 0 before the first.
+        self.request_seconds: float = 0.0  #: How long the last request took; 0 before the first.
 
     @property
     def busy(self) -> bool:

@@ -49,7 +49,7 @@ class Settlement:
         self._clock = clock
         self._chance = chance
         #: The settings want compressed bodies, and the server has not refused one for that.
-        self.compressing = settings.enable_compression
+        self.compressing: bool = settings.enable_compression
 
     def follow(self, batch: Batch, answer: Answer, verdict: Verdict, ruling: Ruling, *, exiting: bool) -> None:
         """Settle a batch by its answer, and others that the answer tells something of.

@@ -54,9 +54,9 @@ class Bound:
     __slots__ = ("fields", "noted", "ready", "request")
 
     def __init__(self, fields: Mapping[str, Field], request: Request | None = None, *, noted: bool = False) -> None:
-        self.fields = fields
-        self.request = request
-        self.noted = noted
+        self.fields: Mapping[str, Field] = fields
+        self.request: Request | None = request
+        self.noted: bool = noted
         #: What each handler made of the fields, under a key that the handler chooses.
         self.ready: dict[object, Any] = {}
 
@@ -86,7 +86,7 @@ class Request:
         self._fields = dict(self._own)
         #: By handler: what tells the record from others that was shipped at ERROR because the request failed.
         self.failures: dict[object, Stamp] = {}
-        self.number = next(numbers)
+        self.number: int = next(numbers)
 
     def bound(self) -> Bound:
         """All that has been bound in the request up to now."""

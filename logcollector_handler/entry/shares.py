@@ -72,7 +72,10 @@ class Shares:
         self._left = room
         self._remaining = len(sizes)
         #: Indexes of the parts: first those that are never left out, then the smallest.
-        self.order = [*first, *sorted(set(range(len(sizes))).difference(first), key=lambda each: (sizes[each], each))]
+        self.order: list[int] = [
+            *first,
+            *sorted(set(range(len(sizes))).difference(first), key=lambda each: (sizes[each], each)),
+        ]
         self._first = frozenset(first)
 
     def offer(self, index: int) -> int:

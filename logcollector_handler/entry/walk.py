@@ -53,7 +53,7 @@ class Walk:
 
     def __init__(self, secret: Redactor) -> None:
         #: Bytes of JSON that what was made so far takes, at least.
-        self.used = 0
+        self.used: int = 0
         self._secret = secret
         # Whether the text at hand is that of a URL, a query or the like.
         self._in_address = False

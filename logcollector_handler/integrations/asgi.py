@@ -21,6 +21,8 @@ from .ended import ended
 from .error_response import CALL, follow
 from .lifespan import Lifespan
 
+__all__ = ["RequestLogMiddleware"]
+
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -38,6 +40,9 @@ class RequestLogMiddleware:
     logged to `logcollector.access`, with `status` and `duration_ms`: at ERROR for a 5xx or an exception (with its stack
     trace; it is raised further), at WARNING for a 4xx or an incomplete response, else at INFO. It has what was bound
     anywhere in the request. A WebSocket gets one record, when it is closed. Query strings are not logged.
+
+    Args:
+        app: the application that answers the requests.
     """
 
     def __init__(self, app: App) -> None:

@@ -26,6 +26,8 @@ from logcollector_handler.handler import LogCollectorHandler
 from .access import trace_id_of
 from .ended import ended
 
+__all__ = ["log_tasks"]
+
 _log: Final = logging.getLogger("logcollector.task")
 
 

@@ -8,6 +8,8 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
 
 from .measures import MEASURES, PREFIX, Counted, Measure, name_of, values
 
+__all__ = ["observe_stats"]
+
 
 def observe_stats(*handlers: Counted, meter: Meter | None = None) -> None:
     """Make an instrument for each count of the handlers. Call it once, with all handlers of the process.

@@ -13,9 +13,15 @@ from prometheus_client.registry import Collector
 
 from .measures import MEASURES, PREFIX, Counted, name_of, values
 
+__all__ = ["StatsCollector"]
+
 
 class StatsCollector(Collector):
-    """Reads the counts of one handler or of several when metrics are asked for; between that it costs nothing."""
+    """Reads the counts of one handler or of several when metrics are asked for; between that it costs nothing.
+
+    Args:
+        handlers: the handlers, or `LogClient.handler`.
+    """
 
     def __init__(self, *handlers: Counted) -> None:
         self._handlers = handlers

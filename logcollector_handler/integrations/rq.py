@@ -22,6 +22,8 @@ from logcollector_handler.entry.frameworks import told_by_us
 
 from .ended import ended
 
+__all__ = ["LogJobs", "SimpleWorker", "SpawnWorker", "Worker"]
+
 _log: Final = logging.getLogger("logcollector.job")
 
 

@@ -15,6 +15,8 @@ from logcollector_handler.context import current_fields, new_request, with_field
 
 from .access import REQUEST_ID, Exchange, request_fields
 
+__all__ = ["RequestLogMiddleware"]
+
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -32,6 +34,9 @@ class RequestLogMiddleware:
     is logged to `logcollector.access`, with `status` and `duration_ms`: at ERROR for a 5xx or an exception (with its
     stack trace; it is raised further), at WARNING for a 4xx or a response that was not read to its end, else at INFO.
     Query strings are not logged.
+
+    Args:
+        app: the application that answers the requests.
     """
 
     def __init__(self, app: App) -> None:

@@ -110,8 +110,8 @@ class Whole(_Number[int, int]):
     """A whole number, `least` or more."""
 
     def __init__(self, least: int, unit: str) -> None:
-        self.type = Annotated[int, Meta(ge=least)]
-        self.allowed = f"a whole number from {least}"
+        self.type: Any = Annotated[int, Meta(ge=least)]
+        self.allowed: str = f"a whole number from {least}"
         self.unit = unit
 
 
@@ -130,7 +130,7 @@ class Seconds(_Number[float, float]):
     """Seconds, whole or not, up to a day."""
 
     type = Annotated[float, Meta(gt=0, le=_LONGEST)]
-    allowed = f"seconds, more than 0 and up to {_LONGEST}"
+    allowed: str = f"seconds, more than 0 and up to {_LONGEST}"
     unit = "seconds"
 
 
@@ -192,8 +192,8 @@ class Text(Kind[str, str]):
     """Text of `limit` characters at most. A NUL is not allowed, because databases refuse it."""
 
     def __init__(self, limit: int) -> None:
-        self.type = Annotated[str, Meta(max_length=limit, pattern=r"^[^\0]*$")]
-        self.allowed = f"text of {limit} characters at most, without NUL"
+        self.type: Any = Annotated[str, Meta(max_length=limit, pattern=r"^[^\0]*$")]
+        self.allowed: str = f"text of {limit} characters at most, without NUL"
 
 
 class OneOf(Kind[str, str]):
@@ -202,7 +202,7 @@ class OneOf(Kind[str, str]):
     type = str
 
     def __init__(self, *names: str, aliases: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.allowed = ", ".join(names)
+        self.allowed: str = ", ".join(names)
         self._names = {**{name.lower(): name for name in names}, **aliases}
 
     def read(self, given: str) -> str:

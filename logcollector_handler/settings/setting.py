@@ -43,7 +43,7 @@ class Setting(Generic[Given, Value]):
         self.kind = kind
         self.default = default
         self.help = help
-        self.default_shown = kind.shown(default) if default_shown is None else default_shown
+        self.default_shown: str = kind.shown(default) if default_shown is None else default_shown
 
     @property
     def variable(self) -> str:

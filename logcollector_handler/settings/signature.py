@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec, get_args, get_origin
 
 from . import SETTINGS, Settings
 
@@ -57,6 +57,6 @@ if TYPE_CHECKING:
 
     def _like(of: Callable[P, object]) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, P], None]]: ...
 
-    with_settings = _like(_Arguments)
+    with_settings: Final = _like(_Arguments)
 else:
     with_settings = _with_settings

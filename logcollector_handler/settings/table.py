@@ -23,5 +23,5 @@ def with_table(text: str) -> str:
 
 
 if __name__ == "__main__":
-    readme = Path(sys.argv[1])
+    readme: Final = Path(sys.argv[1])
     readme.write_text(with_table(readme.read_text("utf-8")), "utf-8")

@@ -76,8 +76,8 @@ class SpoolFiles:
             lost = f"what is written to {path} may not survive a loss of power"
             reporter.say("fsync", f"{lost}: its file system cannot sync directories ({error.strerror})")
 
-        self.place = Directory(path, fsync=fsync, unsynced=unsynced)
-        self.dead = Directory(path / "dead", self.place, fsync=fsync, unsynced=unsynced)
+        self.place: Directory = Directory(path, fsync=fsync, unsynced=unsynced)
+        self.dead: Directory = Directory(path / "dead", self.place, fsync=fsync, unsynced=unsynced)
         self.max_body = max_body
         self._suffix = suffix
         self._body = re.compile(rf"{_ID}{re.escape(suffix)}(?P<gz>\.gz)?")

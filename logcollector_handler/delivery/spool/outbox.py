@@ -65,7 +65,7 @@ class SpoolOutbox:
         clock: Clock,
         look_every: float | None = None,
     ) -> None:
-        self.directory = Path(root) / destination
+        self.directory: Path = Path(root) / destination
         self._max_memory = max_memory
         self._ledger = ledger
         self._reporter = reporter

@@ -45,7 +45,7 @@ class Owners:
         self._files = files
         self._own = own
         #: What the files of each owner take. Whoever holds an owner's lock writes its number.
-        self.usage = Usage(Directory(files.place.path / "usage", files.place))
+        self.usage: Usage = Usage(Directory(files.place.path / "usage", files.place))
         # Descriptors of the locked files, by owner.
         self._held: dict[str, int] = {}
         # Held while our own lock is made or released, which can happen in a logging call, in the listener and in the

@@ -57,7 +57,7 @@ class Shelf:
         #: What the disk is charged for the batches in files, by owner, in bytes.
         self.charges: Counter[str] = Counter()
         #: Bytes that the batches in memory take.
-        self.memory_bytes = 0
+        self.memory_bytes: int = 0
 
     def __len__(self) -> int:
         return len(self._own) + len(self._adopted)

@@ -9,11 +9,11 @@ the standard library from being shipped twice.
 
 try:
     import loguru  # noqa: F401 - so that the error says what to install
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
         "This integration needs loguru, which is not installed. "
         "Install it with: pip install 'logcollector-handler[loguru]'"
-    ) from error
+    ) from _missing
 
 from .sink import LogCollectorSink
 

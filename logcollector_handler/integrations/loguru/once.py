@@ -31,7 +31,7 @@ class OnceFilter(threading.local):
     """
 
     #: Whether a record that was made of a message is on its way to the handler.
-    shipping = False
+    shipping: bool = False
     #: The last message that was shipped by a sink, and the last one that came through the standard library.
     by_sink: object = None
     by_logging: object = None

@@ -34,7 +34,11 @@ class LogCollectorSink:
         self._once = once_filter(handler)
 
     def write(self, message: Message) -> None:
-        """Ship the message. What fails, in patchers or filters, loguru tells or raises, as its `catch` says."""
+        """Ship a message of loguru's. What fails, in patchers or filters, loguru tells or raises, as its `catch` says.
+
+        Args:
+            message: what loguru gives to each of its sinks.
+        """
         self._once.ship(cast("dict[str, Any]", message.record), str(message))
 
     def stop(self) -> None:

@@ -12,11 +12,11 @@ shipped twice.
 
 try:
     import structlog  # noqa: F401 - so that the error says what to install
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
         "This integration needs structlog, which is not installed. "
         "Install it with: pip install 'logcollector-handler[structlog]'"
-    ) from error
+    ) from _missing
 
 from .processor import LogCollectorProcessor
 

@@ -86,7 +86,7 @@ class OnceFilter:
     """
 
     def __init__(self) -> None:
-        self.state = Once()
+        self.state: Once = Once()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is to be shipped."""
