@@ -151,18 +151,6 @@ class Pipeline:
                 reporter=reporter,
                 clock=clock,
             )
-<<<<<<< HEAD
-=======
-        wakeup = Wakeup()
-        self.sender: Sender = Sender(
-            settings=settings,
-            wire=wire,
-            outbox=self.outbox,
-            connect=lambda: connect(settings, clock),
-            idle=wakeup,
-            **common,
-        )
->>>>>>> release
         due = Due(
             queue=self.queue,
             outbox=self.outbox,

@@ -60,29 +60,16 @@ class Trace:
         limit = getattr(sys, "tracebacklimit", None)
         limit = max(0, limit) if isinstance(limit, int) else None
         #: The name of the exception's class.
-<<<<<<< HEAD
-        self.error_type = type(exception).__name__
+        self.error_type: str = type(exception).__name__
         self._stack, left_out, last = noted(tb, limit)
         if last is not None and last.tb_frame.f_code in HIDDEN:
             last = _last_visible(tb)
         #: Code and line that raised; None for an exception that was never raised.
-        self.frame = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
+        self.frame: tuple[CodeType, int] | None = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
         #: The captured exception, first, and all its causes, contexts and members, each with its stack. Empty if
         #: nothing led to it, or capturing failed or would take too much; `_alone` is the exception's text then.
         self._stacks: Sequence[tuple[traceback.TracebackException, Stack]] = ()
         self._alone = _last_line(exception)
-=======
-        self.error_type: str = type(exception).__name__
-        self._frames, left_out, last = _frames(tb, limit)
-        if last is not None and last.tb_frame.f_code in HIDDEN:
-            last = _last_visible(tb)
-        #: Code and line that raised; None for an exception that was never raised.
-        self.frame: tuple[CodeType, int] | None = None if last is None else (last.tb_frame.f_code, last.tb_lineno)
-        #: The captured exception, first, and all its causes, contexts and members, each with its frames. Empty if
-        #: capturing failed or would take too much; `_alone` is the exception's text then.
-        self._stacks: list[tuple[traceback.TracebackException, list[Frame]]] = []
-        self._alone = ""
->>>>>>> release
         notices = [f"[{left_out} frames before the last were left out]"] if left_out else []
         if not self._alone:
             notices += self._capture(exception, tb, limit)

@@ -82,15 +82,10 @@ class Relay:
         self._shares = Shares(limits, monotonic)
         self._keys = Keys(monotonic)
         self._reporter = Reporter()
-<<<<<<< HEAD
         #: Bytes of a body; adapters read no more than one piece more.
-        self.body_bytes = limits.body_bytes
-        #: The bodies that adapters are receiving.
-        self.bodies = Bodies(limits.held_bytes)
-=======
-        #: Bytes of a body; adapters read no more than one more.
         self.body_bytes: int = limits.body_bytes
->>>>>>> release
+        #: The bodies that adapters are receiving.
+        self.bodies: Bodies = Bodies(limits.held_bytes)
 
     def begin(self, request: Request) -> Answer | None:
         """The answer to a request; None if its body is needed for it."""
