@@ -65,9 +65,8 @@ RENDERERS = [
     structlog.processors.KeyValueRenderer(),
     structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
     structlog.stdlib.render_to_log_kwargs,
+    structlog.stdlib.render_to_log_args_and_kwargs,
 ]
-if hasattr(structlog.stdlib, "render_to_log_args_and_kwargs"):  # From 25.1 on.
-    RENDERERS.append(structlog.stdlib.render_to_log_args_and_kwargs)
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)
