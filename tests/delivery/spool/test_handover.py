@@ -4,73 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from logcollector_handler.delivery.batch import Batch, BatchIds
-from logcollector_handler.delivery.clock import Wakeup
-from logcollector_handler.delivery.ledger import Ledger
-from logcollector_handler.delivery.report import Reporter
-from logcollector_handler.delivery.spool import HandOver, survey
 from logcollector_handler.delivery.spool import bodies as bodies_module
-from logcollector_handler.settings import Settings
-from logcollector_handler.stats import Stats
-from tests.delivery.harness import WIRE, FakeClock, batch_of, line
-from tests.delivery.pipelines import records_add_up
-from tests.delivery.spool.processes import URL, Process
-
-
-class Writer:
-    """A process that leaves its batches to others."""
-
-    def __init__(self, root: Path, **changes: Any) -> None:
-        self.clock = FakeClock()
-        self.ids = BatchIds(1_700_000_000.0)
-        self.ledger = Ledger(self.clock)
-        self.wakeup = Wakeup()
-        self.hand_over = HandOver(
-            settings=Settings(server_url=URL, spool_dir=str(root), deliver=False, **changes),
-            wire=WIRE,
-            owner=self.ids.owner,
-            heir=BatchIds(1_700_000_000.0).owner,
-            wakeup=self.wakeup,
-            ledger=self.ledger,
-            reporter=Reporter(self.clock.monotonic),
-            clock=self.clock,
-        )
-
-    def put(self, *messages: str, compressed: bool = False) -> Batch:
-        """As the listener does."""
-        batch = batch_of(self.ids.draw(), *messages, compressed=compressed, ordinal=self.ledger.passed)
-        self.ledger.take(batch.count)
-        assert self.ledger.hand_over(batch.count)
-        self.hand_over.put(batch)
-        return batch
-
-    def put_written(self, *messages: str, missing: int = 0) -> Batch:
-        """As the listener does with a file of the journal. `missing`: so many last lines are in memory only."""
-        batch = batch_of(self.ids.draw(), *messages, ordinal=self.ledger.passed)
-        _, descriptor = self.hand_over.open_file(batch.id)
-        with open(descriptor, "wb") as file:
-            file.writelines(line(message) + b"\n" for message in messages[: len(messages) - missing])
-        self.ledger.take(batch.count)
-        assert self.ledger.hand_over(batch.count)
-        self.hand_over.put(batch)
-        return batch
-
-    @property
-    def directory(self) -> Path:
-        return self.hand_over._files.place.path
-
-    @property
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.directory.iterdir() if path.is_file() and path.suffix != ".lock")
-
-    def stats(self) -> Stats:
-        stats = self.ledger.snapshot()
-        assert records_add_up(stats), stats
-        return stats
+from logcollector_handler.delivery.spool import survey
+from tests.delivery.harness import line
+from tests.delivery.spool.processes import Process, Writer
 
 
 def fill(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
