@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from logcollector_handler.delivery.outbox import Replaced
 from logcollector_handler.delivery.spool import bodies as bodies_module
 from logcollector_handler.delivery.spool import survey
 from tests.delivery.harness import line
-from tests.delivery.spool.processes import Process, Writer
+from tests.delivery.spool.processes import Process, Writer, fill_the_disk
 
 
 def fill(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +211,48 @@ def test_a_writer_that_died_leaves_what_was_open_too(root: Path) -> None:
     writer.hand_over.abandon()
     forwarder.look()
     assert forwarder.messages() == [["b"]]
+
+
+def test_where_the_disk_is_full_open_files_are_sent_all_the_same_which_makes_room(root: Path) -> None:
+    """One at a time, because the body of each is in memory meanwhile."""
+    writer = Writer(root)
+    for message in "abc":
+        writer.put_written(message)
+    forwarder = Process(root)
+    fill_the_disk(forwarder)
+    sent = []
+    for _ in range(3):
+        forwarder.look()
+        assert len(forwarder.outbox) == 1
+        sent += forwarder.messages()
+    assert sent == [["a"], ["b"], ["c"]]
+    assert writer.files == []
+    assert forwarder.ledger.snapshot().adopted == {"delivered": 3}
+
+
+def test_one_that_was_not_sent_stays_for_the_next_with_what_is_known_of_it(root: Path) -> None:
+    writer = Writer(root)
+    batch = writer.put_written("a", "b")
+    forwarder = Process(root)
+    fill_the_disk(forwarder)
+    forwarder.look()
+    adopted = forwarder.outbox.next()
+    assert adopted is not None
+    assert adopted.id.endswith(batch.id[-24:])
+    forwarder.outbox.note_lost_answer(adopted)
+    assert forwarder.outbox.replace(adopted, forwarder.halves(adopted)) is Replaced.NO_ROOM
+    forwarder.outbox.drop_memory("shutdown")
+    forwarder.outbox.close()
+    assert forwarder.dropped == {}
+    assert sorted(name.rpartition(".")[2] for name in writer.files) == ["lost", "open"]
+    after = Process(root)
+    fill_the_disk(after)
+    after.look()
+    again = after.outbox.next()
+    assert again is not None
+    assert (again.id, again.answer_lost) == (adopted.id, True)
+    assert after.messages() == [["a", "b"]]
+    assert writer.files == []
 
 
 def test_a_closed_one_unlocks_its_name_unless_something_of_its_is_there(root: Path) -> None:
