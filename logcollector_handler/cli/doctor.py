@@ -162,7 +162,5 @@ def _spool(settings: Settings) -> Finding:
         left = f"dead processes left some {oldest['dead']:.0f} s ago"
         text += f"; {left}: the next process sends them, or logcollector spool replay {root}"
     if "handed over" in oldest:
-        text += (
-            f"; the oldest was handed over {oldest['handed over']:.0f} s ago: logcollector forward {root} sends them"
-        )
+        text += f"; some were handed over {oldest['handed over']:.0f} s ago: logcollector forward {root} sends them"
     return Finding("spool", OK, text)

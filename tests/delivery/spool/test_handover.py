@@ -100,6 +100,29 @@ def test_a_writer_that_is_full_waits_in_memory_says_so_and_tries_again(
     assert forwarder.messages() == [["a"], ["b"], ["c"]]
 
 
+def test_room_for_one_is_used_for_the_oldest(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Writer(root)
+    with monkeypatch.context() as full:
+        fill(writer, full)
+        for message in "abc":
+            writer.put(message)
+    real = writer.hand_over._files.write
+    left = [True]
+
+    def write(name: str, body: bytes) -> int:
+        if not left:
+            raise OSError(28, "No space left on device")
+        left.pop()
+        return real(name, body)
+
+    monkeypatch.setattr(writer.hand_over._files, "write", write)
+    writer.hand_over.hurry()
+    writer.hand_over.step()
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages() == [["a"]]
+
+
 def test_somebody_who_waits_ends_the_rest_and_wakes_the_thread(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = Writer(root)
     with monkeypatch.context() as full:
