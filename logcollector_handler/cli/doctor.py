@@ -154,11 +154,13 @@ def _spool(settings: Settings) -> Finding:
         return Finding("spool", FAILED, f"others can get into {directory}, where logs lie. Do: chmod 700 {directory}")
     waiting = sum(each.files for each in held if each.kind != "refused")
     refused = sum(each.files for each in held if each.kind == "refused")
-    oldest = min((each.oldest for each in held if each.kind == "dead"), default=None)
+    oldest = {each.kind: max(0.0, time.time() - each.oldest) for each in held}
     text = f"{root}: {waiting} batches wait, {free / 1e9:.1f} GB free"
     if refused:
         text += f", {refused} refused records in {root / place / 'dead'}"
-    if oldest is not None:
-        left = f"dead processes left some {max(0.0, time.time() - oldest):.0f} s ago"
+    if "dead" in oldest:
+        left = f"dead processes left some {oldest['dead']:.0f} s ago"
         text += f"; {left}: the next process sends them, or logcollector spool replay {root}"
+    if "handed over" in oldest:
+        text += f"; some were handed over {oldest['handed over']:.0f} s ago: logcollector forward {root} sends them"
     return Finding("spool", OK, text)

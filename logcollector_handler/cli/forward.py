@@ -102,6 +102,8 @@ class Forwarder:
         self._outbox = outbox
         # Monotonic seconds at which the end is over. None: it has not begun.
         self._end_at: float | None = None
+        # Batches that were left at the end, which others may send from then on. None: it is not over.
+        self._left: int | None = None
         # Directories of other servers of which was told, and when they are looked for next, in monotonic seconds.
         self._told: set[str] = set()
         self._others_at = self._clock.monotonic()
@@ -115,6 +117,7 @@ class Forwarder:
                 if delay != 0.0 and self._end_at is None:
                     self._pipeline.sender.wait(_LOOK_EVERY if delay is None else min(delay, _LOOK_EVERY))
             self._drain(self._end_at)
+            self._left = len(self._outbox)
             self._pipeline.sender.close()
             self._outbox.close()
 
@@ -125,7 +128,8 @@ class Forwarder:
 
     def account(self) -> str:
         """What was done so far, as a sentence."""
-        told, left = self._pipeline.stats().adopted, len(self._outbox)
+        told = self._pipeline.stats().adopted
+        left = len(self._outbox) if self._left is None else self._left
         return (
             f"{told.get('delivered', 0):,} records delivered, {told.get('dead_lettered', 0):,} refused, "
             f"{told.get('dropped', 0):,} damaged; {left} batches left"

@@ -10,6 +10,9 @@
 The state is stored nowhere: it is read off the threads each time. LISTENING is rare: the system had no thread left
 for the sender. The listener's work is done when the queue is empty, the sender's when the outbox is empty too. When the
 process ends, the sender's is done as soon as what was accepted before is settled, or nothing can be sent in time.
+
+With `deliver: false` there is no sender's thread: the states are IDLE and LISTENING, and the listener's work is done
+when the outbox is empty, too.
 """
 
 from __future__ import annotations

@@ -55,6 +55,8 @@ def test_a_handler_looks_out_only_where_batches_lie(tmp_path: Path, started: lis
     assert started == []
     (tmp_path / destination(URL, "collector")).mkdir()
     (tmp_path / destination(URL, "collector") / f"{ID}.json").touch()
+    LogCollectorHandler(server_url=URL, spool_dir=str(tmp_path), deliver=False)
+    assert started == [], "it would leave them there"
     LogCollectorHandler(server_url=URL, spool_dir=str(tmp_path), wire="otlp")
     assert started == [], "what lies there is in another format"
     LogCollectorHandler(server_url=URL, spool_dir=str(tmp_path))

@@ -8,20 +8,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.report import Reporter
 
-from .bodies import Bodies
+from .bodies import NOBODY_WAITS, Bodies
 from .directory import NotABodyError, charge
 from .files import Left, SpoolFiles, lock_name, lost_name, open_name
 from .owners import Owners
 from .shelf import Kept
 from .usage import DEAD
-
-#: The ordinal of adopted batches: higher than any of our own, so that no flush waits for adopted ones.
-_NOBODY_WAITS: Final = 1 << 62
 
 
 class Found(NamedTuple):
@@ -66,17 +63,24 @@ def look_around(files: SpoolFiles, bodies: Bodies, owners: Owners, reporter: Rep
 def _adopt(left: Left, files: SpoolFiles, bodies: Bodies, reporter: Reporter) -> tuple[list[Kept], int]:
     """Make what one owner left ready to be sent. Returns its batches, and the number of damaged records."""
     damaged = 0
+    in_memory: list[Kept] = []
     for temporary in left.temporaries:
         bodies.remove(temporary)
-    for batch_id in left.opened:
+    for batch_id in sorted(left.opened):
         name = open_name(batch_id)
         try:
             # If both files are there, the owner died after it wrote the batch and before it removed the open file.
             if batch_id not in left.bodies:
-                finished = bodies.finish(batch_id)
-                if finished.batch:
-                    left.bodies[batch_id] = finished.batch[1]
+                if in_memory:
+                    # The disk is full: the others wait until that batch is sent, which makes room.
+                    continue
+                finished = bodies.finish(batch_id, answer_lost=batch_id in left.lost)
                 damaged += finished.damaged
+                if finished.batch and not finished.batch.in_file:
+                    in_memory.append(finished.batch)
+                    continue
+                if finished.batch:
+                    left.bodies[batch_id] = finished.batch.batch.compressed
         except NotABodyError as error:
             damaged += 1
             reporter.say("damaged", f"{name} cannot be sent ({error.strerror}); it is in dead/")
@@ -90,7 +94,7 @@ def _adopt(left: Left, files: SpoolFiles, bodies: Bodies, reporter: Reporter) ->
         bodies.remove(name)
     for batch_id in superseded(left.bodies):
         bodies.remove(files.body(batch_id, left.bodies.pop(batch_id)))
-    for batch_id in left.lost - left.bodies.keys():
+    for batch_id in left.lost - left.bodies.keys() - (set(left.opened) if in_memory else set()):
         bodies.remove(lost_name(batch_id))
     names = {files.body(batch_id, compressed): batch_id for batch_id, compressed in sorted(left.bodies.items())}
     adopted = []
@@ -98,7 +102,7 @@ def _adopt(left: Left, files: SpoolFiles, bodies: Bodies, reporter: Reporter) ->
         batch_id = names[name]
         batch = _unread(batch_id, left.bodies[batch_id], status.st_size, batch_id in left.lost)
         adopted.append(Kept(batch, charge=charge(status)))
-    return adopted, damaged
+    return adopted + in_memory, damaged
 
 
 def superseded(ids: Collection[str]) -> list[str]:
@@ -129,7 +133,7 @@ def _unread(batch_id: str, compressed: bool, size: int, answer_lost: bool) -> Ba
         count=0,
         entries=0,
         losses=MappingProxyType({}),
-        ordinal=_NOBODY_WAITS,
+        ordinal=NOBODY_WAITS,
         adopted=True,
         answer_lost=answer_lost,
     )

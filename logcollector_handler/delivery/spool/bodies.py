@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from logcollector_handler.delivery.batch import Batch, make_batch
 from logcollector_handler.delivery.report import Reporter
@@ -26,6 +26,9 @@ from .directory import BLOCK, NotABodyError, charge
 from .files import SpoolFiles, lost_name, open_name
 from .shelf import Kept
 
+#: The ordinal of adopted batches: higher than any of our own, so that no flush waits for adopted ones.
+NOBODY_WAITS: Final = 1 << 62
+
 
 class DamagedError(Exception):
     """A file is gone, or holds something else than the batch that was written to it."""
@@ -34,8 +37,8 @@ class DamagedError(Exception):
 class Finished(NamedTuple):
     """What became of an open file whose owner died."""
 
-    #: The id of the batch that was written, and whether it is compressed; None if there was no whole line.
-    batch: tuple[str, bool] | None
+    #: The batch, in a file if the disk took it. None if there was no whole line.
+    batch: Kept | None
     #: Lines that are no entries.
     damaged: int
 
@@ -105,8 +108,10 @@ class Bodies:
 
     def survives(self, kept: Kept) -> bool:
         """Whether a batch is on disk when the process ends: in its own file, or as all lines of its open file."""
-        if kept.in_file or kept.batch.id not in self.opened:
-            return kept.in_file
+        if kept.in_file or kept.has_open_file:
+            return True
+        if kept.batch.id not in self.opened:
+            return False
         try:
             lines = self._files.lines(kept.batch.id)
         except (FileNotFoundError, NotABodyError):
@@ -157,6 +162,8 @@ class Bodies:
         """Remove all files of a batch, the mark of a lost answer last."""
         if kept.in_file:
             self.remove(self.name(kept.batch))
+        if kept.has_open_file:
+            self.remove(open_name(kept.batch.id))
         self.erase_open(kept.batch.id)
         if kept.batch.answer_lost:
             self.remove(lost_name(kept.batch.id))
@@ -167,13 +174,14 @@ class Bodies:
             self.remove(open_name(batch_id))
             self.opened.discard(batch_id)
 
-    def finish(self, batch_id: str) -> Finished:
-        """Write the batch of an open file whose owner died, as the owner would have done.
+    def finish(self, batch_id: str, *, answer_lost: bool) -> Finished:
+        """Make the batch of an open file whose owner died, as the owner would have done, and write it.
 
-        Lines that are no entries are kept in `dead/`, if that is possible.
+        If the disk takes no file the batch stays in memory: sending it is what makes room. Lines that are no entries
+        are kept in `dead/`, if that is possible.
 
         Raises:
-            OSError: the open file cannot be read, or the batch cannot be written.
+            OSError: the open file cannot be read.
         """
         lines: dict[bool, list[bytes]] = {True: [], False: []}
         for line in self._files.lines(batch_id):
@@ -185,9 +193,12 @@ class Bodies:
             return Finished(None, len(damaged))
         plain = self._wire.join(self._wire.runs_of_lines(whole))
         compressed = is_worth_compressing(len(whole), len(plain))
-        batch = make_batch(batch_id, plain, len(whole), compressed=compressed, ordinal=0)
-        self.write([batch])
-        return Finished((batch_id, batch.compressed), len(damaged))
+        batch = make_batch(batch_id, plain, len(whole), compressed=compressed, ordinal=NOBODY_WAITS, adopted=True)
+        try:
+            (kept,) = self.write([batch])
+        except OSError:
+            kept = Kept(replace(batch, answer_lost=answer_lost), has_open_file=True)
+        return Finished(kept, len(damaged))
 
     def _bury_lines(self, batch_id: str, lines: Sequence[bytes]) -> None:
         name = open_name(batch_id)

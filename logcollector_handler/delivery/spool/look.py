@@ -19,8 +19,9 @@ from .shelf import Shelf
 
 #: Seconds between two looks, unless somebody wants them more often.
 LOOK_EVERY: Final = 10.0
-#: The pause after a look is at least this many times as long as the look took.
+#: The pause after a look is at least this many times as long as the look took; less for who does little else.
 _LOOK_SHARE: Final = 20
+_FREQUENT_SHARE: Final = 2
 
 
 class Looks:
@@ -75,8 +76,8 @@ class Looks:
                 pass  # Nothing was ever kept here, or the directory cannot be read now.
             began, now = now, self._clock.monotonic()
             # A look at many thousand files takes long, and nothing is sent meanwhile: make it rare.
-            every = LOOK_EVERY if self._every is None else self._every
-            self._next_look = now + max(every, _LOOK_SHARE * (now - began))
+            every, share = (LOOK_EVERY, _LOOK_SHARE) if self._every is None else (self._every, _FREQUENT_SHARE)
+            self._next_look = now + max(every, share * (now - began))
         with self._lock:
             return max(0.0, min(self._next_look, self._shelf.resumes_at) - now)
 

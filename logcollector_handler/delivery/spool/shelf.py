@@ -28,6 +28,8 @@ class Kept:
     checksum: int | None = None
     #: What the disk is charged for its files, in bytes.
     charge: int = 0
+    #: Its body is in memory, because the disk took no file for it, and its lines are in a dead process's open file.
+    has_open_file: bool = False
     #: How often in a row its file could not be read.
     failures: int = 0
 

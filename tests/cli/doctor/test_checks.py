@@ -22,7 +22,7 @@ from logcollector_handler.entry.model import COLUMNS
 from logcollector_handler.testing import CollectorServer
 from tests.cli.conftest import Run
 from tests.cli.doctor.examined import Examined, real
-from tests.delivery.spool.processes import Process
+from tests.delivery.spool.processes import Process, Writer
 from tests.integration.behaviours import answer, hang, html_page, redirect, wrong_count
 from tests.integration.faulty import FaultyServer
 
@@ -242,13 +242,15 @@ def test_the_spool_check_counts_what_waits_in_the_spool(
     left.put("two")
     left.outbox.bury(left.load(left.put("bad")))
     left.die()
+    Writer(tmp_path / "spool", server.url).put("three")
     other = Process(tmp_path / "spool", url="http://other.test")
     other.put("not of this server")
     other.die()
     examined = Examined(capsys, "--server-url", server.url, "--spool-dir", str(tmp_path / "spool"))
     assert (examined.code, examined["spool"]) == (0, "ok")
     text = examined.text("spool")
-    assert [word for word in ("2 batches wait", "1 refused records", "spool replay") if word not in text] == []
+    told = ("3 batches wait", "1 refused records", "spool replay", "handed over", "logcollector forward")
+    assert [word for word in told if word not in text] == []
     os.chmod(left.outbox.directory, 0o755)
     Examined(capsys, "--server-url", server.url, "--spool-dir", str(tmp_path / "spool")).only("spool", "chmod 700")
 

@@ -6,12 +6,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from logcollector_handler.delivery.batch import Batch, BatchIds
+from logcollector_handler.delivery.clock import Wakeup
 from logcollector_handler.delivery.ledger import Ledger
 from logcollector_handler.delivery.report import Reporter
-from logcollector_handler.delivery.spool import LOOK_EVERY, SpoolOutbox, destination
+from logcollector_handler.delivery.spool import LOOK_EVERY, HandOver, SpoolOutbox, destination
+from logcollector_handler.settings import Settings
+from logcollector_handler.stats import Stats
 from tests.delivery.harness import WIRE, FakeClock, batch_of, line
+from tests.delivery.pipelines import records_add_up
 
 URL = "http://logs.test:8000/prefix"
 
@@ -100,6 +105,58 @@ class Process:
         """Names in the directory, but for locks and the numbers of bytes used."""
         paths = self.outbox.directory.glob("*")
         return sorted(path.name for path in paths if path.suffix != ".lock" and path.name != "usage")
+
+
+class Writer:
+    """A process that leaves its batches to others."""
+
+    def __init__(self, root: Path, url: str = URL, **changes: Any) -> None:
+        self.clock = FakeClock()
+        self.ids = BatchIds(1_700_000_000.0)
+        self.ledger = Ledger(self.clock)
+        self.wakeup = Wakeup()
+        self.hand_over = HandOver(
+            settings=Settings(server_url=url, spool_dir=str(root), deliver=False, **changes),
+            wire=WIRE,
+            owner=self.ids.owner,
+            heir=BatchIds(1_700_000_000.0).owner,
+            wakeup=self.wakeup,
+            ledger=self.ledger,
+            reporter=Reporter(self.clock.monotonic),
+            clock=self.clock,
+        )
+
+    def put(self, *messages: str, compressed: bool = False) -> Batch:
+        """As the listener does."""
+        batch = batch_of(self.ids.draw(), *messages, compressed=compressed, ordinal=self.ledger.passed)
+        self.ledger.take(batch.count)
+        assert self.ledger.hand_over(batch.count)
+        self.hand_over.put(batch)
+        return batch
+
+    def put_written(self, *messages: str, missing: int = 0) -> Batch:
+        """As the listener does with a file of the journal. `missing`: so many last lines are in memory only."""
+        batch = batch_of(self.ids.draw(), *messages, ordinal=self.ledger.passed)
+        _, descriptor = self.hand_over.open_file(batch.id)
+        with open(descriptor, "wb") as file:
+            file.writelines(line(message) + b"\n" for message in messages[: len(messages) - missing])
+        self.ledger.take(batch.count)
+        assert self.ledger.hand_over(batch.count)
+        self.hand_over.put(batch)
+        return batch
+
+    @property
+    def directory(self) -> Path:
+        return self.hand_over._files.place.path
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.directory.iterdir() if path.is_file() and path.suffix != ".lock")
+
+    def stats(self) -> Stats:
+        stats = self.ledger.snapshot()
+        assert records_add_up(stats), stats
+        return stats
 
 
 def fill_the_disk(process: Process, room: int = 0) -> None:

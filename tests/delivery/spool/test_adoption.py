@@ -88,20 +88,20 @@ def test_an_open_file_whose_batch_is_there_too_is_not_sent_again(root: Path) -> 
     assert heir.files == []
 
 
-def test_an_open_file_that_cannot_be_finished_now_stays(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_open_file_that_cannot_be_read_now_stays(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dead = Process(root)
     batch_id = dead.write_lines("one")
     dead.die()
     heir = Process(root)
 
-    def full(name: str, body: bytes) -> int:
-        raise OSError(28, "No space left on device")
+    def broken(batch_id: str) -> list[bytes]:
+        raise OSError(5, "Input/output error")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(heir.outbox._files, "write", full)
+        patch.setattr(heir.outbox._files, "lines", broken)
         heir.look()
     assert heir.files == [f"{batch_id}.open"]
-    assert "cannot be taken over now (No space left on device)" in capsys.readouterr().err
+    assert "cannot be taken over now (Input/output error)" in capsys.readouterr().err
     heir.look()
     assert heir.messages() == [["one"]]
 

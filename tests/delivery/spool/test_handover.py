@@ -4,73 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from logcollector_handler.delivery.batch import Batch, BatchIds
-from logcollector_handler.delivery.clock import Wakeup
-from logcollector_handler.delivery.ledger import Ledger
-from logcollector_handler.delivery.report import Reporter
-from logcollector_handler.delivery.spool import HandOver, survey
+from logcollector_handler.delivery.outbox import Replaced
 from logcollector_handler.delivery.spool import bodies as bodies_module
-from logcollector_handler.settings import Settings
-from logcollector_handler.stats import Stats
-from tests.delivery.harness import WIRE, FakeClock, batch_of, line
-from tests.delivery.pipelines import records_add_up
-from tests.delivery.spool.processes import URL, Process
-
-
-class Writer:
-    """A process that leaves its batches to others."""
-
-    def __init__(self, root: Path, **changes: Any) -> None:
-        self.clock = FakeClock()
-        self.ids = BatchIds(1_700_000_000.0)
-        self.ledger = Ledger(self.clock)
-        self.wakeup = Wakeup()
-        self.hand_over = HandOver(
-            settings=Settings(server_url=URL, spool_dir=str(root), deliver=False, **changes),
-            wire=WIRE,
-            owner=self.ids.owner,
-            heir=BatchIds(1_700_000_000.0).owner,
-            wakeup=self.wakeup,
-            ledger=self.ledger,
-            reporter=Reporter(self.clock.monotonic),
-            clock=self.clock,
-        )
-
-    def put(self, *messages: str, compressed: bool = False) -> Batch:
-        """As the listener does."""
-        batch = batch_of(self.ids.draw(), *messages, compressed=compressed, ordinal=self.ledger.passed)
-        self.ledger.take(batch.count)
-        assert self.ledger.hand_over(batch.count)
-        self.hand_over.put(batch)
-        return batch
-
-    def put_written(self, *messages: str, missing: int = 0) -> Batch:
-        """As the listener does with a file of the journal. `missing`: so many last lines are in memory only."""
-        batch = batch_of(self.ids.draw(), *messages, ordinal=self.ledger.passed)
-        _, descriptor = self.hand_over.open_file(batch.id)
-        with open(descriptor, "wb") as file:
-            file.writelines(line(message) + b"\n" for message in messages[: len(messages) - missing])
-        self.ledger.take(batch.count)
-        assert self.ledger.hand_over(batch.count)
-        self.hand_over.put(batch)
-        return batch
-
-    @property
-    def directory(self) -> Path:
-        return self.hand_over._files.place.path
-
-    @property
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.directory.iterdir() if path.is_file() and path.suffix != ".lock")
-
-    def stats(self) -> Stats:
-        stats = self.ledger.snapshot()
-        assert records_add_up(stats), stats
-        return stats
+from logcollector_handler.delivery.spool import survey
+from tests.delivery.harness import line
+from tests.delivery.spool.processes import Process, Writer, fill_the_disk
 
 
 def fill(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +98,29 @@ def test_a_writer_that_is_full_waits_in_memory_says_so_and_tries_again(
     forwarder = Process(root)
     forwarder.look()
     assert forwarder.messages() == [["a"], ["b"], ["c"]]
+
+
+def test_room_for_one_is_used_for_the_oldest(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Writer(root)
+    with monkeypatch.context() as full:
+        fill(writer, full)
+        for message in "abc":
+            writer.put(message)
+    real = writer.hand_over._files.write
+    left = [True]
+
+    def write(name: str, body: bytes) -> int:
+        if not left:
+            raise OSError(28, "No space left on device")
+        left.pop()
+        return real(name, body)
+
+    monkeypatch.setattr(writer.hand_over._files, "write", write)
+    writer.hand_over.hurry()
+    writer.hand_over.step()
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages() == [["a"]]
 
 
 def test_somebody_who_waits_ends_the_rest_and_wakes_the_thread(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,6 +234,48 @@ def test_a_writer_that_died_leaves_what_was_open_too(root: Path) -> None:
     writer.hand_over.abandon()
     forwarder.look()
     assert forwarder.messages() == [["b"]]
+
+
+def test_where_the_disk_is_full_open_files_are_sent_all_the_same_which_makes_room(root: Path) -> None:
+    """One at a time, because the body of each is in memory meanwhile."""
+    writer = Writer(root)
+    for message in "abc":
+        writer.put_written(message)
+    forwarder = Process(root)
+    fill_the_disk(forwarder)
+    sent = []
+    for _ in range(3):
+        forwarder.look()
+        assert len(forwarder.outbox) == 1
+        sent += forwarder.messages()
+    assert sent == [["a"], ["b"], ["c"]]
+    assert writer.files == []
+    assert forwarder.ledger.snapshot().adopted == {"delivered": 3}
+
+
+def test_one_that_was_not_sent_stays_for_the_next_with_what_is_known_of_it(root: Path) -> None:
+    writer = Writer(root)
+    batch = writer.put_written("a", "b")
+    forwarder = Process(root)
+    fill_the_disk(forwarder)
+    forwarder.look()
+    adopted = forwarder.outbox.next()
+    assert adopted is not None
+    assert adopted.id.endswith(batch.id[-24:])
+    forwarder.outbox.note_lost_answer(adopted)
+    assert forwarder.outbox.replace(adopted, forwarder.halves(adopted)) is Replaced.NO_ROOM
+    forwarder.outbox.drop_memory("shutdown")
+    forwarder.outbox.close()
+    assert forwarder.dropped == {}
+    assert sorted(name.rpartition(".")[2] for name in writer.files) == ["lost", "open"]
+    after = Process(root)
+    fill_the_disk(after)
+    after.look()
+    again = after.outbox.next()
+    assert again is not None
+    assert (again.id, again.answer_lost) == (adopted.id, True)
+    assert after.messages() == [["a", "b"]]
+    assert writer.files == []
 
 
 def test_a_closed_one_unlocks_its_name_unless_something_of_its_is_there(root: Path) -> None:
