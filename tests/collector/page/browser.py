@@ -18,12 +18,16 @@ with needed.packages():
     from selenium import webdriver
     from selenium.common.exceptions import StaleElementReferenceException
     from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.remote.webelement import WebElement
 
-__all__ = ["FLAGS", "ActionChains", "Keys", "Page", "webdriver"]
+__all__ = ["FLAGS", "ActionBuilder", "ActionChains", "Keys", "Page", "PointerInput", "webdriver"]
 
+# Seconds in which the page has to show what a test waits for.
+DEADLINE = 15
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
 --disable-component-update --disable-sync --disable-default-apps --window-size=1300,800"""
 
@@ -70,7 +74,7 @@ class Page:
 
     def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Wait until the condition is true."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + DEADLINE
         while True:
             try:
                 if condition():
@@ -90,6 +94,8 @@ class Page:
         def done() -> bool:
             found = self.all(selector)
             for one in found[:1]:
+                # The driver itself would leave it under what is fixed at the top and the bottom of the page.
+                self.browser.execute_script("arguments[0].scrollIntoView({ block: 'nearest' })", one)
                 one.click()
             return bool(found)
 
@@ -124,6 +130,11 @@ class Page:
         else:
             # Selected and deleted as a person would: WebDriver's `clear` sends no `input` event.
             field.send_keys(Keys.CONTROL + "a" + Keys.NULL, Keys.DELETE, value)
+
+    def fill_in(self, selector: str, text: str) -> None:
+        """Type into the first element that matches."""
+        self.click(selector)
+        self.press(text)
 
     def complaints(self) -> list[str]:
         """The messages on the browser's console (errors, violations of the policy) since the last call."""
