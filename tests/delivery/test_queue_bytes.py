@@ -9,6 +9,7 @@ from pathlib import Path
 from sys import getsizeof
 from typing import Any
 
+import msgspec
 import pytest
 
 from logcollector_handler.context import current_fields, log_context
@@ -139,9 +140,9 @@ def test_usual_entries_take_one_slot_each_and_are_not_weighed() -> None:
     builder.build(logging.makeLogRecord({"levelno": 20, **usual}), weighed.append)
     builder.build(logging.makeLogRecord({"levelno": 20, "msg": "x", "items": [1, 2, 3], "when": 5}), weighed.append)
     assert weighed == []
-    error = raised(ValueError("wrong"))
+    error = ValueError("wrong")
     error.__cause__ = KeyError("missing")
-    builder.build(logging.makeLogRecord({"levelno": 20, "msg": "x", "exc_info": error}), weighed.append)
+    builder.build(logging.makeLogRecord({"levelno": 20, "msg": "x", "exc_info": raised(error)}), weighed.append)
     assert 0 < max(weighed) < SLOT
 
 
@@ -270,6 +271,37 @@ def test_usual_entries_are_taken_by_number() -> None:
 
 
 def test_a_batch_of_large_records_goes_without_waiting_for_its_number_of_records() -> None:
+    bench = PipelineBench()
+    log(bench, *(large(str(number), 200_000) for number in range(40)))
+    assert bench.listen() == 0.0
+    assert len(bench.batches[0]) >= 15
+    assert bench.scripted.requests[0].compressed
+
+
+@pytest.mark.parametrize("durability", ["memory", "record"])
+def test_a_queue_that_is_full_before_it_has_a_batch_is_emptied_at_once(tmp_path: Path, durability: str) -> None:
+    bench = make(100 * KIB) if durability == "memory" else make_journal(tmp_path, max_queue_bytes=100 * KIB)
+    log(bench, *(large(name, 30 * KIB) for name in "abc"))
+    assert bench.listen() == bench.settings.flush_interval
+    log(bench, large("d", 30 * KIB))
+    assert bench.listen() == 0.0
+    bench.pipeline.workers.abandon()
+
+
+def test_entries_are_encoded_a_few_at_a_time_if_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    real = msgspec.json.Encoder
+
+    class Encoder:
+        def __init__(self, **settings: Any) -> None:
+            self._encoder = real(**settings)
+
+        def encode_lines(self, entries: Any) -> bytes:
+            lines: bytes = self._encoder.encode_lines(entries)
+            sizes.append(len(lines))
+            return lines
+
+    monkeypatch.setattr(msgspec.json, "Encoder", Encoder)
     bench = PipelineBench()
     log(bench, *(large(str(number), 200_000) for number in range(40)))
     assert bench.listen() == 0.0
