@@ -15,7 +15,6 @@ import pytest
 from logcollector_handler.context import current_fields, log_context
 from logcollector_handler.delivery.pipeline import entry_builder
 from logcollector_handler.settings import Settings
-from logcollector_handler.wire import json_entries
 from tests.delivery.harness import no_connection
 from tests.delivery.pipelines import PipelineBench, RunningClock, records_add_up
 
@@ -302,36 +301,6 @@ def test_entries_are_encoded_a_few_at_a_time_if_they_are_large(monkeypatch: pyte
             return lines
 
     monkeypatch.setattr(msgspec.json, "Encoder", Encoder)
-    bench = PipelineBench()
-    log(bench, *(large(str(number), 200_000) for number in range(40)))
-    assert bench.listen() == 0.0
-    assert len(bench.batches[0]) >= 15
-    assert bench.scripted.requests[0].compressed
-
-
-@pytest.mark.parametrize("durability", ["memory", "record"])
-def test_a_queue_that_is_full_before_it_has_a_batch_is_emptied_at_once(tmp_path: Path, durability: str) -> None:
-    bench = make(100 * KIB) if durability == "memory" else make_journal(tmp_path, max_queue_bytes=100 * KIB)
-    log(bench, *(large(name, 30 * KIB) for name in "abc"))
-    assert bench.listen() == bench.settings.flush_interval
-    log(bench, large("d", 30 * KIB))
-    assert bench.listen() == 0.0
-    bench.pipeline.workers.abandon()
-
-
-def test_entries_are_encoded_a_few_at_a_time_if_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-    real = json_entries._encoder.encode_lines
-
-    class Encoder:
-        encode = json_entries._encoder.encode
-
-        def encode_lines(self, entries: Any) -> bytes:
-            lines: bytes = real(entries)
-            sizes.append(len(lines))
-            return lines
-
-    monkeypatch.setattr(json_entries, "_encoder", Encoder())
     bench = PipelineBench()
     log(bench, *(large(str(number), 200_000) for number in range(40)))
     bench.listen()

@@ -14,7 +14,7 @@ from tests.integration.programs import messages, run
 pytestmark = pytest.mark.integration
 
 
-def test_no_thread_runs_and_what_is_not_needed_yet_is_not_imported_before_the_first_record(
+def test_no_thread_runs_and_little_is_imported_before_the_first_record(
     server: FaultyServer,
 ) -> None:
     ended = run(
