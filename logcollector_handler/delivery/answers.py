@@ -6,10 +6,11 @@ No clock, no network and no state is in here. What a verdict does to a batch is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timezone
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
 
 #: Seconds; the longest wait between two attempts.
 BACKOFF_LIMIT: Final = 30.0
@@ -21,8 +22,7 @@ RETRY_AFTER_LIMIT: Final = 300.0
 CONFIGURATION_RETRY: Final = 30.0
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """How a request ended.
 
     Attributes:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from logcollector_handler.wire.compression import compress, decompress, is_worth_compressing
 from logcollector_handler.wire.format import Format, Run
@@ -20,8 +21,7 @@ from logcollector_handler.wire.format import Format, Run
 _OVERHEAD: Final = 1024
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Batch:
+class Batch(Struct, frozen=True, eq=False):
     """Encoded entries under one idempotency key."""
 
     id: str

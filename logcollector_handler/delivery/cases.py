@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .batch import Batch
 
@@ -24,8 +26,7 @@ class Ruling(NamedTuple):
     misconfigured: bool = False
 
 
-@dataclass(eq=False)
-class Case:
+class Case(Struct, eq=False):
     """What is remembered of one batch."""
 
     #: Without its body: the outbox knows it by its id, and may drop it meanwhile.

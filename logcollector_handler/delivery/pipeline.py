@@ -15,7 +15,6 @@ from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
 from logcollector_handler.wire import FORMATS
 from logcollector_handler.wire.format import Format
-from logcollector_handler.wire.masked import MaskedFormat
 
 from . import exit as ending
 from .batch import BatchIds
@@ -47,7 +46,11 @@ def connect(settings: Settings, clock: Clock) -> Transport:
 def format_of(settings: Settings) -> Format:
     """The format that the settings name; with `redact_patterns`, one that masks what they match first."""
     wire = FORMATS[settings.wire]
-    return cast(Format, MaskedFormat(wire, Patterns(settings.redact_patterns))) if settings.redact_patterns else wire
+    if not settings.redact_patterns:
+        return wire
+    from logcollector_handler.wire.masked import MaskedFormat
+
+    return cast(Format, MaskedFormat(wire, Patterns(settings.redact_patterns)))
 
 
 def entry_builder(settings: Settings, **sources: Any) -> EntryBuilder:

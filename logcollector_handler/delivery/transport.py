@@ -14,10 +14,10 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import httpcore
 import httpx
+from msgspec.structs import replace
 
 from logcollector_handler import __version__
 from logcollector_handler.settings import Settings

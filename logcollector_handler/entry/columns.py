@@ -17,10 +17,10 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET
 
 from .model import (
@@ -42,8 +42,7 @@ Placed = tuple[Any, bool | int]
 Rule = Callable[[Any], Placed]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column that a user's field of the same name can fill."""
 
     rule: Rule

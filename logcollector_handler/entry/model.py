@@ -11,7 +11,6 @@ To add a column, add a field to `LogEntry`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Final, get_type_hints
 
@@ -64,39 +63,33 @@ def level_called(name: str) -> str | None:
 # What a column can hold
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One of these values, spelt exactly so."""
 
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """Text of at most `limit` characters, or of any length when that is None."""
 
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(msgspec.Struct, frozen=True):
     """Text of at most `limit` characters that is useless when it is cut: it is whole, or left out of the column."""
 
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(msgspec.Struct, frozen=True):
     """Unix seconds as a float, under CREATED_AT_LIMIT."""
 
 
-@dataclass(frozen=True, slots=True)
-class Duration:
+class Duration(msgspec.Struct, frozen=True):
     """Milliseconds with up to three decimal places, between -DURATION_LIMIT and DURATION_LIMIT."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(msgspec.Struct, frozen=True):
     """A JSON object of any fields."""
 
 

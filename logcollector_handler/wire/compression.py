@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import sys
 import zlib
 from typing import Final
@@ -21,6 +20,7 @@ def is_worth_compressing(entries: int, size: int) -> bool:
 try:
     from isal import igzip_lib
 except ImportError:  # isal has no wheel for this platform.
+    import gzip
 
     def compress(body: bytes) -> bytes:
         """The body as gzip. The same body always gives the same bytes."""

@@ -9,12 +9,12 @@ from pathlib import Path
 from sys import getsizeof
 from typing import Any
 
+import msgspec
 import pytest
 
 from logcollector_handler.context import current_fields, log_context
 from logcollector_handler.delivery.pipeline import entry_builder
 from logcollector_handler.settings import Settings
-from logcollector_handler.wire import json_entries
 from tests.delivery.harness import no_connection
 from tests.delivery.pipelines import PipelineBench, RunningClock, records_add_up
 
@@ -139,9 +139,9 @@ def test_usual_entries_take_one_slot_each_and_are_not_weighed() -> None:
     builder.build(logging.makeLogRecord({"levelno": 20, **usual}), weighed.append)
     builder.build(logging.makeLogRecord({"levelno": 20, "msg": "x", "items": [1, 2, 3], "when": 5}), weighed.append)
     assert weighed == []
-    error = raised(ValueError("wrong"))
+    error = ValueError("wrong")
     error.__cause__ = KeyError("missing")
-    builder.build(logging.makeLogRecord({"levelno": 20, "msg": "x", "exc_info": error}), weighed.append)
+    builder.build(logging.makeLogRecord({"levelno": 20, "msg": "x", "exc_info": raised(error)}), weighed.append)
     assert 0 < max(weighed) < SLOT
 
 
@@ -289,17 +289,18 @@ def test_a_queue_that_is_full_before_it_has_a_batch_is_emptied_at_once(tmp_path:
 
 def test_entries_are_encoded_a_few_at_a_time_if_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    real = json_entries._encoder.encode_lines
+    real = msgspec.json.Encoder
 
     class Encoder:
-        encode = json_entries._encoder.encode
+        def __init__(self, **settings: Any) -> None:
+            self._encoder = real(**settings)
 
         def encode_lines(self, entries: Any) -> bytes:
-            lines: bytes = real(entries)
+            lines: bytes = self._encoder.encode_lines(entries)
             sizes.append(len(lines))
             return lines
 
-    monkeypatch.setattr(json_entries, "_encoder", Encoder())
+    monkeypatch.setattr(msgspec.json, "Encoder", Encoder)
     bench = PipelineBench()
     log(bench, *(large(str(number), 200_000) for number in range(40)))
     bench.listen()

@@ -12,10 +12,11 @@ import errno
 import os
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from logcollector_handler.delivery.batch import Batch, make_batch
 from logcollector_handler.delivery.report import Reporter

@@ -9,7 +9,9 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.order import Order
