@@ -1,6 +1,9 @@
 """`GET /logs/export`: all logs that a query matches, as lines of JSON or as CSV, sent while they are found.
 
 Only one page is in memory at a time. A client that reads slowly is waited for, as everywhere.
+
+Spreadsheets take a cell of CSV that begins with = + - @, a tab or a line break for a formula and run it, whoever logged
+it. Such text gets an apostrophe in front, by which they know text; numbers stay as they are. JSON has no need of that.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from starlette.types import Receive, Scope, Send
 from logcollector_handler.wire.posted.entries import ROW_COLUMNS
 
 from .answers import Unread
+from .compared import number
 from .file import UnusableError
 from .matching import first_at
 from .query import Export, Query
@@ -35,6 +39,8 @@ _BYTES: Final = 1024 * 1024
 #: Seconds to wait while clients have read too little of what was fetched for them.
 _PACE: Final = 0.1
 _ALL: Final = ("id", *ROW_COLUMNS[:-1])
+#: What a formula begins with. The last four are the wide forms of the first four, which spreadsheets take as well.
+_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 class ExportStream(Response):
@@ -80,7 +86,7 @@ class ExportStream(Response):
     async def _pieces(self, gone: asyncio.Future[None]) -> AsyncGenerator[bytes, None]:
         query, limit = self._export.query, self._export.limit
         if self._export.is_csv:
-            yield _csv([self._export.columns or _ALL])
+            yield _csv([map(_text, self._export.columns or _ALL)])
         while not gone.done():
             if self._unread.is_full:
                 await asyncio.sleep(_PACE)
@@ -120,7 +126,9 @@ def _chosen(entry: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if not isinstance(value, str):
+        return msgspec.json.encode(value).decode()
+    return "'" + value if value.startswith(_FORMULA) and number(value) is None else value
 
 
 def _csv(rows: Iterable[Iterable[str]]) -> bytes:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -20,6 +19,8 @@ from .compared import number
 FAILED: Final = "user-defined function raised exception"
 #: Characters of the value of a field by which entries are grouped; of a longer one the begin.
 MAX_SHOWN: Final = 200
+#: The keys that lead further into an object at the begin of a path, each with the steps behind it; empty at its end.
+Steps: TypeAlias = tuple[tuple[str, "Steps"], ...]
 
 
 def register(connection: sqlite3.Connection) -> None:
@@ -66,12 +67,15 @@ def matches(how: str, wanted: str, text: str | None) -> int:
 
 def field_matches(metadata: str | None, path: str, how: str, wanted: str | float) -> int:
     """Whether a value at the dotted `path` in the JSON compares so with `wanted`; of a list, any of its values."""
-    return int(any(_compares(value, how, wanted) for value in _values(metadata, path)))
+    for value in _values(metadata, path):
+        if _compares(value, how, wanted):
+            return 1
+    return 0
 
 
 def field_exists(metadata: str | None, path: str) -> int:
     """Whether something that is not null is at the dotted `path`."""
-    return int(any(value is not None for value in _values(metadata, path)))
+    return int(_first(metadata, path) is not None)
 
 
 def has_value(metadata: str | None, wanted: str) -> int:
@@ -92,14 +96,20 @@ def has_value(metadata: str | None, wanted: str) -> int:
 
 def field_shown(metadata: str | None, path: str) -> str | None:
     """The first value at the dotted `path` as text, cut at MAX_SHOWN characters; None if there is none."""
-    value = next((value for value in _values(metadata, path) if value is not None), None)
+    value = _first(metadata, path)
     return None if value is None else _written(value)[:MAX_SHOWN]
 
 
 def first_at(metadata: msgspec.Raw | None, path: str) -> Any:
     """The first value at the dotted `path` in the JSON; None if there is none."""
-    text = None if metadata is None else bytes(metadata).decode()
-    return next((value for value in _values(text, path) if value is not None), None)
+    return _first(None if metadata is None else bytes(metadata).decode(), path)
+
+
+def _first(metadata: str | None, path: str) -> Any:
+    for value in _values(metadata, path):
+        if value is not None:
+            return value
+    return None
 
 
 def _written(value: Any) -> str:
@@ -112,25 +122,39 @@ def _json(text: str) -> str:
     return msgspec.json.encode(text).decode()[1:-1]
 
 
-def _values(metadata: str | None, path: str) -> Iterator[Any]:
-    parts = path.split(".")
+def _values(metadata: str | None, path: str) -> list[Any]:
+    """All values at the dotted `path` in the JSON."""
+    steps, last = _route(path)
+    found: list[Any] = []
     # Most rows have no such key: then their JSON, which takes longest, is not parsed.
-    if metadata is not None and _json(parts[-1]) in metadata:
-        yield from _at(msgspec.json.decode(metadata), parts)
+    if metadata is not None and last in metadata:
+        _collect(msgspec.json.decode(metadata), steps, found)
+    return found
 
 
-def _at(value: Any, parts: list[str]) -> Iterator[Any]:
-    """What is at a path. Each dot of it is a step into an object, or a dot in the name of a key."""
+@lru_cache(maxsize=256)
+def _route(path: str) -> tuple[Steps, str]:
+    """The steps of a path, and its last part as it stands in JSON."""
+    parts = path.split(".")
+    steps: list[Steps] = [()]
+    for begin in reversed(range(len(parts))):
+        # Each dot is a step into an object, or a dot in the name of a key.
+        names = [".".join(parts[begin:end]) for end in range(begin + 1, len(parts) + 1)]
+        steps.append(tuple(zip(names, reversed(steps), strict=True)))
+    return steps[-1], _json(parts[-1])
+
+
+def _collect(value: Any, steps: Steps, found: list[Any]) -> None:
+    """Append to `found` what is at the end of all steps from `value` on."""
     if isinstance(value, list):
         for each in value:
-            yield from _at(each, parts)
-    elif not parts:
-        yield value
+            _collect(each, steps, found)
+    elif not steps:
+        found.append(value)
     elif isinstance(value, dict):
-        for count in range(1, len(parts) + 1):
-            key = ".".join(parts[:count])
+        for key, further in steps:
             if key in value:
-                yield from _at(value[key], parts[count:])
+                _collect(value[key], further, found)
 
 
 def _compares(value: Any, how: str, wanted: str | float) -> bool:

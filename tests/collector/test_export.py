@@ -77,6 +77,47 @@ def test_csv_has_all_columns_unless_asked_otherwise(client: AppClient, store: St
     assert (found["message"], found["created_at"], found["service"]) == ("m0", "0.0", "")
 
 
+TEXTS = [
+    "=1+2",
+    "+1+2",
+    "-1+2",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "\uff1d1",
+    "\uff0b1",
+    "\uff0d1+2",
+    "\uff201",
+    "-",
+    "=",
+    "+a",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_in_csv_is_no_formula_for_a_spreadsheet(client: AppClient, text: str) -> None:
+    client.post({"message": text, "service": text, "metadata": {"a": text}})
+    answer = client.get("/logs/export", format="csv", columns="message,service,a")
+    assert list(csv.reader(io.StringIO(answer.text, newline="")))[1] == [f"'{text}"] * 3
+    line = json.loads(client.get("/logs/export", columns="message,service,a").text)
+    assert line == {"message": text, "service": text, "a": text}
+
+
+def test_the_name_of_a_column_is_no_formula_either(client: AppClient) -> None:
+    answer = client.get("/logs/export", format="csv", columns="=1+2,message")
+    assert answer.text == "'=1+2,message\r\n"
+
+
+def test_numbers_and_all_other_text_stay_as_they_are_in_csv(client: AppClient) -> None:
+    metadata = {"number": -7.5, "text": "-12.5", "list": [-1], "sum": "1+2", "quoted": "'=1", "no": -1e-9}
+    client.post({"message": "+49", "duration_ms": -1.5, "metadata": metadata})
+    columns = "message,duration_ms,number,text,list,sum,quoted,no"
+    answer = client.get("/logs/export", format="csv", columns=columns)
+    row = ["+49", "-1.5", "-7.5", "-12.5", "-1", "1+2", "'=1", "-1e-9"]
+    assert list(csv.reader(io.StringIO(answer.text))) == [columns.split(","), row]
+
+
 def test_an_export_goes_on_when_a_search_runs_out_of_time(
     client: AppClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from logcollector_handler.collector import groups, reading, scan
-from logcollector_handler.collector.query import Cursor, Query
+from logcollector_handler.collector.query import Cursor, Query, parse_groups
 from logcollector_handler.collector.scan import Budget, StoppedError
 from logcollector_handler.collector.store import Store
 from tests.collector.app_client import AppClient
@@ -183,6 +184,36 @@ def test_a_query_out_of_time_says_how_far_it_has_looked_and_continues(
         found[2] += sum(group["count"] for group in grouped["groups"])
     assert (page["looked_to"], histogram["next"], grouped["next"]) == (None, None, None)
     assert found == [20, 20, 20]
+
+
+def test_groups_by_a_key_of_metadata_are_counted_as_far_as_the_time_lasts(
+    client: AppClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(
+        rows(*({"message": "m", "created_at": float(n), "metadata": {"order": {"id": n % 7}}} for n in range(1000)))
+    )
+    monkeypatch.setattr(scan, "SECONDS", 0.0)
+    asked: dict[str, Any] = {"since": 0, "until": 1000, "by": "order.id"}
+    counted: Counter[str] = Counter()
+    looked_to: list[float | None] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        found = client.get("/logs/groups", **asked, cursor=cursor).json()
+        counted.update({group["values"][0]: group["count"] for group in found["groups"]})
+        looked_to.append(found["looked_to"])
+        cursor = found["next"]
+    assert looked_to == [750.0, 500.0, 250.0, 0.0, None]
+    assert counted == {str(n): len(range(n, 1000, 7)) for n in range(7)}
+
+
+def test_nobody_is_told_of_groups_once_the_client_has_gone(store: Store) -> None:
+    store.add(rows(*({"message": "m", "metadata": {"n": n}} for n in range(3000))))
+    looks = iter([False, False])
+    grouping = parse_groups([("by", "n")])
+    with pytest.raises(StoppedError):
+        store.read(lambda reader: reading.groups(reader, grouping, Budget(lambda: next(looks, True))))
+    found = store.read(lambda reader: reading.groups(reader, grouping, Budget()))
+    assert sum(group.count for group in found.groups) + found.others == 3000, "the next one is answered"
 
 
 def test_no_step_begins_after_the_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

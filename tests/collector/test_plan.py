@@ -168,6 +168,24 @@ def test_errors_are_grouped_from_an_index_alone(database: sqlite3.Connection) ->
     assert read == [f"SEARCH logs USING COVERING INDEX logs_by_error ({BY_TIME})", "USE TEMP B-TREE FOR GROUP BY"]
 
 
+def test_groups_by_a_rare_key_are_found_by_a_full_text_index_and_others_read_in_steps(
+    database: sqlite3.Connection,
+) -> None:
+    what: Sql = ("field_shown(metadata, ?), count(*)", ["order.id"])
+    end: Sql = (" GROUP BY 1", [])
+    plan = Plan(query("has:order.id"))
+    expected = places("has:order.id")
+    assert expected == [("logs_fields", '"id"')]
+    assert (
+        steps(database, plan.found(what, BEFORE, expected, end))[0] == "SEARCH logs USING INTEGER PRIMARY KEY (rowid=?)"
+    )
+    assert places("has:order.id", COMMON) is None
+    assert steps(database, plan.rows(what, BEFORE, UNTIL, end)) == [
+        f"SEARCH logs USING INDEX logs_by_time ({BY_TIME})",
+        "USE TEMP B-TREE FOR GROUP BY",
+    ]
+
+
 @pytest.mark.parametrize("text", ["-x", "service:a -x", "level:INFO -x", "level>=INFO"])
 def test_a_step_costs_as_much_as_it_has_rows_wherever_it_is(
     store: Store, database: sqlite3.Connection, text: str
