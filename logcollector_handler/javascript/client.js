@@ -2,6 +2,7 @@
  * The client: what people call, on any platform. It makes an entry of each call and hands it to the platform's pipeline.
  * No method throws because of a value that is logged.
  */
+import { nameOf } from "./plain.js";
 import { OWN_FRAMES, isError } from "./stack.js";
 
 /**
@@ -113,7 +114,7 @@ export class LogClient {
   }
 
   /**
-   * Log the time since `startTimer`; returns it in milliseconds.
+   * Log the time since `startTimer`; returns it in milliseconds. It is NaN if `start` is no number.
    *
    * @param {number} start
    * @param {string} [level]
@@ -121,7 +122,7 @@ export class LogClient {
    * @param {Fields} [fields]
    */
   endTimer(start, level = "INFO", message = "timer", fields) {
-    const milliseconds = performance.now() - start;
+    const milliseconds = performance.now() - (typeof start === "number" ? start : NaN);
     this.#write(level, message, fields, undefined, { duration_ms: milliseconds });
     return milliseconds;
   }
@@ -135,12 +136,20 @@ export class LogClient {
    * @param {string} [level]
    * @returns {T}
    */
-  measure(run, message = run.name || "measured", level = "INFO") {
+  measure(run, message, level = "INFO") {
     const start = performance.now();
-    const done = () => this.#write(level, message, { duration_ms: performance.now() - start });
+    // Beside the frames of a method there is one of this function. In a text, so that Safari does not do without it.
+    const stack = (() => `${stackHere(this.#host)}`)();
+    /** @type {(as: string, error?: unknown) => void} */
+    const log = (as, error) =>
+      this.#write(as, message ?? (nameOf(run) || "measured"), { duration_ms: performance.now() - start }, error, undefined, stack);
     const failed = (/** @type {unknown} */ error) => {
-      this.#write("ERROR", message, { duration_ms: performance.now() - start }, error ?? new Error("nothing was thrown"));
+      log("ERROR", error ?? new Error("undefined"));
       throw error;
+    };
+    const done = (/** @type {any} */ value) => {
+      log(level);
+      return value;
     };
     let result;
     try {
@@ -148,14 +157,12 @@ export class LogClient {
     } catch (error) {
       return failed(error);
     }
-    if (typeof (/** @type {any} */ (result)?.then) === "function") {
-      return /** @type {any} */ (result).then((/** @type {any} */ value) => {
-        done();
-        return value;
-      }, failed);
+    try {
+      if (typeof (/** @type {any} */ (result)?.then) === "function") return /** @type {any} */ (Promise.resolve(result).then(done, failed));
+    } catch {
+      // It cannot be read, and whoever awaits the result will see that.
     }
-    done();
-    return result;
+    return done(result);
   }
 
   /**
@@ -197,13 +204,18 @@ export class LogClient {
    * @param {number} [milliseconds]
    * @returns {Promise<boolean>}
    */
-  flush(milliseconds = this.#host.settings.shutdownTimeout) {
-    return this.#host.pipeline.flush(milliseconds);
+  flush(milliseconds) {
+    return this.#host.pipeline.flush(this.#patience(milliseconds));
   }
 
   /** Send everything that was logged, and end. Logging opens the client again. @param {number} [milliseconds] */
-  close(milliseconds = this.#host.settings.shutdownTimeout) {
-    return this.#host.pipeline.close(milliseconds);
+  close(milliseconds) {
+    return this.#host.pipeline.close(this.#patience(milliseconds));
+  }
+
+  /** A time that a timer can wait: `shutdownTimeout` for what is no number from 0 on. @param {unknown} given */
+  #patience(given) {
+    return typeof given === "number" && given >= 0 ? Math.min(given, 2 ** 31 - 1) : this.#host.settings.shutdownTimeout;
   }
 
   /** @returns {Stats} */
@@ -217,32 +229,34 @@ export class LogClient {
    * @param {unknown} fields
    * @param {unknown} [error]
    * @param {Record<string, any>} [more]
+   * @param {string} [stack] that tells who called
    */
-  #write(level, message, fields, error, more) {
-    const { settings, context, pipeline, origin } = this.#host;
-    const bound = more ? { ...context.get(), ...more } : context.get();
+  #write(level, message, fields, error, more, stack) {
+    const { context, pipeline, origin } = this.#host;
     const line = this.#maker.line({
       level,
       message,
       time: Date.now() / 1000,
       fields,
-      bound: bound && this.#own ? { ...bound, ...this.#own } : bound ?? this.#own,
+      bound: { ...context.get(), ...more, ...this.#own },
       error,
-      stack: settings.autoCaller && !isError(error) ? stackHere() : undefined,
+      stack: isError(error) ? undefined : (stack ?? stackHere(this.#host)),
       origin,
     });
     // Entries begin with their level.
-    pipeline.send(line, line.startsWith('{"level":"ERROR"') || line.startsWith('{"level":"FATAL"'));
+    pipeline.send(line, /^{"level":"(ERROR|FATAL)"/.test(line));
   }
 }
 
-/** The stack, as far as the frame that called a method of the client: `OWN_FRAMES` are above that. */
-function stackHere() {
+/** The stack, as far as the frame that called a method of the client: `OWN_FRAMES` are above that. @param {Host} host */
+function stackHere({ settings }) {
+  if (!settings.autoCaller) return undefined;
   const before = Error.stackTraceLimit;
   try {
     // V8 collects so many frames; the other engines do not know it.
     Error.stackTraceLimit = OWN_FRAMES + 1;
-    return new Error().stack;
+    // An application may make something else of stacks.
+    return String(new Error().stack);
   } catch {
     return undefined;
   } finally {

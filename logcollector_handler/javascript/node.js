@@ -19,6 +19,7 @@ export { LogClient };
  * @typedef {import("./settings.js").LogClientOptions} LogClientOptions
  * @typedef {import("./client.js").Fields} Fields
  * @typedef {import("./client.js").Stats} Stats
+ * @typedef {import("./node/pipeline.js").NodePipeline} NodePipeline
  */
 
 /**
@@ -28,13 +29,28 @@ export { LogClient };
  */
 const bound = new AsyncLocalStorage();
 
-/** Clients that log what nobody caught. @type {Set<LogClient>} */
+/** Clients that log what nobody caught, by their pipelines. @type {WeakMap<NodePipeline, LogClient>} */
+const clients = new WeakMap();
+/** The pipelines of those that are not closed. @type {Set<NodePipeline>} */
 const watching = new Set();
 
 /** It only looks: the process ends as it would without it. @param {Error} error @param {string} origin */
 function watch(error, origin) {
-  for (const client of watching) client.log("FATAL", error, { uncaught: origin });
+  for (const pipeline of watching) clients.get(pipeline)?.log("FATAL", error, { uncaught: origin });
 }
+
+/** @type {import("./node/pipeline.js").Life} */
+const LIFE = {
+  began(pipeline) {
+    if (!clients.has(pipeline)) return;
+    if (watching.size === 0) process.on("uncaughtExceptionMonitor", watch);
+    watching.add(pipeline);
+  },
+  ended(pipeline) {
+    watching.delete(pipeline);
+    if (watching.size === 0) process.off("uncaughtExceptionMonitor", watch);
+  },
+};
 
 /**
  * A client that sends to a log collection server. Options that are not given are read from the environment, where they
@@ -45,7 +61,7 @@ function watch(error, origin) {
  * @returns {LogClient}
  */
 export function createLogClient(serverUrl, options = {}) {
-  const host = openPipeline(serverUrl, options);
+  const host = openPipeline(serverUrl, options, LIFE);
   const client = new LogClient({
     ...host,
     context: {
@@ -57,8 +73,8 @@ export function createLogClient(serverUrl, options = {}) {
     origin: ORIGIN,
   });
   if (host.settings.enableGlobalErrorHandler) {
-    if (watching.size === 0) process.on("uncaughtExceptionMonitor", watch);
-    watching.add(client);
+    clients.set(host.pipeline, client);
+    LIFE.began(host.pipeline);
   }
   return client;
 }

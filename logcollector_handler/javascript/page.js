@@ -6,7 +6,7 @@ import { FULL, Walk, unused } from "./plain.js";
 import { errorLine, errorType, isError, stackTrace } from "./stack.js";
 
 /** The most bytes that a snapshot takes. */
-const MAX_BYTES = 256 * 1024;
+const MAX_BYTES = 1 << 18;
 /** Nothing: the worker masks secrets, before anything leaves the browser. */
 const LATER = { secret: () => false, address: () => false, text: (/** @type {string} */ text) => text };
 

@@ -43,8 +43,8 @@ export class Pipeline {
   #accepted = 0;
   /** Records that found the queue full. */
   #full = 0;
-  /** Lost records that no batch tells yet. @type {Record<string, number>} */
-  #losses = {};
+  /** Those of them that no batch tells yet. */
+  #untold = 0;
   /** @type {import("./platform.js").Counts} */
   #counts = { delivered: 0, deadLettered: 0, dropped: {} };
   /** @type {Map<number, (done: boolean) => void>} */
@@ -128,7 +128,7 @@ export class Pipeline {
     if (this.#waiting + this.#lines.length > this.#settings.maxQueueSize) {
       this.#lines.shift();
       this.#full++;
-      this.#losses.queue_full = (this.#losses.queue_full ?? 0) + 1;
+      this.#untold++;
     }
     if (this.#lines.length >= this.#settings.batchSize || this.#length > MAX_LENGTH) this.#cut();
     else if (!this.#timer || (urgent && !this.#isSoon)) {
@@ -144,13 +144,12 @@ export class Pipeline {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const lines = this.#lines;
-    const losses = this.#losses;
+    const untold = this.#untold;
     if (!lines.length) return;
     this.#lines = [];
-    this.#length = 0;
-    this.#losses = {};
+    this.#length = this.#untold = 0;
     this.#waiting += lines.length;
-    this.#hand(this.#draw(), { lines, losses: losses.queue_full ? losses : undefined, time: Date.now() / 1000 });
+    this.#hand(this.#draw(), { lines, losses: untold ? { queue_full: untold } : undefined, time: Date.now() / 1000 });
   }
 
   /** @param {string} id @param {Open} batch */
@@ -161,21 +160,25 @@ export class Pipeline {
 
   /** @param {ToPage} message */
   #hear(message) {
-    if (message.kind === "ready") {
-      this.#ready = message;
-      this.#sendLeftovers();
-    }
-    if (message.kind === "stored") this.#keep(message);
-    if (message.kind === "gone") {
-      this.#stored.delete(message.id);
-      this.#forget(message.id);
-    }
-    if (message.kind === "flushed") this.#flushes.get(message.number)?.(message.done);
-    if (message.kind === "counts") this.#counts = message.counts;
-    if (message.kind === "say") this.#complain(message.text);
-    if (message.kind === "wrong") {
-      this.#isWrong = true;
-      this.#complain(message.reason);
+    switch (message.kind) {
+      case "ready":
+        this.#ready = message;
+        return this.#sendLeftovers();
+      case "stored":
+        return this.#keep(message);
+      case "gone":
+        this.#stored.delete(message.id);
+        return this.#forget(message.id);
+      case "flushed":
+        return this.#flushes.get(message.number)?.(message.done);
+      case "counts":
+        this.#counts = message.counts;
+        return;
+      case "wrong":
+        this.#isWrong = true;
+      // It is said, too.
+      case "say":
+        this.#complain(message.text);
     }
   }
 

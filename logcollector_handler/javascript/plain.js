@@ -125,7 +125,7 @@ export class Walk {
       case "symbol":
         return this.text(String(value));
       case "function":
-        return this.text(`<function ${nameOf(value)}>`);
+        return this.text(`<function ${nameOf(value) || "without a name"}>`);
       case "boolean":
         this.spend(4);
         return value;
@@ -152,9 +152,7 @@ export class Walk {
     if (depth > MAX_DEPTH + 1) return this.tooDeep();
     if (isError(value)) return this.text(errorLine(value), true);
     if (value instanceof Date) return this.text(isNaN(value.getTime()) ? "Invalid Date" : value.toISOString());
-    if (value instanceof String || value instanceof Number || value instanceof Boolean) {
-      return this.value(value.valueOf(), depth, address);
-    }
+    if ([String, Number, Boolean].some((kind) => value instanceof kind)) return this.value(value.valueOf(), depth, address);
     if (value instanceof RegExp) return this.text(String(value));
     if (typeof value.nodeType === "number" && typeof value.nodeName === "string") return this.text(describeNode(value));
     if (value instanceof ArrayBuffer || value instanceof DataView || value instanceof Uint8Array) {
@@ -243,20 +241,19 @@ function keyText(key) {
   return typeof key === "object" && key !== null ? `<${kindOf(key)}>` : String(key);
 }
 
-/** @param {any} value */
-function nameOf(value) {
+/** The name of a function; "" if it has none that can be read. @param {any} value */
+export function nameOf(value) {
   try {
-    return String(value.name || "without a name");
+    return String(value.name || "");
   } catch {
-    return "without a name";
+    return "";
   }
 }
 
 /** The name of an object's class. @param {any} value */
 function kindOf(value) {
   try {
-    const prototype = Object.getPrototypeOf(value);
-    return prototype === null ? "Object" : String(prototype.constructor.name);
+    return String((Object.getPrototypeOf(value) ?? {}).constructor.name);
   } catch {
     return "object";
   }
@@ -265,7 +262,7 @@ function kindOf(value) {
 /** @param {any} node */
 function describeNode(node) {
   const name = String(node.nodeName).toLowerCase();
-  const id = typeof node.id === "string" && node.id ? `#${node.id}` : "";
-  const kinds = typeof node.className === "string" && node.className ? `.${node.className.trim().split(/\s+/).join(".")}` : "";
-  return `<${name}${id}${kinds}>`;
+  const part = (/** @type {string} */ sign, /** @type {unknown} */ text) =>
+    typeof text === "string" && text ? sign + text.trim().replace(/\s+/g, sign) : "";
+  return `<${name}${part("#", node.id)}${part(".", node.className)}>`;
 }

@@ -46,7 +46,7 @@ const REDACT = { secret: isSecret, address: isAddress, text: maskText };
  * } ToSending
  *
  * @typedef {{kind: "ready", url: string, headers: Record<string, string>, common: import("./entry.js").Common}
- *   | {kind: "wrong", reason: string}
+ *   | {kind: "wrong", text: string}
  *   | {kind: "stored", id: string, bytes: Uint8Array, compressed: boolean}
  *   | {kind: "gone", id: string}
  *   | {kind: "flushed", number: number, done: boolean}
@@ -68,7 +68,7 @@ export function startSending(port) {
       try {
         sending = new Sending(message, (answer) => port.postMessage(answer));
       } catch (error) {
-        port.postMessage({ kind: "wrong", reason: String(/** @type {any} */ (error)?.message ?? error) });
+        port.postMessage({ kind: "wrong", text: String(/** @type {any} */ (error)?.message ?? error) });
       }
     }
   };

@@ -43,6 +43,8 @@ import { COLUMNS, ENVIRONMENTS, LOG_TYPES } from "./columns.js";
 
 /** @type {Record<string, number>} */
 const NUMBERS = { batchSize: 1000, flushInterval: 1000, maxQueueSize: 10_000, timeout: 5000, shutdownTimeout: 5000 };
+/** A timer waits for no longer, in milliseconds: for more it would not wait at all. */
+const MOST = 2 ** 31 - 1;
 const TIMES = ["flushInterval", "timeout", "shutdownTimeout"];
 /** @type {Record<string, boolean>} */
 const SWITCHES = { enableCompression: true, enableGlobalErrorHandler: true, autoCaller: true };
@@ -51,8 +53,18 @@ const NAMES = [...Object.keys(NUMBERS), ...Object.keys(SWITCHES), ...TEXTS, "hea
 
 /** @param {string} name @param {unknown} value @param {string} allowed @returns {never} */
 function refuse(name, value, allowed) {
-  const shown = name === "apiKey" || name === "headers" ? "not that" : JSON.stringify(value) ?? String(value);
+  const shown = name === "apiKey" || name === "headers" ? "not that" : inWords(value);
   throw new TypeError(`${name} is ${shown}; allowed: ${allowed}`);
+}
+
+/** @param {unknown} value */
+function inWords(value) {
+  try {
+    return (typeof value === "bigint" ? undefined : JSON.stringify(value)) ?? String(value);
+  } catch {
+    // A cycle, or an object that cannot be read.
+    return `of the type ${typeof value}`;
+  }
 }
 
 /**
@@ -70,12 +82,11 @@ export function readSettings(serverUrl, options, { logType, base, environment = 
     if (!NAMES.includes(name)) throw new TypeError(`${name} is no option; there are: ${NAMES.join(", ")}`);
   }
   for (const name of NAMES) given[name] ??= fromEnvironment(name, environment);
-  const text = String(serverUrl ?? (environment("LOGCOLLECTOR_SERVER_URL") || "http://localhost:8000"));
-  const url = readUrl(text, base);
+  const { url, text } = readUrl(serverUrl ?? (environment("LOGCOLLECTOR_SERVER_URL") || "http://localhost:8000"), base);
   for (const [name, value] of Object.entries(NUMBERS)) {
     const number = given[name] ?? value;
     const least = name === "flushInterval" || name === "shutdownTimeout" ? 0 : 1;
-    if (typeof number !== "number" || !(number >= least) || number > 2 ** 31) refuse(name, number, `a number from ${least} on`);
+    if (typeof number !== "number" || !(number >= least) || number > MOST) refuse(name, number, `a number from ${least} on, up to ${MOST}`);
     given[name] = TIMES.includes(name) ? number : Math.floor(number);
   }
   for (const [name, value] of Object.entries(SWITCHES)) {
@@ -122,11 +133,12 @@ function postedTo(url) {
   return posted.href;
 }
 
-/** @param {string} given @param {string} [base] */
+/** @param {string | URL} given @param {string} [base] */
 function readUrl(given, base) {
   try {
-    const url = new URL(given, base);
-    if (/^https?:$/.test(url.protocol) && !url.search && !url.hash) return url;
+    const text = String(given);
+    const url = new URL(text, base);
+    if (/^https?:$/.test(url.protocol) && !url.search && !url.hash) return { url, text };
   } catch {
     // Refused below: the value may hold a password, so it is not shown.
   }

@@ -129,19 +129,14 @@ export function isError(value) {
 }
 
 /**
- * What a function returns; what it raised, in words, if it did: the values of the application run their own code.
+ * What a function returns; a text that says so where it raised: the values of the application run their own code.
  *
- * @template T
- * @param {() => T} read
- * @returns {T | string}
+ * @param {() => any} read
  */
-function guardedValue(read) {
+function guarded(read) {
   try {
     return read();
   } catch {
     return "<unreadable>";
   }
 }
-
-/** @type {<T>(read: () => T) => any} */
-const guarded = guardedValue;

@@ -31,14 +31,17 @@ test("each level has a method, and log takes any name of a level", () => {
   assert.equal(entries[0].metadata.a, 1);
 });
 
-test("an entry says which function logged, and where", () => {
+test("an entry says which function logged, and where", async () => {
   const { log, entries } = client();
-  (function buy() {
+  await (async function buy() {
     log.info("x");
     log.log("INFO", "x");
     log.child({}).error("x");
     log.endTimer(log.startTimer());
+    log.measure(() => {});
+    await log.measure(async () => {});
   })();
+  assert.equal(entries.length, 6);
   for (const each of entries) {
     assert.equal(each.function_name, "buy");
     assert.match(each.file_path, /client\.test\.mjs$/);
@@ -158,6 +161,11 @@ test("contexts and children of strange values throw nothing", () => {
 const WRONG = [
   [{ batchSize: 0 }, /batchSize is 0; allowed: a number from 1 on/],
   [{ batchSize: "5" }, /batchSize is "5"/],
+  [{ batchSize: 5n }, /batchSize is 5; allowed/],
+  [{ batchSize: Symbol("s") }, /batchSize is Symbol\(s\); allowed/],
+  [{ service: { toJSON() { throw new Error("boom"); } } }, /service is of the type object; allowed: text/],
+  [{ shutdownTimeout: 2 ** 31 }, /shutdownTimeout is 2147483648; allowed: a number from 0 on, up to 2147483647/],
+  [{ timeout: Infinity }, /timeout/],
   [{ flushInterval: NaN }, /flushInterval/],
   [{ environment: "moon" }, /environment is "moon"; allowed: production, staging/],
   [{ logType: "x" }, /logType/],
@@ -174,9 +182,9 @@ for (const [options, message] of WRONG) {
   });
 }
 
-for (const url of ["ftp://x", "nonsense", "", "http://x/?a=1", "http://user:hunter2@x:99999"]) {
-  test(`${url || "nothing"} is no URL of a server, and is not shown`, () => {
-    assert.throws(() => readSettings(url, {}, { logType: "BACKEND" }), (error) => !error.message.includes("hunter2"));
+for (const url of [Symbol("s"), Object.create(null), "ftp://x", "nonsense", "", "http://x/?a=1", "http://user:hunter2@x:99999"]) {
+  test(`${typeof url === "object" ? "an object" : String(url) || "nothing"} is no URL of a server, and is not shown`, () => {
+    assert.throws(() => readSettings(url, {}, { logType: "BACKEND" }), { message: /^the server's URL is not one; allowed: [^]*(?<!hunter2[^]*)$/ });
   });
 }
 
@@ -191,6 +199,11 @@ test("the environment names what the options do not; its times are in seconds", 
     [settings.url, settings.flushInterval, settings.batchSize, settings.enableCompression, settings.headers, settings.common.service, settings.common.environment],
     ["https://logs/x/logs", 250, 8, false, { Authorization: "Bearer k", a: "b" }, "otel", "production"],
   );
+});
+
+test("a URL may be an object", () => {
+  const { url, base } = readSettings(new URL("http://server/a/"), {}, { logType: "BACKEND" });
+  assert.deepEqual([url, base], ["http://server/a/logs", "http://server/a"]);
 });
 
 test("a relative URL is one of the page", () => {

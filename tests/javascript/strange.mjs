@@ -48,6 +48,20 @@ export const STRANGE = {
     revoke();
     return proxy;
   },
+  "revoked function": () => {
+    const { proxy, revoke } = Proxy.revocable(() => {}, {});
+    revoke();
+    return proxy;
+  },
+  "revoked array": () => {
+    const { proxy, revoke } = Proxy.revocable([], {});
+    revoke();
+    return proxy;
+  },
+  "map behind a proxy": () => new Proxy(new Map([[1, 2]]), {}),
+  "nothing but a throwing conversion": () => ({ toString: throwing, valueOf: throwing, [Symbol.toPrimitive]: throwing }),
+  "a then that throws": () => ({ get then() { return throwing(); } }),
+  "negative infinity": () => -Infinity,
   "array with a hole": () => [1, , 3], // eslint-disable-line no-sparse-arrays
   undefined: () => undefined,
   "undefined in": () => ({ a: undefined, b: [undefined] }),
@@ -111,3 +125,6 @@ export const STRANGE = {
     return Object.assign(made, { window: made, self: made });
   },
 };
+
+/** Those that are cut. */
+export const LARGE = ["many fields", "many items", "wide and deep", "long text", "long text of several bytes", "long name", "endless entries"];

@@ -174,7 +174,7 @@ def test_flush_and_close_mean_it_and_logging_opens_a_client_again(app: App, serv
     ended = app.run(
         START
         + """
-        console.log(await log.flush(), log.stats().delivered);
+        console.log(await log.flush(Infinity), log.stats().delivered);
         log.info("more");
         console.log(await log.close(), log.stats().delivered, process.listenerCount("SIGTERM"));
         log.info("again");

@@ -262,6 +262,39 @@ def test_many_clients_have_one_listener_of_each_kind(app: App, server: FaultySer
     assert sorted(messages(server)) == sorted(LOGGED[:15])
 
 
+def test_a_client_that_is_closed_is_forgotten_and_logs_what_nobody_caught_once_it_is_open_again(
+    app: App, server: FaultyServer
+) -> None:
+    ended = app.run("""
+        import { setFlagsFromString } from "node:v8";
+        import { runInNewContext } from "node:vm";
+        import { createLogClient } from "logcollector-handler";
+        setFlagsFromString("--expose-gc");
+        const gc = runInNewContext("gc");
+        const dropped = [];
+        async function use(number) {
+          const log = createLogClient();
+          if (number) log.info(`m${number}`);
+          dropped.push(new WeakRef(log));
+          await log.close();
+        }
+        for (let number = 0; number < 5; number++) await use(number);
+        console.log(process.listenerCount("uncaughtExceptionMonitor"));
+        for (let turn = 0; turn < 200 && dropped.some((each) => each.deref()); turn++) {
+          await new Promise((resolve) => setTimeout(resolve, 10));
+          gc();
+        }
+        console.log(dropped.filter((each) => each.deref()).length);
+        const log = createLogClient();
+        await log.close();
+        log.info("open again");
+        console.log(process.listenerCount("uncaughtExceptionMonitor"));
+        throw new TypeError("boom");
+    """)
+    assert ended.out.split() == ["0", "0", "1"], ended.err
+    assert messages(server) == ["m1", "m2", "m3", "m4", "open again", "TypeError: boom"]
+
+
 def test_a_worker_that_dies_just_before_the_end_is_replaced(app: App, server: FaultyServer) -> None:
     ended = app.run("""
         import { createLogClient } from "logcollector-handler";

@@ -15,10 +15,11 @@ export const ORIGIN = { process: process.pid, thread: isMainThread ? "main" : `w
 /**
  * @param {string | URL | undefined} serverUrl
  * @param {import("../settings.js").LogClientOptions} options
+ * @param {import("./pipeline.js").Life} [life]
  */
-export function openPipeline(serverUrl, options) {
+export function openPipeline(serverUrl, options, life) {
   const settings = readSettings(serverUrl, options, { logType: "BACKEND", environment: (name) => process.env[name] });
-  return { settings, pipeline: new NodePipeline(settings) };
+  return { settings, pipeline: new NodePipeline(settings, life) };
 }
 
 /**

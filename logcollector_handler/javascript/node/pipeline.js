@@ -21,10 +21,13 @@ const GRACE = 1000;
 /** How long after a worker has died the next one is made. */
 const RECOVERY = 1000;
 
+/** @typedef {Record<"began" | "ended", (pipeline: NodePipeline) => void>} Life called when one makes its worker, and when it is closed */
+
 export class NodePipeline {
-  /** @param {import("../settings.js").Settings} settings */
-  constructor(settings) {
+  /** @param {import("../settings.js").Settings} settings @param {Life} [life] */
+  constructor(settings, life) {
     this.settings = settings;
+    this.life = life;
     this.counters = makeCounters();
     this.accepted = 0;
     /** Records that were handed to the worker. */
@@ -137,6 +140,7 @@ export class NodePipeline {
       worker.unref();
       this.worker = worker;
       register(this);
+      this.life?.began(this);
       return true;
     } catch (error) {
       // It is tried again and again, and said once.
@@ -204,6 +208,7 @@ export class NodePipeline {
     const { worker } = this;
     this.worker = undefined;
     unregister(this);
+    this.life?.ended(this);
     await worker?.terminate();
     return done;
   }
