@@ -165,7 +165,8 @@ def let_settle(is_urgent: Callable[[], bool]) -> bool:
     lock. And workers of uWSGI and of gunicorn may log before gevent patches them.
 
     Returns:
-        Whether it has waited.
+        Whether what was logged before is to be sent at once: it has waited, or this is uWSGI's first process, which may
+        have forked before this thread came to wait.
     """
     slept = 0.0
     while not is_urgent():
@@ -177,7 +178,7 @@ def let_settle(is_urgent: Callable[[], bool]) -> bool:
             break
         time.sleep(step)
         slept += step
-    return slept > 0
+    return slept > 0 or _worker_of_uwsgi() == 0
 
 
 def leave_signals_to_others(start: object) -> None:
@@ -202,19 +203,26 @@ def let_others_wait() -> None:
 
 def _is_about_to_fork() -> bool:
     """Whether this is uWSGI's first process, and it has not forked all of its workers."""
+    try:
+        return _worker_of_uwsgi() == 0 and not all(each["pid"] for each in sys.modules["uwsgi"].workers())
+    except Exception:  # noqa: BLE001 - a module of that name that is not uWSGI's
+        return False
+
+
+def _worker_of_uwsgi() -> int | None:
+    """The number of this worker of uWSGI, from 1 on; 0 in its first process, None without uWSGI."""
     # Looked up, not imported: only uWSGI itself has this module. Others make one of the name, for tests.
     uwsgi = sys.modules.get("uwsgi")
     try:
-        return uwsgi is not None and uwsgi.worker_id() == 0 and not all(each["pid"] for each in uwsgi.workers())
+        return None if uwsgi is None else int(uwsgi.worker_id())
     except Exception:  # noqa: BLE001 - see above
-        return False
+        return None
 
 
 def _is_about_to_patch() -> bool:
     """Whether this is a worker of uWSGI that has gevent patch it, sooner or later."""
-    uwsgi = sys.modules.get("uwsgi")
     try:
-        return uwsgi is not None and uwsgi.worker_id() != 0 and "gevent-monkey-patch" in uwsgi.opt
+        return bool(_worker_of_uwsgi()) and "gevent-monkey-patch" in sys.modules["uwsgi"].opt
     except Exception:  # noqa: BLE001 - as above
         return False
 

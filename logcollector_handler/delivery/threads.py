@@ -148,12 +148,12 @@ class Threads:
     def _start_threads(self, start: object) -> None:
         """The starter: start the threads that are missing. Runs in a thread of its own, started by `start`."""
         leave_signals_to_others(start)
-        has_waited = let_settle(lambda: self._listener.is_asked)
+        is_late = let_settle(lambda: self._listener.is_asked)
         # gevent replaces the function when it begins to patch the process. Then another pipeline takes over.
         if self.belong_elsewhere() or start is not _thread.start_new_thread:
             return
-        if has_waited:
-            # What was logged before is late enough: uWSGI's first process may end soon, without exit handlers.
+        if is_late:
+            # What was logged before has waited long enough: uWSGI's first process may end soon, without exit handlers.
             self._listener.flush_to(self._progress.mark)
         with own_work(), self._lock:
             self._starting = True

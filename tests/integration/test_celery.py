@@ -100,7 +100,8 @@ def test_failures_new_tries_and_lost_children(collector: CollectorServer, broker
     )
     assert failed["stack_trace"].endswith("UnpicklableError: 7 is not sent")
     assert failed["message"].startswith("task celery_app.fail failed after ")
-    again, done = runs(collector, "retried")
+    # Two processes have sent them, so the later one may have come first.
+    again, done = sorted(runs(collector, "retried"), key=lambda entry: float(entry["created_at"]))
     assert (again["level"], again["error_type"]) == ("WARN", "ConnectionError")
     assert "is to be tried again" in again["message"]
     assert again["stack_trace"].endswith("ConnectionError: the bank is away")

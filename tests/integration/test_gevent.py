@@ -149,8 +149,20 @@ def test_the_look_out_of_a_process_that_is_patched_while_it_sleeps_delivers_amon
         main, starters = native(), []
         start = Threads._start_threads
         Threads._start_threads = lambda *each: [starters.append(native()), start(*each)]
+        patched.release()
         wait(gevent.sleep)
         print(starters == [main])
+        """,
+        # However long the patches take, the look-out sleeps until they are there.
+        before="""
+        import _thread, types
+        from logcollector_handler.delivery import lookout
+        patched, real = _thread.allocate_lock(), time.sleep
+        patched.acquire()
+        def sleep(seconds):
+            with patched:
+                real(0.05)
+        lookout.time = types.SimpleNamespace(sleep=sleep)
         """,
     )
     assert out == "{'delivered': 3}\nTrue\n"
