@@ -117,8 +117,7 @@ def test_the_collector_is_where_the_handlers_look_for_it(objects: dict[tuple[str
     (collector,) = spec["containers"]
     (container_port,) = collector["ports"]
     assert container_port["name"] == port["targetPort"]
-    _, *arguments = [*collector["command"], *collector["args"]]
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args([*collector["command"][1:], *collector["args"]])
     assert (options.command, options.host, options.port) == ("serve", "0.0.0.0", container_port["containerPort"])
     assert str(options.database.parent) == mount(collector, "data")
     (data,) = [each for each in spec["volumes"] if each["name"] == "data"]
