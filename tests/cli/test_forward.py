@@ -10,6 +10,7 @@ import pytest
 
 from logcollector_handler.cli import main
 from tests.cli.conftest import Start
+from tests.delivery.pipelines import wait_until
 from tests.delivery.spool.processes import Writer
 from tests.integration.behaviours import answer, hang
 from tests.integration.faulty import FaultyServer, refuse_records
@@ -57,6 +58,21 @@ def test_it_waits_for_the_directory_sends_what_comes_and_what_came_at_last(tmp_p
     assert "a key" not in err
     assert writers[0].files == []
     assert len(list((writers[0].directory / "dead").iterdir())) == 3
+
+
+def test_it_looks_once_more_at_the_end(tmp_path: Path, start: Start) -> None:
+    rarely = "from logcollector_handler.cli import forward\nforward._LOOK_EVERY = 600.0"
+    with FaultyServer() as server:
+        writer = Writer(tmp_path, server.url)
+        writer.put("first")
+        process = start("forward", str(tmp_path), "--server-url", server.url, before=rarely)
+        server.wait_for_stored(1)
+        # The look that follows what was found has found no more: it has unlocked the name.
+        wait_until(lambda: [path.stem for path in writer.directory.glob("*.lock")] == [writer.ids.owner])
+        writer.put("second")
+        status, err = ended(process)
+        assert [entry["message"] for entry in server.stored] == ["first", "second"]
+    assert (status, "2 records delivered" in err) == (0, True)
 
 
 def test_batches_for_another_server_are_said_once_and_left(

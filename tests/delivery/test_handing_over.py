@@ -175,8 +175,22 @@ def test_at_exit_a_full_disk_is_tried_until_the_deadline_and_the_rest_is_counted
     assert 4.0 < bench.clock.monotonic() - began <= 5.0
     assert (bench.stats().dropped, bench.stats().pending) == ({"shutdown": 2}, 0)
     err = capsys.readouterr().err
-    assert "takes no batch now" in err
+    assert "takes no batch now (No space left on device): batches wait in memory" in err
     assert "2 records were dropped: the process ended before they could be sent" in err
+
+
+def test_at_exit_the_thread_goes_on_and_nobody_drops_what_it_has(tmp_path: Path) -> None:
+    bench, disk = real(tmp_path, shutdown_timeout=PATIENCE)
+    disk.is_full = True
+    bench.log("a")
+    wait_until(lambda: len(bench.pipeline.outbox) == 1)
+    workers = bench.pipeline.workers
+    workers.begin_exit()
+    assert not workers.flush(0.0)
+    assert bench.stats().dropped == {}
+    disk.is_full = False
+    workers.finish_exit()
+    assert (bench.stats().handed_over, bench.stats().dropped) == (1, {})
 
 
 def test_at_exit_room_that_comes_in_time_is_used(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ class Owners:
         self.usage: Usage = Usage(Directory(files.place.path / "usage", files.place))
         # Descriptors of the locked files, by owner.
         self._held: dict[str, int] = {}
+        # Why the last attempt to lock an owner failed, other than that somebody holds the lock: the disk is full, say.
+        self._refused: OSError | None = None
         # Held while our own lock is made or released, which can happen in a logging call, in the listener and in the
         # sender. Re-entrant, because a signal handler may log while its thread is in here.
         self._own_lock = new_lock()
@@ -70,7 +72,7 @@ class Owners:
             self._release(self._own, unlink=False)
             # A second attempt, in case another process removed our lock as abandoned while we were making it.
             if not self._take(self._own) and not self._take(self._own):
-                raise OSError(errno.EBUSY, "the lock of this process is held by another")
+                raise self._refused or OSError(errno.EBUSY, "the lock of this process is held by another")
 
     def release_own(self, when: Callable[[], bool]) -> None:
         """Unlock our owner if `when()`, which says that nothing of ours is here. `ensure_own` waits meanwhile."""
@@ -147,6 +149,7 @@ class Owners:
         # Our own lock file gets its name only when it is locked: others take over whatever they can lock by that name.
         made = new_lock_name(owner) if owner == self._own else name
         descriptor = -1
+        self._refused = None
         try:
             descriptor = self._files.place.create(made, 0)
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,8 +158,10 @@ class Owners:
             # An earlier holder may have removed the file after we opened it. Then our lock is worth nothing.
             if self._is_lock_file(descriptor, owner):
                 self._held[owner] = descriptor
-        except OSError:
+        except BlockingIOError:
             pass
+        except OSError as error:
+            self._refused = error
         finally:
             # A signal handler that logged meanwhile may hold the lock now; closing our descriptor would release it.
             if owner not in self._held:
