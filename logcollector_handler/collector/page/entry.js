@@ -52,7 +52,7 @@ export function details(entry, on) {
   const columns = el("div.columns");
   columns.append(section("Fields", fields(entry, on), " · click a value to filter by it"));
   if (Object.keys(entry.metadata ?? {}).length) {
-    const inside = { value: (pressed, path, item) => on.value(pressed, fieldOf(path, item), item) };
+    const inside = { value: (pressed, path, item) => on.value(pressed, fieldOf(path, entry.metadata), item) };
     columns.append(section("Metadata", tree(entry.metadata, "", inside)));
   }
   box.append(columns);

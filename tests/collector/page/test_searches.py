@@ -36,9 +36,9 @@ def test_errors_are_grouped_by_their_place(page: Page) -> None:
     assert page.texts("#groups tbody tr:first-child .name") == ["OSError", "/srv/a b.py", "read"]
     assert page.texts("#groups tbody tr:last-child .name") == ["OSError", "/srv/a b.py", "none"]
     # One bar of the sparkline for each time that it came.
-    bars = "return [...document.querySelectorAll('#groups tr:first-child .spark rect')].filter((one) => one.getAttribute('height') > 0).length"
-    assert page.run(bars) == 4
-    first, last = page.run("return [...document.querySelectorAll('#groups tbody tr:first-child time')].map((one) => Date.parse(one.title) / 1000)")
+    heights = page.each("#groups tr:first-child .spark rect", "Number(one.getAttribute('height'))")
+    assert len([height for height in heights if height > 0]) == 4
+    first, last = page.each("#groups tbody tr:first-child time", "Date.parse(one.title) / 1000")
     assert (round(first - now), round(last - now)) == (-1805, -5)
     page.click("#groups tr:last-child .link")
     page.shows("other")
@@ -51,13 +51,18 @@ def test_errors_are_grouped_by_their_place(page: Page) -> None:
 
 def test_counts_by_any_field(page: Page) -> None:
     long = "x" * 300
-    page.post(*({"message": f"m{n}", "metadata": {"user": {"plan": "pro" if n else "free"}, "long": f"{long}{n}"}} for n in range(3)))
+    page.post(
+        *(
+            {"message": f"m{n}", "metadata": {"user": {"plan": "pro" if n else "free"}, "long": f"{long}{n}"}}
+            for n in range(3)
+        )
+    )
     page.open()
     page.until(lambda: len(page.messages) == 3)
     page.click("#group summary")
     page.fill_in("#group .any input", "user.plan" + Keys.ENTER)
     page.until(lambda: page.texts("#groups .name") == ["pro", "free"])
-    shares = page.run("return [...document.querySelectorAll('.share')].map((one) => one.style.getPropertyValue('--share'))")
+    shares = page.each(".share", "one.style.getPropertyValue('--share')")
     assert shares == ["100%", "50%"]
     page.fill("q", "nothing" + Keys.ENTER)
     page.until(lambda: "No entry of this time" in page.texts("#groups")[0])
@@ -138,7 +143,9 @@ def test_an_export_works_with_the_token(store: Store, chromium: webdriver.Chrome
     server = BackgroundServer(create_app(store, token="sesame-open-sesame"))
     server.start()
     with closing(Page(chromium, server.url, token="sesame-open-sesame")) as page:
-        page.browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+        page.browser.execute_cdp_cmd(
+            "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+        )
         page.post({"message": "secret"})
         page.open()
         page.until(lambda: page.is_shown("#token"))
@@ -156,7 +163,13 @@ def test_an_export_works_with_the_token(store: Store, chromium: webdriver.Chrome
 def test_values_of_any_size_are_shown_in_pieces(page: Page) -> None:
     """Elements cost time, not characters: so what is counted is elements."""
     many = {f"k{n}": {"n": n, "list": [n, n]} for n in range(10_000)}
-    page.post({"message": "big", "stack_trace": "line\n" * 20_000, "metadata": {"text": "x" * 1_000_000, "many": many, "deep": {"er": {"and": {"deeper": 1}}}}})
+    page.post(
+        {
+            "message": "big",
+            "stack_trace": "line\n" * 20_000,
+            "metadata": {"text": "x" * 1_000_000, "many": many, "deep": {"er": {"and": {"deeper": 1}}}},
+        }
+    )
     page.open()
     page.shows("big")
     page.click("#rows .line")
@@ -164,19 +177,26 @@ def test_values_of_any_size_are_shown_in_pieces(page: Page) -> None:
     count = "return document.querySelectorAll('.details *').length"
     assert page.run(count) < 1500
     assert page.run("return document.querySelector('.details').textContent.length") < 50_000
-    fold = "const name = [...document.querySelectorAll('.details dt')].find((one) => one.textContent === $1); name.nextElementSibling.querySelector('.fold').click()"
-    page.run(fold, "many")
+
+    def fold(name: str) -> None:
+        script = """const key = [...document.querySelectorAll(".details dt")].find((one) => one.textContent === $1);
+        key.nextElementSibling.querySelector(".fold").click()"""
+        page.run(script, name)
+
+    def show_more(of: str) -> None:
+        page.each(".details .more", f"one.textContent.includes('{of}') && one.click()")
+
+    fold("many")
     assert page.run(count) < 4000
     assert page.texts(".node .more") == ["Show 100 of 9,900 more"]
     page.click(".node .more")
     page.until(lambda: page.texts(".node .more") == ["Show 100 of 9,800 more"])
-    page.run(fold, "k150")
-    page.run(fold, "k150")
-    page.run(fold, "many")
+    for name in ("k150", "k150", "many"):
+        fold(name)
     page.until(lambda: page.texts(".node .more") == [])
     # All of it can be had.
-    page.run("[...document.querySelectorAll('.details .more')].find((one) => one.textContent.includes('1,000,000')).click()")
-    page.until(lambda: page.run("return Math.max(...[...document.querySelectorAll('.value')].map((one) => one.textContent.length))") == 1_000_000)
-    page.run("[...document.querySelectorAll('.details .more')].find((one) => one.textContent.includes('lines')).click()")
-    page.until(lambda: page.run("return document.querySelector('.trace').textContent.split('line').length") == 20_001)
+    show_more("1,000,000")
+    page.until(lambda: max(page.each(".value", "one.textContent.length")) == 1_000_000)
+    show_more("lines")
+    page.until(lambda: page.texts(".trace")[0].count("line") == 20_000)
     assert page.run("return document.documentElement.scrollWidth <= innerWidth")
