@@ -26,8 +26,8 @@ with needed.packages():
 
 __all__ = ["FLAGS", "ActionBuilder", "ActionChains", "Keys", "Page", "PointerInput", "webdriver"]
 
-# Seconds in which the page has to show what a test waits for.
-DEADLINE = 15
+#: Seconds in which the page has to show what a test waits for.
+DEADLINE = 60
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
 --disable-component-update --disable-sync --disable-default-apps --window-size=1300,800"""
 

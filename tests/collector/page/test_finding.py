@@ -241,7 +241,10 @@ def test_a_term_that_is_added_holds_for_all_of_a_query(page: Page) -> None:
     page.open()
 
     @ONCE
-    @given(st.lists(QUERIES, min_size=20, max_size=20), st.lists(ENTRIES, min_size=10, max_size=10))
+    @given(
+        st.lists(QUERIES | st.builds("{} OR {}".format, QUERIES, QUERIES), min_size=20, max_size=20),
+        st.lists(ENTRIES, min_size=10, max_size=10),
+    )
     def check(queries: list[str], entries: list[dict[str, Any]]) -> None:
         script = "const { added } = await import('/page/quote.js'); return $1.map((q) => added(q, 'user_id:u1'))"
         for query, more in zip(queries, page.run(script, queries), strict=True):
