@@ -64,9 +64,15 @@ function actions(entry, on) {
   for (const name of IDS.filter((each) => entry[each] !== undefined)) {
     box.append(button("button", `Whole ${named(name)}`, () => on.request(name, entry[name]), { "data-id": name, title: `All of this ${named(name)}, in order` }));
   }
-  if (on.around) box.append(button("button", "Lines around", () => on.around(entry.id), { "data-around": "" }));
-  const link = () => new URL(`?entry=${entry.id}`, document.baseURI).href;
-  box.append(button("button", "Copy link", (event) => copy(event.currentTarget, link())));
+  const link = el("a.button", { href: `?entry=${entry.id}`, "data-around": "", title: "A link to this entry, with the lines around it" }, "Lines around");
+  link.addEventListener("click", (event) => {
+    // With a key held down the browser opens another tab or window.
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    on.around(entry.id);
+  });
+  if (on.around) box.append(link);
+  box.append(button("button", "Copy link", (event) => copy(event.currentTarget, link.href)));
   box.append(button("button", "Copy as JSON", (event) => copy(event.currentTarget, json(entry, 2))));
   return box;
 }

@@ -92,6 +92,7 @@ def test_a_permalink_shows_one_entry_with_the_lines_around_it(page: Page) -> Non
     page.open("?since=all&q=m50&min_level=INFO")
     page.shows("m50")
     page.click("#rows .line")
+    assert page.each("#rows [data-around]", "one.href") == [f"{page.url}/?entry=51"]
     page.click("#rows [data-around]")
     page.until(lambda: page.texts("#around .message") == [f"m{n}" for n in range(80, 19, -1)])
     assert page.texts("#around .open .message") == ["m50"]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from sqlite3 import Connection
 
 import pytest
 
-from logcollector_handler.collector import scan
+from logcollector_handler.collector import reading, scan
 from logcollector_handler.collector.app import create_app
+from logcollector_handler.collector.query import Query
+from logcollector_handler.collector.scan import Budget
 from logcollector_handler.collector.server import BackgroundServer
 from logcollector_handler.collector.store import Store
 from tests.collector.page.browser import Keys, Page, webdriver
@@ -102,23 +106,42 @@ def test_a_search_in_parts_shows_what_it_has_found_until_it_is_whole(page: Page)
 
 
 @pytest.mark.usefixtures("in_parts")
-def test_a_search_can_be_stopped_and_goes_on_from_there(page: Page) -> None:
+def test_a_search_can_be_stopped_and_goes_on_from_there(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
-    page.post(*({"message": f"m{n}", "created_at": now - n, "metadata": {"n": n}} for n in range(900)))
+    page.post(*({"message": f"m{n}", "created_at": now - n, "metadata": {"n": n}} for n in range(150)))
+    find, may_go_on = reading.page, threading.Event()
+
+    def slow(reader: Connection, query: Query, budget: Budget, *, most: int | None = None) -> reading.Page:
+        if query.after is not None and query.after.created_at < now - 50:
+            may_go_on.wait(60)
+        return find(reader, query, budget, most=most)
+
+    monkeypatch.setattr(reading, "page", slow)
+    ticks = (
+        "window.ticks = []; const set = setInterval; window.setInterval = (...all) => (ticks.push(all[0]), set(...all))"
+    )
+    script = page.browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": ticks})
     page.open("?since=all&q=n%3E%3D10+n%3C100")
+    page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    page.until(lambda: len(page.messages) > 30 and page.is_shown("#progress"), "what was found is shown")
     page.click("#progress button")
-    page.until(lambda: page.is_shown("#end button"))
-    assert not page.is_shown("#progress")
+    page.until(lambda: page.is_shown("#end button") and not page.is_shown("#progress"))
     found = page.messages
     assert found == [f"m{n}" for n in range(10, 10 + len(found))]
-    asked = "return performance.getEntriesByType('resource').filter((one) => /logs\\?|histogram/.test(one.name)).length"
+    may_go_on.set()
+    asked = "return performance.getEntriesByType('resource').filter((one) => /logs[?]|histogram/.test(one.name)).length"
     before = page.run(asked)
     page.post({"message": "new", "metadata": {"n": 50}})
     page.until(lambda: page.messages[:1] == ["new"], "it is followed all the same")
+    page.run("for (const tick of window.ticks) tick()")
     assert page.run(asked) == before, "nothing is searched on"
     page.click("#end button")
     page.until(lambda: len(page.messages) == 91 and not page.is_shown("#progress"))
     assert page.messages[1:] == [f"m{n}" for n in range(10, 100)]
+
+
+def is_saved(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def test_what_matches_is_exported(page: Page, tmp_path: Path) -> None:
@@ -128,11 +151,11 @@ def test_what_matches_is_exported(page: Page, tmp_path: Path) -> None:
     page.until(lambda: len(page.messages) == 200)
     page.click("#export summary")
     page.click("#export [data-format=ndjson]")
-    page.until((tmp_path / "logs.ndjson").exists)
+    page.until(lambda: is_saved(tmp_path / "logs.ndjson"))
     lines = (tmp_path / "logs.ndjson").read_text().splitlines()
     assert [json.loads(line)["message"] for line in lines] == [f"m{n}" for n in range(250, -1, -1)]
     page.click("#export [data-format=csv]:not(:has(+ a))")
-    page.until((tmp_path / "logs.csv").exists)
+    page.until(lambda: is_saved(tmp_path / "logs.csv"))
     table = list(csv.reader(io.StringIO((tmp_path / "logs.csv").read_bytes().decode(), newline="")))
     assert table[0] == ["created_at", "level", "n", "card", "message"]
     assert table[1][1:] == ["INFO", "250", "é,\n", "m250"]
@@ -153,10 +176,10 @@ def test_an_export_works_with_the_token(store: Store, chromium: webdriver.Chrome
         page.shows("secret")
         page.click("#export summary")
         page.click("#export [data-format=ndjson]")
-        page.until((tmp_path / "logs.ndjson").exists)
+        page.until(lambda: is_saved(tmp_path / "logs.ndjson"))
         assert json.loads((tmp_path / "logs.ndjson").read_text())["message"] == "secret"
         page.click("#export [data-format=csv]")
-        page.until((tmp_path / "logs.csv").exists)
+        page.until(lambda: is_saved(tmp_path / "logs.csv"))
     server.stop()
 
 
