@@ -52,7 +52,7 @@ export function details(entry, on) {
   const columns = el("div.columns");
   columns.append(section("Fields", fields(entry, on), " · click a value to filter by it"));
   if (Object.keys(entry.metadata ?? {}).length) {
-    const inside = { value: (pressed, path, item) => on.value(pressed, fieldOf(path, item), item) };
+    const inside = { value: (pressed, path, item) => on.value(pressed, fieldOf(path, entry.metadata), item) };
     columns.append(section("Metadata", tree(entry.metadata, "", inside)));
   }
   box.append(columns);
@@ -64,9 +64,15 @@ function actions(entry, on) {
   for (const name of IDS.filter((each) => entry[each] !== undefined)) {
     box.append(button("button", `Whole ${named(name)}`, () => on.request(name, entry[name]), { "data-id": name, title: `All of this ${named(name)}, in order` }));
   }
-  if (on.around) box.append(button("button", "Lines around", () => on.around(entry.id), { "data-around": "" }));
-  const link = () => new URL(`?entry=${entry.id}`, document.baseURI).href;
-  box.append(button("button", "Copy link", (event) => copy(event.currentTarget, link())));
+  const link = el("a.button", { href: `?entry=${entry.id}`, "data-around": "", title: "A link to this entry, with the lines around it" }, "Lines around");
+  link.addEventListener("click", (event) => {
+    // With a key held down the browser opens another tab or window.
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    on.around(entry.id);
+  });
+  if (on.around) box.append(link);
+  box.append(button("button", "Copy link", (event) => copy(event.currentTarget, link.href)));
   box.append(button("button", "Copy as JSON", (event) => copy(event.currentTarget, json(entry, 2))));
   return box;
 }

@@ -96,12 +96,15 @@ export class Histogram {
     this.axis[1].textContent = bar === null ? "" : (this.labels[bar] ?? "");
   }
 
-  // Asks for the counts, and shows them as they come. `report(looked)` is called with how far the collector has looked.
+  // Asks for the counts, and shows them as they come. `report(looked, bounds)` is called with how far the collector has
+  // looked. Returns how many answers that took.
   async load(asked, bounds, signal, report) {
     const asking = { ...asked, ...this.rounded(bounds), buckets: BUCKETS };
     let sum = null;
+    let answers = 0;
     try {
       for await (const answer of parts("logs/histogram", asking, signal)) {
+        answers += 1;
         sum = sum === null ? answer : { ...answer, counts: added(sum.counts, answer.counts) };
         this.show(sum, answer.looked_to !== null);
         // Without bounds the first answer has those of all entries; what continues it has to be asked for the same.
@@ -112,6 +115,7 @@ export class Histogram {
     } finally {
       report(null);
     }
+    return answers;
   }
 
   // Bounds that end now, rounded to multiples of a bar's width, so that a bar stands for the same time in each update.

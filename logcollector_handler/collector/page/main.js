@@ -52,6 +52,7 @@ const feed = new Feed(state, list, { loaded, changed: showState, arrived: () => 
 
 let counting = null; // The AbortController of the request for the histogram.
 let stale = false; // Whether entries have arrived since the histogram was loaded.
+let isQuick = false; // Whether the last histogram came at once: then it is updated while entries arrive.
 let isFirst = true; // Until the first list was loaded.
 
 // -- From the state to what is shown
@@ -93,11 +94,12 @@ async function showHistogram() {
   counting?.abort();
   const { signal } = (counting = new AbortController());
   stale = false;
+  isQuick = false;
   try {
-    await histogram.load(state.asked, state.bounds, signal, (looked, bounds) => signal.aborted || progress.report("histogram", looked, bounds));
+    const answers = await histogram.load(state.asked, state.bounds, signal, (looked, bounds) => signal.aborted || progress.report("histogram", looked, bounds));
+    isQuick = answers === 1;
   } catch (error) {
     if (signal.aborted) return;
-    stale = true;
     // What the list cannot be asked for either, it says itself; so does an update that comes too late.
     if (error instanceof Unauthorized) failed(error);
   }
@@ -205,6 +207,6 @@ new ResizeObserver(([header]) => {
   document.documentElement.style.setProperty("--header", `${header.target.offsetHeight}px`);
 }).observe($("header"));
 setInterval(() => {
-  if (stale && !feed.paused && !document.hidden && document.body.dataset.view === "list") showHistogram();
+  if (stale && isQuick && !feed.paused && !document.hidden && document.body.dataset.view === "list") showHistogram();
 }, HISTOGRAM_PACE);
 state.follow();

@@ -45,7 +45,8 @@ export class Period {
 
   apply() {
     const [since, until] = ["since", "until"].map((name) => this.fields[name].value.trim());
-    const times = [since || "all", until].map((text) => (text === "all" || !text ? text : kept(text)));
+    // Up to now is without an end.
+    const times = [since || "all", until === "now" ? "" : until].map((text) => (text === "all" || !text ? text : kept(text)));
     const bad = [since, until][times.indexOf(null)];
     if (bad !== undefined) return this.refuse(`“${bad}” is not a time: ${WRITTEN}.`);
     if (since && until && seconds(since) >= seconds(until)) return this.refuse("The end is not after the beginning.");

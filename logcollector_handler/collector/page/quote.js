@@ -9,13 +9,13 @@ const MAX_DOTS = 11;
 const quoted = (text) => `"${text.replace(/[\\"]/g, "\\$&")}"`;
 const written = (text, bare) => (bare.test(text) ? text : quoted(text));
 
-// The field that a key of `metadata` with this value is in a query: its dotted path, or metadata.path where a column has
-// that name. null if no query can name it. The column `logger` is the key of that name, where it is text.
-export function fieldOf(path, value) {
+// The field that a key of `metadata` is in a query: its dotted path, or metadata.path where a column has that name; the
+// column `logger` is the key of that name, where it is text. null if no query can name it.
+export function fieldOf(path, metadata) {
   const lower = path.toLowerCase();
   if (!path || path.split(".").length > MAX_DOTS + 1) return null;
   const isTaken = FIELDS.includes(lower) || lower === "has" || lower === "metadata" || lower.startsWith("metadata.");
-  return isTaken && !(path === "logger" && typeof value === "string") ? `metadata.${path}` : path;
+  return isTaken && !(path === "logger" && typeof metadata.logger === "string") ? `metadata.${path}` : path;
 }
 
 const named = (field) => written(field, /^[A-Za-z_][\w.\-@/$]*$/);

@@ -25,11 +25,12 @@ export class Search {
     const box = this.fields.q;
     box.addEventListener("input", () => {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.ask(), TYPING);
+      this.timer = setTimeout(() => this.ask(false), TYPING);
     });
     box.addEventListener("change", () => this.done());
     box.addEventListener("blur", () => this.done());
-    box.addEventListener("paste", () => setTimeout(() => this.done()));
+    // The text is in the box once this event is over.
+    box.addEventListener("paste", () => setTimeout(() => this.done(true)));
     $("#filters").addEventListener("submit", (event) => {
       event.preventDefault();
       this.done();
@@ -39,18 +40,18 @@ export class Search {
     }
   }
 
-  // Asks what is in the box. An id is looked for in all time: nobody knows how old what they paste is.
-  ask() {
+  // Asks what is in the box. A pasted id is looked for in all time: nobody knows how old it is.
+  ask(isPasted) {
     clearTimeout(this.timer);
     const q = this.fields.q.value.trim();
-    if (q === this.state.get("q")) return;
-    const all = isId(q) ? { since: "all", until: "" } : {};
+    const all = isPasted && isId(q) ? { since: "all", until: "" } : null;
+    if (q === this.state.get("q") && !all) return;
     this.state.set({ q, ...all, entry: "", open: "" }, this.isTyping);
     this.isTyping = true;
   }
 
-  done() {
-    this.ask();
+  done(isPasted = false) {
+    this.ask(isPasted);
     this.isTyping = false;
   }
 

@@ -9,7 +9,7 @@ const MOST = 500;
 
 export function trace(text) {
   const box = el("pre.trace");
-  const rows = text.split("\n");
+  const rows = text.trimEnd().split("\n");
   let library = false;
   const show = (some) => {
     for (const row of some) {

@@ -26,8 +26,8 @@ with needed.packages():
 
 __all__ = ["FLAGS", "ActionBuilder", "ActionChains", "Keys", "Page", "PointerInput", "webdriver"]
 
-# Seconds in which the page has to show what a test waits for.
-DEADLINE = 15
+#: Seconds in which the page has to show what a test waits for.
+DEADLINE = 60
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
 --disable-component-update --disable-sync --disable-default-apps --window-size=1300,800"""
 
@@ -55,9 +55,13 @@ class Page:
     def all(self, selector: str) -> list[WebElement]:
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
 
-    def texts(self, selector: str) -> list[str]:
-        script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
+    def each(self, selector: str, expression: str) -> list[Any]:
+        """What an expression of JavaScript makes of each element that matches, which it calls `one`."""
+        script = f"return [...document.querySelectorAll(arguments[0])].map((one) => {expression})"
         return list(self.browser.execute_script(script, selector))
+
+    def texts(self, selector: str) -> list[str]:
+        return self.each(selector, "one.textContent")
 
     @property
     def asked(self) -> dict[str, str]:
@@ -107,9 +111,17 @@ class Page:
     def run(self, script: str, *arguments: Any) -> Any:
         """What a script, the body of an asynchronous function, returns; `$1` and so on are its arguments."""
         names = ", ".join(f"${n + 1}" for n in range(len(arguments)))
-        done = "arguments[arguments.length - 1]"
-        wrapped = f"((async ({names}) => {{ {script} }})(...[...arguments].slice(0, -1))).then({done}, (e) => {done}(String(e)))"
-        return self.browser.execute_async_script(wrapped, *arguments)
+        whole = (
+            f"const given = [...arguments]; const done = given.pop(); const run = async ({names}) => {{ {script} }};"
+        )
+        return self.browser.execute_async_script(
+            f"{whole} run(...given).then(done, (e) => done(String(e)))", *arguments
+        )
+
+    def pick(self, menu: str, selector: str) -> None:
+        """Open a menu of the header, and click something in it."""
+        self.click(f"#{menu} summary")
+        self.click(f"#{menu} {selector}")
 
     def choose(self, field: str, action: str) -> None:
         """In the first opened entry click the value of a field, and in the menu that opens an action."""

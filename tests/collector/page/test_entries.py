@@ -136,12 +136,9 @@ def test_a_request_is_shown_in_order_with_bars(page: Page, name: str) -> None:
     assert re.sub(r"\d{4}-\d\d-\d\d [\d:]{8}", "TIME", page.texts("#request-summary")[0]) == (
         "2 entries  ·  TIME  ·  4.00 s  ·  web  ·  1 error"
     )
-    styles = (
-        "return [...document.querySelectorAll('#request .bar')].map((one) => one.style.getPropertyValue(arguments[0]))"
-    )
     starts, lengths = (
-        [round(float(part.rstrip("%"))) for part in page.browser.execute_script(styles, name)]
-        for name in ("--start", "--length")
+        page.each("#request .bar", f"Math.round(parseFloat(one.style.getPropertyValue('--{name}')))")
+        for name in ("start", "length")
     )
     assert list(zip(starts, lengths, strict=True)) == [(0, 100), (25, 25)]
     page.press(Keys.ESCAPE)

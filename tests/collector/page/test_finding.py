@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from logcollector_handler.collector.language import parse
@@ -16,7 +16,13 @@ from tests.collector.meaning import ENTRIES, QUERIES, evaluated
 from tests.collector.page.browser import Keys, Page
 
 pytestmark = pytest.mark.integration
-ONCE = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# Without shrinking, which in a browser takes minutes.
+ONCE = settings(
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def test_the_search_box_takes_the_whole_language(page: Page) -> None:
@@ -93,9 +99,12 @@ def test_a_pasted_id_is_found_whatever_its_age(page: Page, pasted: str) -> None:
     page.post({"message": "old", "created_at": time.time() - 400 * 86_400, **ids}, {"message": "new"})
     page.open()
     page.shows("new")
-    page.fill("q", pasted + Keys.ENTER)
+    page.fill("q", pasted)
+    page.until(lambda: page.is_shown("#widen"), "typed, it is looked for in this time alone")
+    page.press(Keys.CONTROL + "ax" + Keys.NULL)
+    page.press(Keys.CONTROL + "v" + Keys.NULL)
     page.shows("old")
-    assert page.asked["since"] == "all"
+    assert page.asked == {"q": pasted, "since": "all"}
 
 
 def test_without_a_match_in_this_time_it_says_where_there_is_one(page: Page) -> None:
@@ -135,14 +144,13 @@ def test_a_click_on_a_value_filters_by_it_or_excludes_it(page: Page) -> None:
     page.shows("c", "b", "a")
     page.click("#rows li:last-child .line")
     # A key of metadata that has the name of a column.
-    script = "[...document.querySelectorAll('.details .value')].find((one) => one.textContent === 'high').click()"
-    page.run(script)
+    page.each(".details .value", "one.textContent === 'high' && one.click()")
     page.click("#value-menu [data-do=exclude]")
     page.shows("c", "b")
     assert page.asked["q"] == "-metadata.level:high"
     # The opposite of a term takes its place.
     page.click("#rows li:last-child .line")
-    page.run(script.replace("high", "low"))
+    page.each(".details .value", "one.textContent === 'low' && one.click()")
     page.press(Keys.ARROW_DOWN)
     page.press(Keys.ENTER)
     page.shows("c")
@@ -193,12 +201,14 @@ _METADATA = st.dictionaries(
     max_size=4,
 )
 # Clicks on every value of an entry, and returns the queries that the menu would ask.
-_CLICKED = """const [{ get }, { tree }, quote] = await Promise.all(["api", "tree", "quote"].map((name) => import(`/page/${name}.js`)));
+_CLICKED = """const { get } = await import("/page/api.js");
+const { tree } = await import("/page/tree.js");
+const quote = await import("/page/quote.js");
 const { log } = await get(`logs/${$1}`);
 const asked = [];
 const box = document.createElement("div");
 box.append(tree(log.metadata, "", { value: (_, path, value) => {
-  const field = quote.fieldOf(path, value);
+  const field = quote.fieldOf(path, log.metadata);
   if (field !== null) asked.push([quote.term(field, value), quote.has(field), value !== null]);
 } }));
 for (let fold; (fold = box.querySelector("[aria-expanded=false]")); ) fold.click();
@@ -214,7 +224,7 @@ def test_the_filter_of_a_clicked_value_finds_the_entry_and_its_exclusion_does_no
         return [entry["id"] for entry in store.page(Query(where=parse(query, 0.0), limit=1)).entries]
 
     @ONCE
-    @example([{"logger": 0}])
+    @example([{"logger": ["a"]}, {"logger": 0}, {"logger": "a"}])
     @example([{"n": 12345678901234567890, "x": 0.1, "y": -0.0, "z": 1e300, "big": 2**62 + 1}])
     @example([{"\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"): {"": "", "a b": ['"', "\\", None]}}])
     @given(st.lists(_METADATA, min_size=5, max_size=5))
@@ -234,7 +244,10 @@ def test_a_term_that_is_added_holds_for_all_of_a_query(page: Page) -> None:
     page.open()
 
     @ONCE
-    @given(st.lists(QUERIES, min_size=20, max_size=20), st.lists(ENTRIES, min_size=10, max_size=10))
+    @given(
+        st.lists(QUERIES | st.builds("{} OR {}".format, QUERIES, QUERIES), min_size=20, max_size=20),
+        st.lists(ENTRIES, min_size=10, max_size=10),
+    )
     def check(queries: list[str], entries: list[dict[str, Any]]) -> None:
         script = "const { added } = await import('/page/quote.js'); return $1.map((q) => added(q, 'user_id:u1'))"
         for query, more in zip(queries, page.run(script, queries), strict=True):

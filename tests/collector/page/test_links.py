@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
 from tests.collector.page.browser import Keys, Page
 
 pytestmark = pytest.mark.integration
+#: What a line shows where an entry has no such field.
+NONE = "\N{EN DASH}"
 
 
 def test_each_step_is_in_the_address_and_back_undoes_it(page: Page) -> None:
     now = time.time()
     page.post(
-        {"message": "a", "service": "web", "level": "ERROR", "error_type": "E", "metadata": {"n": 1}, "created_at": now - 3},
+        {
+            "message": "a",
+            "service": "web",
+            "level": "ERROR",
+            "error_type": "E",
+            "metadata": {"n": 1},
+            "created_at": now - 3,
+        },
         {"message": "b", "service": "web", "created_at": now - 2},
         {"message": "c", "service": "db", "created_at": now - 1},
     )
@@ -24,15 +34,24 @@ def test_each_step_is_in_the_address_and_back_undoes_it(page: Page) -> None:
     def count_open() -> bool:
         return len(page.all("#rows .details")) == 1
 
-    steps = [
+    steps: list[tuple[Callable[[], None], Callable[[], bool]]] = [
         (lambda: page.fill("service", "web"), lambda: page.messages == ["b", "a"]),
         (lambda: page.fill("min_level", "WARN"), lambda: page.messages == ["a"]),
         (lambda: page.click("#rows .line"), lambda: page.messages == ["a"] and count_open()),
-        (lambda: page.choose("n", "column"), lambda: page.texts("#rows .cell") == ["web", "–", "1"] and count_open()),
-        (lambda: page.choose("n", "filter"), lambda: page.asked["q"] == "n:1" and page.texts("#rows .cell")[-1:] == ["1"]),
-        (lambda: (page.click("#group summary"), page.click("#group [data-by=level]")), lambda: page.texts("#groups .name") == ["ERROR"]),
+        (lambda: page.choose("n", "column"), lambda: page.texts("#rows .cell") == ["web", NONE, "1"] and count_open()),
+        (
+            lambda: page.choose("n", "filter"),
+            lambda: page.asked["q"] == "n:1" and page.texts("#rows .cell")[-1:] == ["1"],
+        ),
+        (
+            lambda: page.pick("group", "[data-by=level]"),
+            lambda: page.texts("#groups .name") == ["ERROR"],
+        ),
         (lambda: page.click("#groups .link"), lambda: page.asked["q"] == "n:1 level:ERROR" and page.messages == ["a"]),
-        (lambda: (page.click("#time summary"), page.click("#time [data-since='all']")), lambda: page.asked["since"] == "all" and page.messages == ["a"]),
+        (
+            lambda: page.pick("time", "[data-since='all']"),
+            lambda: page.asked["since"] == "all" and page.messages == ["a"],
+        ),
     ]
     addresses = [page.browser.current_url]
     for act, is_done in steps:
@@ -73,6 +92,7 @@ def test_a_permalink_shows_one_entry_with_the_lines_around_it(page: Page) -> Non
     page.open("?since=all&q=m50&min_level=INFO")
     page.shows("m50")
     page.click("#rows .line")
+    assert page.each("#rows [data-around]", "one.href") == [f"{page.url}/?entry=51"]
     page.click("#rows [data-around]")
     page.until(lambda: page.texts("#around .message") == [f"m{n}" for n in range(80, 19, -1)])
     assert page.texts("#around .open .message") == ["m50"]
@@ -82,13 +102,17 @@ def test_a_permalink_shows_one_entry_with_the_lines_around_it(page: Page) -> Non
     # The link that is copied has the entry alone; it is shown in a place that somebody sees.
     page.open("?entry=51")
     page.until(lambda: len(page.texts("#around .message")) == 61)
-    top, height = page.run("return [document.querySelector('#around .chosen').getBoundingClientRect().top, innerHeight]")
+    top, height = page.run(
+        "return [document.querySelector('#around .chosen').getBoundingClientRect().top, innerHeight]"
+    )
     assert 0 < top < height / 2
     page.browser.back()
     page.browser.forward()
     page.until(lambda: page.texts("#around .open .message") == ["m50"])
     page.click("#around-leave")
-    page.until(lambda: page.messages == [f"m{n}" for n in range(50, -1, -1)] and page.texts("#rows .open .message") == ["m50"])
+    page.until(
+        lambda: page.messages == [f"m{n}" for n in range(50, -1, -1)] and page.texts("#rows .open .message") == ["m50"]
+    )
     assert "q" not in page.asked
     page.open("?entry=4711")
     page.until(lambda: page.texts("#trouble") == ["There is no such entry, or it was removed."])
@@ -119,7 +143,13 @@ def test_links_of_the_page_before_still_mean_the_same(page: Page) -> None:
 
 
 def test_any_field_can_be_a_column(page: Page) -> None:
-    page.post({"message": "a", "service": "web", "metadata": {"order": {"items": [{"sku": "x"}], "n.m": 12345678901234567890}}})
+    page.post(
+        {
+            "message": "a",
+            "service": "web",
+            "metadata": {"order": {"items": [{"sku": "x"}], "n.m": 12345678901234567890}},
+        }
+    )
     page.open()
     page.shows("a")
     page.click("#columns summary")
@@ -128,11 +158,19 @@ def test_any_field_can_be_a_column(page: Page) -> None:
         page.run("document.querySelector('#columns .any input').focus()")
         page.press(name + Keys.ENTER)
         page.until(lambda name=name: name in page.texts("#heads span"))  # type: ignore[misc]
-    assert page.texts("#rows .cell") == ["web", "x", "12345678901234567890", "–"]
+    assert page.texts("#rows .cell") == ["web", "x", "12345678901234567890", NONE]
     assert page.asked["columns"] == "service,order.items.sku,order.n.m,nothing"
     page.browser.refresh()
-    page.until(lambda: page.texts("#rows .cell") == ["web", "x", "12345678901234567890", "–"])
-    assert page.texts("#heads span")[1:] == ["level", "service", "order.items.sku", "order.n.m", "nothing", "message", "took"]
+    page.until(lambda: page.texts("#rows .cell") == ["web", "x", "12345678901234567890", NONE])
+    assert page.texts("#heads span")[1:] == [
+        "level",
+        "service",
+        "order.items.sku",
+        "order.n.m",
+        "nothing",
+        "message",
+        "took",
+    ]
     # Heads stand above their columns.
-    lefts = "return [...document.querySelectorAll($1)].map((one) => Math.round(one.getBoundingClientRect().left))"
-    assert page.run(lefts, "#heads > span") == page.run(lefts, "#rows .line > *")
+    left = "Math.round(one.getBoundingClientRect().left)"
+    assert page.each("#heads > span", left) == page.each("#rows .line > *", left)

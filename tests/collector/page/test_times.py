@@ -27,7 +27,9 @@ def test_ranges_and_typed_times_bound_the_list(page: Page) -> None:
         assert page.asked.get("since", "-1h") == since
     assert page.texts("#time summary") == ["last hour"]
     # In the zone of the browser, and kept with its zone in the address.
-    page.run("const { moment } = await import('/page/times.js'); window.day = moment($1).slice(0, 16)", now - 4 * 86_400)
+    page.run(
+        "const { moment } = await import('/page/times.js'); window.day = moment($1).slice(0, 16)", now - 4 * 86_400
+    )
     day = page.run("return window.day")
     for since, until, expected in [(day, "-90m", ["hours", "days"]), ("", "-1w", ["years"]), ("-3h", "now", names[:3])]:
         page.click("#time summary")
@@ -50,7 +52,7 @@ def test_a_typed_time_that_is_none_is_refused_in_its_place(page: Page) -> None:
         page.fill("since", since)
         page.fill("until", until)
         page.click("#time-apply")
-        page.until(lambda: said in page.texts("#time-wrong")[0], said)
+        page.until(lambda said=said: said in page.texts("#time-wrong")[0], said)  # type: ignore[misc]
     assert page.asked == {}
     page.press(Keys.ESCAPE)
     page.until(lambda: not page.is_shown("#time-wrong"))
@@ -68,7 +70,9 @@ def test_rows_have_date_time_and_zone(page: Page) -> None:
         assert title == text.replace(" ", "T")
         assert text.endswith(shown)
         assert abs(datetime.fromisoformat(title.replace("Z", "+00:00")) - utc).total_seconds() < 0.001
-        assert not page.run("const row = document.querySelector('#rows time'); return row.scrollWidth > row.clientWidth")
+        assert not page.run(
+            "const row = document.querySelector('#rows time'); return row.scrollWidth > row.clientWidth"
+        )
     page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
 
@@ -86,7 +90,7 @@ def test_the_histogram_zooms_by_mouse_by_finger_and_by_keyboard(page: Page) -> N
     def zoomed(least: int, most: int, what: str) -> None:
         page.until(lambda: least <= len(page.messages) <= most and page.state == "follow", what)
         since, until = (datetime.fromisoformat(page.asked[name].replace("Z", "+00:00")) for name in ("since", "until"))
-        shown = [float(one) for one in page.run("return [...document.querySelectorAll('#rows li')].map((one) => one.entry.created_at)")]
+        shown = page.each("#rows li", "one.entry.created_at")
         assert all(since.timestamp() <= one < until.timestamp() for one in shown)
         # And the bars are those of this time.
         page.until(lambda: page.texts("#total")[0].startswith(f"{len(shown)} "), what)
@@ -94,27 +98,33 @@ def test_the_histogram_zooms_by_mouse_by_finger_and_by_keyboard(page: Page) -> N
     fresh()
     width = page.run(f"return document.querySelector('{svg}').getBoundingClientRect().width")
     # From the middle a quarter to the right.
-    ActionChains(page.browser).move_to_element(page.all(svg)[0]).click_and_hold().move_by_offset(int(width / 4), 0).release().perform()
+    ActionChains(page.browser).move_to_element(page.all(svg)[0]).click_and_hold().move_by_offset(
+        int(width / 4), 0
+    ).release().perform()
     zoomed(6, 9, "mouse")
     page.browser.back()
     page.until(lambda: len(page.messages) == 29 and page.state == "live", "back")
 
     fresh()
-    finger = ActionBuilder(page.browser, mouse=PointerInput("touch", "finger"))
-    finger.pointer_action.move_to(page.all(svg)[0], int(-width / 4), 0).pointer_down().move_to(page.all(svg)[0], 0, 4).pointer_up()
+    finger = ActionBuilder(page.browser, mouse=PointerInput("touch", "finger"))  # type: ignore[no-untyped-call]
+    finger.pointer_action.move_to(page.all(svg)[0], int(-width / 4), 0).pointer_down().move_to(  # type: ignore[no-untyped-call]
+        page.all(svg)[0], 0, 4
+    ).pointer_up()
     finger.perform()
     zoomed(6, 9, "finger")
 
     fresh()
     page.run(f"document.querySelector('{svg}').focus()")
     page.press(Keys.PAGE_DOWN + Keys.PAGE_DOWN + Keys.SHIFT + Keys.ARROW_LEFT * 8 + Keys.NULL)
-    page.until(lambda: " – " in page.texts("#pointed")[0])
+    page.until(lambda: " \N{EN DASH} " in page.texts("#pointed")[0])
     assert page.all(svg)[0].get_attribute("aria-valuetext") == page.texts("#pointed")[0]
     page.press(Keys.ENTER)
     zoomed(2, 4, "keyboard")
     # A click is one bar.
     fresh()
-    bar = page.run(f"return [...document.querySelectorAll('{svg} .bar')].findIndex((one) => one.querySelector('.part'))")
-    ActionChains(page.browser).move_to_element_with_offset(page.all(svg)[0], int((bar + 0.5) * width / 90 - width / 2), 0).click().perform()
+    bar = page.each(f"{svg} .bar", "Boolean(one.querySelector('.part'))").index(True)
+    ActionChains(page.browser).move_to_element_with_offset(
+        page.all(svg)[0], int((bar + 0.5) * width / 90 - width / 2), 0
+    ).click().perform()
     zoomed(1, 1, "click")
     assert page.complaints() == []
