@@ -3,6 +3,9 @@
 This module is imported with the first batch, not before: an application that never logs does not pay for httpx. A
 request ends in an `Answer`, whatever happens; the sender decides what follows. The time of a request is kept by
 `network`, on which the client stands.
+
+httpx reads URLs and headers. The requests are made by httpcore, on which httpx stands: what is the same in all of them
+is worked out once for a connection, and no network backend can be given to httpx.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import httpcore
 import httpx
@@ -46,7 +50,17 @@ _PAGE = (b"<!doctype html", b"<html")
 #: What servers in Go, that of Caddy and Traefik say, in plain text, where a request without TLS comes to a port of TLS.
 _NEEDS_TLS = b"Client sent an HTTP request to an HTTPS server"
 #: The loggers of the HTTP client that write about its requests.
-_REQUEST_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
+_REQUEST_LOGGERS = ("httpcore.connection", "httpcore.http11", "httpcore.proxy")
+_IDEMPOTENCY: Final = IDEMPOTENCY_HEADER.encode()
+#: One request at a time uses the one connection; waiting for it would be a fault of this package.
+_EXTENSIONS: Final = {"timeout": {"pool": 1.0}}
+
+
+class _Parsed(NamedTuple):
+    """A URL as the two libraries take it."""
+
+    url: httpx.URL
+    target: httpcore.URL
 
 
 class HttpTransport:
@@ -64,17 +78,20 @@ class HttpTransport:
         self._wire = wire
         self._clock = clock
         # The URL of the last request, as text and parsed.
-        self._url: tuple[str, httpx.URL] | None = None
+        self._url: tuple[str, _Parsed] | None = None
         self._network = DeadlineBackend(clock)
-        self._client: httpx.Client | None = None
-        self._proxy_secrets: dict[str, str] = {}
+        self._pool: httpcore.ConnectionPool | None = None
+        # The headers that all requests have.
+        self._headers: list[tuple[bytes, bytes]] = []
+        # What must be shown nowhere, and what to show instead.
+        self._secrets: dict[str, str] = settings.secrets()
         _mute_request_lines()
 
     def post(self, batch_id: str, body: bytes, compressed: bool, seconds: float) -> Answer:
         url = self._wire.url(self._settings.server_url, batch_id)
-        headers = {IDEMPOTENCY_HEADER: batch_id}
+        headers = [(_IDEMPOTENCY, batch_id.encode()), (b"Content-Length", b"%d" % len(body))]
         if compressed:
-            headers["Content-Encoding"] = "gzip"
+            headers.append((b"Content-Encoding", b"gzip"))
         self._network.begin(seconds)
         with own_work():
             answer = self._attempt(url, headers, body, seconds)
@@ -83,14 +100,22 @@ class HttpTransport:
                 answer = replace(self._attempt(url, headers, body, seconds), lost_before=answer.arrived)
         return answer
 
-    def _attempt(self, url: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
+    def _attempt(self, url: str, headers: list[tuple[bytes, bytes]], body: bytes, seconds: float) -> Answer:
         self._network.attempt()
         try:
             parsed = self._parsed(url)
-            if self._client is None:
-                self._client = self._open(parsed)
-            request = self._client.build_request("POST", parsed, content=body, headers=headers)
-            response = self._client.send(request, stream=True)
+            if self._pool is None:
+                self._headers = self._headers_to(parsed.url)
+                self._pool = self._open(parsed.url)
+            response = self._pool.handle_request(
+                httpcore.Request(
+                    "POST",
+                    parsed.target,
+                    headers=self._headers + headers,
+                    content=self._parts(body),
+                    extensions=_EXTENSIONS,
+                )
+            )
             try:
                 content = self._read(response)
             finally:
@@ -100,6 +125,11 @@ class HttpTransport:
             self.close()
             return self._failed(error, seconds)
         return self._answer(response, content)
+
+    def _parts(self, body: bytes) -> Iterator[bytes]:
+        # httpcore asks for the body when it has written the headers.
+        self._network.body_follows(len(body))
+        yield body
 
     def _failed(self, error: Exception, seconds: float) -> Answer:
         detail = self._plain(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
@@ -115,25 +145,29 @@ class HttpTransport:
         return Answer(arrived=arrived, unfinished=unfinished, detail=detail)
 
     def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
             with own_work(), contextlib.suppress(Exception):
-                client.close()
+                pool.close()
 
     def abandon(self) -> None:
         self._network.abandon()
-        self._client = None
+        self._pool = None
 
-    def _parsed(self, url: str) -> httpx.URL:
+    def _parsed(self, url: str) -> _Parsed:
         """The URL, parsed anew only if it is another than before: few formats have the id of the batch in it."""
         if self._url is None or self._url[0] != url:
             with in_setting("server_url"):
-                self._url = url, httpx.URL(url)
+                read = httpx.URL(url)
+                target = httpcore.URL(scheme=read.raw_scheme, host=read.raw_host, port=read.port, target=read.raw_path)
+                self._url = url, _Parsed(read, target)
         return self._url[1]
 
-    def _open(self, url: httpx.URL) -> httpx.Client:
+    def _headers_to(self, url: httpx.URL) -> list[tuple[bytes, bytes]]:
+        """The headers that all requests have."""
         settings = self._settings
-        headers = httpx.Headers({"User-Agent": f"logcollector-handler/{__version__}"})
+        headers = httpx.Headers({"Accept": "*/*", "Connection": "keep-alive"})
+        headers["User-Agent"] = f"logcollector-handler/{__version__}"
         if "%" in url.host:
             port = f":{url.port}" if url.port else ""
             headers["Host"] = f"[{without_scope(url.host)}]{port}"
@@ -143,108 +177,75 @@ class HttpTransport:
         headers["Accept-Encoding"] = "identity"
         if settings.api_key:
             headers["Authorization"] = f"Bearer {settings.api_key}"
+        # This adds the Host, if there is none, and the length of a body that it does not have.
+        request = httpx.Request("POST", url, headers=headers)
+        if url.userinfo:
+            next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
+        return [(name, value) for name, value in request.headers.raw if name != b"Content-Length"]
+
+    def _open(self, url: httpx.URL) -> httpcore.ConnectionPool:
+        settings = self._settings
         # Only for https: reading all the certificates takes longer than sending a batch.
         tls = url.scheme == "https"
         with setting_up():
             context = ssl_context(settings.verify, settings.client_cert) if tls else None
             proxy = proxy_of(settings)
         # The proxy of the environment has a password that the settings do not know.
-        self._proxy_secrets = Url().secrets(proxy_url(settings))
-        pool = httpcore.ConnectionPool(
+        self._secrets = {**settings.secrets(), **Url().secrets(proxy_url(settings))}
+        return httpcore.ConnectionPool(
             ssl_context=context,
             proxy=proxy,
             max_connections=1,
             keepalive_expiry=_KEEPALIVE,
             network_backend=self._network,
         )
-        return httpx.Client(transport=_PooledTransport(pool, self._network), headers=headers)
 
     @staticmethod
-    def _read(response: httpx.Response) -> bytes:
+    def _read(response: httpcore.Response) -> bytes:
         content = bytearray()
-        for part in response.iter_raw():
+        is_success = httpx.codes.is_success(response.status)
+        for part in response.iter_stream():
             content += part
-            if len(content) > (_SUCCESS_LIMIT if response.is_success else _ANSWER_LIMIT):
-                if response.is_success:
+            if len(content) > (_SUCCESS_LIMIT if is_success else _ANSWER_LIMIT):
+                if is_success:
                     # An answer that was not read to its end is no delivery.
                     raise ValueError(f"the answer is longer than {_SUCCESS_LIMIT} bytes")
                 # Some servers echo the whole batch, or explain the error on a page: the status is enough.
                 break
         return bytes(content)
 
-    def _answer(self, response: httpx.Response, content: bytes) -> Answer:
+    def _answer(self, response: httpcore.Response, content: bytes) -> Answer:
+        status, headers = response.status, httpx.Headers(response.headers)
         page = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:15].lower().startswith(_PAGE)
-        html = page or "html" in response.headers.get("content-type", "").lower()
+        html = page or "html" in headers.get("content-type", "").lower()
         title = _TITLE.search(content) if html else None
-        if response.is_redirect:
-            text = f"a redirect to {response.headers.get('location')}"
+        if httpx.codes.is_redirect(status):
+            text = f"a redirect to {headers.get('location')}"
         elif title is not None:
             text = f"an HTML page, {title[1].decode('utf-8', 'replace')}"
         else:
             text = "an HTML page" if html else content.decode("utf-8", "replace")
-        taken = self._wire.taken(content) if response.is_success and not html else Taken()
+        is_about_certificate = title is not None and b"SSL certificate" in title[1]
+        taken = self._wire.taken(content) if httpx.codes.is_success(status) and not html else Taken()
         return Answer(
-            status=response.status_code,
+            status=status,
             arrived=True,
-            detail=self._plain(f"HTTP {response.status_code}: {text}" if text else f"HTTP {response.status_code}"),
+            detail=self._plain(f"HTTP {status}: {text}" if text else f"HTTP {status}"),
             count=taken.entries,
             rejected=taken.rejected,
             why=self._plain(taken.why),
-            retry_after=response.headers.get("retry-after"),
-            date=response.headers.get("date"),
+            retry_after=headers.get("retry-after"),
+            date=headers.get("date"),
             foreign=html or content.startswith(_NEEDS_TLS),
             # nginx: "400 No required SSL certificate was sent", "400 The SSL certificate error".
-            check="client_cert" if title and response.is_client_error and b"SSL certificate" in title[1] else None,
+            check="client_cert" if is_about_certificate and httpx.codes.is_client_error(status) else None,
         )
 
     def _plain(self, text: str) -> str:
         """One printable line without what the settings keep secret."""
-        text = masked(self._settings.mask(text), self._proxy_secrets)
+        text = masked(text, self._secrets)
         line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
         return line if len(line) <= _DETAIL_LIMIT else line[: _DETAIL_LIMIT - 1] + "…"
-
-
-class _PooledTransport(httpx.BaseTransport):
-    """Passes httpx's requests to a pool of httpcore, because httpx itself does not accept a network backend."""
-
-    def __init__(self, pool: httpcore.ConnectionPool, network: DeadlineBackend) -> None:
-        self._pool = pool
-        self._network = network
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=self._body_of(request),
-                # One request at a time uses the one connection; waiting for it would be a fault of this package.
-                extensions={"timeout": {"pool": 1.0}},
-            )
-        )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
-
-    def _body_of(self, request: httpx.Request) -> Iterator[bytes]:
-        # httpcore asks for the body when it has written the headers.
-        self._network.body_follows(int(request.headers["Content-Length"]))
-        yield request.content
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _Body(httpx.SyncByteStream):
-    """The body of an answer, as it arrives."""
-
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()
 
 
 def _mute_request_lines() -> None:

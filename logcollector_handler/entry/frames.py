@@ -120,44 +120,38 @@ def noted(tb: TracebackType | None, limit: int | None) -> tuple[Stack, int, Trac
 
     This runs in the logging call.
     """
-    first, last = tb, None
-    codes: list[CodeType] = []
-    places: list[int] = []
+    parts: list[TracebackType] = []
     while tb is not None:
-        codes.append(tb.tb_frame.f_code)
-        places.append(tb.tb_lasti if _POSITIONS else tb.tb_lineno)
-        last, tb = tb, tb.tb_next
+        parts.append(tb)
+        tb = tb.tb_next
+    last = parts[-1] if parts else None
     most = MAX_FRAMES if limit is None else min(limit, MAX_FRAMES)
-    if len(codes) > most:
-        frames = _frames(first, most)
-        if most < MAX_FRAMES or last is None:
-            return Stack(frames), 0, last
-        frames += _frames(last, 1)
-        return Stack(frames), len(codes) - MAX_FRAMES - 1, last
-    key = (*map(id, codes), *places)
+    if len(parts) > most:
+        if most < MAX_FRAMES:
+            return Stack(_frames(parts[:most])), 0, last
+        return Stack(_frames([*parts[:most], parts[-1]])), len(parts) - most - 1, last
+    places = [part.tb_lasti for part in parts] if _POSITIONS else [part.tb_lineno for part in parts]
+    key = (*map(id, [part.tb_frame.f_code for part in parts]), *places)
     stack = _lately.get(key)
     # The source of a zip file, say, is gone if somebody has cleared `linecache` since.
     if stack is None or not linecache.cache.keys() >= stack.sources:
-        stack = Stack(_frames(first, most))
+        stack = Stack(_frames(parts))
         # Below zero, the place says nothing of the line.
-        if len(codes) <= _LATELY_FRAMES and min(places, default=0) >= 0:
+        if len(parts) <= _LATELY_FRAMES and min(places, default=0) >= 0:
             make_room(_lately, _LATELY)
             _lately[key] = stack
     return stack, 0, last
 
 
-def _frames(tb: TracebackType | None, count: int) -> list[_Frame]:
-    """The first frames of a traceback."""
+def _frames(parts: list[TracebackType]) -> list[_Frame]:
     frames: list[_Frame] = []
-    cached = linecache.cache
-    while tb is not None and len(frames) < count:
-        code, instruction = tb.tb_frame.f_code, tb.tb_lasti
-        if code.co_filename not in cached:
+    for part in parts:
+        code, instruction = part.tb_frame.f_code, part.tb_lasti
+        if code.co_filename not in linecache.cache:
             # Let `linecache` find source that only the module's loader has, in a zip file say, once the module is gone.
             with contextlib.suppress(Exception):  # A loader can be anybody's code.
-                linecache.lazycache(code.co_filename, tb.tb_frame.f_globals)
-        frames.append((code, instruction, None if _POSITIONS and instruction >= 0 else tb.tb_lineno))
-        tb = tb.tb_next
+                linecache.lazycache(code.co_filename, part.tb_frame.f_globals)
+        frames.append((code, instruction, None if _POSITIONS and instruction >= 0 else part.tb_lineno))
     return frames
 
 

@@ -229,10 +229,14 @@ class Settings:
 
     def mask(self, text: str) -> str:
         """The text with what is secret in these settings replaced by asterisks."""
+        return secret.masked(text, self.secrets())
+
+    def secrets(self) -> dict[str, str]:
+        """What is secret in these settings, and what to show instead."""
         hidden: dict[str, str] = {}
         for name, setting in SETTINGS.items():
             hidden |= setting.kind.secrets(getattr(self, name))
-        return secret.masked(text, hidden)
+        return hidden
 
     def changed(self) -> dict[str, object]:
         """The settings that differ from their defaults, without secrets."""

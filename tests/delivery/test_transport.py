@@ -71,6 +71,17 @@ def test_extra_headers_are_sent_but_do_not_change_what_the_contract_fixes(server
     assert headers.get_list("user-agent") == ["mine"]
 
 
+def test_each_request_has_the_headers_of_its_own_batch_once(server: respx.MockRouter) -> None:
+    transport = HttpTransport(replace(SETTINGS, headers={"X-Team": "a"}), WIRE, FakeClock())
+    transport.post("one", b"\x1f\x8b\x08", True, 5.0)
+    transport.post("two", b"{}", False, 5.0)
+    transport.close()
+    one, two = (call.request.headers for call in server.calls)
+    names = ("idempotency-key", "content-length", "content-encoding", "x-team", "connection", "accept-encoding")
+    assert [one.get_list(name) for name in names] == [["one"], ["3"], ["gzip"], ["a"], ["keep-alive"], ["identity"]]
+    assert [two.get_list(name) for name in names] == [["two"], ["2"], [], ["a"], ["keep-alive"], ["identity"]]
+
+
 def test_a_password_in_the_url_is_sent_as_a_header(server: respx.MockRouter) -> None:
     post(replace(SETTINGS, server_url="http://me:pa%20ss@logs.test/prefix", api_key=None))
     headers = server.calls[0].request.headers

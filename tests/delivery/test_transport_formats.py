@@ -98,7 +98,7 @@ def test_a_url_that_stays_the_same_is_parsed_once(monkeypatch: pytest.MonkeyPatc
     parsed = []
     real = HttpTransport._parsed
 
-    def seen(self: HttpTransport, url: str) -> httpx.URL:
+    def seen(self: HttpTransport, url: str) -> object:
         parsed.append(real(self, url))
         return parsed[-1]
 
