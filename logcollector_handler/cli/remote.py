@@ -52,7 +52,11 @@ class Remote:
         assert self._url.hostname is not None  # noqa: S101 - `_is_url` looked
         with closing(kind(self._url.hostname, self._url.port, timeout=self._timeout)) as connection:
             url = f"{self._url.path}{path}?{urlencode(parameters)}"
-            connection.request("GET", url, headers={**self._headers, **(headers or {})})
+            try:
+                connection.request("GET", url, headers={**self._headers, **(headers or {})})
+            except BrokenPipeError as error:
+                # For the command line this error says that nobody reads what it prints.
+                raise ConnectionError("the connection was closed") from error
             response = connection.getresponse()
             if response.status != 200:
                 self._refused(response)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import io
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -125,3 +127,35 @@ def test_an_answer_that_breaks_off_is_no_success(form: list[str], capsys: pytest
             assert query(f"http://127.0.0.1:{listening.getsockname()[1]}", *form) == 1
             serving.join(60)
         assert "did not answer to the end" in capsys.readouterr().err
+
+
+def test_it_ends_without_a_word_when_nobody_reads_on(tmp_path: Path, start: Callable[..., Popen[str]]) -> None:
+    """As with `| head`."""
+    store = Store(tmp_path / "many.sqlite")
+    store.add(rows(*({"message": "m" * 1000} for _ in range(1000))))
+    server = BackgroundServer(create_app(store))
+    server.start()
+    asking = [
+        start("query", "--server-url", server.url, "--limit", "all", *form) for form in ([], ["--json"], ["--csv"])
+    ]
+    for each in asking:
+        assert each.stdout is not None
+        assert each.stdout.readline()
+        each.stdout.close()
+    for each in asking:
+        assert each.stderr is not None
+        assert (each.wait(60), each.stderr.read()) == (1, "")
+        each.stdout = None
+    server.stop()
+    store.close()
+
+
+def test_a_server_that_closes_while_it_is_asked_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(http.client.HTTPConnection, "request", closed)
+    assert query("http://127.0.0.1:9") == 1
+    assert "did not answer to the end (the connection was closed)" in capsys.readouterr().err
