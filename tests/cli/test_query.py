@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import http.client
 import io
@@ -10,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from logcollector_handler.cli import main
+from logcollector_handler.cli.remote import asked
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.server import BackgroundServer
 from logcollector_handler.collector.store import Store
@@ -74,6 +77,30 @@ def test_times_may_begin_with_a_minus(url: str, capsys: pytest.CaptureFixture[st
     assert [json.loads(line)["message"] for line in shown(capsys)] == ["new"]
     assert query(url, "--json", "--until", "-1h", "--limit", "1") == 0
     assert [json.loads(line)["message"] for line in shown(capsys)] == ["m299"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("2026-01-31", "2026-01-30T23:00+00:00"),
+        ("2026-07-31 12:00", "2026-07-31T10:00+00:00"),
+        ("2026-10-25T02:30", "2026-10-25T00:30+00:00"),
+        ("2026-03-29T02:30", "2026-03-29T01:30+00:00"),
+        *((same, same) for same in ("2026-01-31T12:00+05:30", "-1h", "1700000000", "20260131", "2026-13-01", "soon")),
+    ],
+)
+def test_dates_are_in_the_zone_of_who_asks(given: str, sent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server may be in another zone. At the end of summer time an hour comes twice: the first is meant."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    options = argparse.Namespace(since=given, until=given, level=None, query=["x"])
+    if given != sent:
+        sent = str(datetime.fromisoformat(sent).timestamp())
+    try:
+        assert asked(options) == [("since", sent), ("until", sent), ("q", "x")]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_csv_and_json_have_the_columns_that_were_named(url: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
