@@ -29,9 +29,11 @@ INTERRUPTED = 130
 
 _LANGUAGE: Final = (
     'A QUERY has words and "phrases", and what fields are: level>=warn, status:500, path:/api/*, duration_ms>50, '
-    "has:trace_id. OR, NOT, a minus before a part and parentheses combine them. Behind -- an argument may begin with a "
-    "minus."
+    "has:trace_id. OR, NOT, a minus before a part and parentheses combine them."
 )
+#: The options of a query that no value follows, and the short ones: all else with one dash is a part of the query.
+_FLAGS: Final = ("--json", "--csv", "--traces")
+_SHORT: Final = re.compile(r"-h|-n[0-9]*")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # Writes each line at once, also into a pipe, and escapes characters that the encoding does not have.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    options = _parser().parse_args(_with_times(sys.argv[1:] if arguments is None else arguments))
+    options = _parser().parse_args(_for_argparse(sys.argv[1:] if arguments is None else list(arguments)))
     if options.command != "doctor":  # It says so itself.
         tell_misspelt()
     try:
@@ -284,12 +286,26 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--traces", action="store_true", help="print whole stack traces, not only their last lines")
 
 
-def _with_times(arguments: Sequence[str]) -> list[str]:
-    """`--since -1h` as `--since=-1h`: argparse takes `-1h` for an option."""
-    joined: list[str] = []
-    for argument in arguments:
-        if joined and joined[-1] in ("--since", "--until") and re.match("-[0-9]", argument):
-            joined[-1] += f"={argument}"
+def _for_argparse(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--since -1h` as `--since=-1h`, and all parts of a query behind `--`, wherever they stood.
+
+    argparse takes both `-1h` and the `-word` of a query for options.
+    """
+    if arguments[:1] not in (["query"], ["tail"]):
+        return list(arguments)
+    options: list[str] = []
+    parts: list[str] = []
+    before = ""
+    for number, argument in enumerate(arguments):
+        takes_value = before == "-n" or (before.startswith("--") and "=" not in before and before not in _FLAGS)
+        if before in ("--since", "--until") and re.match("-[0-9]", argument):
+            options[-1] += f"={argument}"
+        elif argument == "--":
+            parts += arguments[number + 1 :]
+            break
+        elif number == 0 or takes_value or argument.startswith("--") or _SHORT.fullmatch(argument):
+            options.append(argument)
         else:
-            joined.append(argument)
-    return joined
+            parts.append(argument)
+        before = argument
+    return [*options, "--", *parts] if parts else options

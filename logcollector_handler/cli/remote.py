@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
@@ -14,6 +16,8 @@ from logcollector_handler.settings.secret import without_secrets
 
 #: Options that are parameters of the same name.
 _FILTERS: Final = ("service", "environment", "logger", "trace_id", "user_id", "session_id", "text", "since", "until")
+#: How a date begins; a number without dashes is Unix seconds.
+_DATE: Final = re.compile(r"\s*[0-9]{4}-")
 
 
 class RefusedError(Exception):
@@ -24,8 +28,19 @@ def asked(options: argparse.Namespace) -> list[tuple[str, str]]:
     """The parameters for the filters that were given."""
     given = {name: getattr(options, name, None) for name in _FILTERS}
     given |= {"min_level": options.level, "q": " ".join(options.query)}
+    given |= {name: _in_seconds(time) for name in ("since", "until") if (time := given[name])}
     several = ((name, value if isinstance(value, list) else [value]) for name, value in given.items() if value)
     return [(name, value) for name, values in several for value in values]
+
+
+def _in_seconds(time: str) -> str:
+    """A date without a zone, which is that of this machine, as Unix seconds: the server may be in another one."""
+    if _DATE.match(time):
+        # Anything else is for the server to read, or to refuse.
+        with suppress(ValueError, OverflowError, OSError):
+            date = datetime.fromisoformat(time)
+            return time if date.tzinfo is not None else str(date.timestamp())
+    return time
 
 
 class Remote:
@@ -52,7 +67,11 @@ class Remote:
         assert self._url.hostname is not None  # noqa: S101 - `_is_url` looked
         with closing(kind(self._url.hostname, self._url.port, timeout=self._timeout)) as connection:
             url = f"{self._url.path}{path}?{urlencode(parameters)}"
-            connection.request("GET", url, headers={**self._headers, **(headers or {})})
+            try:
+                connection.request("GET", url, headers={**self._headers, **(headers or {})})
+            except BrokenPipeError as error:
+                # For the command line this error says that nobody reads what it prints.
+                raise ConnectionError("the connection was closed") from error
             response = connection.getresponse()
             if response.status != 200:
                 self._refused(response)

@@ -30,9 +30,11 @@ _STARS: Final[dict[tuple[bool, bool], How]] = {(False, True): "begins", (True, T
 
 
 def number(text: str) -> float | None:
-    """The finite number that a text is; None if it is none."""
+    """The finite number that a text is, an int if it has digits alone: ids may be too long for a float. Else None."""
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    return value if math.isfinite(value) else None
+    if not math.isfinite(value):
+        return None
+    return int(text) if text.lstrip("+-").isdecimal() else value
 
 
 def without_dashes(text: str) -> str | None:
@@ -55,7 +57,8 @@ def ordered(field: str, how: How, value: str, now: float) -> Compare:
     amount = number(value)
     if amount is None:
         raise ValueError(f"{value!r} is not a number")
-    return Compare(field, how, amount)
+    # SQLite has no longer whole numbers.
+    return Compare(field, how, amount if abs(amount) < 2**63 else float(amount))
 
 
 def equal(field: str, value: str, now: float) -> Compare:

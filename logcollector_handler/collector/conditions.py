@@ -28,8 +28,6 @@ Count: TypeAlias = Callable[[str, str], int]
 COMMON: Final = 20_000
 #: Characters that the beginning of a word needs to be looked up: of shorter ones there are too many words.
 _SHORTEST: Final = 3
-#: A whole number below this is written with all of its digits in JSON.
-_PLAIN: Final = 1e15
 
 
 def condition(node: Node) -> Sql:
@@ -159,10 +157,11 @@ def _texts(value: str) -> list[str]:
     amount = number(value)
     if amount is None:
         return [_in_json(value)]
-    if amount.is_integer() and abs(amount) < _PLAIN:
-        return [f"({_in_json(value)} OR {quoted(str(int(amount)))})"]
-    # A fraction or a very large number has more than one way.
-    return []
+    # All JSON in the file was written by msgspec, which has one way for each float.
+    ways = [_in_json(value), _in_json(msgspec.json.encode(float(amount)).decode())]
+    if amount == int(amount):
+        ways.append(quoted(str(int(amount))))
+    return [f"({' OR '.join(dict.fromkeys(ways))})"]
 
 
 def _in_json(text: str) -> str:

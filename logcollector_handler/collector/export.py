@@ -61,6 +61,9 @@ class ExportStream(Response):
         del self.headers["content-length"]
         self._store = store
         self._export = export
+        #: The name of each column with its field, or "id" or "metadata"; of JSON only if columns were asked for.
+        names = export.columns or (_ALL if export.is_csv else ())
+        self._fields = [(name, _field(name)) for name in names]
         self._ask = ask
         self._unread = unread
         #: Called with +1 when it begins and with -1 when it ends.
@@ -86,41 +89,39 @@ class ExportStream(Response):
     async def _pieces(self, gone: asyncio.Future[None]) -> AsyncGenerator[bytes, None]:
         query, limit = self._export.query, self._export.limit
         if self._export.is_csv:
-            yield _csv([map(_text, self._export.columns or _ALL)])
+            yield _csv([[_text(name) for name, _ in self._fields]])
         while not gone.done():
             if self._unread.is_full:
                 await asyncio.sleep(_PACE)
                 continue
-            page = await self._ask(partial(self._page, query, gone))
-            if page.entries:
-                yield self._written(page.entries)
+            page, written = await self._ask(partial(self._page, query, gone))
+            if written:
+                yield written
             if limit is not None:
                 limit -= len(page.entries)
             if page.next is None or limit == 0:
                 return
             query = replace(query, after=page.next, limit=min(query.limit, limit or query.limit))
 
-    def _page(self, query: Query, gone: asyncio.Future[None]) -> Page:
-        return self._store.page(query, Budget(gone.done), most=_BYTES)
+    def _page(self, query: Query, gone: asyncio.Future[None]) -> tuple[Page, bytes]:
+        page = self._store.page(query, Budget(gone.done), most=_BYTES)
+        return page, self._written(page.entries)
 
     def _written(self, entries: list[dict[str, Any]]) -> bytes:
-        columns = self._export.columns
-        if not self._export.is_csv:
-            rows = entries if columns is None else [_chosen(entry, columns) for entry in entries]
-            return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
-        return _csv([_text(value) for value in _chosen(entry, columns or _ALL).values()] for entry in entries)
+        if self._export.is_csv:
+            return _csv([_text(_value(entry, field)) for _, field in self._fields] for entry in entries)
+        if self._fields:
+            entries = [{name: _value(entry, field) for name, field in self._fields} for entry in entries]
+        return b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
 
 
-def _chosen(entry: dict[str, Any], columns: tuple[str, ...]) -> dict[str, Any]:
-    """The values of these fields, null where there is none."""
-    metadata = entry.get("metadata")
-    chosen = {}
-    for name in columns:
-        field = name if name in ("id", "metadata") else field_called(name) or name
-        if field == "logger":
-            field = METADATA + field
-        chosen[name] = entry.get(field) if is_column(field) else first_at(metadata, path_of(field))
-    return chosen
+def _field(name: str) -> str:
+    field = name if name in ("id", "metadata") else field_called(name) or name
+    return METADATA + field if field == "logger" else field
+
+
+def _value(entry: dict[str, Any], field: str) -> Any:
+    return entry.get(field) if is_column(field) else first_at(entry.get("metadata"), path_of(field))
 
 
 def _text(value: Any) -> str:

@@ -40,6 +40,9 @@ _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _FIELD: Final = re.compile(r"[^\W\d][\w.\-@/$]*(?=!=|>=|<=|[:=<>])")
 _OPERATOR: Final = re.compile(r"!=|>=|<=|[:=<>]")
 _BARE: Final = re.compile(r'[^\s()"]+')
+#: How half a comparison begins that people have written as two words, or with a colon.
+_HALF: Final = re.compile(r"(?:!=|[<>]=?|=)(?:[-+]?\.?\d|$)")
+_TOGETHER: Final = "a comparison is one word: amount>50, level>=WARN; to look for the text itself, put it into quotes"
 
 
 def parse(text: str, now: float) -> Node:
@@ -142,6 +145,8 @@ class _Parser:
     def _word(self, begin: int) -> Word:
         bare = _BARE.match(self._text, self._at)
         assert bare is not None  # noqa: S101 - `_all` looked that something is there
+        if _HALF.match(bare[0]):
+            raise self._wrong(_TOGETHER, begin)
         self._at = bare.end()
         text = bare[0].strip("*")
         if not text:
@@ -157,6 +162,8 @@ class _Parser:
             return Has(self._field(asked, value_at))
         field = self._field(name, begin)
         value, is_quoted = self._value(value_at, f"a value for {name}")
+        if not is_quoted and _HALF.match(value):
+            raise self._wrong(_TOGETHER, value_at)
         if operator[0] not in (":", "=", "!="):
             how = cast("How", operator[0])
             return self._checked(value_at, lambda: compared.ordered(field, how, value, self._now))

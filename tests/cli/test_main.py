@@ -11,7 +11,7 @@ from subprocess import run as run_program
 import pytest
 
 from logcollector_handler import __version__
-from logcollector_handler.cli import _parser, main
+from logcollector_handler.cli import _for_argparse, _parser, main
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,3 +98,42 @@ def test_the_package_itself_is_the_command_line_too() -> None:
 def test_help_needs_no_extra(run: Callable[..., CompletedProcess[str]]) -> None:
     ended = run("demo", "--help", before="import sys; sys.modules['starlette'] = None")
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "query"),
+    [
+        (["-refund"], "-refund"),
+        (["card", "-level:info", "-7"], "card -level:info -7"),
+        (["card -refund"], "card -refund"),
+        (["-(a", "OR", "b)"], "-(a OR b)"),
+        (["-n:9", "-h:1"], "-n:9 -h:1"),
+        (["a", "--json", "-b", "--since", "-1h", "-c", "--service=x", "-d", "--level", "info", "e"], "a -b -c -d e"),
+        (["a", "--", "-b", "--c"], "a -b --c"),
+        (["a", "-", "b"], "a - b"),
+        (["--", "query"], "query"),
+        ([], ""),
+    ],
+)
+@pytest.mark.parametrize("command", ["query", "tail"])
+def test_a_part_of_a_query_may_begin_with_a_minus(given: list[str], query: str, command: str) -> None:
+    options = _parser().parse_args(_for_argparse([command, *given]))
+    assert " ".join(options.query) == query
+
+
+def test_options_of_one_letter_and_their_values_are_no_parts_of_a_query(capsys: pytest.CaptureFixture[str]) -> None:
+    options = _parser().parse_args(_for_argparse(["tail", "-n", "5", "--since", "-2h", "-a"]))
+    assert (options.last, options.since, options.query) == (5, "-2h", ["-a"])
+    assert _parser().parse_args(_for_argparse(["tail", "-n7"])).last == 7
+    for wrong, message in (
+        (["query", "--trace-id", "-x"], "expected one argument"),
+        (["query", "--refund"], "unrecognized arguments: --refund"),
+        (["serve", "-x"], "unrecognized arguments: -x"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(wrong)
+        assert ended.value.code == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["query", "-h"])
+    assert ended.value.code == 0

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
+import http.client
 import io
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
 
 from logcollector_handler.cli import main
+from logcollector_handler.cli.remote import asked
 from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.server import BackgroundServer
 from logcollector_handler.collector.store import Store
@@ -74,6 +79,30 @@ def test_times_may_begin_with_a_minus(url: str, capsys: pytest.CaptureFixture[st
     assert [json.loads(line)["message"] for line in shown(capsys)] == ["m299"]
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("2026-01-31", "2026-01-30T23:00+00:00"),
+        ("2026-07-31 12:00", "2026-07-31T10:00+00:00"),
+        ("2026-10-25T02:30", "2026-10-25T00:30+00:00"),
+        ("2026-03-29T02:30", "2026-03-29T01:30+00:00"),
+        *((same, same) for same in ("2026-01-31T12:00+05:30", "-1h", "1700000000", "20260131", "2026-13-01", "soon")),
+    ],
+)
+def test_dates_are_in_the_zone_of_who_asks(given: str, sent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server may be in another zone. At the end of summer time an hour comes twice: the first is meant."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    options = argparse.Namespace(since=given, until=given, level=None, query=["x"])
+    if given != sent:
+        sent = str(datetime.fromisoformat(sent).timestamp())
+    try:
+        assert asked(options) == [("since", sent), ("until", sent), ("q", "x")]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_csv_and_json_have_the_columns_that_were_named(url: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert query(url, "--csv", "--columns", "message,n", "--limit", "2", "service:a") == 0
     out, _ = capfdbinary.readouterr()
@@ -125,3 +154,35 @@ def test_an_answer_that_breaks_off_is_no_success(form: list[str], capsys: pytest
             assert query(f"http://127.0.0.1:{listening.getsockname()[1]}", *form) == 1
             serving.join(60)
         assert "did not answer to the end" in capsys.readouterr().err
+
+
+def test_it_ends_without_a_word_when_nobody_reads_on(tmp_path: Path, start: Callable[..., Popen[str]]) -> None:
+    """As with `| head`."""
+    store = Store(tmp_path / "many.sqlite")
+    store.add(rows(*({"message": "m" * 1000} for _ in range(1000))))
+    server = BackgroundServer(create_app(store))
+    server.start()
+    asking = [
+        start("query", "--server-url", server.url, "--limit", "all", *form) for form in ([], ["--json"], ["--csv"])
+    ]
+    for each in asking:
+        assert each.stdout is not None
+        assert each.stdout.readline()
+        each.stdout.close()
+    for each in asking:
+        assert each.stderr is not None
+        assert (each.wait(60), each.stderr.read()) == (1, "")
+        each.stdout = None
+    server.stop()
+    store.close()
+
+
+def test_a_server_that_closes_while_it_is_asked_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(http.client.HTTPConnection, "request", closed)
+    assert query("http://127.0.0.1:9") == 1
+    assert "did not answer to the end (the connection was closed)" in capsys.readouterr().err

@@ -40,17 +40,24 @@ def in_json(value: Any) -> str:
 
 def is_equal(value: Any, wanted: str | float) -> bool:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return value == float(wanted)
-        except ValueError:
-            return False
+        return value == amount_of(wanted)
     return not isinstance(value, dict) and in_json(value) == wanted
+
+
+def amount_of(text: str | float) -> float | None:
+    """A number, an int if that is how it is written."""
+    for kind in (int, float):
+        try:
+            return kind(text) if isinstance(text, str) else text
+        except ValueError:
+            pass
+    return None
 
 
 def compares(value: Any, how: str, wanted: str | float) -> bool:
     if how == "=":
         return is_equal(value, wanted)
-    if isinstance(wanted, float):
+    if not isinstance(wanted, str):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         order = {"<": -1 if is_number and value < wanted else 0, ">": 1 if is_number and value > wanted else 0}
         return is_number and (any(order[sign] for sign in how if sign != "=") or ("=" in how and value == wanted))
@@ -79,6 +86,8 @@ def evaluated(node: Node, entry: dict[str, Any]) -> bool:
     if name.startswith(METADATA):
         found = list(values_at(entry.get("metadata", {}), name.removeprefix(METADATA).split(".")))
     else:
+        logger = entry.get("metadata", {}).get("logger")
+        entry = {**entry, "logger": logger if isinstance(logger, str) else None}
         found = [entry.get(name, {"level": "INFO", "log_type": "BACKEND"}.get(name))]
     if isinstance(node, Has):
         return any(value is not None for value in found)
@@ -94,8 +103,10 @@ def one_of(*texts: str) -> st.SearchStrategy[str]:
 
 
 WORDS = one_of("card", "no card", "cardinal", "a-b", "CARD", "a_b", "7", "7.5", "true", "Zürich", "%", 'x"y', "\\")
-KEYS = one_of("a", "b", "a.b", "a.a", "card")
-OTHERS: list[Any] = [7, 7.0, 7.5, -7, 1e16, True, False, None, "7.0", "null", "a\nb", "x card"]
+KEYS = one_of("a", "b", "a.b", "a.a", "card", "logger", "level", 'we"ird: \\', "größe", "0")
+LONG = 1234567890123456789
+NUMBERS = [7, 7.0, 7.5, -7, 1e16, 10**16, 1e-7, LONG, LONG - 1, 10 * LONG, 10 * LONG - 1, 1.5e300]
+OTHERS: list[Any] = [*NUMBERS, True, False, None, "7.0", "null", "a\nb", "x card"]
 JSON: st.SearchStrategy[Any] = st.recursive(
     WORDS | st.sampled_from(OTHERS),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=2),
@@ -110,22 +121,31 @@ ENTRIES = st.fixed_dictionaries(
         "error_type": WORDS,
         "user_id": WORDS,
         "trace_id": WORDS,
+        "session_id": WORDS,
+        "path": WORDS,
         "duration_ms": st.sampled_from([7.0, 7.5, 0.0]),
         "environment": one_of("test", "production"),
         "metadata": st.dictionaries(KEYS, JSON, max_size=3),
     },
 )
 QUOTED = WORDS.map(lambda word: msgspec.json.encode(word).decode())
-NAMES = one_of("service", "error_type", "user_id", "trace_id", "a", "b", "a.b", "a.b.a", "metadata.card")
+COLUMNS = one_of("service", "error_type", "user_id", "trace_id", "session_id", "path", "logger")
+NAMES = COLUMNS | one_of(
+    *("a", "b", "a.b", "a.b.a", "metadata.card", "metadata.logger", "metadata.level", "größe", "a.größe"),
+    *('"we\\"ird: \\\\"', '"0"', "metadata.0"),
+)
 ORDER = one_of("<", "<=", ">", ">=", ":", "!=")
-LOOSE = one_of("7", "7.0", "+7", "true", "c*", "*d", "*-*", "null", "*")
+LOOSE = one_of("7", "7.0", "+7", "true", "c*", "*d", "*-*", "null", "*", "7.50", "1e16", "0.0000001", f"{10**16}")
+AMOUNTS = one_of("7", "7.2", "-1", "1e16", f"{LONG}", f"{LONG}.0", f"{10 * LONG}", f"{10 * LONG - 1}", "15e299")
 TERMS = st.one_of(
     QUOTED,
     one_of("card", "car", "c", "*ard", "*a*", "%", "Zür", "zürich", "environment:prod", "environment!=prod"),
     st.builds("{}{}{}".format, NAMES, one_of(":", "!="), QUOTED | LOOSE),
-    st.builds("{}{}{}".format, one_of("duration_ms", "a", "a.b"), ORDER, one_of("7", "7.2", "-1")),
-    st.builds("level{}{}".format, ORDER, st.sampled_from(LEVELS)),
+    st.builds("{}{}{}".format, one_of("duration_ms", "a", "a.b"), ORDER, AMOUNTS),
+    st.builds("level{}{}".format, ORDER, st.sampled_from([*LEVELS, "warning", "Critical", "err"])),
+    st.builds("created_at{}{}".format, ORDER, one_of("2", "1970-01-01T00:00:03Z", "1970-01-01T01:00:01+01:00", "-1s")),
     st.builds("has:{}".format, NAMES),
+    st.builds("{}:{}".format, COLUMNS, LOOSE),
 )
 QUERIES = st.recursive(
     TERMS,

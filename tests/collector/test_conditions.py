@@ -142,6 +142,32 @@ def test_a_condition_finds_exactly_its_rows(
     assert messages(store.page(parse_query([("q", text)])).entries) == expected
 
 
+@BOTH_WAYS
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id:1234567890123456789", ["odd", "text"]),
+        ("id:1234567890123456768", ["even"]),
+        ("id:1234567890123456768.0", ["even"]),
+        ("id>1234567890123456788", ["longer", "odd"]),
+        ("id<1234567890123456789", ["even"]),
+        ("id:12345678901234567890", ["longer"]),
+        ("id!=1234567890123456789", ["longer", "even"]),
+        ("id>1" + "0" * 300, []),
+        ("1234567890123456789", ["odd", "text"]),
+    ],
+)
+def test_an_id_of_many_digits_is_no_other_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: str, expected: list[str], glance: int
+) -> None:
+    """As floats some of them are the same."""
+    monkeypatch.setattr(scan, "GLANCE", glance)
+    ids = {"text": "1234567890123456789", "even": 1234567890123456768, "odd": 1234567890123456789}
+    ids["longer"] = 12345678901234567890
+    store.add(rows(*({"message": name, "metadata": {"id": value}} for name, value in ids.items())))
+    assert messages(store.page(parse_query([("q", text)])).entries) == expected
+
+
 def test_every_row_is_compared_once_however_the_steps_fall(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.add(rows(*({"message": f"m{n}", "created_at": float(n % 7), "duration_ms": float(n)} for n in range(100))))
     for first, largest, limit in itertools.product((1, 3, 100), (4, 100), (1, 7, 100)):

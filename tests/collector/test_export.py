@@ -126,6 +126,12 @@ def test_an_export_goes_on_when_a_search_runs_out_of_time(
     assert len(client.get("/logs/export", q="n<3").text.splitlines()) == 3
 
 
+def test_a_column_may_be_asked_for_twice(client: AppClient) -> None:
+    client.post({"message": "m", "metadata": {"a": 1}})
+    answer = client.get("/logs/export", format="csv", columns="message,a,message,metadata.a")
+    assert answer.text == "message,a,message,metadata.a\r\nm,1,m,1\r\n"
+
+
 @pytest.mark.parametrize("asked", [{"format": "xml"}, {"columns": "a,,b"}, {"columns": "a.b.c.d.e.f.g.h.i.j.k.l.m"}])
 def test_a_wrong_export_is_refused(client: AppClient, asked: dict[str, str]) -> None:
     answer = client.get("/logs/export", **asked)

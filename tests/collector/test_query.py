@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timezone
 
 import pytest
@@ -173,6 +174,29 @@ def test_a_time_as_people_write_it(text: str, expected: float | None) -> None:
 def test_a_date_without_a_zone_is_in_that_of_the_machine() -> None:
     assert seconds("2026-01-31T12:00", NOW) == datetime(2026, 1, 31, 12).timestamp()
     assert seconds("2026-01-31", NOW) == datetime(2026, 1, 31).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-03-29T01:59", "2026-03-29T00:59Z"),
+        ("2026-03-29T02:30", "2026-03-29T01:30Z"),
+        ("2026-03-29T03:00", "2026-03-29T01:00Z"),
+        ("2026-10-25T02:30", "2026-10-25T00:30Z"),
+        ("2026-10-25T02:30+01:00", "2026-10-25T01:30Z"),
+        ("2026-10-25T03:00", "2026-10-25T02:00Z"),
+        ("2026-10-25", "2026-10-24T22:00Z"),
+    ],
+)
+def test_a_date_knows_summer_time(text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an hour that comes twice the first is meant; one that is left out is counted on from before."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert seconds(text, NOW) == seconds(expected, NOW)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_trace_id_may_be_written_as_a_uuid() -> None:
