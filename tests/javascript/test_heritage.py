@@ -129,10 +129,8 @@ def test_what_is_damaged_foreign_or_of_another_owner_is_not_sent_and_the_rest_is
     unfinished, lost = place / f"{whole.name}.tmp", place / f"{compressed.name.split('.')[0]}.lost"
     for path in unfinished, lost:
         path.touch(0o600)
-    damaged, bomb = (
-        leave("", content=b'{"logs": ['),
-        leave("", suffix=".json.gz", content=gzip.compress(bytes(1 << 26))),
-    )
+    damaged = leave("", content=b'{"logs": [')
+    bomb = leave("", suffix=".json.gz", content=gzip.compress(b'{"logs": [{"message": "bomb"}]}' + b" " * (1 << 26)))
     writable = leave("others may write to it")
     writable.chmod(0o666)
     link = leave("behind a link")
@@ -161,6 +159,7 @@ def test_what_is_damaged_foreign_or_of_another_owner_is_not_sent_and_the_rest_is
         assert f"{path.name} cannot be sent and is in dead/" in error
     for path in writable, link:
         assert f"{path.name} cannot be sent and stays there" in error
+    assert error.count("cannot be sent") == 4
     assert [path.name for path in place.glob(f"{OWNER}.*.claim")], "there is something left, so it stays claimed"
     # Whoever claimed it is dead by now, so another one claims it, and what may be sent meanwhile is.
     writable.chmod(0o600)
