@@ -36,6 +36,9 @@ const COMPRESS_LENGTH = 64 * 1024;
  * @property {string} refusal what the server said when it refused this lone record
  */
 
+/** Characters of an id that say who drew it: a page, or a worker of Node. */
+export const OWNER_LENGTH = 29;
+
 /** @param {string[]} lines */
 export const join = (lines) => `{"logs":[${lines.join(",")}]}`;
 

@@ -33,11 +33,11 @@ export class Outbox {
   put(batch) {
     this.batches.push(batch);
     batch.ready = this.prepare(batch);
-    // The oldest go that are not in flight, while all take too much memory.
+    // The oldest go that are not in flight, while all take too much memory. What an earlier process left is in a store.
     let size = this.batches.reduce((sum, each) => sum + each.size, 0);
     for (const each of [...this.batches]) {
       if (size <= MAX_BUFFER) return;
-      if (each.isInFlight) continue;
+      if (each.isInFlight || each.adopted) continue;
       size -= each.size;
       this.drop(each, "buffer_full");
     }

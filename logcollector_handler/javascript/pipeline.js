@@ -5,7 +5,7 @@
  * A batch is here until the worker has it in IndexedDB. When the page is left, what is not there goes into localStorage,
  * which takes it at once; what is there and not settled goes out with `keepalive`; the next visit sends the rest.
  */
-import { batchIds } from "./batch.js";
+import { OWNER_LENGTH, batchIds } from "./batch.js";
 import { requestHeaders } from "./page.js";
 
 /** Browsers let requests that outlive their page hold 64 KiB together, and their own are among these. */
@@ -103,7 +103,7 @@ export class Pipeline {
   /** @template {Port} T @param {T} port */
   #connected(port) {
     port.onmessage = (/** @type {MessageEvent} */ { data }) => this.#hear(data);
-    const owner = this.#draw().slice(0, 29);
+    const owner = this.#draw().slice(0, OWNER_LENGTH);
     port.postMessage({ kind: "start", serverUrl: this.#url, options: this.#options, base: location.href, owner });
     for (const [id, batch] of this.#open) port.postMessage({ kind: "batch", id, ...batch });
     return port;

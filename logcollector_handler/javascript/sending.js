@@ -5,7 +5,7 @@
  *
  * The page draws the ids of batches and closes them. So a batch that both hold has one key, and is stored once.
  */
-import { makeBatch, storedBatch } from "./batch.js";
+import { OWNER_LENGTH, makeBatch, storedBatch } from "./batch.js";
 import { Delivery } from "./delivery.js";
 import { entryMaker, lossLine } from "./entry.js";
 import { requestHeaders } from "./page.js";
@@ -19,8 +19,6 @@ const COMPRESS_FROM = 1024;
 /** Milliseconds before the first look for batches of pages that have ended, and the most between two. */
 const LOOK_FIRST = 1000;
 const LOOK_RARELY = 30_000;
-/** Characters of an id that say which page drew it. */
-const OWNER = 29;
 const REDACT = { secret: isSecret, address: isAddress, text: maskText };
 
 /**
@@ -158,7 +156,7 @@ class Sending {
     try {
       const here = new Set(this.delivery.outbox.batches.map(({ id }) => id));
       const left = (await this.store.all()).filter(({ id }) => {
-        const owner = id.slice(0, OWNER);
+        const owner = id.slice(0, OWNER_LENGTH);
         return owner !== this.owner && !lives(owner) && !here.has(id);
       });
       const kept = await this.store.bounded(left);

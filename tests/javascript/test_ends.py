@@ -141,8 +141,9 @@ def test_what_could_not_be_sent_is_in_the_spool_and_replay_sends_it(
         LOGCOLLECTOR_ENABLE_COMPRESSION=compressed,
     )
     assert "2500 records could not be sent in time; they are in" in ended.err
-    files = sorted((tmp_path / "spool").glob("*/*"))
+    files = sorted((tmp_path / "spool").glob("*/*.json*"))
     assert len(files) == 3
+    assert [path.suffix for path in (tmp_path / "spool").glob("*/*") if path not in files] == [".sock"]
     assert all(file.suffix == (".gz" if compressed == "true" else ".json") for file in files)
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert {file.parent.stat().st_mode & 0o777 for file in files} == {0o700}

@@ -2,12 +2,13 @@
  * The pipeline in the calling thread: gathers entries, hands them to the worker in arrays, and waits for it only when the
  * process ends, or when the worker is behind by a whole queue.
  *
- * The worker does not keep the process alive. It is made at the first record.
+ * The worker does not keep the process alive. It is made at the first record, or where an earlier process left something.
  */
 import { Worker } from "node:worker_threads";
 
 import { DEAD_LETTERED, DELIVERED, DROPPED, ENDED, MOVED, SPOOLED, TAKEN, add, makeCounters, read } from "./counters.js";
 import { register, unregister } from "./ends.js";
+import { isAnythingLeft } from "./spool.js";
 import { say } from "./stderr.js";
 
 /** Entries are handed over when there are so many, or after so many milliseconds: a message for each costs more. */
@@ -53,6 +54,8 @@ export class NodePipeline {
     this.waiting = new Map();
     this.drain = this.drain.bind(this);
     this.hand = this.hand.bind(this);
+    // Perhaps nothing is logged that would have the worker made, which sends it.
+    if (settings.spoolDir && isAnythingLeft(settings.spoolDir, settings.base)) this.start();
   }
 
   /** @param {string} line @param {boolean} urgent */
@@ -221,7 +224,9 @@ export class NodePipeline {
     this.hand();
     const { worker, buffer, counters, handed, end } = this;
     if (buffer.length) say(`${buffer.length} records could not be sent: there is no thread that sends them`);
-    if (!worker || handed === this.settled()) return;
+    // A worker that is up may have a socket in the spool, which it removes.
+    const isNeeded = handed !== this.settled() || (this.settings.spoolDir && Atomics.load(counters.flags, MOVED));
+    if (!worker || !isNeeded) return;
     Atomics.store(counters.flags, ENDED, 0);
     worker.postMessage({ end });
     const left = Math.max(0, end - Date.now()) + GRACE;

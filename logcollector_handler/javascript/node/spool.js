@@ -2,11 +2,11 @@
  * The spool: a directory in which each batch is a file until it is settled, named and laid out as Python's handler does
  * it (`delivery/spool/files.py`), so that `logcollector spool replay` sends what a process left behind.
  *
- * Node has no locks on files that end with the process. So a Python process that uses the same directory may send a
- * living process's batch, too: under the same key, which the server takes once.
+ * `heritage.js` sends what other processes of Node left. A Python process that uses the same directory cannot ask whether
+ * one of Node is alive (see `owners.js`): it may send its batches, too, under the same keys, which the server takes once.
  */
 import { createHash } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** The bytes that all files of a destination may take. */
@@ -31,6 +31,16 @@ export function destination(serverUrl) {
   return `${name.slice(0, 80)}-${createHash("sha256").update(plain).digest("hex").slice(0, 8)}`;
 }
 
+/** Whether batches for a server lie in a directory, of whatever process. @param {string} directory @param {string} serverUrl */
+export function isAnythingLeft(directory, serverUrl) {
+  try {
+    return readdirSync(join(directory, destination(serverUrl))).some((name) => /\.json(\.gz)?$/.test(name));
+  } catch {
+    // There is no such directory.
+    return false;
+  }
+}
+
 /** @param {number} size */
 const charge = (size) => Math.max(BLOCK, Math.ceil(size / BLOCK) * BLOCK);
 
@@ -45,10 +55,27 @@ export class Spool {
     this.used = undefined;
     /** The sizes of those of this process, by name. @type {Map<string, number>} */
     this.files = new Map();
+    /** Who waits for a file to be removed. @type {(() => void)[]} */
+    this.waiting = [];
   }
 
   /** @param {Batch} batch */
   name = ({ id, compressed }) => `${id}.json${compressed ? ".gz" : ""}`;
+
+  /**
+   * Take over the file of a batch that another process left. Returns whether the server may have stored it.
+   *
+   * @param {Batch} batch
+   */
+  adopt(batch) {
+    this.files.set(this.name(batch), charge(batch.size));
+    return existsSync(join(this.place, `${batch.id}.lost`));
+  }
+
+  /** Resolved when a file is removed. @returns {Promise<void>} */
+  removed() {
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
 
   /** Whether a batch outlives the process. @param {Batch} batch */
   holds(batch) {
@@ -71,6 +98,7 @@ export class Spool {
     this.used = (this.used ?? 0) - (this.files.get(name) ?? 0);
     if (this.files.delete(name)) rmSync(join(this.place, name), { force: true });
     if (batch.answerLost) rmSync(join(this.place, `${batch.id}.lost`), { force: true });
+    for (const resolve of this.waiting.splice(0)) resolve();
   }
 
   /** @param {Batch} batch */
@@ -112,7 +140,7 @@ export class Spool {
 }
 
 /** Make a directory for this user alone, and refuse one that others may write to. @param {string} path */
-function makeDirectory(path) {
+export function makeDirectory(path) {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const status = lstatSync(path);
   const user = process.geteuid?.();

@@ -9,6 +9,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { Delivery } from "../delivery.js";
 import { lossLine } from "../entry.js";
 import { DEAD_LETTERED, DELIVERED, DROPPED, ENDED, MOVED, SPOOLED, TAKEN, add } from "./counters.js";
+import { Heritage } from "./heritage.js";
 import { poster } from "./post.js";
 import { Spool } from "./spool.js";
 import { say } from "./stderr.js";
@@ -67,6 +68,9 @@ const delivery = new Delivery(
   },
 );
 
+const heritage = spool && new Heritage(spool, delivery);
+void heritage?.begin();
+
 /** Nothing more can be sent: what is left stays in the spool, or is lost. */
 function finish() {
   clearInterval(looking);
@@ -75,6 +79,8 @@ function finish() {
   delivery.stop();
   let [kept, lost] = [0, 0];
   for (const batch of delivery.outbox.batches.splice(0)) {
+    // What others left stays there.
+    if (batch.adopted) continue;
     if (spool?.holds(batch)) kept += batch.count;
     else lost += batch.count;
   }
@@ -84,8 +90,13 @@ function finish() {
   add(counters, SPOOLED, kept);
 }
 
-/** Deliver what is here until a time, in milliseconds since 1970, and call `done`. @param {number} end @param {() => void} done */
-function drain(end, done) {
+/** Deliver what is here until a time, in milliseconds since 1970, and call `ended`. @param {number} end @param {() => void} ended */
+function drain(end, ended) {
+  const done = () => {
+    heritage?.end();
+    ended();
+  };
+  heritage?.stop();
   if (delivery.isStopped) {
     finish();
     done();
@@ -95,7 +106,7 @@ function drain(end, done) {
   clearInterval(looking);
   const look = () => {
     delivery.close();
-    if (delivery.outbox.batches.length) {
+    if (delivery.outbox.batches.some(({ adopted }) => !adopted)) {
       if (!delivery.isHopeless && Date.now() < end) return;
       finish();
     }
