@@ -245,11 +245,31 @@ def test_a_collector_answers_with_the_rows_of_the_old_file(old_file: httpx.Clien
         {"user_id": "user-7"},
         {"service": "payment", "level": "ERROR"},
         {"since": "1750000100", "until": "1750000101"},
+        # With the query language, which 0.1.0 did not have; what it looks up has been indexed when the file was opened.
+        {"q": "überweis*"},
+        {"q": '"insufficient quokkas"'},
+        {"q": "*uokka* -no_such_word"},
+        {"q": "amount:12.5"},
+        {"q": "duration_ms>17 error_type:DeclinedError"},
+        {"q": "has:stack_trace"},
+        {"q": "4bf92f3577b34da6a3ce929d0e0e4736"},
+        {"q": "path:/p* method:POST created_at<2025-06-15T15:10"},
     ],
     ids=str,
 )
 def test_a_collector_finds_a_row_of_the_old_file(old_file: httpx.Client, query: dict[str, str]) -> None:
     assert [entry["message"] for entry in found(old_file, **query)] == ["payment declined: Überweisung"]
+
+
+@pytest.mark.integration
+def test_a_collector_groups_and_exports_the_rows_of_the_old_file(old_file: httpx.Client) -> None:
+    groups = old_file.get("/logs/groups", params={"by": "service,logger"}).raise_for_status().json()["groups"]
+    assert [(each["values"], each["count"]) for each in groups] == [
+        (["shop", "shop.orders"], 6),
+        (["payment", None], 1),
+    ]
+    exported = old_file.get("/logs/export").raise_for_status().text.splitlines()
+    assert {json.loads(line)["message"] for line in exported} == {entry["message"] for entry in stored()}
 
 
 @pytest.mark.integration
