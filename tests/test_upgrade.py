@@ -165,6 +165,18 @@ def test_a_handler_delivers_what_the_old_version_left_once_and_under_its_ids(spo
     assert stats.adopted == {"delivered": sum(map(len, EXPECTED["batches"].values()))}
 
 
+def test_batches_whose_locks_a_downgrade_removed_are_delivered_once(spool: Path, proxy: Proxy) -> None:
+    # 0.1.0 does not know the ids of later versions. It leaves their batches, and removes locks that nobody holds.
+    for file in [*spool.rglob("*.lock"), *spool.rglob("*.tmp")]:
+        file.unlink()
+    before = contents(spool)
+    with closing(LogCollectorHandler(server_url=SERVER, proxy=proxy.url, spool_dir=str(spool))) as handler:
+        handler.handle(logging.makeLogRecord({"msg": "logged by the new version"}))
+        proxy.wait_for(len(EXPECTED["batches"]) + 1)
+        (new,) = [each for each in proxy.messages() if each[0] not in EXPECTED["batches"]]
+        check_delivered(proxy, before, new)
+
+
 def test_replay_delivers_what_the_old_version_left_once_and_under_its_ids(
     spool: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
