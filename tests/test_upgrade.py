@@ -165,6 +165,18 @@ def test_a_handler_delivers_what_the_old_version_left_once_and_under_its_ids(spo
     assert stats.adopted == {"delivered": sum(map(len, EXPECTED["batches"].values()))}
 
 
+def test_batches_whose_locks_a_downgrade_removed_are_delivered_once(spool: Path, proxy: Proxy) -> None:
+    # 0.1.0 does not know the ids of later versions. It leaves their batches, and removes locks that nobody holds.
+    for file in [*spool.rglob("*.lock"), *spool.rglob("*.tmp")]:
+        file.unlink()
+    before = contents(spool)
+    with closing(LogCollectorHandler(server_url=SERVER, proxy=proxy.url, spool_dir=str(spool))) as handler:
+        handler.handle(logging.makeLogRecord({"msg": "logged by the new version"}))
+        proxy.wait_for(len(EXPECTED["batches"]) + 1)
+        (new,) = [each for each in proxy.messages() if each[0] not in EXPECTED["batches"]]
+        check_delivered(proxy, before, new)
+
+
 def test_replay_delivers_what_the_old_version_left_once_and_under_its_ids(
     spool: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,11 +257,31 @@ def test_a_collector_answers_with_the_rows_of_the_old_file(old_file: httpx.Clien
         {"user_id": "user-7"},
         {"service": "payment", "level": "ERROR"},
         {"since": "1750000100", "until": "1750000101"},
+        # With the query language, which 0.1.0 did not have.
+        {"q": "überweis*"},
+        {"q": '"insufficient quokkas"'},
+        {"q": "*uokka* -no_such_word"},
+        {"q": "amount:12.5"},
+        {"q": "duration_ms>17 error_type:DeclinedError"},
+        {"q": "has:stack_trace"},
+        {"q": "4bf92f3577b34da6a3ce929d0e0e4736"},
+        {"q": "path:/p* method:POST created_at<2025-06-15T15:10"},
     ],
     ids=str,
 )
 def test_a_collector_finds_a_row_of_the_old_file(old_file: httpx.Client, query: dict[str, str]) -> None:
     assert [entry["message"] for entry in found(old_file, **query)] == ["payment declined: Überweisung"]
+
+
+@pytest.mark.integration
+def test_a_collector_groups_and_exports_the_rows_of_the_old_file(old_file: httpx.Client) -> None:
+    groups = old_file.get("/logs/groups", params={"by": "service,logger"}).raise_for_status().json()["groups"]
+    assert [(each["values"], each["count"]) for each in groups] == [
+        (["shop", "shop.orders"], 6),
+        (["payment", None], 1),
+    ]
+    exported = old_file.get("/logs/export").raise_for_status().text.splitlines()
+    assert {json.loads(line)["message"] for line in exported} == {entry["message"] for entry in stored()}
 
 
 @pytest.mark.integration
@@ -266,3 +298,7 @@ def test_a_collector_knows_the_keys_of_the_old_file_and_goes_on_in_it(tmp_path: 
         client.post("/logs", json={"logs": new}, headers={"Idempotency-Key": "new"}).raise_for_status()
         messages = [entry["message"] for entry in found(client, text="quokkas")]
         assert messages == ["payment declined: Überweisung", "quokkas came back"]
+    with closing(sqlite3.connect(tmp_path / "logs.sqlite")) as connection, connection:
+        for index in ("logs_text", "logs_ids", "logs_fields"):
+            # Raises if the index does not have the words of the rows. A few rows are also found without it.
+            connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
