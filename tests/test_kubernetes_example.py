@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from logcollector_handler.cli import _parser
+from logcollector_handler.cli.arguments import parser
 from logcollector_handler.settings import Settings, load
 from logcollector_handler.settings.setting import PREFIX
 from tests import needed
@@ -75,7 +75,7 @@ def test_the_sidecar_sends_what_the_application_leaves(objects: dict[tuple[str, 
     assert sidecar["restartPolicy"] == "Always"
     program, *arguments = sidecar["command"]
     assert program == "logcollector"
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     assert options.command == "forward"
     writes = settings_of(objects, shop)
     sends = settings_of(objects, sidecar, spool_dir=str(options.directory), server_url=options.server_url)
@@ -117,7 +117,7 @@ def test_the_collector_is_where_the_handlers_look_for_it(objects: dict[tuple[str
     (collector,) = spec["containers"]
     (container_port,) = collector["ports"]
     assert container_port["name"] == port["targetPort"]
-    options = _parser().parse_args([*collector["command"][1:], *collector["args"]])
+    options = parser().parse_args([*collector["command"][1:], *collector["args"]])
     assert (options.command, options.host, options.port) == ("serve", "0.0.0.0", container_port["containerPort"])
     assert str(options.database.parent) == mount(collector, "data")
     (data,) = [each for each in spec["volumes"] if each["name"] == "data"]

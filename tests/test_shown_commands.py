@@ -12,7 +12,8 @@ from typing import Final
 import httpx
 import pytest
 
-from logcollector_handler.cli import _parser, _with_times, main
+from logcollector_handler.cli import main
+from logcollector_handler.cli.arguments import for_argparse, parser
 from logcollector_handler.settings import SETTINGS
 from logcollector_handler.testing import CollectorServer
 from tests.readme import DOCUMENTS, README, TREE, blocks, prose
@@ -50,7 +51,7 @@ def is_there(name: str, program: str) -> bool:
 def test_the_commands_of_the_package_take_these_arguments(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     for _, *arguments in [each for each in commands(name) if Path(each[0]).name == "logcollector"]:
         try:
-            _parser().parse_args(_with_times(arguments))
+            parser().parse_args(for_argparse(arguments))
         except SystemExit:
             pytest.fail(f"logcollector {shlex.join(arguments)}: {capsys.readouterr().err}")
     # Sentences name commands and options, but do not always give them their values.

@@ -11,7 +11,8 @@ from subprocess import run as run_program
 import pytest
 
 from logcollector_handler import __version__
-from logcollector_handler.cli import _for_argparse, _parser, main
+from logcollector_handler.cli import main
+from logcollector_handler.cli.arguments import for_argparse, parser
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +84,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(
 
 @pytest.mark.parametrize(("given", "level"), [("WARNING", "WARN"), ("critical", "FATAL"), ("error", "ERROR")])
 def test_tail_takes_the_names_of_levels_that_people_use(given: str, level: str) -> None:
-    assert _parser().parse_args(["tail", "--level", given]).level == level
+    assert parser().parse_args(["tail", "--level", given]).level == level
 
 
 @pytest.mark.integration
@@ -117,14 +118,14 @@ def test_help_needs_no_extra(run: Callable[..., CompletedProcess[str]]) -> None:
 )
 @pytest.mark.parametrize("command", ["query", "tail"])
 def test_a_part_of_a_query_may_begin_with_a_minus(given: list[str], query: str, command: str) -> None:
-    options = _parser().parse_args(_for_argparse([command, *given]))
+    options = parser().parse_args(for_argparse([command, *given]))
     assert " ".join(options.query) == query
 
 
 def test_options_of_one_letter_and_their_values_are_no_parts_of_a_query(capsys: pytest.CaptureFixture[str]) -> None:
-    options = _parser().parse_args(_for_argparse(["tail", "-n", "5", "--since", "-2h", "-a"]))
+    options = parser().parse_args(for_argparse(["tail", "-n", "5", "--since", "-2h", "-a"]))
     assert (options.last, options.since, options.query) == (5, "-2h", ["-a"])
-    assert _parser().parse_args(_for_argparse(["tail", "-n7"])).last == 7
+    assert parser().parse_args(for_argparse(["tail", "-n7"])).last == 7
     for wrong, message in (
         (["query", "--trace-id", "-x"], "expected one argument"),
         (["query", "--refund"], "unrecognized arguments: --refund"),
