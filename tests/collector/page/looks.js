@@ -46,15 +46,17 @@ function contrasts() {
   return [seen, low];
 }
 
-// What is beside the screen, or cut off, without a way to see it.
+// What is beside the screen, or cut off, without a way to see it. The screen is not innerWidth: on a phone the browser
+// makes that wider, and everything smaller, where the page is too wide.
 function cut() {
   const found = [];
-  if (document.documentElement.scrollWidth > innerWidth) found.push(`${document.documentElement.scrollWidth} pixels`);
+  const screen = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth > screen) found.push(`${document.documentElement.scrollWidth} pixels`);
   for (const element of document.body.querySelectorAll("*")) {
     if (element.closest(".hidden, noscript") || !isSeen(element)) continue;
     const name = `${element.tagName}#${element.id}.${element.getAttribute("class")} ${element.textContent.slice(0, 30)}`;
     const { left, right, width } = element.getBoundingClientRect();
-    if (width && (right > innerWidth + 0.5 || left < -0.5)) found.push(`${name} from ${left} to ${right}`);
+    if (width && (right > screen + 0.5 || left < -0.5)) found.push(`${name} from ${left} to ${right}`);
     const isCut = getComputedStyle(element).overflowX === "hidden" && element.scrollWidth > element.clientWidth + 1;
     if (isCut && element.tagName !== "INPUT") found.push(`${name} is cut`);
   }

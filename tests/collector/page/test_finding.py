@@ -148,7 +148,6 @@ def test_a_click_on_a_value_filters_by_it_or_excludes_it(page: Page) -> None:
     page.click("#value-menu [data-do=exclude]")
     page.shows("c", "b")
     assert page.asked["q"] == "-metadata.level:high"
-    # The opposite of a term takes its place.
     page.click("#rows li:last-child .line")
     page.each(".details .value", "one.textContent === 'low' && one.click()")
     page.press(Keys.ARROW_DOWN)
@@ -156,6 +155,12 @@ def test_a_click_on_a_value_filters_by_it_or_excludes_it(page: Page) -> None:
     page.shows("c")
     page.browser.back()
     page.shows("c", "b")
+    # The opposite of a term takes its place.
+    page.open("?q=service:web+b")
+    page.shows("b")
+    page.click("#rows .line")
+    page.choose("service", "exclude")
+    page.until(lambda: page.asked.get("q") == "b -service:web")
 
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)

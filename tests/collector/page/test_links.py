@@ -41,16 +41,19 @@ def test_each_step_is_in_the_address_and_back_undoes_it(page: Page) -> None:
         (lambda: page.choose("n", "column"), lambda: page.texts("#rows .cell") == ["web", NONE, "1"] and count_open()),
         (
             lambda: page.choose("n", "filter"),
-            lambda: page.asked["q"] == "n:1" and page.texts("#rows .cell")[-1:] == ["1"],
+            lambda: page.asked.get("q") == "n:1" and page.texts("#rows .cell")[-1:] == ["1"],
         ),
         (
             lambda: page.pick("group", "[data-by=level]"),
             lambda: page.texts("#groups .name") == ["ERROR"],
         ),
-        (lambda: page.click("#groups .link"), lambda: page.asked["q"] == "n:1 level:ERROR" and page.messages == ["a"]),
+        (
+            lambda: page.click("#groups .link"),
+            lambda: page.asked.get("q") == "n:1 level:ERROR" and page.messages == ["a"],
+        ),
         (
             lambda: page.pick("time", "[data-since='all']"),
-            lambda: page.asked["since"] == "all" and page.messages == ["a"],
+            lambda: page.asked.get("since") == "all" and page.messages == ["a"],
         ),
     ]
     addresses = [page.browser.current_url]
@@ -125,7 +128,7 @@ def test_a_link_to_a_trace_opens_whatever_its_age_and_shows_in_the_list_without_
     page.post({"message": "old", "created_at": time.time() - 400 * 86_400, "trace_id": "t1"}, {"message": "new"})
     page.open("?trace_id=t1&q=new&min_level=INFO")
     page.until(lambda: page.texts("#request .message") == ["old"])
-    assert page.messages == ["new"]
+    page.shows("new")
     page.click("#request-filter")
     page.until(lambda: page.messages == ["old"] and not page.is_shown("#request"))
     assert page.asked == {"q": "trace_id:t1", "since": "all"}

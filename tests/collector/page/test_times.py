@@ -62,18 +62,22 @@ def test_rows_have_date_time_and_zone(page: Page) -> None:
     created = time.time() - 30
     page.post({"message": "a", "created_at": created})
     utc = datetime.fromtimestamp(created, timezone.utc)
-    for zone, shown in [("UTC", "Z"), ("Asia/Kolkata", "+05:30"), ("America/St_Johns", "-03:30")]:
-        page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
-        page.open()
-        page.shows("a")
-        text, title = page.run("const row = document.querySelector('#rows time'); return [row.textContent, row.title]")
-        assert title == text.replace(" ", "T")
-        assert text.endswith(shown)
-        assert abs(datetime.fromisoformat(title.replace("Z", "+00:00")) - utc).total_seconds() < 0.001
-        assert not page.run(
-            "const row = document.querySelector('#rows time'); return row.scrollWidth > row.clientWidth"
-        )
-    page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
+    try:
+        for zone, shown in [("UTC", "Z"), ("Asia/Kolkata", "+05:30"), ("America/St_Johns", "-03:30")]:
+            page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
+            page.open()
+            page.shows("a")
+            text, title = page.run(
+                "const row = document.querySelector('#rows time'); return [row.textContent, row.title]"
+            )
+            assert title == text.replace(" ", "T")
+            assert text.endswith(shown)
+            assert abs(datetime.fromisoformat(title.replace("Z", "+00:00")) - utc).total_seconds() < 0.001
+            assert not page.run(
+                "const row = document.querySelector('#rows time'); return row.scrollWidth > row.clientWidth"
+            )
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
 
 def test_the_histogram_zooms_by_mouse_by_finger_and_by_keyboard(page: Page) -> None:
