@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.batch import Batch
@@ -250,7 +251,7 @@ class AdoptingOutbox(MemoryOutbox):
 
     def next(self) -> Batch | None:
         batch = super().next()
-        return batch and replace(batch, body=None, compressed=False, count=0, entries=0, losses={})
+        return batch and structs.replace(batch, body=None, compressed=False, count=0, entries=0, losses={})
 
 
 @pytest.mark.parametrize("code", [400, 500])

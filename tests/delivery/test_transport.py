@@ -72,6 +72,7 @@ def test_extra_headers_are_sent_but_do_not_change_what_the_contract_fixes(server
 
 
 def test_each_request_has_the_headers_of_its_own_batch_once(server: respx.MockRouter) -> None:
+    server.post("/logs").respond(200, headers={"Set-Cookie": "node=7"})
     transport = HttpTransport(replace(SETTINGS, headers={"X-Team": "a"}), WIRE, FakeClock())
     transport.post("one", b"\x1f\x8b\x08", True, 5.0)
     transport.post("two", b"{}", False, 5.0)
@@ -80,6 +81,7 @@ def test_each_request_has_the_headers_of_its_own_batch_once(server: respx.MockRo
     names = ("idempotency-key", "content-length", "content-encoding", "x-team", "connection", "accept-encoding")
     assert [one.get_list(name) for name in names] == [["one"], ["3"], ["gzip"], ["a"], ["keep-alive"], ["identity"]]
     assert [two.get_list(name) for name in names] == [["two"], ["2"], [], ["a"], ["keep-alive"], ["identity"]]
+    assert "cookie" not in two, "a batch belongs to no session"
 
 
 def test_a_password_in_the_url_is_sent_as_a_header(server: respx.MockRouter) -> None:
