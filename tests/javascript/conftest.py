@@ -19,6 +19,12 @@ from tests.integration.faulty import FaultyServer
 PACKAGE = Path(logcollector_handler.__file__).parent / "javascript"
 #: What the tests need beside the package, which itself needs nothing.
 PACKAGES = ("pino@9", "winston@3", "typescript@5", "@types/node@20")
+#: At the beginning of a script: the thread that logs waits thirty times as long for its worker. On a slow machine one
+#: is up, or gets the processor, after seconds only.
+PATIENT = """
+const { wait } = Atomics;
+Atomics.wait = (cells, at, value, milliseconds) => wait(cells, at, value, milliseconds * 30);
+"""
 
 
 @dataclass

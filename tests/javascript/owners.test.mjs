@@ -71,7 +71,7 @@ test("where a lock of Python is, or no socket, nothing is claimed", async () => 
 test("where sockets cannot be made, others do not see the process, and nothing is left of the attempt", async () => {
   const place = mkdtempSync(join(tmpdir(), "owners-"));
   const owners = new Owners(place, named(1));
-  owners.address = () => join(place, "x".repeat(200));
+  owners.address = () => join(place, "nowhere", "socket");
   assert.equal(await owners.appear(), false);
   assert.deepEqual(readdirSync(place), []);
   rmSync(place, { recursive: true });

@@ -23,7 +23,7 @@ from tests.integration.behaviours import (
     wrong_count,
 )
 from tests.integration.faulty import FaultyServer, refuse_records
-from tests.javascript.conftest import App
+from tests.javascript.conftest import PATIENT, App
 
 pytestmark = pytest.mark.integration
 
@@ -188,24 +188,30 @@ def test_flush_and_close_mean_it_and_logging_opens_a_client_again(app: App, serv
 
 
 def test_a_hundred_thousand_records_in_a_loop_lose_none(app: App, server: FaultyServer) -> None:
-    ended = app.run("""
+    ended = app.run(
+        PATIENT
+        + """
         import { createLogClient } from "logcollector-handler";
         const log = createLogClient(undefined, { autoCaller: false });
         for (let number = 0; number < 100_000; number++) log.info("m", { number });
-    """)
+    """
+    )
     assert ended.code == 0
     assert [entry["metadata"]["number"] for entry in server.stored] == list(range(100_000))
 
 
 def test_a_client_that_is_opened_again_waits_for_its_worker_too(app: App, server: FaultyServer) -> None:
-    ended = app.run("""
+    ended = app.run(
+        PATIENT
+        + """
         import { createLogClient } from "logcollector-handler";
         const log = createLogClient(undefined, { autoCaller: false, maxQueueSize: 2000 });
         for (const round of [0, 1]) {
           for (let number = 0; number < 20_000; number++) log.info("m", { round, number });
           console.log(await log.close(60_000), JSON.stringify(log.stats().dropped));
         }
-    """)
+    """
+    )
     assert ended.out.splitlines() == ["true {}", "true {}"], ended.err
     expected = [(number, count) for number in (0, 1) for count in range(20_000)]
     assert [(entry["metadata"]["round"], entry["metadata"]["number"]) for entry in server.stored] == expected

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.behaviours import answer, hang
 from tests.integration.faulty import FaultyServer
-from tests.javascript.conftest import App
+from tests.javascript.conftest import PATIENT, App
 
 pytestmark = pytest.mark.integration
 
@@ -117,7 +117,10 @@ def test_a_server_that_hangs_delays_the_end_by_the_deadline_only_and_the_loss_is
 ) -> None:
     server.default = hang()
     ended = app.run(
-        START + AND_HANDED_OVER + "console.log(Date.now()); process.on('exit', () => console.log(Date.now()));",
+        PATIENT
+        + START
+        + AND_HANDED_OVER
+        + "console.log(Date.now()); process.on('exit', () => console.log(Date.now()));",
         LOGCOLLECTOR_SHUTDOWN_TIMEOUT="1",
     )
     before, after = map(int, ended.out.split())
@@ -134,7 +137,7 @@ def test_what_could_not_be_sent_is_in_the_spool_and_replay_sends_it(
     server.default = answer(503)
     url = server.url + prefix
     ended = app.run(
-        START + AND_HANDED_OVER,
+        PATIENT + START + AND_HANDED_OVER,
         LOGCOLLECTOR_SHUTDOWN_TIMEOUT="0.5",
         LOGCOLLECTOR_SPOOL_DIR=str(tmp_path / "spool"),
         LOGCOLLECTOR_SERVER_URL=url,

@@ -32,10 +32,16 @@ log.warn({ err: new RangeError("no") });
 log.trace("not at this level");
 log.fatal("last");
 """
+#: At once, or when pino's thread is up: before that it loses everything.
+EXIT = """
+const stream = log[pino.symbols.streamSym];
+if (stream.worker && !stream.ready) stream.once("ready", () => process.exit());
+else process.exit();
+"""
 
 
 @pytest.mark.parametrize("how", PINO)
-@pytest.mark.parametrize("ending", ["", "setTimeout(() => process.exit(), 1000)"])
+@pytest.mark.parametrize("ending", ["", EXIT])
 def test_pino(app: App, server: FaultyServer, how: str, ending: str) -> None:
     ended = app.run(LOG_WITH_PINO.replace("LOGGER", PINO[how]) + ending)
     assert ended.code == 0, ended.err
