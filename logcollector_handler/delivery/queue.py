@@ -12,6 +12,7 @@ the steps, at most one record is then missing, none counts twice, and the next l
 | before `append` | missing, not counted | nothing changed |
 | after `append`, before the listener is woken | in the queue | a length from the threshold on: it wakes the listener |
 | while the listener is woken | in the queue | the threshold at 1: it wakes the listener once more |
+| while it makes way for others, or waits in line | in the queue | those in line wait a few milliseconds longer |
 | after the oldest entry was taken out for room | in the queue, that one missing | one entry fewer |
 
 The queue is bounded in bytes as well, without a sum that an exception could falsify: its length is the sum. The queue
@@ -151,8 +152,9 @@ class EntryQueue(Intake):
     def _look_later(self) -> None:
         """Set the threshold: to the length at which the turn of a caller is over, or the queue is crowded."""
         try:
-            length = len(self._slots) + self._turns.entries
-            self.threshold = length if self._turns.are_taken else max(length, self._crowded_from)
+            length = len(self._slots)
+            may_get_crowded = length < self._crowded_from and not self._turns.are_taken
+            self.threshold = self._crowded_from if may_get_crowded else length + self._turns.entries
         finally:
             # Last: if the listener has begun to wait meanwhile, a caller must see at which length it is to be woken. As
             # in `wake_once`, nothing is called here.
