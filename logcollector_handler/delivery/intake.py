@@ -130,11 +130,15 @@ class Intake:
 
     def wait_for_room(self) -> None:
         """Wait until there is room; give up when the listener has taken nothing for 20 ms."""
+        self._wait_for_listener(self._is_roomy)
+
+    def _wait_for_listener(self, holds: Callable[[], bool]) -> None:
+        """Wait until `holds()` is true; give up when the listener has taken nothing for 20 ms."""
         seen = -1
         # Other threads may take each freed slot. While slots are freed the listener is alive: keep waiting.
         while not self.is_stuck and seen != self._moves:
             seen = self._moves
-            if self._waiters.wait(self._is_roomy, _GRACE):
+            if self._waiters.wait(holds, _GRACE):
                 return
         self.is_stuck = True
 

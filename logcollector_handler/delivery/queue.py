@@ -146,14 +146,14 @@ class EntryQueue(Intake):
         if length >= self._crowded_from and not self.is_stuck:
             self._turns.begin()
         self._look_later()
-        if self._turns.are_taken and may_wait():
+        if self._turns.until and may_wait():
             self._turns.take()
 
     def _look_later(self) -> None:
         """Set the threshold: to the length at which the turn of a caller is over, or the queue is crowded."""
         try:
             length = len(self._slots)
-            may_get_crowded = length < self._crowded_from and not self._turns.are_taken
+            may_get_crowded = length < self._crowded_from and not self._turns.until
             self.threshold = self._crowded_from if may_get_crowded else length + self._turns.entries
         finally:
             # Last: if the listener has begun to wait meanwhile, a caller must see at which length it is to be woken. As

@@ -19,8 +19,8 @@ from typing import Final
 from .clock import Clock
 
 #: Entries that all callers together append in a round; and those that a caller appends in a turn at least.
-_ROUND: Final = 768
-_TURN: Final = 44
+_ROUND: Final = 640
+_TURN: Final = 40
 #: Seconds that an entry usually takes at most in a turn, what the listener and the sender do meanwhile included.
 _PER_ENTRY: Final = 12e-6
 #: When nobody has made way for as long as this many turns take, the thread whose turn it is does not log any more.
@@ -44,14 +44,11 @@ class Turns:
         # The ident of the thread whose turn it is, and when one made way for another last, in monotonic seconds.
         self._turn = 0
         self._made_way = 0.0
-        # Until when callers take turns, in monotonic seconds (0: they do not); and the entries of turns that are over.
-        self._until = 0.0
+        #: Until when callers take turns, in monotonic seconds. 0: they do not.
+        self.until = 0.0
+        # The entries of turns that are over; and how often the thread whose turn it is has asked for its end.
         self._appended = 0
-
-    @property
-    def are_taken(self) -> bool:
-        """Whether callers take turns."""
-        return self._until > 0
+        self._asked = 0
 
     @property
     def entries(self) -> int:
@@ -60,16 +57,27 @@ class Turns:
 
     def begin(self) -> None:
         """The queue is crowded: take turns for some time. The first turn is that of the calling thread."""
-        if not self._until:
+        now = self._clock.monotonic()
+        if now > self.until:
             self._turn = threading.get_ident()
-        self._until = self._clock.monotonic() + _LASTS
+        self.until = now + _LASTS
         self._appended = 0
 
     def end(self) -> None:
         """Take no turns any more: everyone in line goes on."""
-        self._until = 0.0
+        self.until = 0.0
         while self._line:
             self._call_next()
+
+    def is_over(self) -> bool:
+        """Whether the turn of the calling thread is over, or was none, where it asks this after each of its entries."""
+        if self._turn != threading.get_ident():
+            return True
+        self._asked += 1
+        if self._asked < self.entries:
+            return False
+        self._asked = 0
+        return True
 
     def take(self) -> None:
         """The calling thread has appended some entries: make way for the first in line, and wait for the next turn.
@@ -77,18 +85,17 @@ class Turns:
         Returns at once when nobody else is in line, or when it is time to take no more turns.
         """
         now = self._clock.monotonic()
-        if now > self._until:
+        if now > self.until:
             if self._appended < _FULL_SPEED:
                 self.end()
                 return
             self.begin()
         me = threading.get_ident()
         if self._turn == me:
-            if not self._line:
-                return
             self._appended += self.entries
             self._made_way = now
-            self._call_next()
+            if not self._call_next():
+                return
         self._wait(now)
         # If the wait was in vain, the turn of the other thread is over.
         self._turn = me
@@ -109,14 +116,14 @@ class Turns:
             # Where the wait was in vain, the lock is still in line.
             lock.release()
 
-    def _call_next(self) -> None:
-        """Let the first in line go on that still waits."""
+    def _call_next(self) -> bool:
+        """Let the first in line go on that still waits. Returns whether there was one."""
         while True:
             try:
                 self._line.popleft().release()
             except IndexError:
-                return
+                return False
             except RuntimeError:
                 # Its caller waits no more.
                 continue
-            return
+            return True

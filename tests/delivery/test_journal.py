@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler.delivery.journal import JournalFile
+from logcollector_handler.delivery.journal_file import JournalFile
 from logcollector_handler.delivery.process import own_work
 from logcollector_handler.delivery.states import Role
 from tests.delivery.harness import line

@@ -76,6 +76,15 @@ def test_who_is_alone_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     turns.take()
 
 
+def test_who_has_waited_in_vain_does_not_wait_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns(SystemClock())
+    turns.begin()
+    turns._turn = 0
+    turns.take()
+    monkeypatch.setattr(Turns, "_wait", lambda *_: pytest.fail("it waited"))
+    turns.take()
+
+
 def test_those_in_line_go_on_if_the_thread_whose_turn_it_is_does_not_log_any_more() -> None:
     turns = Turns(SystemClock())
     turns.begin()
@@ -134,7 +143,7 @@ def test_no_turns_are_taken_when_the_queue_was_not_crowded_for_a_while() -> None
     assert has_line(turns, 1)
     clock.advance(1.0)
     turns.take()
-    assert not turns.are_taken
+    assert not turns.until
     assert ended(thread)
 
 
@@ -145,7 +154,7 @@ def test_turns_are_taken_as_long_as_callers_log_at_full_speed() -> None:
     turns.begin()
 
     def call() -> None:
-        while turns.are_taken:
+        while turns.until:
             turns.take()
 
     thread = start(call)
@@ -154,7 +163,7 @@ def test_turns_are_taken_as_long_as_callers_log_at_full_speed() -> None:
             assert has_line(turns, 1)
             turns.take()
         clock.advance(1.0)
-    assert turns.are_taken
+    assert turns.until
     turns.end()
     assert ended(thread)
 
@@ -169,7 +178,7 @@ def crowded(monkeypatch: pytest.MonkeyPatch) -> PipelineBench:
     bench.log("a")
     queue.relax(100)
     start(lambda: bench.log(*"b" * 199)).join(60)
-    assert queue._turns.are_taken
+    assert queue._turns.until
     monkeypatch.setattr(Turns, "_wait", lambda *_: pytest.fail("it waited"))
     return bench
 
@@ -181,9 +190,9 @@ def test_callers_take_turns_when_the_listener_does_not_come_although_it_was_woke
     queue.relax(100)
     bench.log(*"b" * 198)
     assert bench.starts == 2
-    assert not queue._turns.are_taken
+    assert not queue._turns.until
     bench.log("c")
-    assert queue._turns.are_taken
+    assert queue._turns.until
     assert bench.starts == 2
 
 
@@ -240,22 +249,21 @@ def test_the_end_of_the_process_calls_those_in_line() -> None:
     assert ended(thread)
 
 
-def test_a_caller_that_looks_later_does_not_undo_the_length_at_which_the_listener_is_to_be_woken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_caller_that_looks_later_does_not_undo_the_length_at_which_the_listener_is_to_be_woken() -> None:
     """The next record would wake nobody, and lie in the queue for ever."""
     bench = PipelineBench(RunningClock(), max_queue_size=1600, batch_size=100)
     queue: Any = bench.pipeline.queue
 
-    def are_taken(turns: Turns) -> bool:
-        # The listener has taken everything and waits.
-        monkeypatch.undo()
-        queue.entries.clear()
-        queue.relax(1)
-        return False
+    class Until(float):
+        def __bool__(self) -> bool:
+            # The listener has taken everything and waits.
+            queue.entries.clear()
+            queue._turns.until = 0.0
+            queue.relax(1)
+            return False
 
     bench.log("a")
-    monkeypatch.setattr(Turns, "are_taken", property(are_taken))
+    queue._turns.until = Until()
     queue.attend(lambda: True, lambda: True)
     assert queue.threshold == 1
     bench.log("b")
