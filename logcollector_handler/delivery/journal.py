@@ -199,7 +199,8 @@ class Journal(Intake):
     def _new_file(self) -> JournalFile:
         batch_id = self._new_id()
         now = self._clock.monotonic()
-        self.is_rushed = bool(self.files) and now - self._made < len(self.files[-1].lines) * _RUSHED
+        # A clock that stands still tells nothing of the speed.
+        self.is_rushed = bool(self.files) and 0 < now - self._made < len(self.files[-1].lines) * _RUSHED
         self._made = now
         try:
             _, descriptor = self._maker.open_file(batch_id)

@@ -1,4 +1,7 @@
-"""An exception out of a signal handler, at every point of a logging call that finds the queue full or crowded."""
+"""An exception out of a signal handler, at every point of a logging call that finds the queue full or crowded.
+
+In a journal: one that finds full files, and has to let the listener run.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import itertools
 import logging
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from logcollector_handler.delivery import turns
+from logcollector_handler.delivery import intake, turns
 from logcollector_handler.delivery.clock import SystemClock
+from logcollector_handler.delivery.journal import Journal
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import ScriptedTransport
@@ -112,3 +117,43 @@ def test_a_call_that_makes_way_for_another_may_be_interrupted_anywhere(
         woken.clear()
         pipeline.handler.emit(record("f"))
         assert woken, f"after an exception at {points.place}"
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_call_that_waits_for_the_listener_and_for_its_turn_may_be_interrupted_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    monkeypatch.setattr(intake, "_GRACE", 1e-4)
+    monkeypatch.setattr(turns, "_PER_ENTRY", 1e-6)
+
+    def record(name: str) -> logging.LogRecord:
+        return logging.LogRecord("shop", 20, __file__, 1, name, None, None)
+
+    for number in itertools.count():
+        settings = replace(
+            Settings(), service="shop", spool_dir=str(tmp_path / str(number)), durability="record", batch_size=3
+        )
+        pipeline = Pipeline(settings, entry_builder(settings), SystemClock(), lambda *_: ScriptedTransport())
+        # Nobody takes anything.
+        pipeline.workers._start = lambda: True  # type: ignore[method-assign]
+        queue = pipeline.queue
+        assert isinstance(queue, Journal)
+        for name in "abcd":
+            pipeline.handler.emit(record(name))
+        queue.is_rushed, queue.is_stuck = True, False
+        queue.turns.begin()
+        queue.turns._turn = 0
+        points = Points(number, error)
+        points.run(lambda: pipeline.handler.emit(record("e")))  # noqa: B023
+        if not points.place:
+            assert number > 40
+            assert queue.is_stuck
+            return
+        stats = pipeline.stats()
+        assert stats.accepted == stats.pending + sum(stats.dropped.values())
+        assert stats.accepted in (4, 5), points.place
+        assert free(queue._lock)
+        pipeline.handler.emit(record("f"))
+        written = b"".join(path.read_bytes() for path in sorted((tmp_path / str(number)).rglob("*.open")))
+        assert written.count(b"\n") == len(queue), points.place
+        pipeline.workers.abandon()
