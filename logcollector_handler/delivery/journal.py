@@ -84,8 +84,9 @@ class Journal(Intake):
         self._new_id = new_id
         self._maker = files
         self._batch_size = batch_size
-        #: With fewer files than this the journal cannot be full, so the usual call need not count lines.
-        self.full_from = min(-(-max_size // batch_size), -(-max_bytes // max_batch_bytes))
+        #: With fewer files than this the journal has room, and none waits for the listener: the usual call need not
+        #: look.
+        self.room_below = min(2, -(-max_size // batch_size), -(-max_bytes // max_batch_bytes))
         self._max_batch_bytes = max_batch_bytes
         self._fsync = fsync
         self._reporter = reporter
@@ -236,11 +237,8 @@ class JournalQueueHandler(RecordQueueHandler):
     def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # as in the base class
         """Encode the entry and write it to a file; wake the listener if it waits for it."""
         journal = self._journal
-        files = len(journal.files)
-        if files >= journal.full_from and journal.is_full() and not self._find_room():
+        if len(journal.files) >= journal.room_below and not self._find_room():
             return
-        if files > 1 and journal.is_rushed and not journal.is_stuck and self._may_wait():
-            journal.catch_up()
         if journal.add(self._encode(entry, self._max_record_bytes)):
             journal.wake_once(self._wake)
         if journal.turns.until and journal.turns.is_over() and self._may_wait():
@@ -249,9 +247,14 @@ class JournalQueueHandler(RecordQueueHandler):
     def _find_room(self) -> bool:
         """Whether the record may be written. In a full journal, wait for room first as `overflow` says.
 
-        A record that finds none is dropped: never an older one, because those were promised to be kept.
+        A record that finds none is dropped: never an older one, because those were promised to be kept. Callers at full
+        speed wait for the listener earlier, at each full file.
         """
         journal = self._journal
+        if len(journal.files) > 1 and journal.is_rushed and not journal.is_stuck and self._may_wait():
+            journal.catch_up()
+        if not journal.is_full():
+            return True
         if journal.is_held():
             # This call interrupted one that holds the lock. The listener needs that lock to make room, so waiting here
             # would be in vain.
