@@ -35,9 +35,11 @@ class Intake:
 
     def __init__(self, max_size: int, clock: Clock) -> None:
         self.max_size = max_size
-        #: Appending the entry that brings the queue to this length also wakes the listener: 1 when the listener is
-        #: idle, `batch_size` while a batch fills.
+        #: A call whose entry brings the queue to this length has more to do than to append it.
         self.threshold: int = 1
+        # It then wakes the listener if the queue has this length: 1 when the listener is idle, `batch_size` while a
+        # batch fills. The threshold is never above it.
+        self._wakes_at = 1
         # Callers that wait for room.
         self._waiters = Waiters(clock)
         # How often the listener has taken entries or encoded a part of them: whoever waits for room sees by it that the
@@ -89,7 +91,7 @@ class Intake:
 
     def relax(self, wanted: int) -> None:
         """Have callers wake the listener when the queue has `wanted` entries, and at the latest when it is full."""
-        self.threshold = min(wanted, self.max_size + 1)
+        self._wakes_at = self.threshold = min(wanted, self.max_size + 1)
 
     def wake_once(self, wake: Callable[[], bool]) -> None:
         """Wake the listener. The threshold is raised first, so that callers before it runs do not wake it again.
@@ -99,12 +101,21 @@ class Intake:
         """
         woken = False
         try:
-            self.threshold = self.max_size + 1
+            self._wakes_at = self.threshold = self.max_size + 1
             woken = wake()
         finally:
             # A plain assignment and no call of `relax`: no signal handler can run in the middle of it.
             if not woken:
-                self.threshold = 1
+                self._wakes_at = self.threshold = 1
+
+    def attend(self, wake: Callable[[], bool], may_wait: Callable[[], bool]) -> None:
+        """A call has brought the queue to the threshold: wake the listener.
+
+        Args:
+            wake: as for `wake_once`.
+            may_wait: whether the calling thread may wait for others.
+        """
+        self.wake_once(wake)
 
     def moved(self) -> None:
         """The listener has taken entries: there is room."""
@@ -125,11 +136,15 @@ class Intake:
 
     def wait_for_room(self) -> None:
         """Wait until there is room; give up when the listener has done nothing for 20 ms."""
+        self._wait_for_listener(self._is_roomy)
+
+    def _wait_for_listener(self, holds: Callable[[], bool]) -> None:
+        """Wait until `holds()` is true; give up when the listener has done nothing for 20 ms."""
         seen = -1
         # Other threads may take each freed slot. While slots are freed the listener is alive: keep waiting.
         while not self.is_stuck and seen != self._moves:
             seen = self._moves
-            if self._waiters.wait(self._is_roomy, _GRACE):
+            if self._waiters.wait(holds, _GRACE):
                 return
         self.is_stuck = True
 

@@ -5,7 +5,10 @@ is full or due, exactly the lines of the file become the batch, so a crash never
 A process that dies leaves every line for which the logging call had returned; only a line that was being written can
 be torn.
 
-Callers write for each other: whoever has the lock writes what all of them have handed in.
+Callers write for each other: whoever has the lock writes what all of them have handed in. But each write lets another
+thread run, and waking that takes longer than to write. So callers who meet take turns; and where they fill a file so
+fast that the listener would get its share of the interpreter only between their writes, they wait until it has made a
+batch of it. Then they write while it sleeps.
 
 A file owns its lines: a line is put into the file's list first and written from there, at the offset up to which the
 file is known to be written. So nothing needs repair when a signal handler raises between any two steps of a call:
@@ -20,25 +23,27 @@ file is known to be written. So nothing needs repair when a signal handler raise
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from logcollector_handler.entry.model import Entry
 from logcollector_handler.wire.format import Format
 
 from .clock import Clock
 from .intake import Intake, Taken
+from .journal_file import JournalFile
 from .ledger import Ledger
 from .locks import new_lock
 from .process import own_threads
 from .queue import RecordQueueHandler
 from .report import Reporter
+from .turns import Turns
+
+#: Seconds that an entry takes at least, on average of a file, where callers do not log at full speed.
+_RUSHED: Final = 50e-6
 
 
 class FileMaker(Protocol):
@@ -46,67 +51,6 @@ class FileMaker(Protocol):
 
     def open_file(self, batch_id: str) -> tuple[Path, int]:
         """Create the file for the batch of that id. Returns its path and an open descriptor. Raises OSError."""
-
-
-class JournalFile:
-    """The file of one batch that is being written, one line an entry.
-
-    Args:
-        batch_id: the id that the batch will have.
-        descriptor: of the open file; -1 when no file could be made: then the lines wait in memory only.
-    """
-
-    def __init__(self, batch_id: str, descriptor: int) -> None:
-        self.id = batch_id
-        self.lines: list[bytes] = []
-        self._descriptor = descriptor
-        # How many lines `write` has written, and how many bytes they take in the file. One tuple, because one
-        # assignment cannot be interrupted half done.
-        self._written = (0, 0)
-
-    @property
-    def size(self) -> int:
-        """Bytes of its lines, with their ends."""
-        count, written = self._written
-        if count < len(self.lines):
-            # A signal handler raised after these lines were added to the list and before they were written.
-            written += sum([len(line) + 1 for line in self.lines[count:]])
-        return written
-
-    def has_room(self, size: int, max_lines: int, max_bytes: int) -> bool:
-        """Whether a line of `size` bytes, line end included, still fits. The first line always does."""
-        return not self.lines or (len(self.lines) < max_lines and self.size + size <= max_bytes)
-
-    def write(self, *, fsync: bool) -> None:
-        """Write the lines that are not in the file yet.
-
-        Raises:
-            OSError: they could not be written. The file is closed; these lines and later ones wait in memory only.
-        """
-        count, offset = self._written
-        lines = self.lines
-        total = len(lines)
-        data = lines[count] + b"\n" if total == count + 1 else b"".join([line + b"\n" for line in lines[count:]])
-        try:
-            if self._descriptor >= 0:
-                if os.pwrite(self._descriptor, data, offset) < len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                if fsync:
-                    os.fsync(self._descriptor)
-        except OSError:
-            # Cut off what was written of these lines, so that the file holds whole lines only.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, offset)
-            self.close()
-            raise
-        self._written = (total, offset + len(data))
-
-    def close(self) -> None:
-        """Close the descriptor. What is in the file stays."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
 
 
 class Journal(Intake):
@@ -140,11 +84,13 @@ class Journal(Intake):
         self._new_id = new_id
         self._maker = files
         self._batch_size = batch_size
-        #: With fewer files than this the journal cannot be full, so the usual call need not count lines.
-        self.full_from: int = min(-(-max_size // batch_size), -(-max_bytes // max_batch_bytes))
+        #: With fewer files than this the journal has room, and none waits for the listener: the usual call need not
+        #: look.
+        self.room_below: int = min(2, -(-max_size // batch_size), -(-max_bytes // max_batch_bytes))
         self._max_batch_bytes = max_batch_bytes
         self._fsync = fsync
         self._reporter = reporter
+        self._clock = clock
         # Lines that callers have handed in; whoever has the lock next writes them.
         self._handed_in: deque[bytes] = deque()
         # Guards the files. Re-entrant, because only such a lock can say whether the calling thread holds it: a signal
@@ -154,6 +100,12 @@ class Journal(Intake):
         self.files: deque[JournalFile] = deque()
         # Files that the listener has taken and whose batches are not in the outbox yet.
         self._taken: dict[str, JournalFile] = {}
+        #: Callers who meet at the lock log one after the other.
+        self.turns = Turns(clock)
+        # When the last file was made, in monotonic seconds.
+        self._made = 0.0
+        #: The file before the last was filled at full speed.
+        self.is_rushed = False
 
     @property
     def is_durable(self) -> bool:
@@ -176,6 +128,9 @@ class Journal(Intake):
     def add(self, line: bytes) -> bool:
         """Write a line, and the lines that other callers have handed in. Returns whether to wake the listener."""
         handed_in = self._handed_in
+        if handed_in:
+            # Another caller waits for the lock.
+            self.turns.begin()
         handed_in.append(line)
         waiting = 1
         # A finalizer that logs in a thread of the package must not wait for the lock: the caller that holds it may be
@@ -205,6 +160,15 @@ class Journal(Intake):
     def done_with(self, batch_id: str) -> None:
         # Closed, not removed: the outbox removes the file once the batch has a file of its own or is settled.
         self._taken.pop(batch_id).close()
+        self.moved()
+
+    def catch_up(self) -> None:
+        """Wait until the listener has put all full files into the outbox, as long as it does something every 20 ms."""
+        self._wait_for_listener(lambda: self.exiting or (len(self.files) <= 1 and not self._taken))
+
+    def begin_exit(self) -> None:
+        super().begin_exit()
+        self.turns.end()
 
     def is_held(self) -> bool:
         return self._is_owned()
@@ -235,6 +199,10 @@ class Journal(Intake):
 
     def _new_file(self) -> JournalFile:
         batch_id = self._new_id()
+        now = self._clock.monotonic()
+        # A clock that stands still tells nothing of the speed.
+        self.is_rushed = bool(self.files) and 0 < now - self._made < len(self.files[-1].lines) * _RUSHED
+        self._made = now
         try:
             _, descriptor = self._maker.open_file(batch_id)
         except OSError as error:
@@ -269,17 +237,24 @@ class JournalQueueHandler(RecordQueueHandler):
     def enqueue(self, entry: Entry) -> None:  # type: ignore[override]  # as in the base class
         """Encode the entry and write it to a file; wake the listener if it waits for it."""
         journal = self._journal
-        if len(journal.files) >= journal.full_from and journal.is_full() and not self._find_room():
+        if len(journal.files) >= journal.room_below and not self._find_room():
             return
         if journal.add(self._encode(entry, self._max_record_bytes)):
             journal.wake_once(self._wake)
+        if journal.turns.until and journal.turns.is_over() and self._may_wait():
+            journal.turns.take()
 
     def _find_room(self) -> bool:
         """Whether the record may be written. In a full journal, wait for room first as `overflow` says.
 
-        A record that finds none is dropped: never an older one, because those were promised to be kept.
+        A record that finds none is dropped: never an older one, because those were promised to be kept. Callers at full
+        speed wait for the listener earlier, at each full file.
         """
         journal = self._journal
+        if len(journal.files) > 1 and journal.is_rushed and not journal.is_stuck and self._may_wait():
+            journal.catch_up()
+        if not journal.is_full():
+            return True
         if journal.is_held():
             # This call interrupted one that holds the lock. The listener needs that lock to make room, so waiting here
             # would be in vain.

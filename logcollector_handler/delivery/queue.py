@@ -12,6 +12,7 @@ the steps, at most one record is then missing, none counts twice, and the next l
 | before `append` | missing, not counted | nothing changed |
 | after `append`, before the listener is woken | in the queue | a length from the threshold on: it wakes the listener |
 | while the listener is woken | in the queue | the threshold at 1: it wakes the listener once more |
+| while it makes way for others, or waits in line | in the queue | those in line wait a few milliseconds longer |
 | after the oldest entry was taken out for room | in the queue, that one missing | one entry fewer |
 
 The queue is bounded in bytes as well, without a sum that an exception could falsify: its length is the sum. The queue
@@ -37,12 +38,15 @@ from .intake import Intake, Taken
 from .ledger import Ledger
 from .process import may_wait
 from .report import Reporter
+from .turns import Turns
 
 #: Makes an entry of a record. It is also given `Intake.reserve`, and calls that for the large parts of an entry.
 Build = Callable[[logging.LogRecord, Callable[[int], None]], Entry]
 
 #: Bytes of an entry with hardly any text in it: the objects that it is made of. No slot is smaller.
 _BARE: Final = 512
+#: A queue to which callers have added one part in so many, since they woke the listener, is crowded.
+_CROWDED_SHARE: Final = 16
 #: Large entries that make a batch are taken in this many steps.
 _STEPS: Final = 8
 
@@ -80,6 +84,9 @@ class EntryQueue(Intake):
         # Slots taken at a time; and how many of them may hold no entry until what is taken is enough for a batch.
         self._step = max(1, max_batch_bytes // self._slot // _STEPS)
         self._reserved_in_batch = self._step * (_STEPS - 1)
+        # From this length on the listener does not keep up with the callers, and they take turns.
+        self._crowded_from = self.max_size
+        self._turns = Turns(clock)
 
     @property
     def entries(self) -> deque[Entry | None]:
@@ -115,6 +122,44 @@ class EntryQueue(Intake):
 
     def relax(self, wanted: int) -> None:
         super().relax(min(wanted + self._reserved(), self.max_size))
+        self._look_later()
+
+    def moved(self) -> None:
+        super().moved()
+        self._look_later()
+
+    def begin_exit(self) -> None:
+        super().begin_exit()
+        self._turns.end()
+
+    def attend(self, wake: Callable[[], bool], may_wait: Callable[[], bool]) -> None:
+        """The queue has reached the threshold: wake the listener if it is time to, and let other callers go first.
+
+        Args:
+            wake: as for `wake_once`.
+            may_wait: whether the calling thread may wait for others.
+        """
+        length = len(self._slots)
+        if length >= self._wakes_at:
+            self.wake_once(wake)
+            self._crowded_from = length + self.max_size // _CROWDED_SHARE
+        if length >= self._crowded_from and not self.is_stuck:
+            self._turns.begin()
+        self._look_later()
+        if self._turns.until and may_wait():
+            self._turns.take()
+
+    def _look_later(self) -> None:
+        """Set the threshold: to the length at which the turn of a caller is over, or the queue is crowded."""
+        try:
+            length = len(self._slots)
+            may_get_crowded = length < self._crowded_from and not self._turns.until
+            self.threshold = self._crowded_from if may_get_crowded else length + self._turns.entries
+        finally:
+            # Last: if the listener has begun to wait meanwhile, a caller must see at which length it is to be woken. As
+            # in `wake_once`, nothing is called here.
+            while self.threshold > self._wakes_at:
+                self.threshold = self._wakes_at
 
     def take(self, count: int, ledger: Ledger) -> Taken:
         taken: list[Entry] = []
@@ -199,7 +244,7 @@ class RecordQueueHandler(QueueHandler):
     def _attend(self) -> None:
         intake = self._intake
         if not intake.is_full():
-            intake.wake_once(self._wake)
+            intake.attend(self._wake, self._may_wait)
             return
         self._wake()
         blocking = self._overflow == "block"

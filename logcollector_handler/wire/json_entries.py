@@ -27,9 +27,10 @@ from .format import Run
 _Item = TypeVar("_Item")
 
 #: Entries encoded in one call: enough to make the calls few, and few enough to need little memory at a time. Of large
-#: entries, as many as take about this many bytes.
+#: entries, as many as take about this many bytes: for twice as many, the C library gets fresh memory from the system
+#: each time.
 _SLICE: Final = 100
-_SLICE_BYTES: Final = 512 * 1024
+_SLICE_BYTES: Final = 64 * 1024
 #: How U+0000 looks in JSON. A text that holds a backslash before these letters looks the same; encoding such an entry
 #: on its own finds out which it is.
 _NUL: Final = b"\\u0000"

@@ -19,7 +19,8 @@ from typing import Any, Final
 import pytest
 
 from logcollector_handler.delivery import threads as threads_module
-from logcollector_handler.delivery.journal import Journal, JournalFile
+from logcollector_handler.delivery.journal import Journal
+from logcollector_handler.delivery.journal_file import JournalFile
 from logcollector_handler.delivery.pipeline import Pipeline, entry_builder
 from logcollector_handler.delivery.sender import Transport
 from logcollector_handler.delivery.states import Role, State

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from logcollector_handler.delivery.journal import JournalFile
+from logcollector_handler.delivery import turns
+from logcollector_handler.delivery.journal_file import JournalFile
 from logcollector_handler.delivery.process import own_work
 from logcollector_handler.delivery.states import Role
 from tests.delivery.harness import line
@@ -340,3 +341,110 @@ def test_a_caller_that_waited_under_block_is_not_turned_away_when_another_takes_
     bench.log("waited")
     assert not bench.stats().dropped
     assert bench.stats().accepted == 3
+
+
+# Callers at full speed
+
+
+def fill(bench: PipelineBench, names: str, seconds: float) -> None:
+    """Log so many seconds apart."""
+    for name in names:
+        bench.log(name)
+        bench.clock.advance(seconds)
+
+
+def test_callers_at_full_speed_let_the_listener_make_a_batch_of_each_full_file(
+    journal: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the gaps between their writes it gets so little of the interpreter that it slows them down by half."""
+    waits: list[int] = []
+
+    def catch_up() -> None:
+        waits.append(len(journal.files))
+        journal.listen()
+
+    monkeypatch.setattr(journal.journal, "catch_up", catch_up)
+    fill(journal, "abcdefgh", 1e-6)
+    assert waits == [2, 2]
+    assert [messages(file.lines) for file in journal.files] == [["g", "h"]]
+
+
+def test_callers_that_take_their_time_do_not_wait_for_the_listener(
+    journal: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal.journal, "catch_up", lambda: pytest.fail("it waited"))
+    fill(journal, "abcdefgh", 1e-3)
+    assert len(journal.files) == 3
+
+
+def test_our_own_threads_do_not_wait_for_the_listener(journal: PipelineBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(journal, "abcd", 1e-6)
+    monkeypatch.setattr(journal.journal, "catch_up", lambda: pytest.fail("it waited"))
+    with own_work():
+        journal.log("e")
+
+
+def test_the_listener_has_caught_up_when_the_batch_is_in_the_outbox(journal: PipelineBench) -> None:
+    fill(journal, "abcd", 1e-6)
+    done: list[str] = []
+
+    def wait(holds: Callable[[], bool], seconds: float) -> bool:
+        taken, _ = journal.pipeline.listener.collect()
+        assert taken is not None
+        assert not holds(), "its batch is not made yet"
+        journal.pipeline.listener.handle(taken)
+        assert holds()
+        done.append("caught up")
+        return True
+
+    journal.journal._waiters.wait = wait  # type: ignore[method-assign]
+    journal.journal.catch_up()
+    assert done == ["caught up"]
+
+
+def test_callers_wait_in_vain_for_the_listener_only_once(
+    journal: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def wait(holds: Callable[[], bool], seconds: float) -> bool:
+        waits.append(seconds)
+        return False
+
+    monkeypatch.setattr(journal.journal._waiters, "wait", wait)
+    fill(journal, "abcdefgh", 1e-6)
+    assert waits == [0.02]
+    journal.listen()
+    fill(journal, "ij", 1e-6)
+    assert waits == [0.02, 0.02]
+
+
+def test_callers_who_meet_take_turns(journal: PipelineBench) -> None:
+    journal.log("a")
+    assert not journal.journal.turns.until
+    # Another caller has handed this in, and waits for the lock.
+    journal.journal.entries.append(line("b"))
+    journal.log("c")
+    assert journal.journal.turns.until
+    journal.journal.begin_exit()
+    assert not journal.journal.turns.until
+
+
+def test_a_caller_makes_way_when_its_record_is_written(
+    tmp_path: Path, journal: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_ROUND", 2)
+    monkeypatch.setattr(turns, "_TURN", 1)
+    seen: list[list[list[str]]] = []
+    monkeypatch.setattr(turns.Turns, "take", lambda _: seen.append(on_disk(tmp_path)))
+    journal.journal.turns.begin()
+    journal.log("a", "b")
+    # Its turn is over after two records.
+    assert seen == [[["a", "b"]]]
+    # It is another thread's turn.
+    journal.journal.turns._turn = 0
+    journal.log("c")
+    assert seen[1:] == [[["a", "b", "c"]]]
+    with own_work():
+        journal.log("d")
+    assert len(seen) == 2
