@@ -25,6 +25,7 @@ from .tree import METADATA, Compare, Has, How, Node, is_column
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 #: As people paste it; in the column it has no dashes.
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+STAR_INSIDE: Final = "a star may stand before and behind a text, not inside it; in quotes it is a sign as others"
 #: By whether a star stands before the text, and behind it.
 _STARS: Final[dict[tuple[bool, bool], How]] = {(False, True): "begins", (True, True): "contains", (True, False): "ends"}
 
@@ -81,6 +82,8 @@ def starred(field: str, value: str) -> Node:
         return Has(field)
     if isinstance(COLUMNS.get(field), Duration | Time | Choice):
         raise ValueError(f"{field} takes no star")
+    if "*" in plain:
+        raise ValueError(STAR_INSIDE)
     return Compare(field, _STARS[value.startswith("*"), value.endswith("*")], plain)
 
 

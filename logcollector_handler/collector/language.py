@@ -151,6 +151,8 @@ class _Parser:
         text = bare[0].strip("*")
         if not text:
             raise self._wrong("a star needs letters beside it", begin)
+        if "*" in text:
+            raise self._wrong(compared.STAR_INSIDE, begin)
         return Word(text, anywhere=bare[0].startswith("*"))
 
     def _comparison(self, name: str, begin: int) -> Node:
@@ -168,7 +170,7 @@ class _Parser:
             how = cast("How", operator[0])
             return self._checked(value_at, lambda: compared.ordered(field, how, value, self._now))
         node: Node
-        if not is_quoted and (value.startswith("*") or value.endswith("*")):
+        if not is_quoted and "*" in value:
             node = self._checked(value_at, lambda: compared.starred(field, value))
         else:
             node = self._checked(value_at, lambda: compared.equal(field, value, self._now))

@@ -72,7 +72,7 @@ def fill(store: Store, count: int, since: float) -> None:
 
 
 def measured(name: str, ask: Callable[[Query | None], Page | Histogram | Groups]) -> float:
-    """Print what a search takes, in processor and in real time, with how far the first answer has looked."""
+    """Print what a search takes in processor and in real time: its first answer, and all those that continue it."""
     begin, used = time.perf_counter(), time.process_time()
     answer = ask(None)
     first, processor = time.perf_counter() - begin, time.process_time() - used
@@ -80,10 +80,10 @@ def measured(name: str, ask: Callable[[Query | None], Page | Histogram | Groups]
     while answer.next is not None and answer.looked_to is not None:
         answer = ask(Query(after=answer.next))
         requests += 1
-    whole = time.perf_counter() - begin
+    whole, all_of_it = time.perf_counter() - begin, time.process_time() - used
     print(
         f"  {name:<50} {processor * 1e3:8.1f} ms of processor, {first * 1e3:8.1f} ms"
-        + (f", {whole:5.1f} s in all of {requests} requests" if requests > 1 else ""),
+        + (f"; {requests} requests {all_of_it:5.1f} s of processor, {whole:5.1f} s" if requests > 1 else ""),
         flush=True,
     )
     return processor * 1e3
