@@ -85,7 +85,7 @@ export function redactor(names = SECRETS) {
   /** Whether a value of that name can be a URL, a query or the like, so that texts in it must go through `text`. @param {string} name */
   function address(name) {
     const last = words(name).filter((word) => !CARRIERS.has(word) && !OF_ADDRESSES.has(word)).pop();
-    return listed.size > 0 && last !== undefined && ADDRESSES.has(last);
+    return last !== undefined && ADDRESSES.has(last);
   }
 
   /** A text with the values of secrets masked: the parameters of a query or form, and the password in a URL. @param {string} text */
