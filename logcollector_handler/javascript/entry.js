@@ -47,8 +47,9 @@ export const NOTHING_SECRET = { secret: () => false, address: () => false, text:
  *
  * @param {Common} common
  * @param {Redactor} [redact]
+ * @param {import("./patterns.js").Mask} [mask] what is done to each entry at last
  */
-export function entryMaker(common, redact = NOTHING_SECRET) {
+export function entryMaker(common, redact = NOTHING_SECRET, mask = JSON.stringify) {
   const told = remembering(redact);
   return {
     /**
@@ -62,13 +63,13 @@ export function entryMaker(common, redact = NOTHING_SECRET) {
         // Smaller texts and containers each time, so what is small stays whole beside what is large.
         const limits = { bytes: MAX_BYTES, text: MAX_BYTES >> (2 * step), items: MAX_BYTES >> (2 * step + 4), depth: 20 - 2 * step };
         try {
-          const line = JSON.stringify(makeEntry(call, common, new Walk(told, limits)));
+          const line = mask(makeEntry(call, common, new Walk(told, limits)));
           if (line.length * 3 <= MAX_BYTES || new TextEncoder().encode(line).length <= MAX_BYTES) return line;
         } catch (error) {
-          if (error !== FULL) return unreadable(call, common, error);
+          if (error !== FULL) return mask(unreadable(call, common, error));
         }
       }
-      return unreadable(call, common, new RangeError());
+      return mask(unreadable(call, common, new RangeError()));
     },
 
     /**
@@ -263,13 +264,13 @@ function add(fields, name, value) {
 /** @param {Call} call @param {Common} common @param {unknown} error */
 function unreadable(call, common, error) {
   const message = typeof call.message === "string" ? clean(shortened(call.message, 4000)) : `<${typeof call.message}>`;
-  return JSON.stringify({
+  return {
     level: levelOf(typeof call.level === "string" ? call.level : "INFO"),
     message,
     created_at: call.time,
     ...columnsOf(common),
     metadata: { unreadable: errorType(error) },
-  });
+  };
 }
 
 /** The same redactor, which works a name out once. @param {Redactor} redact @returns {Redactor} */

@@ -10,8 +10,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
 import { LogClient } from "./client.js";
-import { entryMaker } from "./entry.js";
-import { ORIGIN, REDACT, openPipeline } from "./node/host.js";
+import { ORIGIN, makerOf, openPipeline } from "./node/host.js";
 
 export { LogClient };
 
@@ -69,7 +68,7 @@ export function createLogClient(serverUrl, options = {}) {
       set: (fields) => bound.enterWith(fields),
       run: (fields, run) => bound.run(fields, run),
     },
-    maker: entryMaker(host.settings.common, REDACT),
+    maker: makerOf(host.settings),
     origin: ORIGIN,
   });
   if (host.settings.enableGlobalErrorHandler) {

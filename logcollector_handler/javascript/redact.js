@@ -4,7 +4,6 @@
  *
  * The lists are the same ones; a test compares them. The words of a name are run together here.
  */
-
 import { MASK } from "./plain.js";
 
 /** @param {string} text */
@@ -44,63 +43,61 @@ export const OF_ADDRESSES = list("args info line full original");
 /** Parameters that are secrets in a query only. */
 export const IN_QUERIES = list("code key sig signature");
 
-const endings = new RegExp(`(?:${[...RUN_TOGETHER].map((name) => name + (SINGULAR.has(name) ? "" : "s?")).join("|")})$`);
-
 /** @param {string} name */
 function words(name) {
   const apart = name.slice(-200).replace(/([a-z])(?=[A-Z])|([A-Z])(?=[A-Z][a-z])/g, "$1$2 ");
   return apart.toLowerCase().split(/[^\p{L}]+/u).filter(Boolean);
 }
 
-/** @param {string} name */
-function isListed(name) {
-  return SECRETS.has(name) || (name.endsWith("s") && SECRETS.has(name.slice(0, -1)) && !SINGULAR.has(name.slice(0, -1)));
-}
-
 /**
- * Whether the value under a name must be masked.
+ * What is masked, by the names of secrets in any spelling. Without any, nothing is.
  *
- * @param {string} name
- * @returns {boolean}
+ * @param {Iterable<string>} [names]
+ * @returns {import("./entry.js").Redactor}
  */
-export function isSecret(name) {
-  const all = words(name);
-  if (all.some((word) => QUESTIONS.has(word))) return false;
-  for (let end = all.length; end > 0; end--) {
-    for (let start = 0; start < end; start++) {
-      const joined = all.slice(start, end).join("");
-      if (isListed(joined)) return true;
-      if (CLEAR.has(joined)) return false;
-    }
-    if (endings.test(all[end - 1])) return true;
-    if (!CARRIERS.has(all[end - 1])) return false;
+export function redactor(names = SECRETS) {
+  const listed = new Set([...names].map((name) => words(name).join("")).filter(Boolean));
+  const runTogether = [...RUN_TOGETHER].filter((name) => listed.has(name)).map((name) => name + (SINGULAR.has(name) ? "" : "s?"));
+  const endings = runTogether.length ? new RegExp(`(?:${runTogether.join("|")})$`) : /(?!)/;
+
+  /** @param {string} name */
+  function isListed(name) {
+    const singular = name.replace(/s$/, "");
+    return listed.has(name) || (listed.has(singular) && !SINGULAR.has(singular));
   }
-  return false;
-}
 
-/**
- * Whether a value of that name can be a URL, a query or the like, so that texts in it must go through `maskText`.
- *
- * @param {string} name
- * @returns {boolean}
- */
-export function isAddress(name) {
-  const last = words(name).filter((word) => !CARRIERS.has(word) && !OF_ADDRESSES.has(word)).pop();
-  return last !== undefined && ADDRESSES.has(last);
-}
+  /** Whether the value under a name must be masked. @param {string} name */
+  function secret(name) {
+    const all = words(name);
+    if (all.some((word) => QUESTIONS.has(word))) return false;
+    for (let end = all.length; end > 0; end--) {
+      for (let start = 0; start < end; start++) {
+        const joined = all.slice(start, end).join("");
+        if (isListed(joined)) return true;
+        if (CLEAR.has(joined)) return false;
+      }
+      if (endings.test(all[end - 1])) return true;
+      if (!CARRIERS.has(all[end - 1])) return false;
+    }
+    return false;
+  }
 
-/**
- * A text with the values of secrets masked: the parameters of a query or form, and the password in a URL.
- *
- * @param {string} text
- * @returns {string}
- */
-export function maskText(text) {
-  if (!/[=@]/.test(text)) return text;
-  return text
-    .replace(/:\/\/([^\s/:@?#[]*):[^\s/?#"'<>]*@/g, `://$1:${MASK}@`)
-    .replace(/(^|[?&;#\s"'(,])([\w.\-[\]%$+]{1,100})=([^&;#\s"'<>]+)/g, (all, before, name, value) => {
-      const known = isSecret(name) || ("?&".includes(before) && IN_QUERIES.has(name.toLowerCase()));
-      return known ? `${before}${name}=${MASK}` : all;
-    });
+  /** Whether a value of that name can be a URL, a query or the like, so that texts in it must go through `text`. @param {string} name */
+  function address(name) {
+    const last = words(name).filter((word) => !CARRIERS.has(word) && !OF_ADDRESSES.has(word)).pop();
+    return last !== undefined && ADDRESSES.has(last);
+  }
+
+  /** A text with the values of secrets masked: the parameters of a query or form, and the password in a URL. @param {string} text */
+  function masked(text) {
+    if (!listed.size || !/[=@]/.test(text)) return text;
+    return text
+      .replace(/:\/\/([^\s/:@?#[]*):[^\s/?#"'<>]*@/g, `://$1:${MASK}@`)
+      .replace(/(^|[?&;#\s"'(,])([\w.\-[\]%$+]{1,100})=([^&;#\s"'<>]+)/g, (all, before, name, value) => {
+        const known = secret(name) || ("?&".includes(before) && IN_QUERIES.has(name.toLowerCase()));
+        return known ? `${before}${name}=${MASK}` : all;
+      });
+  }
+
+  return { secret, address, text: masked };
 }

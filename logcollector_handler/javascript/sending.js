@@ -9,7 +9,8 @@ import { OWNER_LENGTH, makeBatch, storedBatch } from "./batch.js";
 import { Delivery } from "./delivery.js";
 import { entryMaker, lossLine } from "./entry.js";
 import { requestHeaders } from "./page.js";
-import { isAddress, isSecret, maskText } from "./redact.js";
+import { masking } from "./patterns.js";
+import { redactor } from "./redact.js";
 import { readSettings } from "./settings.js";
 import { frames } from "./stack.js";
 import { openStore } from "./store.js";
@@ -19,7 +20,6 @@ const COMPRESS_FROM = 1024;
 /** Milliseconds before the first look for batches of pages that have ended, and the most between two. */
 const LOOK_FIRST = 1000;
 const LOOK_RARELY = 30_000;
-const REDACT = { secret: isSecret, address: isAddress, text: maskText };
 
 /**
  * @typedef {object} Start
@@ -84,6 +84,8 @@ class Sending {
     this.settings = settings;
     this.tell = tell;
     this.owner = owner;
+    this.redact = redactor(settings.redact);
+    this.mask = masking(settings.redactPatterns);
     this.store = openStore(settings.url);
     this.delivery = new Delivery({ ...settings, maxRetries: 3 }, this.platform(settings));
     tell({ kind: "ready", url: settings.url, headers: settings.headers, common: settings.common });
@@ -110,9 +112,9 @@ class Sending {
   add({ id, lines, losses, time, common }) {
     const { delivery, settings } = this;
     if (delivery.outbox.batches.some((each) => each.id === id)) return;
-    const maker = entryMaker(common ?? settings.common, REDACT);
+    const maker = entryMaker(common ?? settings.common, this.redact, this.mask);
     // Nothing in the body depends on when and where it is made: the same batch always has the same one.
-    const entries = lines.map((line) => entryOf(line, maker));
+    const entries = lines.map((line) => entryOf(line, maker, this.redact));
     if (losses) entries.unshift(maker.loss(losses, time));
     if (!common) delivery.ordinal += lines.length;
     const batch = makeBatch(id, entries, { compress: true, ordinal: common ? 0 : delivery.ordinal, losses, adopted: !!common });
@@ -208,13 +210,19 @@ const count = (batches) => batches.reduce((sum, each) => sum + each.entries, 0);
 /** @param {number} milliseconds */
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** The entry of a snapshot. @param {string} line @param {import("./entry.js").EntryMaker} maker */
-export function entryOf(line, maker) {
+/**
+ * The entry of a snapshot.
+ *
+ * @param {string} line
+ * @param {import("./entry.js").EntryMaker} maker
+ * @param {import("./entry.js").Redactor} redact
+ */
+export function entryOf(line, maker, redact) {
   const { thrown, ...call } = /** @type {import("./page.js").Snapshot} */ (JSON.parse(line));
   if (!thrown) return maker.line(call);
   const fields = /** @type {any} */ (call.fields);
   // As fields of the call, which win over those of the context.
-  const told = { error_type: thrown.type, stack_trace: maskText(thrown.trace) };
+  const told = { error_type: thrown.type, stack_trace: redact.text(thrown.trace) };
   return maker.line({ ...call, fields: { ...told, ...fields }, caller: frames(thrown.trace)[0], thrown: thrown.value });
 }
 

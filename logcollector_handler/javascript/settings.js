@@ -3,6 +3,7 @@
  * one fails when the client is made, with a message that names it, its value and what is allowed.
  */
 import { COLUMNS, ENVIRONMENTS, LOG_TYPES } from "./columns.js";
+import { COMMON } from "./patterns.js";
 
 /**
  * What `createLogClient` takes. Times are in milliseconds.
@@ -19,6 +20,9 @@ import { COLUMNS, ENVIRONMENTS, LOG_TYPES } from "./columns.js";
  * @property {string} [apiKey] sent as `Authorization: Bearer …`
  * @property {Record<string, string>} [headers] sent with every batch
  * @property {string} [spoolDir] Node: what could not be sent when the process ends is kept here
+ * @property {string[]} [redact] names of fields that are masked, at any depth, instead of the usual ones; matched by their words
+ * @property {"common" | ("common" | RegExp)[]} [redactPatterns] what these match is masked in all texts, the message too; `common` is
+ *   a ready set
  * @property {boolean} [enableGlobalErrorHandler] log errors that nobody caught; true
  * @property {boolean} [autoCaller] entries say which function logged; true
  * @property {number} [timeout] of one request; 5000
@@ -35,6 +39,8 @@ import { COLUMNS, ENVIRONMENTS, LOG_TYPES } from "./columns.js";
  * @property {boolean} enableCompression
  * @property {Record<string, string>} headers
  * @property {string | undefined} spoolDir
+ * @property {string[] | undefined} redact
+ * @property {("common" | RegExp)[]} redactPatterns
  * @property {boolean} enableGlobalErrorHandler
  * @property {boolean} autoCaller
  * @property {number} timeout
@@ -49,7 +55,7 @@ const TIMES = ["flushInterval", "timeout", "shutdownTimeout"];
 /** @type {Record<string, boolean>} */
 const SWITCHES = { enableCompression: true, enableGlobalErrorHandler: true, autoCaller: true };
 const TEXTS = ["service", "environment", "serviceVersion", "logType", "apiKey", "spoolDir"];
-const NAMES = [...Object.keys(NUMBERS), ...Object.keys(SWITCHES), ...TEXTS, "headers"];
+const NAMES = [...Object.keys(NUMBERS), ...Object.keys(SWITCHES), ...TEXTS, "headers", "redact", "redactPatterns"];
 
 /** @param {string} name @param {unknown} value @param {string} allowed @returns {never} */
 function refuse(name, value, allowed) {
@@ -100,6 +106,10 @@ export function readSettings(serverUrl, options, { logType, base, environment = 
   if (typeof headers !== "object" || Object.values(headers).some((each) => typeof each !== "string")) {
     refuse("headers", headers, "an object of texts");
   }
+  const { redact } = given;
+  if (redact !== undefined && !(Array.isArray(redact) && redact.every((each) => typeof each === "string"))) {
+    refuse("redact", redact, "a list of names");
+  }
   const common = {
     service: column("service", given.service || environment("OTEL_SERVICE_NAME") || undefined, "text of up to 100 characters"),
     environment: /** @type {string} */ (column("environment", given.environment ?? "development", ENVIRONMENTS.join(", "))),
@@ -118,12 +128,28 @@ export function readSettings(serverUrl, options, { logType, base, environment = 
     flushInterval: given.flushInterval,
     maxQueueSize: given.maxQueueSize,
     timeout: given.timeout,
+    redact,
+    redactPatterns: readPatterns(given.redactPatterns ?? []),
     shutdownTimeout: given.shutdownTimeout,
     enableCompression: given.enableCompression,
     enableGlobalErrorHandler: given.enableGlobalErrorHandler,
     autoCaller: given.autoCaller,
     spoolDir: given.spoolDir,
   };
+}
+
+/** @param {unknown} given @returns {("common" | RegExp)[]} */
+function readPatterns(given) {
+  const patterns = given === COMMON ? [given] : given;
+  if (Array.isArray(patterns)) {
+    for (const each of patterns) {
+      if (each === COMMON) continue;
+      if (!(each instanceof RegExp)) refuse("redactPatterns", each, `${COMMON}, or a list of regular expressions and ${COMMON}`);
+      if (new RegExp(each).test("")) refuse("redactPatterns", String(each), "a regular expression that matches some letters: it matches empty text");
+    }
+    return patterns;
+  }
+  return refuse("redactPatterns", given, `${COMMON}, or a list of regular expressions and ${COMMON}`);
 }
 
 /** @param {URL} url */
@@ -165,9 +191,11 @@ function fromEnvironment(name, environment) {
   if (value === undefined || value === "") return undefined;
   if (name in NUMBERS) return Number(value) * (TIMES.includes(name) ? 1000 : 1);
   if (name in SWITCHES) return /^(true|1|yes|on)$/i.test(value) || (/^(false|0|no|off)$/i.test(value) ? false : value);
-  if (name !== "headers") return value;
+  if (!["headers", "redact", "redactPatterns"].includes(name)) return value;
   try {
-    return JSON.parse(value);
+    const parsed = JSON.parse(value);
+    const isPattern = (/** @type {unknown} */ each) => typeof each === "string" && each !== COMMON;
+    return name === "redactPatterns" ? parsed.map((/** @type {any} */ each) => (isPattern(each) ? new RegExp(each) : each)) : parsed;
   } catch {
     return value;
   }

@@ -173,6 +173,11 @@ const WRONG = [
   [{ service: 5 }, /service is 5; allowed: text/],
   [{ enableCompression: "yes" }, /enableCompression/],
   [{ headers: { a: 1 } }, /headers is not that/],
+  [{ redact: "password" }, /redact is "password"; allowed: a list of names/],
+  [{ redact: ["a", 5] }, /redact is \["a",5\]; allowed: a list of names/],
+  [{ redactPatterns: "x" }, /redactPatterns is "x"; allowed: common, or a list of regular expressions and common/],
+  [{ redactPatterns: ["common", "x"] }, /redactPatterns is "x"; allowed: common, or a list/],
+  [{ redactPatterns: [/x*/] }, /redactPatterns is "\/x\*\/"; allowed: a regular expression that matches some letters/],
   [{ servise: "x" }, /servise is no option; there are: .*service/],
 ];
 
@@ -204,6 +209,14 @@ test("the environment names what the options do not; its times are in seconds", 
 test("a URL may be an object", () => {
   const { url, base } = readSettings(new URL("http://server/a/"), {}, { logType: "BACKEND" });
   assert.deepEqual([url, base], ["http://server/a/logs", "http://server/a"]);
+});
+
+test("names and patterns of secrets may come from the environment, as JSON", () => {
+  const read = (variables) => readSettings("http://server", {}, { logType: "BACKEND", environment: (name) => variables[name] });
+  const { redact, redactPatterns } = read({ LOGCOLLECTOR_REDACT: '["pin"]', LOGCOLLECTOR_REDACT_PATTERNS: '["common", "a+b"]' });
+  assert.deepEqual([redact, redactPatterns], [["pin"], ["common", /a+b/]]);
+  assert.deepEqual(read({ LOGCOLLECTOR_REDACT_PATTERNS: "common" }).redactPatterns, ["common"]);
+  assert.throws(() => read({ LOGCOLLECTOR_REDACT_PATTERNS: '["("]' }), /redactPatterns is .*; allowed: common, or a list/);
 });
 
 test("a relative URL is one of the page", () => {

@@ -5,16 +5,16 @@ import { test } from "node:test";
 import { snapshots } from "../../logcollector_handler/javascript/page.js";
 import { entryOf } from "../../logcollector_handler/javascript/sending.js";
 import { LARGE, STRANGE } from "./strange.mjs";
-import { decode, maker, vectors } from "./vectors.mjs";
+import { decode, maker, redact, vectors } from "./vectors.mjs";
 
 const page = snapshots(() => ({}));
 const { stack } = new Error();
 const call = (more) => ({ time: 1700000000.5, stack, origin: { logger: "shop" }, ...more });
 /** The entry that the worker makes of a call in the page. */
-const through = (more) => JSON.parse(entryOf(page.line(call(more)), maker));
+const through = (more) => JSON.parse(entryOf(page.line(call(more)), maker, redact));
 const direct = (more) => JSON.parse(maker.line(call(more)));
 
-for (const { level, message, fields } of vectors) {
+for (const { level, message, fields } of vectors.filter((each) => !each.redact && !each.patterns)) {
   test(`a vector: ${JSON.stringify(message)}`, () => {
     assert.deepEqual(through({ level, message, fields: decode(fields) }), direct({ level, message, fields: decode(fields) }));
   });

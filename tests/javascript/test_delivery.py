@@ -124,6 +124,20 @@ def test_the_request_is_the_one_of_the_contract(app: App, server: FaultyServer) 
     assert entry["metadata"]["thread"] == "main"
 
 
+def test_secrets_of_names_and_patterns_of_ones_own_do_not_leave_the_process(app: App, server: FaultyServer) -> None:
+    ended = app.run("""
+        import { createLogClient } from "logcollector-handler";
+        const log = createLogClient(undefined, { redact: ["loyaltyNumber"], redactPatterns: ["common", /cust-\\d+/] });
+        log.info("for cust-77", { loyalty_number: 5, password: "stays", card: "4111 1111 1111 1111" });
+        log.errorWithTrace("no", new Error("of cust-78, a@shop.example"));
+    """)
+    first, second = server.stored
+    assert first["message"] == "for ***"
+    shown = {name: first["metadata"][name] for name in ("loyalty_number", "password", "card")}
+    assert shown == {"loyalty_number": "***", "password": "stays", "card": "***"}
+    assert second["stack_trace"].startswith("Error: of ***, ***\n    at "), ended.err
+
+
 def test_a_poisoned_record_is_given_up_alone(app: App, server: FaultyServer) -> None:
     server.default = refuse_records(lambda entry: entry["message"] == "m77", 422)
     ended = app.run(START + "await log.flush(); console.log(JSON.stringify(log.stats()));")

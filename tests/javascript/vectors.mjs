@@ -2,18 +2,25 @@
 import { readFileSync } from "node:fs";
 
 import { entryMaker } from "../../logcollector_handler/javascript/entry.js";
-import { isAddress, isSecret, maskText } from "../../logcollector_handler/javascript/redact.js";
+import { masking } from "../../logcollector_handler/javascript/patterns.js";
+import { redactor } from "../../logcollector_handler/javascript/redact.js";
 
 export const COMMON = { service: "shop", environment: "production", serviceVersion: "v1", logType: "BACKEND" };
 export const ORIGIN = { logger: "shop", process: 1, thread: "main" };
 export const CALLER = { function: "buy", file: "/srv/shop.py", line: 7 };
-export const maker = entryMaker(COMMON, { secret: isSecret, address: isAddress, text: maskText });
+export const redact = redactor();
+export const maker = entryMaker(COMMON, redact);
+
+/** What makes the entry of a vector, which may have settings of its own. */
+export function makerOf({ redact: names, patterns = [] }) {
+  return entryMaker(COMMON, redactor(names), masking(patterns.map((each) => (each === "common" ? each : new RegExp(each)))));
+}
 
 export const vectors = JSON.parse(readFileSync(new URL("vectors.json", import.meta.url), "utf8"));
 
 /** The line of a call. */
-export function line(level, message, fields, more = {}) {
-  return maker.line({ level, message, fields, time: 1700000000.5, caller: CALLER, origin: ORIGIN, ...more });
+export function line(level, message, fields, more = {}, by = maker) {
+  return by.line({ level, message, fields, time: 1700000000.5, caller: CALLER, origin: ORIGIN, ...more });
 }
 
 /** The value that a vector means. */

@@ -12,11 +12,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from logcollector_handler.call_site import Site, log
 from logcollector_handler.entry.model import LEVEL_NUMBERS, level_called
+from logcollector_handler.entry.patterns import Patterns
+from logcollector_handler.entry.redact import DEFAULT_REDACT
+from logcollector_handler.wire.format import Format
+from logcollector_handler.wire.masked import MaskedFormat
 from tests.entry.making import FORMAT, Catcher, builder
 
 FILE: Final = Path(__file__).with_name("vectors.json")
@@ -106,6 +111,72 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     "secrets in URLs": {"url": "https://u:hunter2@shop/?code=abc&x=1#y", "note": "?token=abc"},
     "secrets in metadata": {"metadata": {"password": "x", "a": [{"secret": 1}]}},
 }
+#: The settings `redact` and `redact_patterns`, each with the fields of its case.
+REDACTED: Final[dict[str, tuple[dict[str, list[str]], dict[str, Any]]]] = {
+    "names of one's own": (
+        {"redact": ["loyaltyNumber", "token"]},
+        {"loyalty_number": 1, "loyaltyNumbers": 2, "password": "stays", "my_tokens": "t", "atoken": 3, "tokens": 5},
+    ),
+    "names of one's own in URLs": ({"redact": ["cart"]}, {"url": "/?cart=5&token=abc&cart_id=6", "body": "cart=7"}),
+    "no names": ({"redact": []}, {"password": "x", "url": "https://u:hunter2@shop/?token=abc"}),
+    "patterns of one's own": (
+        {"patterns": [r"\bcust-\d+\b", r"(?<=pin )\d+", "^s+$"]},
+        {"a": "cust-77, pin 1234", "cust-5": {"b": ["cust-6 cust-x"]}, "user_id": "cust-9", "n": 5, "path": "ssss"},
+    ),
+    "patterns in numbers and columns": (
+        {"patterns": ["^9+$"]},
+        {
+            "n": 999,
+            "f": 9.5,
+            "list": [99, 8],
+            "user_id": 999,
+            "duration_ms": 9,
+            "service": "9",
+            "session_id": "9" * 100,
+        },
+    ),
+    "names that are one when masked": ({"patterns": ["[0-9]+"]}, {"a1": 1, "a2": 2}),
+    "both": ({"redact": ["x"], "patterns": ["common"]}, {"x": 1, "password": "p", "mail": "a@shop.example"}),
+    "cards": (
+        {"patterns": ["common"]},
+        {
+            "visa": "4111 1111 1111 1111",
+            "amex": "paid by 3782-822463-10005, thanks",
+            "number": 5555555555554444,
+            "no card": "4111 1111 1111 1112",
+            "id": "00000000-4111-1111-1111-111111111111",
+            "two": "4111111111111111 5555555555554444",
+            "order first": "12 4111 1111 1111 1111",
+        },
+    ),
+    "keys": (
+        {"patterns": ["common"]},
+        {
+            "aws": "AKIAIOSFODNN7EXAMPLE and AKIAIOSFODNN7EXAMPLEX",
+            "github": "ghp_" + "a1" * 18,
+            "openai": "sk-proj-" + "a1" * 20,
+            "words": "task-force-for-the-risk-of-the-desk-1234567890",
+            "stripe": "sk_live_" + "4eC39HqLyjWD",
+            "slack": "https://hooks.slack.com/services/T000/B000/XXXXXXXXXXXX",
+            "telegram": "110201543:AA" + "H" * 33,
+            "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-def_",
+            "pem": "x -----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY----- y",
+            "open pem": "-----BEGIN PRIVATE KEY-----\nabc",
+        },
+    ),
+    "credentials": (
+        {"patterns": ["common"]},
+        {
+            "header": "Authorization: Digest abc, x",
+            "json": '{"authorization": "Token abc"}',
+            "bearer": "BEARER a1b2c3 and bearer token of bearer bonds",
+            "long": "Bearer " + "a" * 16,
+            "basic": "basic dTpw, basic auth, Basic training",
+            "url": "postgres://shop:hunter2@db/shop http://host:80/a@b",
+            "mail": "an.na+x@mail.shop.example, Änna@köln.example; a@b",
+        },
+    ),
+}
 LEVELS: Final = ("trace", "DEBUG", "info", "WARNING", "warn", "Error", "err", "CRITICAL", " fatal ")
 
 
@@ -146,8 +217,15 @@ def decode(value: Any) -> Any:
     raise ValueError(f"there is no kind {value['$']!r}")
 
 
-def entry(level: str, message: str, fields: dict[str, Any]) -> dict[str, Any]:
+def entry(
+    level: str,
+    message: str,
+    fields: dict[str, Any],
+    redact: Sequence[str] = DEFAULT_REDACT,
+    patterns: Sequence[str] = (),
+) -> dict[str, Any]:
     """The entry that the Python handler makes."""
+    masked = cast(Format, MaskedFormat(FORMAT, Patterns(patterns)))
     catcher = Catcher()
     logger = logging.getLogger("shop")
     logger.setLevel(1)
@@ -159,7 +237,7 @@ def entry(level: str, message: str, fields: dict[str, Any]) -> dict[str, Any]:
     (record,) = catcher.records
     logger.removeHandler(catcher)
     record.__dict__.update(created=CREATED_AT, process=1, threadName="main")
-    (run,) = FORMAT.encode([builder().build(record)], 1 << 20)
+    (run,) = masked.encode([builder(redact=redact, common=masked.common).build(record)], 1 << 20)
     made: dict[str, Any] = json.loads(run.encoded)
     return made
 
@@ -169,10 +247,15 @@ def make() -> list[dict[str, Any]]:
     cases = [("INFO", name, fields) for name, fields in CASES.items()]
     cases += [(level, f"level {level}", {}) for level in LEVELS]
     cases += [("INFO", message, {}) for message in ("", "x\0\ud800y", "%s %d {}", "\U0001f600" * 10)]
-    return [
+    plain = [
         {"level": level, "message": message, "fields": fields, "entry": entry(level, message, fields)}
         for level, message, fields in cases
     ]
+    redacted = [
+        {"level": "INFO", "message": name, "fields": fields, "entry": entry("INFO", name, fields, **given), **given}
+        for name, (given, fields) in REDACTED.items()
+    ]
+    return plain + redacted
 
 
 def text() -> str:

@@ -13,7 +13,7 @@ NAMES: Final = frozenset(
     f"{name}.js"
     for name in (
         *("browser", "client", "page", "pipeline", "plain", "stack", "batch"),
-        *("worker", "sending", "store", "entry", "columns", "redact", "settings"),
+        *("worker", "sending", "store", "entry", "columns", "redact", "patterns", "settings"),
         *("delivery", "outbox", "settlement", "suspects", "answers"),
     )
 )

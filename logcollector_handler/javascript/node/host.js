@@ -2,12 +2,11 @@
 import { isMainThread, threadId } from "node:worker_threads";
 
 import { entryMaker } from "../entry.js";
-import { isAddress, isSecret, maskText } from "../redact.js";
+import { masking } from "../patterns.js";
+import { redactor } from "../redact.js";
 import { readSettings } from "../settings.js";
 import { frames } from "../stack.js";
 import { NodePipeline } from "./pipeline.js";
-
-export const REDACT = { secret: isSecret, address: isAddress, text: maskText };
 
 /** What `metadata` says of every entry. */
 export const ORIGIN = { process: process.pid, thread: isMainThread ? "main" : `worker ${threadId}` };
@@ -22,6 +21,9 @@ export function openPipeline(serverUrl, options, life) {
   return { settings, pipeline: new NodePipeline(settings, life) };
 }
 
+/** What makes the entries of a client. @param {import("../settings.js").Settings} settings */
+export const makerOf = ({ common, redact, redactPatterns }) => entryMaker(common, redactor(redact), masking(redactPatterns));
+
 /**
  * How a transport of another logger sends what that logger made.
  *
@@ -29,7 +31,7 @@ export function openPipeline(serverUrl, options, life) {
  */
 export function openTransport({ serverUrl, ...options }) {
   const { settings, pipeline } = openPipeline(serverUrl, options);
-  const maker = entryMaker(settings.common, REDACT);
+  const maker = makerOf(settings);
   return {
     /** @param {{level: string, message: unknown, time: number, fields: Record<string, unknown>, origin?: Record<string, unknown>}} call */
     send({ origin, ...call }) {
