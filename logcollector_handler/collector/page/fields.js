@@ -7,7 +7,7 @@ export const DEFAULT_COLUMNS = "service,logger";
 // Lines have room for so many.
 export const MAX_COLUMNS = 10;
 // What each line shows in any case.
-export const ALWAYS = ["created_at", "level", "message", "duration_ms"];
+const ALWAYS = ["created_at", "level", "message", "duration_ms"];
 
 function first(value, path) {
   if (Array.isArray(value)) {

@@ -9,7 +9,7 @@ import { added, has, term } from "./quote.js";
 import { time } from "./entry.js";
 
 // Errors of the same kind at the same place.
-export const ERRORS = "error_type,file_path,function_name";
+const ERRORS = "error_type,file_path,function_name";
 const READY = { "": "no groups", [ERRORS]: "errors by place", level: "level", service: "service", logger: "logger", path: "path", user_id: "user_id", message: "message" };
 const BUCKETS = 30;
 const MOST = 200;

@@ -19,7 +19,7 @@ import { Period } from "./period.js";
 import { Progress } from "./progress.js";
 import { RequestView } from "./request.js";
 import { Search } from "./search.js";
-import { State } from "./state.js";
+import { NO_REQUEST, State } from "./state.js";
 import { switchTheme } from "./theme.js";
 import { isoUtc } from "./times.js";
 import { ValueMenu } from "./valuemenu.js";
@@ -36,10 +36,10 @@ const help = new Help((q) => state.set({ q, entry: "", open: "" }));
 const login = new Login(restart);
 const on = {
   value: (clicked, field, value) => menu.open(clicked, field, value),
-  request: (name, id) => state.set({ ...Object.fromEntries(IDS.map((each) => [each, ""])), [name]: id }),
+  request: (name, id) => state.set({ ...NO_REQUEST, [name]: id }),
   failed,
 };
-const aroundOf = (id) => state.set({ entry: String(id), open: "", ...Object.fromEntries(IDS.map((each) => [each, ""])) });
+const aroundOf = (id) => state.set({ entry: String(id), open: "", ...NO_REQUEST });
 const list = new List($("#rows"), { ...on, around: aroundOf, opened: () => state.set({ open: list.open.map((item) => item.entry.id).join(",") }) });
 const around = new Around(state, on);
 const request = new RequestView(state, { ...on, around: aroundOf });
@@ -53,12 +53,14 @@ const feed = new Feed(state, list, { loaded, changed: showState, arrived: () => 
 let counting = null; // The AbortController of the request for the histogram.
 let stale = false; // Whether entries have arrived since the histogram was loaded.
 let isQuick = false; // Whether the last histogram came at once: then it is updated while entries arrive.
-let isFirst = true; // Until the first list was loaded.
+let isStarted = false; // Whether the address with which the page was opened has been taken over.
+let isLink = true; // Whether the page still shows what that address says.
 
 // -- From the state to what is shown
 
 function changed(before) {
-  const is = (...names) => isFirst || names.some((name) => before[name] !== state.get(name));
+  isLink = !isStarted;
+  const is = (...names) => !isStarted || names.some((name) => before[name] !== state.get(name));
   search.show();
   period.show();
   groups.show();
@@ -70,6 +72,7 @@ function changed(before) {
     feed.flow();
   }
   if (is(...IDS)) request.show();
+  isStarted = true;
 }
 
 function restart() {
@@ -118,10 +121,8 @@ async function showValues() {
 
 function loaded() {
   const ids = state.open;
-  const wasFirst = isFirst;
-  isFirst = false;
   // A link to an entry that is not in the list, for example because newer ones came, shows it by itself.
-  if (list.sync(ids) === 0 && ids.length === 1 && wasFirst) state.set({ entry: ids[0], open: "" }, true);
+  if (list.sync(ids) === 0 && ids.length === 1 && isLink) state.set({ entry: ids[0], open: "" }, true);
   else showEmpty().catch(failed);
 }
 

@@ -4,12 +4,11 @@ import { get } from "./api.js";
 import { $, count, duration, el, entries } from "./dom.js";
 import { named } from "./entry.js";
 import { List } from "./list.js";
-import { IDS } from "./model.js";
 import { term } from "./quote.js";
+import { NO_REQUEST } from "./state.js";
 import { moment } from "./times.js";
 
 const LIMIT = 1000;
-const NONE = Object.fromEntries(IDS.map((name) => [name, ""]));
 
 export class RequestView {
   // `on` is as that of a List, with `failed(error)`.
@@ -20,7 +19,7 @@ export class RequestView {
     this.list = new List($("#request-rows"), { ...on, opened: () => {} });
     $("#request-close").addEventListener("click", () => this.dialog.close());
     $("#request-filter").addEventListener("click", () => this.leave());
-    this.dialog.addEventListener("close", () => this.state.request && this.state.set(NONE));
+    this.dialog.addEventListener("close", () => this.state.request && this.state.set(NO_REQUEST));
   }
 
   // Shows what the state says, whatever its age.
@@ -46,7 +45,7 @@ export class RequestView {
   // The list of these entries alone: no other filter is kept.
   leave() {
     const [name, id] = this.state.request;
-    this.state.set({ ...NONE, q: term(name, id), min_level: "", service: "", since: "all", until: "", group: "", entry: "", open: "" });
+    this.state.set({ ...NO_REQUEST, q: term(name, id), min_level: "", service: "", since: "all", until: "", group: "", entry: "", open: "" });
   }
 
   fill(name, id, logs, isCut) {

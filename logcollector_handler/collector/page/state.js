@@ -22,6 +22,9 @@ const DEFAULTS = {
   session_id: "",
 };
 
+// The values of a state that shows no trace, user or session.
+export const NO_REQUEST = Object.fromEntries(IDS.map((name) => [name, ""]));
+
 export class State {
   // Calls `changed(before)` after a step, where `before` has the values that were.
   constructor(changed) {

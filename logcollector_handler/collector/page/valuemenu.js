@@ -5,6 +5,7 @@ import { MAX_COLUMNS, text } from "./fields.js";
 import { IDS } from "./model.js";
 import { named } from "./entry.js";
 import { MAX_QUERY, added, has, term } from "./quote.js";
+import { NO_REQUEST } from "./state.js";
 import { isoUtc } from "./times.js";
 
 export class ValueMenu {
@@ -33,7 +34,7 @@ export class ValueMenu {
     const item = (name, text, act) => items.push(button("button", text, act, { role: "menuitem", "data-do": name }));
     const set = (some) => {
       this.box.hidePopover();
-      this.state.set({ open: "", ...some, ...Object.fromEntries(IDS.map((name) => [name, ""])), entry: "" });
+      this.state.set({ open: "", ...some, ...NO_REQUEST, entry: "" });
     };
     const query = (name, text, more) => {
       const q = added(this.state.get("q"), more);
@@ -60,7 +61,7 @@ export class ValueMenu {
     if (IDS.includes(field)) {
       item("request", `Whole ${named(field)}, in order`, () => {
         this.box.hidePopover();
-        this.state.set({ ...Object.fromEntries(IDS.map((name) => [name, ""])), [field]: value });
+        this.state.set({ ...NO_REQUEST, [field]: value });
       });
     }
     item("copy", "Copy", (event) => copy(event.currentTarget, text(value)));
