@@ -77,7 +77,8 @@ def _compare(node: Compare) -> Sql:
         levels = {"<": LEVELS[:rank], "<=": LEVELS[: rank + 1], ">": LEVELS[rank + 1 :], ">=": LEVELS[rank:]}[how]
         return f"level IN ({', '.join('?' * len(levels))})", list(levels)
     if how in ("begins", "contains", "ends"):
-        return f"matches(?, ?, {column})", [how, value]
+        # Most rows have no value in most columns: they are not worth the call.
+        return f"{column} IS NOT NULL AND matches(?, ?, {column})", [how, value]
     return f"coalesce({column} {how} ?, 0)", [value]
 
 
