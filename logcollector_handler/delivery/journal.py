@@ -251,7 +251,7 @@ class JournalQueueHandler(RecordQueueHandler):
         speed wait for the listener earlier, at each full file.
         """
         journal = self._journal
-        if len(journal.files) > 1 and journal.is_rushed and not journal.is_stuck and self._may_wait():
+        if len(journal.files) > 1 and journal.is_rushed and self._may_wait():
             journal.catch_up()
         if not journal.is_full():
             return True

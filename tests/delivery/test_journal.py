@@ -392,14 +392,17 @@ def test_the_listener_has_caught_up_when_the_batch_is_in_the_outbox(journal: Pip
         taken, _ = journal.pipeline.listener.collect()
         assert taken is not None
         assert not holds(), "its batch is not made yet"
+        done.append("taken")
         journal.pipeline.listener.handle(taken)
         assert holds()
         done.append("caught up")
         return True
 
-    journal.journal._waiters.wait = wait  # type: ignore[method-assign]
+    waiters = journal.journal._waiters
+    waiters.wait = wait  # type: ignore[method-assign]
+    waiters.notify = lambda: done.append("notified")  # type: ignore[method-assign]
     journal.journal.catch_up()
-    assert done == ["caught up"]
+    assert done == ["notified", "taken", "notified", "caught up"]
 
 
 def test_callers_wait_in_vain_for_the_listener_only_once(
