@@ -66,7 +66,8 @@ class BatchListener(QueueListener):
         self._wakeup = wakeup
         self._reporter = reporter
         self._clock = clock
-        self._strides = Strides()
+        # Once the queue is half full, callers will soon have to wait for room.
+        self._strides = Strides(lambda: len(queue.entries) < queue.max_size // 2)
         # Set by `flush_to`: whatever is in the queue is due until this many records have left its front.
         self._flush_to = 0
         # Held while a batch goes into an outbox in memory, which takes no time: `give_up` counts its records as dropped

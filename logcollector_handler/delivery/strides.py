@@ -8,7 +8,7 @@ meanwhile would wait those 5 ms.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 _Item = TypeVar("_Item")
@@ -22,17 +22,20 @@ _REST: Final = 0.000_05
 
 
 class Strides:
-    """Divides the work of one thread, and lets the thread rest after each stride."""
+    """Divides the work of one thread, and lets the thread rest after each stride.
 
-    def __init__(self) -> None:
+    Args:
+        may_rest: whether there is time for a rest. Where many threads wait for the lock, a rest can become a long one.
+    """
+
+    def __init__(self, may_rest: Callable[[], bool]) -> None:
+        self._may_rest = may_rest
         # How many items make a part, so that it takes no longer than a stride.
         self._count = _MOST
-        # What the thread has worked since it rested, in seconds.
-        self._worked = 0.0
 
     def parts(self, items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
         """The items in parts. Before the next part is given out, the thread rests if it has worked for a stride."""
-        start = 0
+        start, worked = 0, 0.0
         while part := items[start : start + self._count]:
             start += len(part)
             # The time that the thread runs. That of a clock would go on while it waits for its turn.
@@ -40,7 +43,7 @@ class Strides:
             yield part
             took = time.thread_time() - began
             self._count = max(1, min(_MOST, int(len(part) * _STRIDE / max(took, 1e-6))))
-            self._worked += took
-            if self._worked >= _STRIDE:
-                self._worked = 0.0
+            worked += took
+            if worked >= _STRIDE and self._may_rest():
+                worked = 0.0
                 time.sleep(_REST)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
+from logcollector_handler.delivery import strides
 from logcollector_handler.delivery.due import Due
 from logcollector_handler.wire.collector import CollectorFormat
 from tests.delivery.harness import no_connection, status
@@ -94,6 +97,17 @@ def test_a_queue_that_is_shorter_than_a_batch_still_makes_batches() -> None:
         if len(bench.pipeline.queue) >= 10:
             bench.listen()
     assert bench.stats().dropped == {}
+
+
+def test_the_listener_rests_while_it_encodes_unless_the_queue_is_half_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(strides, "time", SimpleNamespace(thread_time=itertools.count().__next__, sleep=rests.append))
+    bench = PipelineBench(batch_size=2, max_queue_size=8)
+    bench.log(*"abcdef")
+    bench.listen()
+    assert rests == []
+    bench.listen()
+    assert len(rests) == 2, "after each of its two parts"
 
 
 def test_an_error_while_encoding_is_counted_and_the_next_batch_goes(
