@@ -85,8 +85,9 @@ def test_batches_for_another_server_are_said_once_and_left(
         often = "from logcollector_handler.cli import forward\nforward._LOOK_FOR_OTHERS_EVERY = 0.0"
         process = start("forward", str(tmp_path), "--server-url", server.url, before=often)
         begun(process)
-        Writer(tmp_path, server.url).put("here")
-        server.wait_for_stored(1)
+        for count in (1, 2):
+            Writer(tmp_path, server.url).put("here")
+            server.wait_for_stored(count)
         status, err = ended(process)
     assert status == 0
     said = [line for line in err.splitlines() if "another server" in line]
@@ -146,9 +147,12 @@ def test_the_end_does_not_wait_for_a_request_longer_than_shutdown_timeout_and_a_
         process = start(*arguments, environment={**patient, "LOGCOLLECTOR_SHUTDOWN_TIMEOUT": "600"})
         begun(process)
         server.wait_for_requests(2)
-        process.send_signal(signal.SIGTERM)
-        while process.poll() is None:
+
+        def has_ended() -> bool:
             process.send_signal(signal.SIGTERM)
+            return process.poll() is not None
+
+        wait_until(has_ended)
         assert process.returncode == 128 + signal.SIGTERM
 
 

@@ -18,13 +18,14 @@ from logcollector_handler.delivery.process import own_threads
 from logcollector_handler.delivery.states import State
 from tests.delivery.harness import ScriptedTransport
 from tests.delivery.interrupting import FOR_EVER, Points, free
+from tests.delivery.pipelines import handed_over
 
 
 class Process:
     """A handler with its threads, a network that takes everything, and what was logged.
 
     Args:
-        durability: `memory`, `batch` or `record`.
+        durability: `memory`, `batch` or `record`; or `left batch` or `left record`: for others to send.
         directory: for the spool.
         changes: settings that differ from those of the tests.
     """
@@ -33,12 +34,15 @@ class Process:
     networks: Final[dict[str, ScriptedTransport]] = {}
 
     def __init__(self, durability: str, directory: Path, **changes: Any) -> None:
-        self.transport = ScriptedTransport()
         service = f"shop{len(self.networks)}"
-        self.networks[service] = self.transport
+        self.networks[service] = network = ScriptedTransport()
+        self.transport: ScriptedTransport | Left = network
         settings = {"service": service, "batch_size": 3, "max_queue_size": 6, "shutdown_timeout": FOR_EVER, **changes}
         if durability != "memory":
-            settings.update(spool_dir=str(directory / service), durability=durability)
+            settings.update(spool_dir=str(directory / service), durability=durability.removeprefix("left "))
+        if durability.startswith("left "):
+            settings.update(deliver=False)
+            self.transport = Left(directory / service)
         self.client = LogClient(**settings)
         self.handler = self.client.handler
         self.logged: list[str] = []
@@ -90,8 +94,8 @@ class Process:
         """What was delivered and what was counted is what was logged."""
         stored = self.arrived(interrupted, place)
         stats = self.handler.stats()
-        assert (stats.delivered, stats.pending) == (stored, 0), place
-        assert stats.accepted == stats.delivered + sum(stats.dropped.values()), place
+        assert (stats.delivered + stats.handed_over, stats.pending) == (stored, 0), place
+        assert stats.accepted == stored + sum(stats.dropped.values()), place
         assert stats.accepted <= len(self.logged) + 1, f"counted twice after an exception at {place}"
 
     def arrived(self, interrupted: str | None, place: str) -> int:
@@ -104,6 +108,17 @@ class Process:
         assert missing == set(), f"missing after an exception at {place}"
         assert set(stored) - set(self.logged) <= {interrupted}, f"invented after an exception at {place}"
         return len(stored)
+
+
+class Left:
+    """In the place of a network: what was left in the spool for others."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def stored(self) -> list[str]:
+        return handed_over(self._root)
 
 
 def at_every_point(

@@ -7,11 +7,13 @@ that holds after every step.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from threading import Event, get_ident
 from types import SimpleNamespace
 from typing import Any, Final
@@ -27,6 +29,8 @@ from logcollector_handler.delivery.states import Role, State
 from logcollector_handler.delivery.workers import Workers
 from logcollector_handler.settings import Settings
 from logcollector_handler.stats import Stats
+from logcollector_handler.wire.compression import decompress
+from tests.bodies import entries_in
 from tests.delivery.harness import FakeClock, ScriptedTransport
 
 #: Seconds that a test waits for what must come. It comes in milliseconds, but the machine may be busy.
@@ -148,6 +152,25 @@ def alive(bench: PipelineBench, *roles: Role) -> None:
     """From now on threads live in these roles, and in no others."""
     threads: dict[Role, Any] = {role: Alive() for role in roles}
     bench.pipeline.workers._threads._by_role = threads
+
+
+def handed_over(root: Path) -> list[str]:
+    """The messages that lie in a spool for whoever sends them, in the order of the names of their files."""
+    found = []
+    for path in sorted(root.glob("*/*")):
+        owner = path.name[: len("0" * 12 + "-" + "0" * 16)]
+        if path.suffix not in (".open", ".json", ".gz") or (path.parent / f"{owner}.lock").exists():
+            continue
+        try:
+            body = path.read_bytes()
+        except FileNotFoundError:  # It was renamed just now: it was its writer's.
+            continue
+        if path.suffix == ".open":
+            found += [json.loads(line)["message"] for line in body.splitlines()]
+        else:
+            plain = decompress(body) if path.suffix == ".gz" else body
+            found += [entry["message"] for entry in entries_in(plain, "collector")]
+    return found
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

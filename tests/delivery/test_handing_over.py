@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import tempfile
@@ -20,7 +19,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from logcollector_handler.delivery import exit as ending
 from logcollector_handler.delivery.spool import HandOver
 from logcollector_handler.delivery.states import Role, State
-from logcollector_handler.wire.compression import decompress
 from tests.delivery.harness import FakeClock
 from tests.delivery.pipelines import (
     PATIENCE,
@@ -28,6 +26,7 @@ from tests.delivery.pipelines import (
     PipelineBench,
     RunningClock,
     alive,
+    handed_over,
     records_add_up,
     wait_until,
 )
@@ -42,21 +41,6 @@ def hand_over_of(bench: PipelineBench) -> HandOver:
     assert isinstance(hand_over, HandOver)
     assert hand_over is bench.pipeline.sender
     return hand_over
-
-
-def handed_over(root: Path, own: str) -> list[str]:
-    """The messages that lie there for others, in the order of the names of their files."""
-    found = []
-    for path in sorted(root.glob("*/*")):
-        if path.name.startswith(own) or not path.is_file():
-            continue
-        if path.suffix == ".open":
-            found += [json.loads(line)["message"] for line in path.read_bytes().splitlines()]
-        elif ".json" in path.suffixes:
-            body = path.read_bytes()
-            body = decompress(body) if path.suffix == ".gz" else body
-            found += [entry["message"] for entry in json.loads(body)["logs"]]
-    return found
 
 
 class Disk:
@@ -93,7 +77,7 @@ def test_only_a_listener_is_started_and_nothing_is_posted(
     bench.clock.advance(1.0)
     bench.listen()
     assert (bench.stats().handed_over, bench.batches) == (2, [])
-    assert handed_over(tmp_path, hand_over_of(bench)._owners._own) == ["a", "b"]
+    assert handed_over(tmp_path) == ["a", "b"]
 
 
 def real(root: Path, **changes: Any) -> tuple[PipelineBench, Disk]:
@@ -118,7 +102,7 @@ def test_a_flush_waits_until_all_is_handed_over_and_close_ends_the_thread(tmp_pa
     bench.log("again")
     assert workers.flush(PATIENCE)
     workers.close(PATIENCE)
-    assert handed_over(tmp_path, "nobody") == [*map(str, range(90)), "again"]
+    assert handed_over(tmp_path) == [*map(str, range(90)), "again"]
     assert records_add_up(bench.stats())
 
 
@@ -159,7 +143,7 @@ def test_at_exit_all_is_handed_over_with_a_thread_and_without(
     bench.pipeline.workers.begin_exit()
     bench.pipeline.workers.finish_exit()
     assert (bench.stats().handed_over, bench.stats().pending) == (2, 0)
-    assert handed_over(tmp_path, hand_over_of(bench)._owners._own) == ["a", "b"]
+    assert handed_over(tmp_path) == ["a", "b"]
 
 
 def test_at_exit_a_full_disk_is_tried_until_the_deadline_and_the_rest_is_counted(
@@ -259,7 +243,7 @@ def test_many_threads_log_close_and_flush_and_each_record_is_handed_over_once(tm
     assert workers.flush(PATIENCE)
     workers.close(PATIENCE)
     wait_until(lambda: workers.state is State.IDLE)
-    found = handed_over(tmp_path, "nobody")
+    found = handed_over(tmp_path)
     assert sorted(found) == sorted(f"{name}{number}" for name in "abc" for number in range(200))
     assert bench.stats().handed_over == 600
     assert records_add_up(bench.stats())
@@ -361,7 +345,7 @@ class HandOverMachine(RuleBasedStateMachine):
         assert self.pipeline.stats().pending == 0 or self.disk.is_full
 
     def there(self) -> list[str]:
-        return handed_over(self.root, hand_over_of(self.bench)._owners._own)
+        return handed_over(self.root)
 
     @invariant()
     def counts_add_up(self) -> None:

@@ -101,6 +101,19 @@ def test_flush_and_close_may_be_interrupted_anywhere(
     assert at_every_point(partial(make, durability), Interrupt, prepare, call, None) > 1
 
 
+def log_this(process: Process) -> None:
+    process.log("this one", logging.ERROR)
+
+
+@pytest.mark.parametrize(("call", "prepare"), [(flush, some_that_wait), (close, some_that_wait), (log_this, nothing)])
+@pytest.mark.parametrize("durability", ["left batch", "left record"])
+def test_what_is_left_to_others_may_be_interrupted_anywhere(
+    make: Make, durability: str, call: Callable[[Process], None], prepare: Callable[[Process], None]
+) -> None:
+    interrupted = "this one" if call is log_this else None
+    assert at_every_point(partial(make, durability), Interrupt, prepare, call, interrupted) > 1
+
+
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("durability", DURABILITIES)
 def test_a_logging_call_with_a_large_record_may_be_interrupted_anywhere(
