@@ -60,9 +60,13 @@ def in_matrix(job: Job, value: str) -> list[str]:
 def environments() -> set[str]:
     """The environments of tox that have a section, and those that are Pythons."""
     parser = configparser.ConfigParser(interpolation=None)
-    parser.read(TREE / "tox.ini", encoding="utf-8")
+    parser.read_string(tox_ini())
     sections = {name.partition(":")[2] for name in parser.sections() if name.startswith("testenv:")}
     return sections | set(re.split(r",\s*", parser["tox"]["env_list"]))
+
+
+def tox_ini() -> str:
+    return (TREE / "tox.ini").read_text("utf-8")
 
 
 def called(text: str) -> set[str]:
@@ -138,6 +142,13 @@ def test_every_python_is_checked() -> None:
     assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
     released = load(TREE / ".github/workflows/release.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert released == [PYTHONS[0], PYTHONS[-1]]
+
+
+def test_the_oldest_dependencies_are_tested_on_the_oldest_python() -> None:
+    included = load(TREE / ".github/workflows/check.yml")["jobs"]["dependencies"]["strategy"]["matrix"]["include"]
+    assert {"environment": "lowest", "python": PYTHONS[0]} in included
+    (base,) = re.findall(r"^\[testenv:lowest\]\n(?:.+\n)*?base_python = (\w+)$", tox_ini(), re.MULTILINE)
+    assert base == f"py{PYTHONS[0].replace('.', '')}"
 
 
 def test_only_a_tag_of_a_version_publishes_what_was_tested() -> None:
