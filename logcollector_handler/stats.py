@@ -17,9 +17,9 @@ DROP_REASONS: Mapping[str, str] = MappingProxyType(
         "queue_full": "the queue was full",
         "buffer_full": "the buffer of unsent batches was full",
         "spool_full": "the spool was full",
-        "spool_damaged": "their file in the spool was damaged or removed",
-        "shutdown": "the process ended before they could be sent",
-        "internal_error": "the handler failed on them",
+        "spool_damaged": "a file in the spool was damaged or removed",
+        "shutdown": "the process ended before all was sent",
+        "internal_error": "the handler itself failed",
     }
 )
 #: The reason of dead-lettered records. They do not count as dropped, but are reported to the server as lost, too.

@@ -55,6 +55,20 @@ def run(
     return collector.entries
 
 
+def test_djangos_runserver_serves_the_site_with_the_middleware() -> None:
+    code = "from django.core.servers.basehttp import get_internal_wsgi_application as get; print(type(get()).__name__)"
+    ended = subprocess.run(
+        [sys.executable, str(EXAMPLES / "django/django_app.py"), "shell", "-c", code],
+        env={**os.environ, "LOGCOLLECTOR_ENABLED": "false"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    # Newer versions of Django print before it what they have imported for the code.
+    assert ended.stdout.splitlines()[-1:] == ["RequestLogMiddleware"], ended.stderr
+
+
 def test_each_program_is_run_by_a_test() -> None:
     tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
     programs = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.glob("*/*.py")}

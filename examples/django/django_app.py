@@ -28,6 +28,8 @@ settings.configure(
     SECRET_KEY="not for production",
     ALLOWED_HOSTS=["127.0.0.1", "localhost"],
     ROOT_URLCONF=__name__,
+    # What `runserver` serves; without it that would be the site without the middleware.
+    WSGI_APPLICATION=f"{__name__}.application",
     LOGGING={
         "version": 1,
         "disable_existing_loggers": False,

@@ -160,7 +160,7 @@ def test_at_exit_a_full_disk_is_tried_until_the_deadline_and_the_rest_is_counted
     assert (bench.stats().dropped, bench.stats().pending) == ({"shutdown": 2}, 0)
     err = capsys.readouterr().err
     assert "takes no batch now (No space left on device): batches wait in memory" in err
-    assert "2 records were dropped: the process ended before they could be sent" in err
+    assert "2 records were dropped: the process ended before all was sent" in err
 
 
 def test_at_exit_the_thread_goes_on_and_nobody_drops_what_it_has(tmp_path: Path) -> None:
