@@ -16,10 +16,10 @@ never posts what was logged for another server.
 `directory` calls the file system, `files` names what is in the directory, and `bodies` makes files of batches and
 batches of files. `owners` holds the locks that say whose files are whose, and `usage` the numbers that processes tell
 each other. `look` looks for files of dead processes now and then, and `adoption` makes those ready to be sent. `shelf`
-remembers which batches wait and where their bodies are, and `room` how many bytes are used. `reading` decides what
-becomes of a batch whose file cannot be read. `outbox` puts these together. `handover` is in its place where a process
-leaves its batches to others, and `allowance` says how many it may. `survey` looks at a directory from outside. Nothing
-outside this package needs `fcntl`, which Windows does not have.
+remembers which batches wait and where their bodies are (`turns` those of others), and `room` how many bytes are used.
+`reading` decides what becomes of a batch whose file cannot be read. `outbox` puts these together. `handover` is in its
+place where a process leaves its batches to others, and `allowance` says how many it may. `survey` looks at a directory
+from outside. Nothing outside this package needs `fcntl`, which Windows does not have.
 """
 
 from __future__ import annotations
