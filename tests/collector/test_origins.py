@@ -45,6 +45,10 @@ def test_it_is_told_so_without_the_token_which_it_does_not_send_yet(guarded: App
     answer = guarded.post_bytes(BODY, origin=SHOP, authorization=f"Bearer {TOKEN}")
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, SHOP)
     assert store.count() == 1
+    # A proxy may rewrite Host.
+    assert guarded.options("/logs", host="10.0.0.5:9000", origin=SHOP, **ASKED).status_code == 204
+    answer = guarded.post_bytes(BODY, host="10.0.0.5:9000", origin=SHOP, authorization=f"Bearer {TOKEN}")
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, SHOP)
 
 
 @pytest.mark.parametrize(("body", "status"), [(BODY, 200), (b"[]", 400), (b'{"logs": [1]}', 422)])

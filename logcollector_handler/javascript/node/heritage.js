@@ -58,7 +58,7 @@ export class Heritage {
 
   /** Send what there is, unless that is being done. */
   async look() {
-    if (this.isBusy) return;
+    if (this.isBusy || this.isOver) return;
     this.isBusy = true;
     try {
       const claimed = await this.owners.claim(readdirSync(this.spool.place));

@@ -84,7 +84,7 @@ function finish() {
     if (spool?.holds(batch)) kept += batch.count;
     else lost += batch.count;
   }
-  if (kept) say(`${kept} records could not be sent in time; they are in ${spool?.place}, and logcollector spool replay sends them`);
+  if (kept) say(`${kept} records could not be sent in time; they are in ${spool?.place}, and the next process that uses it, or logcollector spool replay, sends them`);
   if (lost) say(`${lost} records could not be sent in time and were dropped`);
   delivery.lose("shutdown", lost);
   add(counters, SPOOLED, kept);

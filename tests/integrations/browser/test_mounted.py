@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from typing import Any
 
@@ -11,7 +12,9 @@ import httpx
 import pytest
 from flask import Flask
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount, Route
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from logcollector_handler import LogCollectorHandler
@@ -44,6 +47,33 @@ def test_in_starlette(handler: CapturingHandler) -> None:
     assert [answer.status_code for answer in asyncio.run(visit())] == [200, 200, 404]
     (entry,) = handler.entries
     assert not {"path", "method", "request_id"} & {*entry, *entry["metadata"]}
+
+
+def test_the_record_of_a_request_and_what_its_page_logs_have_one_trace(handler: CapturingHandler) -> None:
+    async def cart(request: Request) -> HTMLResponse:
+        logging.getLogger("shop").warning("cart rendered")
+        return HTMLResponse(f'<meta name="traceparent" content="{request.headers["traceparent"]}">')
+
+    routes = [Route("/cart", cart), Mount("/logs-relay", BrowserRelay(handler))]
+    app = RequestLogMiddleware(Starlette(routes=routes))
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    async def visit() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as client:
+            page = await client.get("/cart", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+            # As `browser.js` reads it.
+            of_page = page.text.split('content="')[1].split("-")[1]
+            body = json.dumps({"logs": [{"message": "cart opened", "trace_id": of_page}]})
+            await client.post("/logs-relay/logs", content=body, headers=PAGE)
+
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("logcollector.access").setLevel(logging.INFO)
+    asyncio.run(visit())
+    traces = {entry["message"]: entry.get("trace_id") for entry in handler.entries}
+    assert traces["cart rendered"] == traces["cart opened"] == trace
+    (access,) = [entry for entry in handler.entries if entry.get("path") == "/cart" and "duration_ms" in entry]
+    assert access["trace_id"] == trace
 
 
 def test_in_flask(handler: CapturingHandler) -> None:
