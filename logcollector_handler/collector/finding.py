@@ -6,7 +6,8 @@
     since, until                      from this time on, before that time: -1h, ISO dates, Unix seconds (see `times`)
 
 A filter with an empty value is none. A wrong one is answered 400 with `{"status": "error", "error": reason}`; for `q`
-also with `position`, the index of the wrong character in it.
+also with `position`, the index of the wrong character in it. In a list of fields, a name with a comma in it stands in
+double quotes.
 
     /logs             limit (100; up to 1000), cursor
                       {"logs": [entry, ...], "next", "looked_to"}, the newest first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from .conditions import Finds, Sql, condition
@@ -20,10 +21,11 @@ class Plan:
     def __init__(self, query: Query) -> None:
         #: The rows before this position are to be looked at.
         self.begin: Cursor = query.after or _NEWEST
-        if query.until is not None and query.until <= self.begin.created_at:
-            self.begin = Cursor(query.until, 0)
         self.node: Node = query.node
-        self._since: Sql = ("", []) if query.since is None else ("created_at >= ?", [query.since])
+        since, until = _bounds(query)
+        if until <= self.begin.created_at:
+            self.begin = Cursor(until, 0)
+        self._since: Sql = ("", []) if since == -math.inf else ("created_at >= ?", [since])
         self._source, self._driver = _driver(query.node)
         self._matching = condition(query.node)
 
@@ -79,11 +81,31 @@ def _select(what: Sql, source: str, where: Sql, end: Sql) -> Sql:
     return f"SELECT {what[0]} FROM {source}{where[0]}{end[0]}", [*what[1], *where[1], *end[1]]  # noqa: S608
 
 
+def _bounds(query: Query) -> tuple[float, float]:
+    """The bounds in time of all rows that can match: those of the query, and those that its language has."""
+    since = -math.inf if query.since is None else query.since
+    until = math.inf if query.until is None else query.until
+    for each in _parts(query.node):
+        if isinstance(each, Compare) and each.field == "created_at":
+            time = float(each.value)
+            if each.how in ("=", ">", ">="):
+                since = max(since, time)
+            if each.how in ("=", "<", "<="):
+                until = min(until, time if each.how == "<" else math.nextafter(time, math.inf))
+    return since, until
+
+
+def _parts(node: Node) -> tuple[Node, ...]:
+    """The conditions that must all be met."""
+    return node.nodes if isinstance(node, All) else (node,)
+
+
 def _driver(node: Node) -> tuple[str, Sql]:
     """The table with the index to read in the order of time, and the condition for that."""
-    nodes = node.nodes if isinstance(node, All) else (node,)
     fields = {
-        each.field: each for each in nodes if isinstance(each, Has) or (isinstance(each, Compare) and each.how == "=")
+        each.field: each
+        for each in _parts(node)
+        if isinstance(each, Has) or (isinstance(each, Compare) and each.how == "=")
     }
     if "error_type" in fields:
         return "logs INDEXED BY logs_by_error", ("error_type IS NOT NULL", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -139,6 +140,24 @@ def test_logs_are_counted_by_any_field(client: AppClient, by: str, q: str, expec
     client.post(*ERRORS)
     found = client.get("/logs/groups", by=by, q=q).json()["groups"]
     assert {group["values"][0]: group["count"] for group in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("by", "values"),
+    [
+        ('"a, b"', ["1"]),
+        ('level, "a, b" ,"say \\"x\\""', ["INFO", "1", "2"]),
+        ('"back\\\\slash"', ["3"]),
+        ('"level",plain', ["INFO", "4"]),
+        ('"open', ["5"]),
+        ('in"side', ["6"]),
+    ],
+)
+def test_fields_with_any_name_can_be_grouped_by_and_exported(client: AppClient, by: str, values: list[str]) -> None:
+    keys = {"a, b": "1", 'say "x"': "2", "back\\slash": "3", "plain": "4", '"open': "5", 'in"side': "6"}
+    client.post({"message": "m", "metadata": keys})
+    assert [group["values"] for group in client.get("/logs/groups", by=by).json()["groups"]] == [values]
+    assert list(json.loads(client.get("/logs/export", columns=by).text).values()) == values
 
 
 def test_the_largest_groups_come_first_and_the_others_are_counted(

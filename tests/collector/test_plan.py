@@ -67,6 +67,27 @@ def test_a_step_reads_an_index_in_order_and_no_row(database: sqlite3.Connection,
         assert steps(database, sql) == [f"SEARCH logs USING COVERING INDEX {index}"]
 
 
+@pytest.mark.parametrize(
+    ("text", "matching"),
+    [
+        ("created_at>=5 created_at<8", [5, 6, 7]),
+        ("created_at>5 created_at<=8 m", [6, 7, 8]),
+        ("created_at:6", [6]),
+        ("service:a created_at>1970-01-01T00:00:06Z created_at<8", [7]),
+    ],
+)
+def test_times_in_the_language_bound_what_is_read(
+    store: Store, database: sqlite3.Connection, text: str, matching: list[int]
+) -> None:
+    store.add(rows(*({"message": "m", "created_at": float(n), "service": "a"} for n in range(2000))))
+    plan = Plan(query(text))
+    (step,) = steps(database, plan.step(plan.begin, 10))
+    assert step.endswith(f"{BY_TIME})")
+    assert database.execute(*plan.step(plan.begin, 5)).fetchone() is None, "no more rows than match are looked at"
+    found = database.execute(*plan.rows(("created_at", []), plan.begin, None, newest_first(9))).fetchall()
+    assert [time for (time,) in found] == matching[::-1]
+
+
 @pytest.mark.parametrize("text", ["card", "-card", "path:*x*", "amount>3", "duration_ms>3", "a OR service:b"])
 def test_rows_are_compared_in_the_order_of_time_and_nothing_is_sorted(database: sqlite3.Connection, text: str) -> None:
     plan = Plan(query(text))
