@@ -38,9 +38,9 @@ test("one of each in turn; and what another one leaves later, at the next look",
   await leave(spool.place, "000000000001-0123456789abcdef", ["left 0", "left 1", "left 2"]);
   world.log("own 0", "own 1", "own 2", "own 3");
   const looked = heritage.look();
+  while (!world.delivery.outbox.batches.some(({ adopted }) => adopted)) await quiet();
   // A second look meanwhile changes nothing.
   await heritage.look();
-  while (!world.delivery.outbox.batches.some(({ adopted }) => adopted)) await quiet();
   begin();
   await looked;
   await quiet();
