@@ -91,7 +91,7 @@ class Forwarder:
 
     def __init__(self, settings: Settings) -> None:
         assert settings.spool_dir is not None  # noqa: S101 - it is an argument of the command
-        self.server = settings.mask(settings.server_url)
+        self.server: str = settings.mask(settings.server_url)
         self._root = Path(settings.spool_dir)
         self._place = destination(settings.server_url, settings.wire)
         self._clock = SystemClock()

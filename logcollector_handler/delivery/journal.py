@@ -101,11 +101,11 @@ class Journal(Intake):
         # Files that the listener has taken and whose batches are not in the outbox yet.
         self._taken: dict[str, JournalFile] = {}
         #: Callers who meet at the lock log one after the other.
-        self.turns = Turns(clock)
+        self.turns: Turns = Turns(clock)
         # When the last file was made, in monotonic seconds.
         self._made = 0.0
         #: The file before the last was filled at full speed.
-        self.is_rushed = False
+        self.is_rushed: bool = False
 
     @property
     def is_durable(self) -> bool:

@@ -74,6 +74,8 @@ class EntryQueue(Intake):
         clock: measures how long callers wait for room.
     """
 
+    threshold: int
+
     def __init__(self, max_size: int, max_bytes: int, max_batch_bytes: int, clock: Clock) -> None:
         self._slot = slot_size(max_size, max_bytes)
         super().__init__(min(max_size, max(1, max_bytes // self._slot)), clock)

@@ -45,7 +45,7 @@ class Turns:
         self._turn = 0
         self._made_way = 0.0
         #: Until when callers take turns, in monotonic seconds. 0: they do not.
-        self.until = 0.0
+        self.until: float = 0.0
         # The entries of turns that are over; and how often the thread whose turn it is has asked for its end.
         self._appended = 0
         self._asked = 0

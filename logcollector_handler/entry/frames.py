@@ -61,11 +61,11 @@ class Stack:
     def __init__(self, frames: list[_Frame]) -> None:
         self._frames = frames
         #: How many frames it has.
-        self.count = len(frames)
+        self.count: int = len(frames)
         #: The names of its source files.
-        self.files = frozenset([code.co_filename for code, _, _ in frames])
+        self.files: frozenset[str] = frozenset([code.co_filename for code, _, _ in frames])
         #: Those of them of which `linecache` had the source, or knew who has it, when the stack was noted.
-        self.sources = frozenset([filename for filename in self.files if filename in linecache.cache])
+        self.sources: frozenset[str] = frozenset([filename for filename in self.files if filename in linecache.cache])
         # Text, the number of hidden functions, and what `linecache` had of the files when it was made. Set as a whole,
         # because the threads of several handlers may print the same stack at the same time.
         self._latest: tuple[str, int, list[object]] = ("", -1, [])

@@ -45,7 +45,7 @@ class Allowance:
         # Monotonic seconds from which the last measure is too old.
         self._stale_at = -math.inf
         #: The last file that was asked for found no room.
-        self.is_used_up = False
+        self.is_used_up: bool = False
 
     def admits(self, size: int) -> bool:
         """Whether there is room for a file of `size` bytes. If so, it counts as written. Raises OSError."""

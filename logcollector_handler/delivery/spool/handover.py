@@ -51,7 +51,7 @@ class HandOver:
     has_thread = False
     busy = False
     #: Nobody here knows how long a request takes, so urgent records are gathered as behind a slow one.
-    request_seconds = math.inf
+    request_seconds: float = math.inf
     is_hopeless = False
 
     def __init__(
