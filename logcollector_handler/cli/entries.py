@@ -12,6 +12,13 @@ from typing import Any, Final
 
 Show = Callable[[Mapping[str, Any]], None]
 
+#: Columns that are printed behind the message, as far as an entry has them.
+_COLUMNS: Final = ("trace_id", "user_id", "session_id", "method", "path", "action_type")
+#: What each record has in its metadata, whoever logs it.
+_OWN: Final = frozenset(("logger", "line", "process", "thread"))
+#: Characters of a value that are printed at most.
+_LONGEST: Final = 100
+
 _COLOURS: Final = {"TRACE": "2", "DEBUG": "2", "INFO": "36", "WARN": "33", "ERROR": "31", "FATAL": "1;35"}
 #: Control characters: printed as they are, a log could move the cursor, change the title, or look like another line.
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -38,6 +45,20 @@ def _moment(seconds: float) -> str:
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}{f'{seconds % 1:.3f}'[1:5]}{zone[:3]}:{zone[3:]}"
 
 
+def _fields(entry: Mapping[str, Any]) -> str:
+    """What was logged beside the message, as `name=value`."""
+    found = {name: entry[name] for name in _COLUMNS if name in entry}
+    found |= {name: value for name, value in entry.get("metadata", {}).items() if name not in _OWN}
+    return " ".join(f"{_value(name)}={_value(value)}" for name, value in found.items())
+
+
+def _value(value: object) -> str:
+    """A value as JSON, as text without quotes where that cannot be mistaken, and no longer than a line has room for."""
+    is_word = isinstance(value, str) and re.fullmatch(r"[^\s\"=]+", value)
+    text = plain(str(value) if is_word else json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 class _Lines:
     """Prints each entry for people to read."""
 
@@ -52,11 +73,13 @@ class _Lines:
         source = " ".join(plain(str(name)) for name in names if name)
         took = f"  ({entry['duration_ms']:g} ms)" if "duration_ms" in entry else ""
         message = plain(entry["message"]).replace("\n", "\n    ")
+        fields = _fields(entry)
         print(
             self._paint("2", _moment(entry["created_at"])),
             self._paint(_COLOURS[level], f"{level:<5}"),
             self._paint("2", source),
             message + took,
+            *([self._paint("2", fields)] if fields else ()),
         )
         lines = plain(entry.get("stack_trace", "")).strip("\n").splitlines()
         if self._traces:

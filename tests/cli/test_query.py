@@ -59,7 +59,10 @@ def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_it_prints_the_newest_that_match_for_people(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert query(url, "n>=6 -n:9", "--limit", "2", "--until", "10.5", "--service", "a", "--service", "b") == 0
-    assert shown(capsys) == ["1970-01-01 00:00:10.000+00:00 INFO  b m10", "1970-01-01 00:00:07.000+00:00 INFO  b m7"]
+    assert shown(capsys) == [
+        "1970-01-01 00:00:10.000+00:00 INFO  b m10 n=10",
+        "1970-01-01 00:00:07.000+00:00 INFO  b m7 n=7",
+    ]
     assert query(url, "--level", "error") == 0
     assert shown(capsys)[1:] == ["    E: e (+1 lines)"]
     assert query(url, "--level", "error", "--traces") == 0
