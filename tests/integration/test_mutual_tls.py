@@ -22,25 +22,14 @@ from tests.cli.doctor.examined import Examined
 from tests.delivery.harness import WIRE, Bench
 from tests.integration.faulty import FaultyServer
 from tests.integration.rig import SkippingClock
+from tests.nginx import command as nginx_command
 
 with needed.packages():
     import trustme
 
 pytestmark = pytest.mark.integration
 
-NGINX = """
-daemon off;
-master_process off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    scgi_temp_path {directory}/scgi;
-    uwsgi_temp_path {directory}/uwsgi;
+SERVER = """
     server {{
         listen 127.0.0.1:{port} ssl;
         ssl_certificate {directory}/server.pem;
@@ -49,7 +38,6 @@ http {{
         ssl_verify_client on;
         location / {{ proxy_pass {url}; }}
     }}
-}}
 """
 
 
@@ -72,13 +60,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def nginx(files: Path) -> Iterator[tuple[str, FaultyServer]]:
     """The URL of an nginx that wants a certificate of the client, and the server behind it."""
-    program = needed.program("nginx", "nginx-light")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with FaultyServer() as server:
-        config = files / "nginx.conf"
-        config.write_text(NGINX.format(directory=files, port=port, url=server.url))
-        with subprocess.Popen([program, "-c", str(config), "-e", str(files / "error.log")]) as process:
+        made = nginx_command(files, SERVER.format(directory=files, port=port, url=server.url))
+        with subprocess.Popen(made) as process:
             try:
                 _wait_for(port, process)
                 yield f"https://127.0.0.1:{port}", server

@@ -26,7 +26,7 @@ import pytest
 from logcollector_handler.settings import SETTINGS
 from logcollector_handler.settings.setting import PREFIX
 from logcollector_handler.testing import CollectorServer
-from tests import needed
+from tests import needed, nginx
 from tests.integration.served import free_port
 from tests.readme import TREE
 
@@ -197,28 +197,9 @@ class TestSystemd:
             assert all(each.startswith(state) for each in arguments if each.startswith("/"))
 
 
-NGINX = """
-daemon off;
-master_process off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    scgi_temp_path {directory}/scgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    include {directory}/logs.conf;
-}}
-"""
-
-
 @pytest.fixture
 def behind_nginx(tmp_path: Path) -> Iterator[str]:
     """The URL of the nginx of the recipe, in front of the collector of the recipe. The authority is in `ca.pem`."""
-    program = needed.program("nginx", "nginx-light")
     ca = trustme.CA()
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     made = ca.issue_cert("localhost")
@@ -235,13 +216,11 @@ def behind_nginx(tmp_path: Path) -> Iterator[str]:
     ):
         assert old in recipe
         recipe = recipe.replace(old, new)
-    (tmp_path / "logs.conf").write_text(recipe)
-    (tmp_path / "nginx.conf").write_text(NGINX.format(directory=tmp_path))
     serve = [str(BIN / "logcollector"), "serve", "--port", str(inner), "--database", str(tmp_path / "logs.sqlite")]
-    nginx = [program, "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")]
+    proxy = nginx.command(tmp_path, recipe)
     url = f"https://localhost:{port}"
     environ = {"LOGCOLLECTOR_API_KEY": TOKEN}
-    with running(serve, tmp_path, environ), running(nginx, tmp_path, environ):
+    with running(serve, tmp_path, environ), running(proxy, tmp_path, environ):
         until(answers(f"{url}/health", verify=_trusting(tmp_path)), "nginx with the collector behind it")
         yield url
 
