@@ -180,5 +180,7 @@ def _equals(value: Any, wanted: str) -> bool:
     if value is None or isinstance(value, bool):
         return wanted == ("null" if value is None else str(value).lower())
     if isinstance(value, int | float):
-        return str(value) == wanted or value == number(wanted)
+        amount = number(wanted)
+        # A float is often written with fewer digits than it has, a whole number never.
+        return amount is not None and value == (float(amount) if isinstance(value, float) else amount)
     return False

@@ -150,11 +150,15 @@ def test_a_condition_finds_exactly_its_rows(
         ("id:1234567890123456768", ["even"]),
         ("id:1234567890123456768.0", ["even"]),
         ("id>1234567890123456788", ["longer", "odd"]),
-        ("id<1234567890123456789", ["even"]),
+        ("id<1234567890123456789", ["float", "even"]),
         ("id:12345678901234567890", ["longer"]),
-        ("id!=1234567890123456789", ["longer", "even"]),
+        ("id!=1234567890123456789", ["float", "longer", "even"]),
         ("id>1" + "0" * 300, []),
         ("1234567890123456789", ["odd", "text"]),
+        # So does JavaScript write the float, which has the digits 44563700366594752.
+        ("id:44563700366594750", ["float"]),
+        ("id:44563700366594752", ["float"]),
+        ("id:44563700366594760", []),
     ],
 )
 def test_an_id_of_many_digits_is_no_other_one(
@@ -163,7 +167,7 @@ def test_an_id_of_many_digits_is_no_other_one(
     """As floats some of them are the same."""
     monkeypatch.setattr(scan, "GLANCE", glance)
     ids = {"text": "1234567890123456789", "even": 1234567890123456768, "odd": 1234567890123456789}
-    ids["longer"] = 12345678901234567890
+    ids |= {"longer": 12345678901234567890, "float": 4.456370036659475e16}
     store.add(rows(*({"message": name, "metadata": {"id": value}} for name, value in ids.items())))
     assert messages(store.page(parse_query([("q", text)])).entries) == expected
 

@@ -14,7 +14,7 @@ import pytest
 from logcollector_handler.delivery import exit as ending
 from logcollector_handler.delivery.budget import Budget
 from tests.delivery.interrupted import Process, at_every_point, nothing, some_that_wait
-from tests.delivery.interrupting import ERRORS, FOR_EVER, Alarm, Interrupt
+from tests.delivery.interrupting import FOR_EVER, Alarm, Interrupt
 
 Make = Callable[..., Process]
 
@@ -32,7 +32,11 @@ def shut_down(process: Process) -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("durability", "error"),
-    [*itertools.product(["memory", "batch", "record"], ERRORS), ("left batch", Alarm), ("left record", Interrupt)],
+    [
+        *itertools.product(["memory", "batch", "record"], [Alarm, Interrupt]),
+        ("left batch", Alarm),
+        ("left record", Interrupt),
+    ],
 )
 @pytest.mark.parametrize(("call", "prepare"), [(drain, some_that_wait), (shut_down, nothing)])
 def test_the_end_of_the_process_may_be_interrupted_anywhere(
