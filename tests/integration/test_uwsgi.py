@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(UWSGI is None, reason="pyuwsgi has no wheel for this Python here, so there is no uWSGI"),
 ]
+
+#: Where uWSGI tells what its workers do, in the directory of the test.
+_STATS = "stats.sock"
 
 APPLICATION = """
 import logging, logging.config, os
@@ -66,7 +70,17 @@ def serving(directory: Path, environ: dict[str, str], *options: str) -> Iterator
     (directory / "app.py").write_text(textwrap.dedent(APPLICATION))
     usual = ["--master", "--processes", "2", "--need-app", "--die-on-term", "--disable-logging"]
     process = subprocess.Popen(
-        [str(UWSGI), "--http-socket", f"127.0.0.1:{port}", "--wsgi-file", "app.py", *usual, *options],
+        [
+            str(UWSGI),
+            "--http-socket",
+            f"127.0.0.1:{port}",
+            "--wsgi-file",
+            "app.py",
+            "--stats",
+            _STATS,
+            *usual,
+            *options,
+        ],
         cwd=directory,
         env={**os.environ, **environ},
         stdout=subprocess.PIPE,
@@ -99,13 +113,28 @@ def wait_until_it_serves(url: str, process: subprocess.Popen[str]) -> None:
     pytest.fail("uWSGI does not serve")
 
 
-def end(process: subprocess.Popen[str]) -> str:
+def wait_until_idle(directory: Path) -> None:
+    """Wait until no worker is in a request. One that is runs no exit handlers, also if its answer has just arrived."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket(socket.AF_UNIX) as asked, suppress(OSError, ValueError):
+            # Relative to the directory, because the address of such a socket is short.
+            asked.connect(os.path.relpath(directory / _STATS))
+            told = json.loads(b"".join(iter(lambda: asked.recv(65536), b"")))
+            if all(worker["status"] == "idle" for worker in told["workers"]):
+                return
+        time.sleep(0.02)
+    pytest.fail("a worker of uWSGI stays busy")
+
+
+def end(process: subprocess.Popen[str], directory: Path) -> str:
     """Have uWSGI end, and return what it has said.
 
     Not waited for without a bound: a worker finalizes Python in the thread that the signal came to. If that is not the
     main thread CPython hangs until uWSGI kills the worker a minute later. A signal can come to a thread that is just
     being started, whoever starts one.
     """
+    wait_until_idle(directory)
     process.send_signal(signal.SIGTERM)
     try:
         return process.communicate(timeout=15)[0]
@@ -141,7 +170,7 @@ def test_each_request_is_answered_and_each_record_arrives_once(
         workers = [get(f"{url}/{number}") for number in range(30)]
         # uWSGI's first process ends without the exit handlers of Python: what it has by then is lost.
         server.wait_for_stored(loaded + 30, timeout=60)
-        out = end(process)
+        out = end(process, tmp_path)
     assert "logcollector-handler" not in out
     found = Counter(messages(server))
     expected = Counter(f"request /{number} in {worker}" for number, worker in enumerate(workers))
@@ -162,6 +191,6 @@ def test_a_worker_in_which_openssl_came_late_sends_what_it_has_when_it_ends(
         for _ in range(20):
             # The signal must not come to a thread that is being started just now: see `end`.
             get(f"{url}/silent")
-        out = end(process)
+        out = end(process, tmp_path)
     assert "Segmentation Fault" not in out
     assert messages(server) == [f"request /loads-openssl in {worker}"], out
