@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from logcollector_handler.entry.model import ORIGIN
+
 Show = Callable[[Mapping[str, Any]], None]
 
 #: Columns that are printed behind the message, as far as an entry has them.
 _COLUMNS: Final = ("trace_id", "user_id", "session_id", "method", "path", "action_type")
-#: What each record has in its metadata, whoever logs it.
-_OWN: Final = frozenset(("logger", "line", "process", "thread"))
 #: Characters of a value that are printed at most.
 _LONGEST: Final = 100
 
@@ -48,7 +48,7 @@ def _moment(seconds: float) -> str:
 def _fields(entry: Mapping[str, Any]) -> str:
     """What was logged beside the message, as `name=value`."""
     found = {name: entry[name] for name in _COLUMNS if name in entry}
-    found |= {name: value for name, value in entry.get("metadata", {}).items() if name not in _OWN}
+    found |= {name: value for name, value in entry.get("metadata", {}).items() if name not in ORIGIN}
     return " ".join(f"{_value(name)}={_value(value)}" for name, value in found.items())
 
 

@@ -135,11 +135,11 @@ class Intake:
         self._waiters.notify()
 
     def wait_for_room(self) -> None:
-        """Wait until there is room; give up when the listener has taken nothing for 20 ms."""
+        """Wait until there is room; give up when the listener has taken and encoded nothing for 20 ms."""
         self._wait_for_listener(self._is_roomy)
 
     def _wait_for_listener(self, holds: Callable[[], bool]) -> None:
-        """Wait until `holds()` is true; give up when the listener has taken nothing for 20 ms."""
+        """Wait until `holds()` is true; give up when the listener has taken and encoded nothing for 20 ms."""
         seen = -1
         # Other threads may take each freed slot. While slots are freed the listener is alive: keep waiting.
         while not self.is_stuck and seen != self._moves:
