@@ -180,7 +180,7 @@ def test_kubectl_knows_each_field_of_the_deployments(objects: dict[tuple[str, st
 
 def test_the_guide_names_every_file_and_its_settings_exist() -> None:
     guide = (KUBERNETES / "README.md").read_text("utf-8")
-    targets = set(re.findall(r"\]\((?!https?:)([^)]+)\)", guide))
-    assert targets == {path.name for path in KUBERNETES.iterdir() if path.is_file()} - {"README.md"}
+    here = set(re.findall(r"\]\((?!https?:|\.\./)([^)]+)\)", guide))
+    assert here == {path.name for path in KUBERNETES.iterdir() if path.is_file()} - {"README.md"}
     named = {name.lower() for name in re.findall(rf"{PREFIX}([A-Z_]+)", guide + DEPLOYMENT.read_text("utf-8"))}
     assert named <= set(Settings.__dataclass_fields__)
