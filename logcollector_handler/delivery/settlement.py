@@ -141,7 +141,7 @@ class Settlement:
             # A notice of losses is no record, and nobody misses it.
             self._ledger.bury(loaded.count, adopted=loaded.adopted)
             if loaded.count:
-                name = self._wire.describe(loaded.runs(self._wire)[0].encoded)
+                name = self._wire.describe(bytes(loaded.runs(self._wire)[0].encoded))
                 self._trouble.refused(reason, name)
         self._outbox.end(batch)
         self._ledger.settled.notify()

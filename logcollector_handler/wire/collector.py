@@ -43,8 +43,8 @@ class CollectorFormat(JsonEntries):
         """`{"logs":[…]}`"""
         # The frame is added to the first and the last run, which saves copying the whole body once more.
         parts = [run.encoded for run in runs] or [b""]
-        parts[0] = _OPEN + parts[0]
-        parts[-1] += _CLOSE
+        parts[0] = b"".join((_OPEN, parts[0]))
+        parts[-1] = b"".join((parts[-1], _CLOSE))
         return self.gap.join(parts)
 
     def split(self, body: bytes) -> list[Run]:

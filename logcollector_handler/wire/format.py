@@ -24,7 +24,8 @@ class Run(NamedTuple):
 
     #: How many.
     entries: int
-    encoded: bytes
+    #: A view saves a copy where the entries were encoded with something around them.
+    encoded: bytes | memoryview
 
 
 class Taken(NamedTuple):

@@ -65,18 +65,20 @@ class JsonEntries:
         runs: list[Run] = []
         start, step = 0, 1
         encoder = msgspec.json.Encoder(enc_hook=partial(_render, printed={}))
+        # As a JSON list or as lines: without what stands around the entries, both are what a run is.
+        encode, before = (encoder.encode, 1) if self.gap == b"," else (encoder.encode_lines, 0)
         while part := entries[start : start + step]:
             start += step
             try:
-                encoded = encoder.encode_lines(part)
+                encoded = encode(part)
             except Exception:  # noqa: BLE001 - one of them holds a lone surrogate; encoding them one by one finds it
                 encoded = _NUL
             if _has_nul(encoded):
                 runs += [Run(1, self.encode_line(entry, max_bytes)) for entry in part]
             elif len(encoded) <= max_bytes:
-                runs.append(Run(len(part), encoded[:-1].replace(b"\n", self.gap)))
+                runs.append(Run(len(part), memoryview(encoded)[before:-1]))
             else:
-                lines = encoded.split(b"\n")[:-1]
+                lines = encoder.encode_lines(part).split(b"\n")[:-1]
                 runs += [Run(1, line if len(line) <= max_bytes else fit(line, max_bytes)) for line in lines]
             step = max(1, min(_SLICE, _SLICE_BYTES * len(part) // len(encoded)))
         return runs

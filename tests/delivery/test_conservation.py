@@ -170,7 +170,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def in_outbox(self) -> list[dict[str, Any]]:
         batches = list(self.pipeline.outbox._batches)  # type: ignore[attr-defined]  # the one in memory
         # The first entry of a batch with losses tells of them and is no record.
-        return [json.loads(run.encoded) for batch in batches for run in batch.runs(WIRE)[bool(batch.losses) :]]
+        return [json.loads(bytes(run.encoded)) for batch in batches for run in batch.runs(WIRE)[bool(batch.losses) :]]
 
     @invariant()
     def counts_add_up(self) -> None:

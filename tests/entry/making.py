@@ -110,7 +110,7 @@ def split(body: bytes) -> list[bytes]:
     """The lines of a body."""
     runs = FORMAT.split(body)
     assert all(run.entries == 1 for run in runs)
-    return [run.encoded for run in runs]
+    return [bytes(run.encoded) for run in runs]
 
 
 def metadata_of(entry: Entry) -> bytes:

@@ -238,7 +238,7 @@ def entry(
     logger.removeHandler(catcher)
     record.__dict__.update(created=CREATED_AT, process=1, threadName="main")
     (run,) = masked.encode([builder(redact=redact, common=masked.common).build(record)], 1 << 20)
-    made: dict[str, Any] = json.loads(run.encoded)
+    made: dict[str, Any] = json.loads(bytes(run.encoded))
     return made
 
 

@@ -67,7 +67,7 @@ def test_all_entries_are_in_the_runs_and_come_back_out_of_the_body(form: Format,
     assert entries_in(runs) == count
     split = form.split(form.join(runs))
     assert [run.entries for run in split] == [1] * count
-    assert all(str(number) in form.describe(run.encoded) for number, run in enumerate(split))
+    assert all(str(number) in form.describe(bytes(run.encoded)) for number, run in enumerate(split))
     assert form.split(form.join(split)) == split
 
 

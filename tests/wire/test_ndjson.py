@@ -39,7 +39,7 @@ def test_the_entries_are_those_of_the_collector() -> None:
             record("failed", created=5.0, exc_info=exc_info(raised(ValueError("why")))),
         ]
         body = form.join(form.encode([by.build(each) for each in made], BIG))
-        return [json.loads(run.encoded) for run in form.split(body)]
+        return [json.loads(bytes(run.encoded)) for run in form.split(body)]
 
     assert entries_by("ndjson") == entries_by("collector")
 

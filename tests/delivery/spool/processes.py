@@ -22,7 +22,7 @@ URL = "http://logs.test:8000/prefix"
 
 
 def messages_of(batch: Batch) -> list[str]:
-    return [json.loads(run.encoded)["message"] for run in batch.runs(WIRE)]
+    return [json.loads(bytes(run.encoded))["message"] for run in batch.runs(WIRE)]
 
 
 class Process:
