@@ -215,7 +215,9 @@ class HttpTransport:
         return bytes(content)
 
     def _answer(self, response: httpcore.Response, content: bytes) -> Answer:
-        status, headers = response.status, httpx.Headers(response.headers)
+        status = response.status
+        # Not as `httpx.Headers`, whose look-ups take longer than all the rest of this.
+        headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
         page = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:15].lower().startswith(_PAGE)
         html = page or "html" in headers.get("content-type", "").lower()
         title = _TITLE.search(content) if html else None
@@ -244,7 +246,9 @@ class HttpTransport:
     def _plain(self, text: str) -> str:
         """One printable line without what the settings keep secret."""
         text = masked(text, self._secrets)
-        line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+        if not text.isprintable():
+            text = "".join(char if char.isprintable() else " " for char in text)
+        line = " ".join(text.split())
         return line if len(line) <= _DETAIL_LIMIT else line[: _DETAIL_LIMIT - 1] + "…"
 
 
