@@ -8,7 +8,7 @@ meanwhile would wait those 5 ms.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 _Item = TypeVar("_Item")
@@ -33,11 +33,17 @@ class Strides:
         # How many items make a part, so that it takes no longer than a stride.
         self._count = _MOST
 
-    def parts(self, items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-        """The items in parts. Before the next part is given out, the thread rests if it has worked for a stride."""
-        start, worked = 0, 0.0
-        while part := items[start : start + self._count]:
-            start += len(part)
+    def parts(self, items: list[_Item]) -> Iterator[list[_Item]]:
+        """Take the items out of the list, in parts. Before the next part, the thread rests if it worked for a stride.
+
+        They are taken out, so that the memory of large ones is free for others as soon as their part is done.
+        """
+        worked = 0.0
+        # Taking from the end of a list moves nothing.
+        items.reverse()
+        while items:
+            part = items[: -self._count - 1 : -1]
+            del items[-self._count :]
             # The time that the thread runs. That of a clock would go on while it waits for its turn.
             began = time.thread_time()
             yield part

@@ -295,10 +295,10 @@ def test_entries_are_encoded_a_few_at_a_time_if_they_are_large(monkeypatch: pyte
         def __init__(self, **settings: Any) -> None:
             self._encoder = real(**settings)
 
-        def encode_lines(self, entries: Any) -> bytes:
-            lines: bytes = self._encoder.encode_lines(entries)
-            sizes.append(len(lines))
-            return lines
+        def encode(self, entries: Any) -> bytes:
+            encoded: bytes = self._encoder.encode(entries)
+            sizes.append(len(encoded))
+            return encoded
 
     monkeypatch.setattr(msgspec.json, "Encoder", Encoder)
     bench = PipelineBench()

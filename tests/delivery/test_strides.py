@@ -33,9 +33,11 @@ def work(time: Time, parts: Strides, items: list[int], seconds: float) -> list[i
     """Work for `seconds` on each of the items. Returns how many each part had."""
     sizes: list[int] = []
     done: list[int] = []
-    for part in parts.parts(items):
+    left = items.copy()
+    for part in parts.parts(left):
         sizes.append(len(part))
         done += part
+        assert len(left) == len(items) - len(done), "what is done is not kept"
         time.ran += seconds * len(part)
     assert done == items
     return sizes

@@ -22,10 +22,10 @@ Attach = Callable[..., None]
 @pytest.fixture(params=["before ours", "after ours", "alone"])
 def attach(request: pytest.FixtureRequest, root: CapturingHandler) -> Iterator[Attach]:
     """Puts a formatter with these processors on a handler of the root logger."""
-    handlers = logging.getLogger().handlers
-    restored = list(handlers)
+    logger = logging.getLogger()
+    restored = list(logger.handlers)
     if request.param == "alone":
-        handlers.remove(root)
+        logger.removeHandler(root)
 
     def add(*processors: Any) -> None:
         handler = logging.StreamHandler(io.StringIO())
@@ -34,10 +34,11 @@ def attach(request: pytest.FixtureRequest, root: CapturingHandler) -> Iterator[A
             foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()],
         )
         handler.setFormatter(formatter)
-        handlers.insert(0 if request.param == "before ours" else len(handlers), handler)
+        # Not a list that was read before: from 3.14.7 on `removeHandler`, which pytest calls too, makes a new one.
+        logger.handlers.insert(0 if request.param == "before ours" else len(logger.handlers), handler)
 
     yield add
-    handlers[:] = restored
+    logger.handlers[:] = restored
 
 
 @pytest.mark.parametrize("before", [[], [ProcessorFormatter.remove_processors_meta]])
