@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from pathlib import Path
 
@@ -17,6 +18,10 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.every_python,
     pytest.mark.skipif(sys.implementation.name != "cpython", reason="bytecode is CPython's"),
+    pytest.mark.skipif(
+        bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        reason="without the interpreter lock, instructions are missed now and then: 182 of 222 in one of 14 runs",
+    ),
 ]
 
 TESTS = Path(__file__).parents[1]

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import logging
+import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from logcollector_handler import bind_context, log_context
-from logcollector_handler.testing import CapturingHandler
+from logcollector_handler import LogCollectorHandler, bind_context, log_context
+from logcollector_handler.testing import CapturingHandler, CollectorServer
 from tests.capturing import fields
 from tests.context.logged import log, logged
+
+#: Whether a thread starts with a copy of the context in which it is started, as it does without the interpreter lock.
+INHERITED = bool(getattr(sys.flags, "thread_inherit_context", False))
 
 
 def test_tasks_start_with_the_fields_of_their_creator_and_do_not_share_their_own(handler: CapturingHandler) -> None:
@@ -36,7 +43,9 @@ def test_tasks_start_with_the_fields_of_their_creator_and_do_not_share_their_own
     assert fields(logged(handler)) == {}
 
 
-def test_fields_bound_in_a_thread_stay_there_and_a_new_thread_starts_with_none(handler: CapturingHandler) -> None:
+def test_fields_bound_in_a_thread_stay_there_and_a_new_thread_starts_as_the_interpreter_says(
+    handler: CapturingHandler,
+) -> None:
     here, go_on = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -54,7 +63,7 @@ def test_fields_bound_in_a_thread_stay_there_and_a_new_thread_starts_with_none(h
     go_on.set()
     thread.join()
     assert [(each["message"], each.get("user_id")) for each in handler.entries] == [
-        ("new", None),
+        ("new", "1" if INHERITED else None),
         ("main", "1"),
         ("bound", "2"),
     ]
@@ -62,6 +71,7 @@ def test_fields_bound_in_a_thread_stay_there_and_a_new_thread_starts_with_none(h
 
 def test_work_run_in_a_copy_of_the_context_logs_its_fields(handler: CapturingHandler) -> None:
     with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
         with log_context(user_id=1):
             pool.submit(contextvars.copy_context().run, log.info, "with").result()
             pool.submit(log.info, "without").result()
@@ -80,3 +90,24 @@ def test_a_block_may_end_in_another_context_than_it_started_in(handler: Capturin
     assert contextvars.copy_context().run(next, generator, "over") == "over"
     assert handler.entries[0]["user_id"] == "1"
     assert "user_id" not in logged(handler)
+
+
+def test_the_threads_of_a_handler_keep_nothing_of_the_request_that_logged_first() -> None:
+    class Request:
+        pass
+
+    current = contextvars.ContextVar[Request]("current")
+
+    def serve() -> weakref.ref[Request]:
+        request = Request()
+        current.set(request)
+        shipped.handle(logging.makeLogRecord({"msg": "first"}))
+        return weakref.ref(request)
+
+    with CollectorServer() as collector:
+        shipped = LogCollectorHandler(server_url=collector.url)
+        served = contextvars.copy_context().run(serve)
+        assert shipped.flush(60)
+        gc.collect()
+        assert served() is None
+        shipped.close()
