@@ -30,6 +30,8 @@ TREE = Path(__file__).parents[1]
 WORKFLOWS = sorted((TREE / ".github/workflows").glob("*.yml"))
 PROJECT: dict[str, Any] = tomllib.loads((TREE / "pyproject.toml").read_text("utf-8"))["project"]
 PYTHONS = [each.rpartition(" ")[2] for each in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", each)]
+#: Those and the one without the interpreter lock.
+CHECKED = [*PYTHONS, "3.14t"]
 every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
 
 Job = dict[str, Any]
@@ -132,13 +134,13 @@ def test_a_workflow_may_read_the_code_and_nothing_else(workflow: Path) -> None:
 def test_the_pythons_are_those_that_the_package_is_for(workflow: Path) -> None:
     for job, step in steps(workflow):
         if step.get("uses", "").startswith("actions/setup-python@"):
-            assert set(in_matrix(job, step["with"]["python-version"])) <= set(PYTHONS)
+            assert set(in_matrix(job, step["with"]["python-version"])) <= set(CHECKED)
 
 
 def test_every_python_is_checked() -> None:
     (check, *_) = [step for _, step in steps(TREE / ".github/workflows/check.yml") if "python-version" in str(step)]
-    assert sorted(check["with"]["python-version"].split()) == sorted(PYTHONS)
-    assert {f"py{each.replace('.', '')}" for each in PYTHONS} <= environments()
+    assert sorted(check["with"]["python-version"].split()) == sorted(CHECKED)
+    assert {f"py{each.replace('.', '')}" for each in CHECKED} <= environments()
     assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
     released = load(TREE / ".github/workflows/release.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert released == [PYTHONS[0], PYTHONS[-1]]
