@@ -42,7 +42,7 @@ def _moment(seconds: float) -> str:
     """A time with its date, its milliseconds, and its zone, which is that of this machine."""
     local = time.localtime(seconds)
     zone = time.strftime("%z", local)
-    return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}{f'{seconds % 1:.3f}'[1:5]}{zone[:3]}:{zone[3:]}"
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{int(seconds % 1 * 1000):03d}{zone[:3]}:{zone[3:]}"
 
 
 def _fields(entry: Mapping[str, Any]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
+import socket
 import sys
 
 from logcollector_handler.collector.app import create_app
@@ -46,17 +48,20 @@ def run(options: argparse.Namespace) -> int:
                 started=lambda url: _tell(url, options),
             )
         except OSError as error:
-            # The system's text alone: Python's adds the address, which the message has already.
-            reason = os.strerror(error.errno) if error.errno else error
-            print(
-                f"logcollector serve: port {options.port} cannot be used ({reason}). "
-                "Name another with --port, or 0 for a free one.",
-                file=sys.stderr,
-            )
+            print(f"logcollector serve: {_not_listening(error, options.host, options.port)}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print()  # Ends the line in which the terminal shows ^C.
     return 0
+
+
+def _not_listening(error: OSError, host: str, port: int) -> str:
+    """Why it cannot listen there, and what to do."""
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine ({error.strerror}). Name another with --host."
+    # The system's text alone: Python's adds the address, which the message has already.
+    reason = os.strerror(error.errno) if error.errno else error
+    return f"port {port} cannot be used ({reason}). Name another with --port, or 0 for a free one."
 
 
 def _tell(url: str, options: argparse.Namespace) -> None:

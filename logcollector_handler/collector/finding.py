@@ -18,8 +18,10 @@ double quotes.
                       {"since", "width", "counts": {level: [count, ...]}, "next", "looked_to"}
     /logs/groups      by (one to four fields, with commas between), buckets (30), limit (100; up to 1000), cursor
                       {"since", "width", "groups": [{"values": [of each field: text or null], "count", "first", "last",
-                      "last_id", "counts": [count, ...]}, ...], "others", "next", "looked_to"}, the largest first; of
-                      entries that have the first field. `others` counts the entries in groups that are left out.
+                      "last_id", "counts": [count, ...]}, ...], "others", "at_least", "next", "looked_to"}, the largest
+                      first; of entries that have the first field. `others` counts the entries in groups that are left
+                      out. `at_least` is true if there were more groups than are counted at the same time: a group may
+                      then have more entries than its count says, and some of `others` are of it.
                       Errors by their place: by=error_type,file_path,function_name
     /logs/export      format (ndjson or csv), columns (fields with commas between), limit (none), cursor
                       a file with all logs that match, the newest first; it is sent as it is found
@@ -109,7 +111,7 @@ class Finding:
         )
         groups = [{name: value for name, value in asdict(each).items() if name != "buckets"} for each in found.groups]
         about = {"since": found.since, "width": found.width, "groups": groups, "others": found.others}
-        return json_answer({**about, **rest(found)})
+        return json_answer({**about, "at_least": found.at_least, **rest(found)})
 
     async def export(self, request: Request) -> Response:
         """All logs that match, as a file."""

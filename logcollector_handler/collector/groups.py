@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -12,7 +13,8 @@ from .query import Cursor, Query
 from .scan import Budget, Scan
 from .tree import All, Has, is_column, path_of
 
-#: Groups in memory at the same time; what belongs to further ones is counted together.
+#: Groups in memory at the same time. When there are more, the smaller half of them is counted together: so a large
+#: group stays, whenever its logs came, and at most lacks those that came while it was small.
 MAX_GROUPS: Final = 10_000
 
 
@@ -50,6 +52,8 @@ class Groups:
     width: float
     groups: list[Group]
     others: int
+    #: There were more groups than are kept in memory: the counts are the least that they can be.
+    at_least: bool
     #: If the time was over: where it continues, and down to when it has counted.
     next: Cursor | None
     looked_to: float | None
@@ -79,17 +83,25 @@ def grouped(
     )
     found: dict[tuple[str | None, ...], Group] = {}
     others = 0
+    at_least = False
     for rows in scan.rows(what, group=", ".join(str(number + 1) for number in range(len(by) + 1))):
         for row in rows:
             key = row[: len(by)]
             if key not in found and len(found) >= MAX_GROUPS:
-                others += row[len(by) + 1]
-                continue
+                at_least = True
+                ranked = _ranked(found.values())
+                others += sum(group.count for group in ranked[MAX_GROUPS // 2 :])
+                found = {group.values: group for group in ranked[: MAX_GROUPS // 2]}
             group = found.setdefault(key, Group(key, buckets))
             group.add(*row[len(by) :])
-    largest = sorted(found.values(), key=lambda group: (-group.count, -group.last))
+    largest = _ranked(found.values())
     others += sum(group.count for group in largest[query.limit :])
-    return Groups(since, width, largest[: query.limit], others, scan.rest, scan.looked_to)
+    return Groups(since, width, largest[: query.limit], others, at_least, scan.rest, scan.looked_to)
+
+
+def _ranked(groups: Iterable[Group]) -> list[Group]:
+    """The largest first; of the same size, the one that came last."""
+    return sorted(groups, key=lambda group: (-group.count, -group.last))
 
 
 def _shown(name: str) -> tuple[str, list[Any]]:

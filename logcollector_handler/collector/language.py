@@ -82,7 +82,7 @@ class _Parser:
                 if not nodes:
                     raise self._wrong("nothing stands before this AND", begin)
                 self._skip()
-                if self._ends():
+                if self._ends() or self._keyword("AND"):
                     raise self._wrong("nothing stands behind this AND", begin)
             elif self._ends():
                 break

@@ -12,7 +12,7 @@ from .posting import ReceivedRequest
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 #: Each metric with its type and what it says; the names begin with `logcollector_`.
 _METRICS: Final = {
-    "requests_total": ("counter", "Posts of logs, by the status of the answer."),
+    "requests_total": ("counter", "Posts of logs that were let in, by the status of the answer."),
     "logs_stored_total": ("counter", "Logs that were stored."),
     "batches_repeated_total": ("counter", "Batches that were stored before, and so not again."),
     "received_bytes_total": ("counter", "Bytes of the bodies of posts, as they were received."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from logcollector_handler.wire.format import IDEMPOTENCY_HEADER
@@ -24,6 +25,7 @@ from logcollector_handler.wire.posted.body import MIB, Limits, RefusedError, rea
 from logcollector_handler.wire.posted.entries import check
 
 from .answers import json_answer
+from .file import UnusableError
 from .store import Added, ReusedKeyError, Store
 
 MAX_KEY: Final = 255
@@ -108,6 +110,15 @@ class Posting:
             ignored_keys, added = await self._stored(key, bytes(body), encoding)
         except RefusedError as refused:
             observe(status=refused.status)
+            raise
+        except (UnusableError, sqlite3.OperationalError):
+            observe(status=503)
+            raise
+        except ClientDisconnect:
+            # Nobody is answered.
+            raise
+        except Exception:
+            observe(status=500)
             raise
         finally:
             self._held -= len(body)

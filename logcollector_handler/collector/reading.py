@@ -182,7 +182,9 @@ def histogram(reader: sqlite3.Connection, query: Query, buckets: int, budget: Bu
         if query.text is None and query.where is None and query.after is None and not query.exact:
             for level in LEVELS[LEVELS.index(query.min_level or LEVELS[0]) :]:
                 for bucket in range(buckets):
-                    bounds = (since + bucket * width, min(since + (bucket + 1) * width, until))
+                    # The last one ends where the query does: the sum of so many widths can be rounded to less.
+                    end = until if bucket == buckets - 1 else min(since + (bucket + 1) * width, until)
+                    bounds = (since + bucket * width, end)
                     counts[level][bucket] = reader.execute(search.COUNT_LEVEL, (level, *bounds)).fetchone()[0]
         else:
             place_sql: Sql = ("CAST((created_at - ?) / ? AS INT) AS place, level, count(*)", [since, width])

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from logcollector_handler.wire.posted.body import Limits
 
+from .search import INDEXED
 from .store import Store
 
 #: Seconds between two calls of `retain`.
 INTERVAL: Final = 10.0
 #: Logs removed in one transaction. A batch that arrives meanwhile waits for its end.
 STEP: Final = 2000
+#: Pages of a full-text index that are merged in one transaction.
+_MERGED: Final = 500
 #: The share of `max_bytes` down to which logs are removed, so that the next batch does not exceed it at once.
 _LEFT: Final = 0.9
 _DAY: Final = 24 * 3600.0
@@ -48,12 +52,46 @@ def retain(store: Store, keep: Keep, now: float, stopping: Callable[[], bool] = 
     if keep.days is not None:
         while not stopping() and (count := store.remove_older(now - keep.days * _DAY, STEP)):
             removed += count
-    if keep.max_bytes is not None and store.used_bytes() > keep.max_bytes:
-        while not stopping() and store.used_bytes() > keep.max_bytes * _LEFT and (count := store.remove_first(STEP)):
-            removed += count
+    if keep.max_bytes is not None:
+        removed += _remove_down(store, keep.max_bytes, stopping)
     if removed:
         store.give_back()
     return removed
+
+
+def _remove_down(store: Store, max_bytes: int, stopping: Callable[[], bool]) -> int:
+    """Remove the first logs until the others take less than `max_bytes`, and return how many it removed."""
+    removed = 0
+    if store.used_bytes() > max_bytes:
+        # The words of logs that were removed for their age still take room.
+        _merge_indexes(store, stopping)
+    while not stopping() and (used := store.used_bytes()) > max_bytes:
+        # Worked out, not tried out: what removed logs had in the indexes is free only when these are merged.
+        more = math.ceil(store.count() * (1 - max_bytes * _LEFT / used))
+        taken = 0
+        while taken < more and not stopping() and (count := store.remove_first(min(more - taken, STEP))):
+            taken += count
+        if not taken:
+            break
+        removed += taken
+        _merge_indexes(store, stopping)
+    return removed
+
+
+def _merge_indexes(store: Store, stopping: Callable[[], bool]) -> None:
+    """Have the full-text indexes drop the words of removed logs, which take as much room as before until then."""
+    for index in INDEXED:
+        # The first call begins to merge everything, with a negative number, and those behind it continue.
+        pages = -_MERGED
+        while not stopping():
+            with store.transaction() as cursor:
+                before = cursor.connection.total_changes
+                cursor.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('merge', ?)", (pages,))  # noqa: S608
+                # https://sqlite.org/fts5.html: a difference of less than two means that nothing is left to merge.
+                is_merged = cursor.connection.total_changes - before < 2
+            if is_merged:
+                break
+            pages = _MERGED
 
 
 class Removals:

@@ -131,7 +131,7 @@ class Store:
         return self._file.trouble()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+    def transaction(self) -> Iterator[sqlite3.Cursor]:
         with self._write_lock, self._file.in_use():
             cursor = self._writer.cursor()
             cursor.execute("BEGIN IMMEDIATE")
@@ -172,7 +172,7 @@ class Store:
         time; a batch that was stored without one, as by version 0.1.0, is the same as any.
         """
         now = self._clock()
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             if key is not None:
                 known = cursor.execute("SELECT count, digest FROM batches WHERE key = ?", (key,)).fetchone()
                 if known is not None:
@@ -204,7 +204,7 @@ class Store:
 
     def clear(self) -> None:
         """Forget all logs and all keys."""
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("DELETE FROM logs")
             for index in INDEXED:
                 cursor.execute(f"INSERT INTO {index} ({index}) VALUES ('delete-all')")  # noqa: S608 - a constant
@@ -220,7 +220,7 @@ class Store:
 
     def _remove(self, which: str, values: tuple[float, ...]) -> int:
         chosen = f"id IN (SELECT id FROM logs WHERE {which} LIMIT ?)"  # noqa: S608 - from the two above
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             # The full-text indexes keep no copy of the text, so it must be given to them for its words to be deleted.
             for index, columns in INDEXED.items():
                 cursor.execute(

@@ -10,6 +10,17 @@ from logcollector_handler.cli.entries import shown
 
 
 @pytest.mark.parametrize(
+    ("seconds", "shown_as"), [(0.9994, "999"), (0.9996, "999"), (0.0004, "000"), (1.0, "000"), (0.25, "250")]
+)
+def test_a_time_is_cut_to_its_millisecond_and_never_comes_before_its_second(
+    seconds: float, shown_as: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show = shown(as_json=False, traces=False)
+    show({"created_at": 1700000000 + seconds, "level": "INFO", "message": "m"})
+    assert capsys.readouterr().out[17:23] == f"{20 + int(seconds)}.{shown_as}"
+
+
+@pytest.mark.parametrize(
     ("fields", "printed"),
     [
         ({"metadata": {"logger": "shop", "line": 3, "process": 7, "thread": "MainThread"}}, ""),

@@ -71,6 +71,15 @@ def test_a_port_in_use_is_reported(start: Start, run: Run) -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_of_this_machine_is_reported(run: Run, host: str) -> None:
+    ended = run("serve", "--host", host, "--token", "t" * 16, "--port", "0", "--database", "other.sqlite")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"logcollector serve: {host} is no address of this machine (")
+    assert "--host" in ended.stderr
+    assert "port" not in ended.stderr
+
+
 def test_a_database_that_cannot_be_created_is_reported(run: Run) -> None:
     ended = run("serve", "--port", "0", "--database", "missing/logs.sqlite")
     assert ended.returncode == 1

@@ -119,6 +119,7 @@ def test_errors_are_grouped_by_their_kind_and_place(client: AppClient) -> None:
             },
         ],
         "others": 0,
+        "at_least": False,
         "next": None,
         "looked_to": None,
     }
@@ -169,8 +170,26 @@ def test_the_largest_groups_come_first_and_the_others_are_counted(
     assert found["others"] == 25
     monkeypatch.setattr(groups, "MAX_GROUPS", 3)
     found = client.get("/logs/groups", by="service").json()
-    assert len(found["groups"]) == 3
+    assert 1 <= len(found["groups"]) <= 3
     assert sum(group["count"] for group in found["groups"]) + found["others"] == 55
+
+
+def test_a_large_group_is_found_behind_more_small_ones_than_are_counted_at_the_same_time(
+    client: AppClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "MAX_GROUPS", 10)
+    client.post(*({"message": "the disk is full", "created_at": n} for n in range(50)))
+    client.post(*({"message": f"order {n} paid", "created_at": 100 + n} for n in range(100)))
+    found = client.get("/logs/groups", by="message", limit=3).json()
+    assert (found["groups"][0]["values"], found["groups"][0]["count"]) == (["the disk is full"], 50)
+    assert (len(found["groups"]), found["others"], found["at_least"]) == (3, 98, True)
+    assert client.get("/logs/groups", by="level").json()["at_least"] is False
+
+
+def test_the_newest_entry_is_counted_also_beside_one_without_a_clock(client: AppClient) -> None:
+    client.post({"message": "no clock", "created_at": 0.0}, {"message": "new", "created_at": 1854571053.3540158})
+    for buckets in 90, 100:
+        assert sum(client.get("/logs/histogram", buckets=buckets).json()["counts"]["INFO"]) == 2
 
 
 @pytest.mark.parametrize("by", ["", "a,", "a,a", "a,b,c,d,e", "metadata"])

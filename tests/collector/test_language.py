@@ -84,6 +84,7 @@ def test_a_text_means(text: str, node: Node) -> None:
         ("a OR", 4, "missing"),
         ("OR a", 0, "missing"),
         ("a AND", 2, "behind this AND"),
+        ("a AND AND b", 2, "behind this AND"),
         ("AND a", 0, "before this AND"),
         ("a ()", 3, "missing"),
         ("a (b", 2, "not closed"),

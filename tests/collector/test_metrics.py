@@ -46,6 +46,12 @@ def test_a_file_that_cannot_be_used_shows(client: AppClient, tmp_path: Path) -> 
     assert ("file_bytes",) not in found
 
 
+def test_posts_that_the_store_could_not_take_are_counted(client: AppClient, tmp_path: Path) -> None:
+    (tmp_path / "logs.sqlite").rename(tmp_path / "moved.sqlite")
+    assert client.post({"message": "a"}).status_code == 503
+    assert values(client)["requests_total", "503"] == 1
+
+
 def test_metrics_need_the_token(store: Store, client_of: ClientOf) -> None:
     client = client_of(create_app(store, token="sesame"))
     assert client.get("/metrics").status_code == 401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,30 @@ def test_logs_beyond_the_size_are_removed_oldest_arrival_first_and_the_file_shri
     store.close()
     assert path.stat().st_size <= limit, "the freed space was not returned to the disk"
     assert_whole(path)
+
+
+def test_no_more_logs_are_removed_than_must_be_however_often(store: Store) -> None:
+    """Their words stay in the indexes until these are merged, so that removing logs alone frees hardly anything."""
+    rng = random.Random(5)
+
+    def add_some() -> None:
+        ids = ({"message": f"order {rng.random()}", "metadata": {"request_id": rng.random()}} for _ in range(500))
+        add(store, *({**each, "trace_id": f"{rng.getrandbits(128):032x}"} for each in ids))
+
+    for _ in range(8):
+        add_some()
+    limit, fit = store.used_bytes(), store.count()
+    for _ in range(6):
+        add_some()
+        retain(store, Keep(max_bytes=limit), now=0.0)
+        assert fit * 0.75 < store.count() <= fit
+        assert store.used_bytes() <= limit
+
+
+def test_of_large_logs_only_as_many_are_removed_as_must_be(store: Store) -> None:
+    add(store, *({"message": f"{n} " + "x" * 60_000} for n in range(100)))
+    retain(store, Keep(max_bytes=store.used_bytes() - 1), now=0.0)
+    assert 80 < store.count() < 100
 
 
 def test_a_store_within_its_size_keeps_everything(store: Store) -> None:

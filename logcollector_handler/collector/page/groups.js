@@ -78,7 +78,7 @@ export class Groups {
     this.on.report(null);
   }
 
-  draw({ groups, others }, by) {
+  draw({ groups, others, at_least: atLeast }, by) {
     if (!groups.length) {
       this.box.replaceChildren(el("p", {}, `No entry of this time matches and has ${by[0]}.`));
       return;
@@ -86,7 +86,8 @@ export class Groups {
     const most = groups[0].count;
     const names = by.join() === ERRORS ? ["error", "place", "function"] : by;
     const head = [...names, "count", "over time", "first", "last"].map((name) => el("th", { scope: "col" }, name));
-    const rest = others ? [el("p", {}, `${entries(others)} in further groups.`)] : [];
+    const more = atLeast ? " There are too many groups to count each: some have more entries than is shown." : "";
+    const rest = others ? [el("p", {}, `${entries(others)} in further groups.${more}`)] : [];
     this.box.replaceChildren(el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...groups.map((group) => this.row(group, by, names, most)))), ...rest);
   }
 
@@ -137,7 +138,7 @@ function together(one, other) {
     });
   }
   const groups = [...sum.values()].sort((a, b) => b.count - a.count || b.last - a.last);
-  return { groups, others: one.others + other.others };
+  return { groups, others: one.others + other.others, at_least: one.at_least || other.at_least };
 }
 
 function sparkline(counts) {

@@ -45,12 +45,26 @@ function pieces(query) {
   return piece ? [...found, piece] : found;
 }
 
+// The terms of a query that has no OR. AND says nothing, and NOT is the minus of the term behind it.
+function terms(found) {
+  const all = [];
+  let minus = "";
+  for (const piece of found) {
+    if (piece === "NOT") minus += "-";
+    else if (piece !== "AND") {
+      all.push(minus + piece);
+      minus = "";
+    }
+  }
+  return all;
+}
+
 // The query with a term added, which everything that it finds matches as well. The opposite of a term goes away.
 export function added(query, more) {
   const opposite = more.startsWith("-") ? more.slice(1) : `-${more}`;
-  let before = pieces(query);
+  const found = pieces(query);
+  const before = found.includes("OR") ? [`(${query.trim()})`] : terms(found);
   if (before.includes(more)) return query;
-  if (before.includes("OR")) before = [`(${query.trim()})`];
   return [...before.filter((piece) => piece !== opposite), more].join(" ");
 }
 

@@ -245,6 +245,23 @@ def test_the_filter_of_a_clicked_value_finds_the_entry_and_its_exclusion_does_no
     check()
 
 
+def test_the_opposite_of_a_term_that_is_added_goes_away(page: Page) -> None:
+    page.open()
+    cases = [
+        ("status:500 AND declined", "-status:500", "declined -status:500"),
+        ("declined AND status:500 AND b", "-status:500", "declined b -status:500"),
+        ("NOT has:user_id declined", "-has:user_id", "NOT has:user_id declined"),
+        ("NOT status:500 declined", "status:500", "declined status:500"),
+        ("NOT NOT a -status:500", "status:500", "--a status:500"),
+        ("NOT (a OR b) c", "d:1", "-(a OR b) c d:1"),
+        ("a OR NOT d:1", "d:1", "(a OR NOT d:1) d:1"),
+    ]
+    script = "const { added } = await import('/page/quote.js'); return $1.map(([q, more]) => added(q, more))"
+    assert page.run(script, [each[:2] for each in cases]) == [expected for *_, expected in cases]
+    for *_, expected in cases:
+        parse(expected, 0.0)
+
+
 def test_a_term_that_is_added_holds_for_all_of_a_query(page: Page) -> None:
     page.open()
 
