@@ -7,6 +7,7 @@
  */
 import { COLUMNS, levelOf } from "./columns.js";
 import { FULL, MORE, Walk, bare, clean, shortened, unused } from "./plain.js";
+import { remembering } from "./redact.js";
 import { callerIn, errorLine, errorType, frames, isError, stackTrace } from "./stack.js";
 
 /** The most bytes that an entry takes. */
@@ -80,9 +81,10 @@ export function entryMaker(common, redact = NOTHING_SECRET, mask = JSON.stringif
      */
     snapshot(fields) {
       try {
+        if (fields === undefined || fields === null) return {};
         const walk = new Walk(NOTHING_SECRET, { bytes: MAX_BYTES, text: MAX_BYTES, items: 4096, depth: 20 });
         const made = walk.value(fields, 0);
-        return typeof made === "object" && made !== null ? made : {};
+        return isPlain(made) ? made : { value: made };
       } catch {
         return {};
       }
@@ -152,8 +154,11 @@ function makeEntry({ level, message, time, fields, bound, error, thrown = error,
   }
   const text = typeof message === "string" ? message : walk.value(message, 0);
   entry.message = walk.text(typeof text === "string" ? text : JSON.stringify(text));
-  const given = asFields(fields);
-  if (error === undefined) error = [given?.error, given?.err].find(isError);
+  const given = asFields(fields, walk);
+  if (error === undefined) {
+    const raw = /** @type {any} */ (fields);
+    error = [given?.error, given?.err, raw?.error, raw?.err].find(isError);
+  }
   if (error !== undefined && error !== null) describe(entry, error, walk);
   if (bound) place(entry, metadata, bound, walk, given);
   if (given) place(entry, metadata, given, walk);
@@ -164,12 +169,19 @@ function makeEntry({ level, message, time, fields, bound, error, thrown = error,
   return entry;
 }
 
-/** What the caller passed as fields, as an object of fields. @param {unknown} fields @returns {any} */
-function asFields(fields) {
+/** What the caller passed as fields, as an object of fields. @param {unknown} fields @param {Walk} walk @returns {any} */
+function asFields(fields, walk) {
   if (fields === undefined || fields === null) return undefined;
   if (isError(fields)) return { error: fields };
   if (typeof fields !== "object" || Array.isArray(fields)) return { value: fields };
-  return fields instanceof Map ? Object.fromEntries(fields) : fields;
+  if (fields instanceof Map) return Object.fromEntries(fields);
+  const kind = Object.getPrototypeOf(fields);
+  if ((kind === Object.prototype || kind === null) && !("toJSON" in fields)) return fields;
+  // What it is made of says whether it has fields. It is gone through again where they are placed, and takes room once.
+  const { room, cut } = walk;
+  const made = walk.value(fields, 0);
+  Object.assign(walk, { room, cut });
+  return isPlain(made) ? made : { value: fields };
 }
 
 /** @param {Record<string, any>} entry @param {unknown} error @param {Walk} walk */
@@ -207,7 +219,7 @@ function place(entry, metadata, fields, walk, winning) {
   /** @type {unknown} */
   let inner;
   for (const name of names) {
-    if (winning && name !== "metadata" && Object.hasOwn(winning, name)) continue;
+    if (winning && name !== "metadata" && isGiven(winning, name)) continue;
     if (left-- === 0) {
       walk.cut = true;
       metadata[unused(MORE, metadata)] = `${names.length - walk.limits.items} more left out`;
@@ -241,6 +253,15 @@ function place(entry, metadata, fields, walk, winning) {
   }
 }
 
+/** Whether a field is there; one that is undefined is not, and one that cannot be read is. @param {any} fields @param {string} name */
+function isGiven(fields, name) {
+  try {
+    return Object.hasOwn(fields, name) && fields[name] !== undefined;
+  } catch {
+    return true;
+  }
+}
+
 /** @param {import("./columns.js").Rule} rule @param {unknown} value @returns {import("./columns.js").Placed} */
 function placedBy(rule, value) {
   try {
@@ -270,25 +291,5 @@ function unreadable(call, common, error) {
     created_at: call.time,
     ...columnsOf(common),
     metadata: { unreadable: errorType(error) },
-  };
-}
-
-/** The same redactor, which works a name out once. @param {Redactor} redact @returns {Redactor} */
-function remembering({ secret, address, text }) {
-  return { secret: remembered(secret), address: remembered(address), text };
-}
-
-/** @param {(name: string) => boolean} judge */
-function remembered(judge) {
-  /** @type {Map<string, boolean>} */
-  const known = new Map();
-  return (/** @type {string} */ name) => {
-    let found = known.get(name);
-    if (found === undefined) {
-      found = judge(name);
-      if (known.size >= 4096) known.clear();
-      if (name.length <= 200) known.set(name, found);
-    }
-    return found;
   };
 }

@@ -10,15 +10,20 @@
 import { Writable } from "node:stream";
 
 import { levelOf } from "./columns.js";
-import { errorColumns, openTransport } from "./node/host.js";
+import { errorColumns, openTransport, timeIn } from "./node/host.js";
 
 /** pino's number of a level, from which on it is the server's. @type {[number, string][]} */
 const LEVELS = [[60, "FATAL"], [50, "ERROR"], [40, "WARN"], [30, "INFO"], [20, "DEBUG"]];
 
-/** When it was logged: pino gives milliseconds, or a text, and by an option of its own seconds or nanoseconds. @param {any} time */
+/**
+ * When it was logged: pino gives milliseconds, or a text, and by an option of its own seconds or nanoseconds. Undefined if it
+ * says no time.
+ *
+ * @param {unknown} time
+ */
 function secondsOf(time) {
-  let at = typeof time === "number" ? time : Date.parse(time);
-  if (!(at > 0 && at < Infinity)) at = Date.now();
+  let at = typeof time === "number" ? time : timeIn(time);
+  if (!(at > 0 && at < Infinity)) return undefined;
   while (at > 1e11) at /= 1000;
   return at;
 }
@@ -46,12 +51,14 @@ export default function collector({ messageKey = "msg", errorKey = "err", ...opt
     }
     if (typeof record !== "object" || record === null) record = { [messageKey]: line };
     const { level, time, pid, name, [messageKey]: message = "", [errorKey]: error, ...fields } = record;
+    const at = secondsOf(time);
     const isError = typeof error === "object" && error !== null && typeof error.stack === "string";
     transport.send({
       level: typeof level === "number" ? (LEVELS.find(([number]) => level >= number)?.[1] ?? "TRACE") : levelOf(level),
       message,
-      time: secondsOf(time),
+      time: at ?? Date.now() / 1000,
       fields: {
+        ...(time !== undefined && at === undefined && { time }),
         ...fields,
         ...(isError && errorColumns(error.type, error.stack)),
         ...(error !== undefined && { [errorKey]: isError ? { ...error, stack: undefined } : error }),

@@ -101,3 +101,23 @@ export function redactor(names = SECRETS) {
 
   return { secret, address, text: masked };
 }
+
+/** The same redactor, which works a name out once. @param {import("./entry.js").Redactor} redact @returns {import("./entry.js").Redactor} */
+export function remembering({ secret, address, text }) {
+  return { secret: remembered(secret), address: remembered(address), text };
+}
+
+/** @param {(name: string) => boolean} judge */
+function remembered(judge) {
+  /** @type {Map<string, boolean>} */
+  const known = new Map();
+  return (/** @type {string} */ name) => {
+    let found = known.get(name);
+    if (found === undefined) {
+      found = judge(name);
+      if (known.size >= 4096) known.clear();
+      if (name.length <= 200) known.set(name, found);
+    }
+    return found;
+  };
+}

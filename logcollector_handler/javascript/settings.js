@@ -55,6 +55,9 @@ const TIMES = ["flushInterval", "timeout", "shutdownTimeout"];
 /** @type {Record<string, boolean>} */
 const SWITCHES = { enableCompression: true, enableGlobalErrorHandler: true, autoCaller: true };
 const TEXTS = ["service", "environment", "serviceVersion", "logType", "apiKey", "spoolDir"];
+/** What HTTP allows. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+const HEADER = /^[\t\x20-\x7e\x80-\xff]*$/;
 const NAMES = [...Object.keys(NUMBERS), ...Object.keys(SWITCHES), ...TEXTS, "headers", "redact", "redactPatterns"];
 
 /** @param {string} name @param {unknown} value @param {string} allowed @returns {never} */
@@ -105,6 +108,11 @@ export function readSettings(serverUrl, options, { logType, base, environment = 
   const { apiKey, headers = {} } = given;
   if (typeof headers !== "object" || Object.values(headers).some((each) => typeof each !== "string")) {
     refuse("headers", headers, "an object of texts");
+  }
+  // No request could be made with others.
+  if (apiKey !== undefined && !HEADER.test(apiKey)) refuse("apiKey", apiKey, "text without line ends");
+  if (!Object.entries(headers).every(([name, value]) => HEADER_NAME.test(name) && HEADER.test(value))) {
+    refuse("headers", headers, "names of headers, and texts without line ends");
   }
   const { redact } = given;
   if (redact !== undefined && !(Array.isArray(redact) && redact.every((each) => typeof each === "string"))) {
@@ -162,9 +170,11 @@ function postedTo(url) {
 /** @param {string | URL} given @param {string} [base] */
 function readUrl(given, base) {
   try {
-    const text = String(given);
+    const text = String(given).trim();
     const url = new URL(text, base);
-    if (/^https?:$/.test(url.protocol) && !url.search && !url.hash) return { url, text };
+    // `URL` repairs what is none, such as `http:host`, but the spool's directory is named by the text.
+    const isWhole = base || /^https?:\/\/[^\s/\\]\S*$/i.test(text);
+    if (isWhole && /^https?:$/.test(url.protocol) && !url.search && !url.hash) return { url, text };
   } catch {
     // Refused below: the value may hold a password, so it is not shown.
   }

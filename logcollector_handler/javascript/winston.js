@@ -7,7 +7,7 @@
 import { Writable } from "node:stream";
 
 import { levelOf } from "./columns.js";
-import { errorColumns, openTransport } from "./node/host.js";
+import { errorColumns, openTransport, timeIn } from "./node/host.js";
 
 const LEVEL = Symbol.for("level");
 /** winston's levels that the server calls otherwise. @type {Record<string, string>} */
@@ -52,14 +52,15 @@ export class CollectorTransport extends Writable {
   log(info, done) {
     const { level: shown, message, stack, timestamp, exception, rejection, ...fields } = info;
     const level = String(info[LEVEL] ?? shown);
-    const time = Date.parse(timestamp);
+    const at = timestamp instanceof Date ? timestamp.getTime() : timeIn(timestamp);
+    const time = at > 0 ? at : undefined;
     this.#transport.send({
       level: LEVELS[level] ?? levelOf(level),
       message: message ?? "",
-      time: (time || Date.now()) / 1000,
+      time: (time ?? Date.now()) / 1000,
       fields: {
         ...(typeof stack === "string" && errorColumns(/^\w*(?=:)/.exec(stack)?.[0] || "Error", stack)),
-        ...(timestamp !== undefined && !time && { timestamp }),
+        ...(timestamp !== undefined && time === undefined && { timestamp }),
         ...((exception || rejection) && { uncaught: exception ? "exception" : "rejection" }),
         ...fields,
       },

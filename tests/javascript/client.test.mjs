@@ -173,6 +173,10 @@ const WRONG = [
   [{ service: 5 }, /service is 5; allowed: text/],
   [{ enableCompression: "yes" }, /enableCompression/],
   [{ headers: { a: 1 } }, /headers is not that/],
+  [{ headers: { a: "b\n" } }, /headers is not that; allowed: names of headers, and texts without line ends/],
+  [{ headers: { "a b": "c" } }, /headers is not that/],
+  [{ apiKey: "hunter2\n" }, /apiKey is not that; allowed: text without line ends/],
+  [{ apiKey: "\u043a" }, /apiKey is not that/],
   [{ redact: "password" }, /redact is "password"; allowed: a list of names/],
   [{ redact: ["a", 5] }, /redact is \["a",5\]; allowed: a list of names/],
   [{ redactPatterns: "x" }, /redactPatterns is "x"; allowed: common, or a list of regular expressions and common/],
@@ -187,7 +191,7 @@ for (const [options, message] of WRONG) {
   });
 }
 
-for (const url of [Symbol("s"), Object.create(null), "ftp://x", "nonsense", "", "http://x/?a=1", "http://user:hunter2@x:99999"]) {
+for (const url of [Symbol("s"), Object.create(null), "ftp://x", "http:x:80", "http:/x", "http:///x", "http:\\\\x", "http://x\n:80", "http://x/a b", "nonsense", "", "http://x/?a=1", "http://user:hunter2@x:99999"]) {
   test(`${typeof url === "object" ? "an object" : String(url) || "nothing"} is no URL of a server, and is not shown`, () => {
     assert.throws(() => readSettings(url, {}, { logType: "BACKEND" }), { message: /^the server's URL is not one; allowed: [^]*(?<!hunter2[^]*)$/ });
   });
@@ -217,6 +221,11 @@ test("names and patterns of secrets may come from the environment, as JSON", () 
   assert.deepEqual([redact, redactPatterns], [["pin"], ["common", /a+b/]]);
   assert.deepEqual(read({ LOGCOLLECTOR_REDACT_PATTERNS: "common" }).redactPatterns, ["common"]);
   assert.throws(() => read({ LOGCOLLECTOR_REDACT_PATTERNS: '["("]' }), /redactPatterns is .*; allowed: common, or a list/);
+});
+
+test("white space around a URL, as of a file that it was read from, does not belong to it", () => {
+  const { url, base } = readSettings(" http://server:80/a\n", {}, { logType: "BACKEND" });
+  assert.deepEqual([url, base], ["http://server/a/logs", "http://server:80/a"]);
 });
 
 test("a relative URL is one of the page", () => {

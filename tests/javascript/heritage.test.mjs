@@ -82,3 +82,31 @@ test("what another process left is not dropped from the disk when this one has n
   heritage.owners.server.close();
   rmSync(directory, { recursive: true });
 });
+
+test("a batch that the server fails on holds up none of the others, and is not taken over twice", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "heritage-"));
+  const spool = new Spool(directory, "http://server");
+  const world = new World(({ entries }) => (entries[0].message === "poison" ? 500 : 200), {}, spool);
+  const heritage = new Heritage(spool, world.delivery);
+  spool.open();
+  await heritage.owners.appear();
+  await leave(spool.place, "000000000001-0123456789abcdef", ["poison", "good 1", "good 2"]);
+  const looked = heritage.look();
+  // Nothing of its own is sent, which would say that the server works.
+  for (let turn = 0; turn < 200 && world.messages.length < 2; turn++) {
+    await world.pass(1000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.deepEqual(world.messages, ["good 1", "good 2"]);
+  await looked;
+  await heritage.look();
+  assert.ok(world.delivery.outbox.batches.length <= 1);
+  for (let turn = 0; turn < 10; turn++) await world.pass(60_000);
+  assert.deepEqual([world.delivery.outbox.batches, spool.files.size], [[], 0]);
+  assert.equal(readdirSync(join(spool.place, "dead")).length, 1);
+  assert.deepEqual(world.said.filter((each) => /cannot be sent/.test(each)), []);
+  await heritage.look();
+  assert.deepEqual(readdirSync(spool.place).filter((name) => name.includes(".claim")), []);
+  heritage.owners.server.close();
+  rmSync(directory, { recursive: true });
+});

@@ -14,6 +14,14 @@ const call = (more) => ({ time: 1700000000.5, stack, origin: { logger: "shop" },
 const through = (more) => JSON.parse(entryOf(page.line(call(more)), maker, redact));
 const direct = (more) => JSON.parse(maker.line(call(more)));
 
+/**
+ * Where the fields of a page are not those of Node: what cannot be read at all, says so in another place; a Map, whose error
+ * is found in Node; an object of fields, which only looks like a node of a page there; and names that are one when cleaned.
+ */
+const OTHERWISE = [
+  "closed", "revoked proxy", "map behind a proxy", "map", "cycle through a map", "DOM node", "window", "lone surrogates", "negative infinity",
+];
+
 for (const { level, message, fields } of vectors.filter((each) => !each.redact && !each.patterns)) {
   test(`a vector: ${JSON.stringify(message)}`, () => {
     assert.deepEqual(through({ level, message, fields: decode(fields) }), direct({ level, message, fields: decode(fields) }));
@@ -30,7 +38,9 @@ for (const [name, make] of Object.entries(STRANGE)) {
     }
     // Cut in the page and once more in the worker, so the marks of that stand elsewhere.
     if (LARGE.includes(name)) return;
-    for (const more of [() => ({ fields: { value: make() } }), () => ({ message: make() }), () => ({ error: make() })]) {
+    const uses = [() => ({ fields: { value: make() } }), () => ({ message: make() }), () => ({ error: make() })];
+    if (!OTHERWISE.includes(name)) uses.push(() => ({ fields: make() }), () => ({ fields: { a: make() }, bound: { a: 5 } }));
+    for (const more of uses) {
       // In one place, so that errors are raised in one.
       const [one, other] = [through, direct].map((make) => make({ level: "INFO", message: "m", ...more() }));
       // The worker also tells the line of an error.
@@ -39,6 +49,12 @@ for (const [name, make] of Object.entries(STRANGE)) {
     }
   });
 }
+
+test("what is bound is the same in a page and in Node, whatever it is", () => {
+  for (const [name, make] of Object.entries(STRANGE)) {
+    if (name !== "negative infinity") assert.deepEqual(page.snapshot(make()), maker.snapshot(make()), name);
+  }
+});
 
 test("secrets in an object that was thrown are masked, and its other fields are there", () => {
   for (const error of [{ password: "hunter2", code: 5 }, new Error("x", { cause: { password: "hunter2" } })]) {

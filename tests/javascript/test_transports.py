@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -73,6 +74,50 @@ def test_pino_may_say_the_time_in_several_ways(app: App, server: FaultyServer) -
     assert created[:4] == [1_700_000_000] * 4
     assert all(1_700_000_000 < each < 10_000_000_000 for each in created[4:])
     assert len(created) == len(times)
+
+
+#: `Date.parse` makes a time of the most of them, and another one than whoever wrote it.
+NO_TIMES = [
+    "Nov 27 07:30:00", "05-11-2026 07:30:00", "11-26-27", "5/11/2026, 07:30:00", "07:30:00", "2026-11-27",
+    "2026-11-27 07:30", "2026-11-27 25:00:00", "2026", "",
+]  # fmt: skip
+
+
+def test_a_text_that_says_no_whole_time_stays_and_the_entry_has_the_time_of_the_call(
+    app: App, server: FaultyServer
+) -> None:
+    before = time.time()
+    ended = app.run(f"""
+        import collector from "logcollector-handler/pino";
+        import {{ CollectorTransport }} from "logcollector-handler/winston";
+        const [pino, winston] = [collector(), new CollectorTransport()];
+        for (const text of {NO_TIMES}) {{
+          pino.write(JSON.stringify({{ level: 30, msg: text, time: text }}) + "\\n");
+          winston.write({{ level: "info", message: text, timestamp: text }});
+        }}
+        winston.write({{ level: "info", message: "symbol", timestamp: Symbol("s") }});
+    """)
+    assert (ended.code, ended.err) == (0, "")
+    entries = server.stored
+    assert len(entries) == 2 * len(NO_TIMES) + 1
+    assert all(before - 1 < entry["created_at"] < time.time() + 1 for entry in entries)
+    kept = [(entry["message"], entry["metadata"].get("time", entry["metadata"].get("timestamp"))) for entry in entries]
+    assert sorted(kept) == sorted([(text, text) for text in NO_TIMES * 2] + [("symbol", "Symbol(s)")])
+
+
+def test_winston_may_say_the_time_in_several_ways(app: App, server: FaultyServer) -> None:
+    ended = app.run("""
+        import { CollectorTransport } from "logcollector-handler/winston";
+        const transport = new CollectorTransport();
+        const times = [
+          "2023-11-14T22:13:20Z", "2023-11-14T22:13:20.000Z", "2023-11-14 22:13:20", "2023-11-15 00:13:20 +02:00",
+          "2023-11-15T00:13:20+0200", new Date(1.7e12),
+        ];
+        for (const timestamp of times) transport.write({ level: "info", message: "m", timestamp });
+    """, TZ="UTC")  # fmt: skip
+    assert (ended.code, ended.err) == (0, "")
+    assert [entry["created_at"] for entry in server.stored] == [1_700_000_000] * 6
+    assert not [entry for entry in server.stored if "timestamp" in entry["metadata"]]
 
 
 def test_pino_and_process_exit_in_the_thread_that_logs(app: App, server: FaultyServer) -> None:

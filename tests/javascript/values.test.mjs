@@ -1,6 +1,7 @@
 /** Values that only JavaScript has: none throws, none makes an entry that the server refuses, none is changed. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 
 import { STRANGE } from "./strange.mjs";
 import { line } from "./vectors.mjs";
@@ -140,8 +141,28 @@ test("fields of the call win over those that are bound, and over those of the se
   assert.deepEqual([service, user_id, metadata.a, metadata.b], ["other", "7", 1, 3]);
 });
 
-for (const [fields, expected] of [["text", { value: "text" }], [5, { value: 5 }], [[1, 2], { value: [1, 2] }], [null, {}], [new Map([["a", 1]]), { a: 1 }]]) {
-  test(`fields that are no object, ${JSON.stringify(fields)}, are not lost`, () => {
+test("a field of the call that is undefined hides no bound one, one that cannot be read does", () => {
+  const bound = { user_id: 7, a: 1, b: 2 };
+  const { user_id, metadata } = made({ user_id: undefined, a: undefined, get b() { throw new Error("boom"); } }, { bound });
+  assert.deepEqual([user_id, metadata.a, metadata.b], ["7", 1, "<could not be read: Error>"]);
+});
+
+test("an error in an object of a class fills the columns", () => {
+  class Failure { err = new RangeError("no"); }
+  assert.equal(made(new Failure()).error_type, "RangeError");
+});
+
+const model = Object.assign(new (class Model { toJSON() { return { id: this.id }; } })(), { id: 1, internal: "x" });
+const FIELDS = [
+  ["text", { value: "text" }], [5, { value: 5 }], [[1, 2], { value: [1, 2] }], [null, {}], [new Map([["a", 1]]), { a: 1 }],
+  [new Date(0), { value: "1970-01-01T00:00:00.000Z" }], [new Set([1, 2]), { value: [1, 2] }], [/x/, { value: "/x/" }],
+  [new URL("http://a/b"), { value: "http://a/b" }], [new URLSearchParams("a=1&token=x"), { a: "1", token: "***" }],
+  [new Headers({ a: "1" }), { a: "1" }], [Buffer.from("abc"), { value: "abc" }], [Object("hi"), { value: "hi" }],
+  [model, { id: 1 }], [{ toJSON: () => ({ id: 1 }), internal: "x" }, { id: 1 }], [new (class Shop {})(), { value: "<Shop>" }],
+  [new (class Order { id = 1; })(), { id: 1 }],
+];
+for (const [fields, expected] of FIELDS) {
+  test(`fields that are no object of fields, ${inspect(fields)}, are not lost`, () => {
     const { logger, process, thread, line, ...rest } = made(fields).metadata;
     assert.deepEqual(rest, expected);
   });

@@ -11,6 +11,10 @@ import { makeDirectory } from "./spool.js";
 
 /** Milliseconds between two looks at the directory. */
 const LOOK_EVERY = 10_000;
+/** Milliseconds after which it is noticed that a batch was set aside. */
+const LOOK_ASIDE = 500;
+/** Bytes of the batches that are set aside at most: in a long outage they would all be in memory. */
+const MOST_ASIDE = 16 << 20;
 /** Bytes of a body at most, as it is and unpacked: twice what a batch can have. */
 const MOST = 32 << 20;
 
@@ -76,14 +80,22 @@ export class Heritage {
     return readdirSync(this.spool.place).filter((name) => name.startsWith(`${owner}-`));
   }
 
-  /** Have a batch sent, and wait until it is settled. @param {string} name */
+  /** Have a batch sent, and wait until it is settled, or set aside: that one is tried again between others. @param {string} name */
   async send(name) {
+    // At an earlier look it was set aside.
+    if (this.spool.files.has(name)) return;
     const batch = this.isOver ? undefined : this.read(name);
     if (!batch) return;
     this.delivery.adopt([batch]);
-    while (this.delivery.outbox.batches.some(({ adopted }) => adopted)) await this.spool.removed();
+    while (this.isInTheWay()) await this.spool.removed(LOOK_ASIDE);
     // One of its own is next.
     await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Whether the next batch has to wait for those that were taken over before. */
+  isInTheWay() {
+    const adopted = this.delivery.outbox.batches.filter((each) => each.adopted);
+    return adopted.some(({ place }) => place !== "aside") || adopted.reduce((sum, { size }) => sum + size, 0) > MOST_ASIDE;
   }
 
   /**
@@ -115,6 +127,8 @@ export class Heritage {
       batch.answerLost = this.spool.adopt(batch);
       return batch;
     } catch (error) {
+      // It was settled since the look at the directory.
+      if (/** @type {NodeJS.ErrnoException} */ (error).code === "ENOENT") return undefined;
       // What could be read is damaged, and reading it again will not help.
       if (bytes) this.bury(name);
       this.tell(name, `${join(this.spool.place, name)} cannot be sent ${bytes ? "and is in dead/" : "and stays there"}: ${error}`);

@@ -42,6 +42,12 @@ export function openTransport({ serverUrl, ...options }) {
   };
 }
 
+/** A date and a time of day, to the second, with or without a zone. Anything else can be read in several ways. */
+const WHOLE = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|[+-]\d\d:?\d\d))?$/i;
+
+/** The time that a text says, in milliseconds since 1970; NaN if it says none. @param {unknown} text */
+export const timeIn = (text) => (typeof text === "string" && WHOLE.test(text) ? Date.parse(text) : NaN);
+
 /**
  * The columns of an error that is only known as a type and a text.
  *

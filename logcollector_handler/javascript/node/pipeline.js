@@ -52,6 +52,8 @@ export class NodePipeline {
     this.number = 0;
     /** Who waits for an answer of the worker. @type {Map<number, (done: boolean) => void>} */
     this.waiting = new Map();
+    /** The end that is under way. @type {Promise<boolean> | undefined} */
+    this.closing = undefined;
     this.drain = this.drain.bind(this);
     this.hand = this.hand.bind(this);
     // Perhaps nothing is logged that would have the worker made, which sends it.
@@ -201,17 +203,26 @@ export class NodePipeline {
     return this.ask("flush", milliseconds);
   }
 
+  /** Whoever closes it meanwhile waits for the same end. @param {number} milliseconds */
+  close(milliseconds) {
+    this.closing ??= this.endWorker(milliseconds);
+    return this.closing;
+  }
+
   /** @param {number} milliseconds */
-  async close(milliseconds) {
+  async endWorker(milliseconds) {
     let done = true;
     do {
       done = (await this.ask("close", milliseconds)) && done;
       // A record that came meanwhile goes to the same worker, which is asked again.
     } while (this.worker && (this.buffer.length || this.handed !== this.settled()));
     const { worker } = this;
-    this.worker = undefined;
+    // What is logged from here on opens it again.
+    this.worker = this.closing = undefined;
     unregister(this);
     this.life?.ended(this);
+    // A flush that the worker has no time to answer.
+    for (const answer of [...this.waiting.values()]) answer(done);
     await worker?.terminate();
     return done;
   }

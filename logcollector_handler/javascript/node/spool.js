@@ -55,8 +55,8 @@ export class Spool {
     this.used = undefined;
     /** The sizes of those of this process, by name. @type {Map<string, number>} */
     this.files = new Map();
-    /** Who waits for a file to be removed. @type {(() => void)[]} */
-    this.waiting = [];
+    /** Who waits for a file to be removed. @type {Set<() => void>} */
+    this.waiting = new Set();
   }
 
   /** @param {Batch} batch */
@@ -72,9 +72,17 @@ export class Spool {
     return existsSync(join(this.place, `${batch.id}.lost`));
   }
 
-  /** Resolved when a file is removed. @returns {Promise<void>} */
-  removed() {
-    return new Promise((resolve) => this.waiting.push(resolve));
+  /** Resolved when a file is removed, or after that many milliseconds. @param {number} milliseconds @returns {Promise<void>} */
+  removed(milliseconds) {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, milliseconds);
+      this.waiting.add(done);
+    });
   }
 
   /** Whether a batch outlives the process. @param {Batch} batch */
@@ -98,7 +106,7 @@ export class Spool {
     this.used = (this.used ?? 0) - (this.files.get(name) ?? 0);
     if (this.files.delete(name)) rmSync(join(this.place, name), { force: true });
     if (batch.answerLost) rmSync(join(this.place, `${batch.id}.lost`), { force: true });
-    for (const resolve of this.waiting.splice(0)) resolve();
+    for (const done of [...this.waiting]) done();
   }
 
   /** @param {Batch} batch */
