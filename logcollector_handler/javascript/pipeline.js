@@ -6,7 +6,6 @@
  * which takes it at once; what is there and not settled goes out with `keepalive`; the next visit sends the rest.
  */
 import { OWNER_LENGTH, batchIds } from "./batch.js";
-import { requestHeaders } from "./page.js";
 
 /** Browsers let requests that outlive their page hold 64 KiB together, and their own are among these. */
 const KEEPALIVE_BYTES = 60_000;
@@ -18,6 +17,7 @@ const MAX_LENGTH = 1 << 20;
 /** @typedef {import("./sending.js").ToPage} ToPage */
 /** @typedef {import("./sending.js").ToSending} ToSending */
 /** @typedef {Omit<import("./sending.js").Closed, "kind" | "id">} Open a batch that is not in IndexedDB */
+/** @typedef {Extract<ToPage, {kind: "stored"}>} Stored a batch in IndexedDB, and the request that sends it */
 /** @typedef {{postMessage: (message: any) => void, onmessage: any}} Port */
 
 export class Pipeline {
@@ -35,7 +35,7 @@ export class Pipeline {
   /** Batches that are not in IndexedDB yet, and the records in those of this page. @type {Map<string, Open>} */
   #open = new Map();
   #waiting = 0;
-  /** Batches in IndexedDB that a keepalive request could send. @type {Map<string, {bytes: Uint8Array, compressed: boolean}>} */
+  /** Batches in IndexedDB that a keepalive request could send. @type {Map<string, Stored>} */
   #stored = new Map();
   /** Bytes and number of the keepalive requests under way. */
   #bytes = 0;
@@ -182,12 +182,12 @@ export class Pipeline {
     }
   }
 
-  /** A batch is in IndexedDB. @param {Extract<ToPage, {kind: "stored"}>} message */
-  #keep({ id, bytes, compressed }) {
-    this.#forget(id);
-    let room = KEEPALIVE_BYTES - bytes.length;
-    for (const each of this.#stored.values()) room -= each.bytes.length;
-    if (room >= 0 && this.#stored.size < KEEPALIVE_REQUESTS) this.#stored.set(id, { bytes, compressed });
+  /** A batch is in IndexedDB. @param {Stored} batch */
+  #keep(batch) {
+    this.#forget(batch.id);
+    let room = KEEPALIVE_BYTES - batch.size;
+    for (const each of this.#stored.values()) room -= each.size;
+    if (room >= 0 && this.#stored.size < KEEPALIVE_REQUESTS) this.#stored.set(batch.id, batch);
   }
 
   /** It is in IndexedDB or settled, so the page need not have it. @param {string} id */
@@ -218,29 +218,26 @@ export class Pipeline {
     } catch {
       // It may store nothing, or not as much.
     }
-    for (const [id, { bytes, compressed }] of this.#stored) {
-      if (this.#requests < KEEPALIVE_REQUESTS && this.#bytes + bytes.length <= KEEPALIVE_BYTES) {
-        this.#stored.delete(id);
-        void this.#sendLast(id, bytes, compressed);
+    for (const batch of this.#stored.values()) {
+      if (this.#requests < KEEPALIVE_REQUESTS && this.#bytes + batch.size <= KEEPALIVE_BYTES) {
+        this.#stored.delete(batch.id);
+        void this.#sendLast(batch);
       }
     }
   }
 
-  /** @param {string} id @param {Uint8Array} bytes @param {boolean} compressed */
-  async #sendLast(id, bytes, compressed) {
-    if (!this.#ready) return;
+  /** @param {Stored} batch */
+  async #sendLast({ id, url, size, request }) {
     this.#requests++;
-    this.#bytes += bytes.length;
+    this.#bytes += size;
     try {
-      const { url, headers } = this.#ready;
-      const body = /** @type {BodyInit} */ (bytes);
-      const answer = await fetch(url, { method: "POST", keepalive: true, body, headers: requestHeaders(headers, id, compressed) });
+      const answer = await fetch(url, request);
       if (answer.ok && /json/.test(answer.headers.get("content-type") ?? "")) this.#post({ kind: "delivered", id });
     } catch {
       // It is in IndexedDB.
     }
     this.#requests--;
-    this.#bytes -= bytes.length;
+    this.#bytes -= size;
   }
 
   /** Hand over what was not in IndexedDB when an earlier page was left. */

@@ -1,0 +1,43 @@
+"""The client for browsers in a Chromium whose site, storage or caller is not as it should be."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.responses import JSONResponse, RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.javascript.browser.sites import Site, Visitor, kept, until
+
+pytestmark = pytest.mark.integration
+
+
+def test_what_is_redirected_while_the_page_is_left_is_not_delivered(
+    site: Site, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is signed out is led to a page that answers 200."""
+
+    relay = site._relay
+
+    async def signed_out(scope: Scope, receive: Receive, send: Send) -> None:
+        answer: ASGIApp = relay
+        if scope["path"].endswith("/signin"):
+            answer = JSONResponse({"status": "please sign in"})
+        elif scope["method"] == "POST":
+            answer = RedirectResponse("/logs-relay/signin", 302)
+        await answer(scope, receive, send)
+
+    visitor.open(f"{site.url}/a")
+    with monkeypatch.context() as patch:
+        patch.setattr(site, "_relay", signed_out)
+        visitor.log(0, 5)
+        until(lambda: kept(visitor) == 1, "the batch in IndexedDB")
+        until(lambda: site.keys, "an attempt")
+        page = visitor.browser.current_window_handle
+        visitor.new_tab()
+        until(lambda: len(site.keys) >= 2, "an attempt while the page is left")
+        visitor.browser.switch_to.window(page)
+        assert visitor.browser.execute_async_script("log.flush(500).then(arguments[0])") is False
+        assert kept(visitor) == 1
+    visitor.browser.get("about:blank")
+    visitor.open(f"{site.url}/b")
+    until(lambda: len(site.messages) == 5, "five records")
