@@ -16,7 +16,7 @@ const MAX_LENGTH = 1 << 20;
 
 /** @typedef {import("./sending.js").ToPage} ToPage */
 /** @typedef {import("./sending.js").ToSending} ToSending */
-/** @typedef {Omit<import("./sending.js").Closed, "kind" | "id">} Open a batch that is not in IndexedDB */
+/** @typedef {Omit<import("./sending.js").Closed, "kind" | "id" | "common">} Open a batch that is not in IndexedDB */
 /** @typedef {Extract<ToPage, {kind: "stored"}>} Stored a batch in IndexedDB, and the request that sends it */
 /** @typedef {{postMessage: (message: any) => void, onmessage: any}} Port */
 
@@ -32,7 +32,7 @@ export class Pipeline {
   #lines = [];
   /** Characters of those. */
   #length = 0;
-  /** Batches that are not in IndexedDB yet, and the records in those of this page. @type {Map<string, Open>} */
+  /** Batches of this page that are not in IndexedDB yet, and the records in those. @type {Map<string, Open>} */
   #open = new Map();
   #waiting = 0;
   /** Batches in IndexedDB that a keepalive request could send. @type {Map<string, Stored>} */
@@ -190,12 +190,10 @@ export class Pipeline {
     if (room >= 0 && this.#stored.size < KEEPALIVE_REQUESTS) this.#stored.set(batch.id, batch);
   }
 
-  /** It is in IndexedDB or settled, so the page need not have it. @param {string} id */
+  /** It is in IndexedDB, settled or damaged, so the page need not have it. @param {string} id */
   #forget(id) {
-    const batch = this.#open.get(id);
-    if (!batch) return;
+    this.#waiting -= this.#open.get(id)?.lines.length ?? 0;
     this.#open.delete(id);
-    if (!batch.common) this.#waiting -= batch.lines.length;
     try {
       localStorage.removeItem(this.#key(id));
     } catch {
@@ -213,7 +211,7 @@ export class Pipeline {
     this.#cut();
     try {
       for (const [id, batch] of this.#open) {
-        localStorage.setItem(this.#key(id), JSON.stringify({ ...batch, common: batch.common ?? this.#ready?.common }));
+        localStorage.setItem(this.#key(id), JSON.stringify({ ...batch, common: this.#ready?.common }));
       }
     } catch {
       // It may store nothing, or not as much.
@@ -244,13 +242,11 @@ export class Pipeline {
   #sendLeftovers() {
     try {
       for (const key of Object.keys(localStorage)) {
-        const id = key.startsWith(this.#key("")) ? key.slice(this.#key("").length) : "";
-        if (!id || this.#open.has(id)) continue;
-        const batch = JSON.parse(localStorage.getItem(key) ?? "");
-        this.#hand(id, { ...batch, common: batch.common ?? this.#ready?.common });
+        const id = key.slice(this.#key("").length);
+        if (key === this.#key(id) && !this.#open.has(id)) this.#post({ kind: "leftover", id, text: localStorage[key] });
       }
-    } catch (error) {
-      this.#complain(error);
+    } catch {
+      // It may store nothing.
     }
   }
 

@@ -38,6 +38,7 @@ const LOOK_RARELY = 30_000;
  *
  * @typedef {Start | Closed
  *   | {kind: "flush", number: number, milliseconds: number}
+ *   | {kind: "leftover", id: string, text: string | undefined}
  *   | {kind: "delivered", id: string}
  *   | {kind: "online"}
  * } ToSending
@@ -96,6 +97,7 @@ class Sending {
   take(message) {
     const { delivery } = this;
     if (message.kind === "batch") this.add(message);
+    if (message.kind === "leftover") this.takeLeftover(message.id, message.text);
     if (message.kind === "online") void delivery.flush(0);
     if (message.kind === "flush") {
       void delivery.flush(message.milliseconds).then((done) => this.tell({ kind: "flushed", number: message.number, done }));
@@ -121,6 +123,19 @@ class Sending {
     delivery.outbox.put(batch);
     this.tellLosses(`${id}.lost`);
     delivery.go();
+  }
+
+  /** A batch of an earlier visit, as localStorage had it. @param {string} id @param {string | undefined} text */
+  takeLeftover(id, text) {
+    // Another page has removed it, so that has it.
+    if (text === undefined) return;
+    try {
+      this.add({ common: this.settings.common, ...JSON.parse(text), id });
+    } catch (error) {
+      // It stays damaged, and is of no use to later visits.
+      this.tell({ kind: "gone", id });
+      this.delivery.outbox.say("leftover", `what an earlier visit left behind is damaged, and lost: ${error}`);
+    }
   }
 
   /** Tell the server what was lost on this side, in a batch of its own: that of the page always has the same body. @param {string} id */

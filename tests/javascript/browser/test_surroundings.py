@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,3 +43,17 @@ def test_what_is_redirected_while_the_page_is_left_is_not_delivered(
     visitor.browser.get("about:blank")
     visitor.open(f"{site.url}/b")
     until(lambda: len(site.messages) == 5, "five records")
+
+
+def test_what_is_damaged_in_localstorage_holds_nothing_up(site: Site, visitor: Visitor) -> None:
+    visitor.open(f"{site.url}/a")
+    leave = """const [url, left] = arguments;
+    const key = (n) => `logcollector ${url} 00000000000${n}-0000000000000001-00000001`;
+    left.forEach((text, n) => localStorage.setItem(key(n), text));"""
+    good = json.dumps({"lines": [json.dumps({"level": "INFO", "message": "left", "time": 1})], "time": 1})
+    damaged = ['{"lines":["{', "null", '{"lines":["{"],"time":1}']
+    visitor.run(leave, f"{site.url}/logs-relay", [*damaged, good])
+    visitor.open(f"{site.url}/b")
+    until(lambda: site.messages["left"] == 1, "the one that is whole")
+    until(lambda: visitor.run("return Object.keys(localStorage)") == [], "an empty localStorage")
+    assert len([text for text in visitor.complaints() if "is damaged, and lost" in text]) == 1
