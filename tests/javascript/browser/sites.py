@@ -45,7 +45,10 @@ indexedDB.databases().then((all) => {
   if (!ours.length) return done(0);
   indexedDB.open(ours[0].name).onsuccess = ({ target: { result } }) => {
     if (!result.objectStoreNames.length) return done(0);
-    result.transaction("batches").objectStore("batches").count().onsuccess = (event) => done(event.target.result);
+    result.transaction("batches").objectStore("batches").count().onsuccess = (event) => {
+      result.close();
+      done(event.target.result);
+    };
   };
 });"""
 

@@ -57,3 +57,29 @@ def test_what_is_damaged_in_localstorage_holds_nothing_up(site: Site, visitor: V
     until(lambda: site.messages["left"] == 1, "the one that is whole")
     until(lambda: visitor.run("return Object.keys(localStorage)") == [], "an empty localStorage")
     assert len([text for text in visitor.complaints() if "is damaged, and lost" in text]) == 1
+
+
+DELETE = """const done = arguments[0];
+indexedDB.databases().then(([{ name }]) => {
+  const deleting = indexedDB.deleteDatabase(name);
+  deleting.onsuccess = () => done("deleted");
+  setTimeout(() => done("it waits"), 5000);
+});"""
+
+
+@pytest.mark.parametrize("who", ["the site", "the visitor"])
+def test_databases_may_be_deleted_while_a_page_lives(site: Site, visitor: Visitor, who: str) -> None:
+    visitor.open(f"{site.url}/a")
+    visitor.log(0, 3)
+    until(lambda: len(site.messages) == 3 and kept(visitor) == 0, "three records")
+    if who == "the site":
+        assert visitor.browser.execute_async_script(DELETE) == "deleted"
+    else:
+        data = {"origin": site.url, "storageTypes": "indexeddb"}
+        visitor.browser.execute_cdp_cmd("Storage.clearDataForOrigin", data)
+    site.is_away = True
+    visitor.log(3, 3)
+    until(lambda: kept(visitor) == 1, "a batch in IndexedDB")
+    site.is_away = False
+    visitor.open(f"{site.url}/b")
+    until(lambda: len(site.messages) == 6, "three more")
