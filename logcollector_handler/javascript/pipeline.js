@@ -47,7 +47,7 @@ export class Pipeline {
   #untold = 0;
   /** @type {import("./platform.js").Counts} */
   #counts = { delivered: 0, deadLettered: 0, dropped: {} };
-  /** @type {Map<number, (done: boolean) => void>} */
+  /** Those that wait. @type {Map<number, {milliseconds: number, resolve: (done: boolean) => void}>} */
   #flushes = new Map();
   #number = 0;
   /** What the other end made of the options. @type {Extract<ToPage, {kind: "ready"}> | undefined} */
@@ -105,7 +105,9 @@ export class Pipeline {
     port.onmessage = (/** @type {MessageEvent} */ { data }) => this.#hear(data);
     const owner = this.#draw().slice(0, OWNER_LENGTH);
     port.postMessage({ kind: "start", serverUrl: this.#url, options: this.#options, base: location.href, owner });
+    // What a worker that did not start was given.
     for (const [id, batch] of this.#open) port.postMessage({ kind: "batch", id, ...batch });
+    for (const [number, { milliseconds }] of this.#flushes) port.postMessage({ kind: "flush", number, milliseconds });
     return port;
   }
 
@@ -170,7 +172,7 @@ export class Pipeline {
         this.#stored.delete(message.id);
         return this.#forget(message.id);
       case "flushed":
-        return this.#flushes.get(message.number)?.(message.done);
+        return this.#flushes.get(message.number)?.resolve(message.done);
       case "counts":
         this.#counts = message.counts;
         return;
@@ -257,7 +259,7 @@ export class Pipeline {
     const number = ++this.#number;
     /** @type {boolean} */
     const done = await new Promise((resolve) => {
-      this.#flushes.set(number, resolve);
+      this.#flushes.set(number, { milliseconds, resolve });
       setTimeout(() => resolve(false), milliseconds);
       this.#post({ kind: "flush", number, milliseconds });
     });

@@ -83,3 +83,27 @@ def test_databases_may_be_deleted_while_a_page_lives(site: Site, visitor: Visito
     site.is_away = False
     visitor.open(f"{site.url}/b")
     until(lambda: len(site.messages) == 6, "three more")
+
+
+def test_a_flush_before_the_worker_fails_is_answered(site: Site, visitor: Visitor) -> None:
+    """Where a policy allows no worker, that shows after the first calls."""
+    site.headers["content-security-policy"] = "default-src 'self'; worker-src 'none'"
+    site.script += 'log.info("first"); window.flushed = log.flush(20000);'
+    visitor.open(f"{site.url}/a")
+    assert visitor.browser.execute_async_script("flushed.then(arguments[0])") is True
+    assert site.messages["first"] == 1
+
+
+def test_an_option_may_be_undefined_and_the_url_may_not_be_missing(site: Site, visitor: Visitor) -> None:
+    site.script = """
+    import { createLogClient } from "/logs-relay/browser.js";
+    window.refused = [];
+    for (const url of [undefined, null, ""]) {
+      try { createLogClient(url) } catch (error) { refused.push(String(error)) }
+    }
+    window.log = createLogClient("/logs-relay", { batchSize: undefined, autoCaller: undefined, service: undefined });
+    log.info("made");
+    """
+    visitor.open(f"{site.url}/a")
+    until(lambda: site.messages["made"] == 1, "the record")
+    assert visitor.run("return refused") == ["TypeError: the server's URL is missing"] * 3
