@@ -132,9 +132,9 @@ class Sending {
     try {
       this.add({ common: this.settings.common, ...JSON.parse(text), id });
     } catch (error) {
+      this.delivery.outbox.say("leftover", `what an earlier visit left behind is damaged, and lost: ${error}`);
       // It stays damaged, and is of no use to later visits.
       this.tell({ kind: "gone", id });
-      this.delivery.outbox.say("leftover", `what an earlier visit left behind is damaged, and lost: ${error}`);
     }
   }
 
