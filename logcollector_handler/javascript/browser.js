@@ -30,9 +30,10 @@ const DEFAULTS = {
  * @param {import("./settings.js").LogClientOptions} [options]
  */
 export function createLogClient(serverUrl, options = {}) {
+  if (!serverUrl) throw new TypeError("the server's URL is missing");
   const settings = { ...DEFAULTS, ...options };
   for (const [name, value] of Object.entries(DEFAULTS)) {
-    const given = /** @type {any} */ (settings)[name];
+    const given = (/** @type {any} */ (settings)[name] ??= value);
     if (typeof given !== typeof value) throw new TypeError(`${name} is ${given}; allowed: a ${typeof value}`);
   }
   const url = new URL(serverUrl, location.href).href;

@@ -72,11 +72,3 @@ function asFields(walk, fields) {
   const made = walk.value(fields, 0);
   return typeof made === "object" && !Array.isArray(made) ? made : { value: made };
 }
-
-/** @param {Record<string, string>} headers @param {string} id @param {boolean} compressed */
-export const requestHeaders = (headers, id, compressed) => ({
-  ...headers,
-  "Content-Type": "application/json",
-  "Idempotency-Key": id,
-  ...(compressed && { "Content-Encoding": "gzip" }),
-});

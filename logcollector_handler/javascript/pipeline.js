@@ -6,7 +6,6 @@
  * which takes it at once; what is there and not settled goes out with `keepalive`; the next visit sends the rest.
  */
 import { OWNER_LENGTH, batchIds } from "./batch.js";
-import { requestHeaders } from "./page.js";
 
 /** Browsers let requests that outlive their page hold 64 KiB together, and their own are among these. */
 const KEEPALIVE_BYTES = 60_000;
@@ -17,7 +16,8 @@ const MAX_LENGTH = 1 << 20;
 
 /** @typedef {import("./sending.js").ToPage} ToPage */
 /** @typedef {import("./sending.js").ToSending} ToSending */
-/** @typedef {Omit<import("./sending.js").Closed, "kind" | "id">} Open a batch that is not in IndexedDB */
+/** @typedef {Omit<import("./sending.js").Closed, "kind" | "id" | "common">} Open a batch that is not in IndexedDB */
+/** @typedef {Extract<ToPage, {kind: "stored"}>} Stored a batch in IndexedDB, and the request that sends it */
 /** @typedef {{postMessage: (message: any) => void, onmessage: any}} Port */
 
 export class Pipeline {
@@ -32,10 +32,10 @@ export class Pipeline {
   #lines = [];
   /** Characters of those. */
   #length = 0;
-  /** Batches that are not in IndexedDB yet, and the records in those of this page. @type {Map<string, Open>} */
+  /** Batches of this page that are not in IndexedDB yet, and the records in those. @type {Map<string, Open>} */
   #open = new Map();
   #waiting = 0;
-  /** Batches in IndexedDB that a keepalive request could send. @type {Map<string, {bytes: Uint8Array, compressed: boolean}>} */
+  /** Batches in IndexedDB that a keepalive request could send. @type {Map<string, Stored>} */
   #stored = new Map();
   /** Bytes and number of the keepalive requests under way. */
   #bytes = 0;
@@ -47,7 +47,7 @@ export class Pipeline {
   #untold = 0;
   /** @type {import("./platform.js").Counts} */
   #counts = { delivered: 0, deadLettered: 0, dropped: {} };
-  /** @type {Map<number, (done: boolean) => void>} */
+  /** Those that wait. @type {Map<number, {milliseconds: number, resolve: (done: boolean) => void}>} */
   #flushes = new Map();
   #number = 0;
   /** What the other end made of the options. @type {Extract<ToPage, {kind: "ready"}> | undefined} */
@@ -105,7 +105,9 @@ export class Pipeline {
     port.onmessage = (/** @type {MessageEvent} */ { data }) => this.#hear(data);
     const owner = this.#draw().slice(0, OWNER_LENGTH);
     port.postMessage({ kind: "start", serverUrl: this.#url, options: this.#options, base: location.href, owner });
+    // What a worker that did not start was given.
     for (const [id, batch] of this.#open) port.postMessage({ kind: "batch", id, ...batch });
+    for (const [number, { milliseconds }] of this.#flushes) port.postMessage({ kind: "flush", number, milliseconds });
     return port;
   }
 
@@ -170,7 +172,7 @@ export class Pipeline {
         this.#stored.delete(message.id);
         return this.#forget(message.id);
       case "flushed":
-        return this.#flushes.get(message.number)?.(message.done);
+        return this.#flushes.get(message.number)?.resolve(message.done);
       case "counts":
         this.#counts = message.counts;
         return;
@@ -182,20 +184,18 @@ export class Pipeline {
     }
   }
 
-  /** A batch is in IndexedDB. @param {Extract<ToPage, {kind: "stored"}>} message */
-  #keep({ id, bytes, compressed }) {
-    this.#forget(id);
-    let room = KEEPALIVE_BYTES - bytes.length;
-    for (const each of this.#stored.values()) room -= each.bytes.length;
-    if (room >= 0 && this.#stored.size < KEEPALIVE_REQUESTS) this.#stored.set(id, { bytes, compressed });
+  /** A batch is in IndexedDB. @param {Stored} batch */
+  #keep(batch) {
+    this.#forget(batch.id);
+    let room = KEEPALIVE_BYTES - batch.size;
+    for (const each of this.#stored.values()) room -= each.size;
+    if (room >= 0 && this.#stored.size < KEEPALIVE_REQUESTS) this.#stored.set(batch.id, batch);
   }
 
-  /** It is in IndexedDB or settled, so the page need not have it. @param {string} id */
+  /** It is in IndexedDB, settled or damaged, so the page need not have it. @param {string} id */
   #forget(id) {
-    const batch = this.#open.get(id);
-    if (!batch) return;
+    this.#waiting -= this.#open.get(id)?.lines.length ?? 0;
     this.#open.delete(id);
-    if (!batch.common) this.#waiting -= batch.lines.length;
     try {
       localStorage.removeItem(this.#key(id));
     } catch {
@@ -213,47 +213,42 @@ export class Pipeline {
     this.#cut();
     try {
       for (const [id, batch] of this.#open) {
-        localStorage.setItem(this.#key(id), JSON.stringify({ ...batch, common: batch.common ?? this.#ready?.common }));
+        localStorage.setItem(this.#key(id), JSON.stringify({ ...batch, common: this.#ready?.common }));
       }
     } catch {
       // It may store nothing, or not as much.
     }
-    for (const [id, { bytes, compressed }] of this.#stored) {
-      if (this.#requests < KEEPALIVE_REQUESTS && this.#bytes + bytes.length <= KEEPALIVE_BYTES) {
-        this.#stored.delete(id);
-        void this.#sendLast(id, bytes, compressed);
+    for (const batch of this.#stored.values()) {
+      if (this.#requests < KEEPALIVE_REQUESTS && this.#bytes + batch.size <= KEEPALIVE_BYTES) {
+        this.#stored.delete(batch.id);
+        void this.#sendLast(batch);
       }
     }
   }
 
-  /** @param {string} id @param {Uint8Array} bytes @param {boolean} compressed */
-  async #sendLast(id, bytes, compressed) {
-    if (!this.#ready) return;
+  /** @param {Stored} batch */
+  async #sendLast({ id, url, size, request }) {
     this.#requests++;
-    this.#bytes += bytes.length;
+    this.#bytes += size;
     try {
-      const { url, headers } = this.#ready;
-      const body = /** @type {BodyInit} */ (bytes);
-      const answer = await fetch(url, { method: "POST", keepalive: true, body, headers: requestHeaders(headers, id, compressed) });
+      const answer = await fetch(url, request);
       if (answer.ok && /json/.test(answer.headers.get("content-type") ?? "")) this.#post({ kind: "delivered", id });
     } catch {
       // It is in IndexedDB.
     }
     this.#requests--;
-    this.#bytes -= bytes.length;
+    this.#bytes -= size;
   }
 
   /** Hand over what was not in IndexedDB when an earlier page was left. */
   #sendLeftovers() {
     try {
       for (const key of Object.keys(localStorage)) {
-        const id = key.startsWith(this.#key("")) ? key.slice(this.#key("").length) : "";
-        if (!id || this.#open.has(id)) continue;
-        const batch = JSON.parse(localStorage.getItem(key) ?? "");
-        this.#hand(id, { ...batch, common: batch.common ?? this.#ready?.common });
+        const id = key.slice(this.#key("").length);
+        if (key === this.#key(id) && !this.#open.has(id)) this.#post({ kind: "leftover", id, text: localStorage[key] });
       }
-    } catch (error) {
-      this.#complain(error);
+    } catch {
+      // It may store nothing.
     }
   }
 
@@ -264,7 +259,7 @@ export class Pipeline {
     const number = ++this.#number;
     /** @type {boolean} */
     const done = await new Promise((resolve) => {
-      this.#flushes.set(number, resolve);
+      this.#flushes.set(number, { milliseconds, resolve });
       setTimeout(() => resolve(false), milliseconds);
       this.#post({ kind: "flush", number, milliseconds });
     });

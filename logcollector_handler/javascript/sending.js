@@ -8,7 +8,6 @@
 import { OWNER_LENGTH, makeBatch, storedBatch } from "./batch.js";
 import { Delivery } from "./delivery.js";
 import { entryMaker, lossLine } from "./entry.js";
-import { requestHeaders } from "./page.js";
 import { masking } from "./patterns.js";
 import { redactor } from "./redact.js";
 import { readSettings } from "./settings.js";
@@ -39,13 +38,14 @@ const LOOK_RARELY = 30_000;
  *
  * @typedef {Start | Closed
  *   | {kind: "flush", number: number, milliseconds: number}
+ *   | {kind: "leftover", id: string, text: string | undefined}
  *   | {kind: "delivered", id: string}
  *   | {kind: "online"}
  * } ToSending
  *
- * @typedef {{kind: "ready", url: string, headers: Record<string, string>, common: import("./entry.js").Common}
+ * @typedef {{kind: "ready", common: import("./entry.js").Common}
  *   | {kind: "wrong", text: string}
- *   | {kind: "stored", id: string, bytes: Uint8Array, compressed: boolean}
+ *   | {kind: "stored", id: string, url: string, size: number, request: RequestInit}
  *   | {kind: "gone", id: string}
  *   | {kind: "flushed", number: number, done: boolean}
  *   | {kind: "counts", counts: import("./platform.js").Counts}
@@ -88,7 +88,7 @@ class Sending {
     this.mask = masking(settings.redactPatterns);
     this.store = openStore(settings.url);
     this.delivery = new Delivery({ ...settings, maxRetries: 3 }, this.platform(settings));
-    tell({ kind: "ready", url: settings.url, headers: settings.headers, common: settings.common });
+    tell({ kind: "ready", common: settings.common });
     // An origin that may keep nothing has no locks either.
     this.adopt().catch((error) => this.delivery.outbox.say("store", `nothing of earlier visits can be sent: ${error}`));
   }
@@ -97,6 +97,7 @@ class Sending {
   take(message) {
     const { delivery } = this;
     if (message.kind === "batch") this.add(message);
+    if (message.kind === "leftover") this.takeLeftover(message.id, message.text);
     if (message.kind === "online") void delivery.flush(0);
     if (message.kind === "flush") {
       void delivery.flush(message.milliseconds).then((done) => this.tell({ kind: "flushed", number: message.number, done }));
@@ -122,6 +123,19 @@ class Sending {
     delivery.outbox.put(batch);
     this.tellLosses(`${id}.lost`);
     delivery.go();
+  }
+
+  /** A batch of an earlier visit, as localStorage had it. @param {string} id @param {string | undefined} text */
+  takeLeftover(id, text) {
+    // Another page has removed it, so that has it.
+    if (text === undefined) return;
+    try {
+      this.add({ common: this.settings.common, ...JSON.parse(text), id });
+    } catch (error) {
+      this.delivery.outbox.say("leftover", `what an earlier visit left behind is damaged, and lost: ${error}`);
+      // It stays damaged, and is of no use to later visits.
+      this.tell({ kind: "gone", id });
+    }
   }
 
   /** Tell the server what was lost on this side, in a batch of its own: that of the page always has the same body. @param {string} id */
@@ -190,7 +204,8 @@ class Sending {
         put: async (batch) => {
           const { id, bytes = new Uint8Array(), compressed, entries } = batch;
           await this.store.put({ id, bytes, compressed, entries });
-          this.tell({ kind: "stored", id, bytes, compressed });
+          const request = { ...requestOf(settings, batch), keepalive: true };
+          this.tell({ kind: "stored", id, url: settings.url, size: bytes.length, request });
           // It was settled meanwhile, and its removal came too early.
           if (batch.place === "gone") await this.store.remove(id);
         },
@@ -233,20 +248,34 @@ async function through(bytes, stream) {
 }
 
 /**
+ * The request that posts a batch, from the worker or from the page.
+ *
+ * @param {import("./settings.js").Settings} settings
+ * @param {import("./batch.js").Batch} batch
+ * @returns {RequestInit}
+ */
+export const requestOf = ({ headers }, { id, bytes, compressed }) => ({
+  method: "POST",
+  body: /** @type {BodyInit} */ (bytes),
+  headers: {
+    ...headers,
+    "Content-Type": "application/json",
+    "Idempotency-Key": id,
+    ...(compressed && { "Content-Encoding": "gzip" }),
+  },
+  // What it leads to may answer 200 to anything.
+  redirect: "manual",
+});
+
+/**
  * @param {import("./settings.js").Settings} settings
  * @param {import("./batch.js").Batch} batch
  * @param {number} milliseconds
  * @returns {Promise<import("./answers.js").Answer>}
  */
-async function post({ url, headers }, { id, bytes, compressed }, milliseconds) {
+async function post(settings, batch, milliseconds) {
   try {
-    const answer = await fetch(url, {
-      method: "POST",
-      body: /** @type {BodyInit} */ (bytes),
-      headers: requestHeaders(headers, id, compressed),
-      redirect: "manual",
-      signal: AbortSignal.timeout(milliseconds),
-    });
+    const answer = await fetch(settings.url, { ...requestOf(settings, batch), signal: AbortSignal.timeout(milliseconds) });
     const status = answer.type === "opaqueredirect" ? 302 : answer.status;
     const text = (await answer.text()).slice(0, 4096);
     const type = answer.headers.get("content-type") ?? "";

@@ -21,13 +21,29 @@ const result = (request) =>
 export function openStore(url) {
   /** @type {Promise<IDBDatabase> | undefined} */
   let opening;
+  const again = () => {
+    opening = undefined;
+  };
   const open = () => {
     opening ??= new Promise((resolve, reject) => {
       // Where a page may not store anything, this throws, or asks for nothing and fails.
       const request = indexedDB.open(`logcollector ${url}`, 1);
       request.onupgradeneeded = () => request.result.createObjectStore("batches", { keyPath: "id" });
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
+      request.onsuccess = () => {
+        const database = request.result;
+        // The browser has closed it, such as when somebody clears the data of the site.
+        database.onclose = again;
+        // The site deletes its databases: that waits until all are closed, and whoever opens one waits for that.
+        database.onversionchange = () => {
+          again();
+          database.close();
+        };
+        resolve(database);
+      };
+      request.onerror = () => {
+        again();
+        reject(request.error);
+      };
     });
     return opening;
   };

@@ -89,7 +89,7 @@ export interface LogClient {
 }
 
 /**
- * A client that sends to a log collection server. In Node, options that are not given are read from the environment. Throws
- * a TypeError for a wrong option.
+ * A client that sends to a log collection server. In Node, what is not given is read from the environment; in browsers the
+ * URL has to be given. Throws a TypeError for a wrong option.
  */
 export function createLogClient(serverUrl?: string | URL, options?: LogClientOptions): LogClient;

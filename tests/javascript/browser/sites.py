@@ -29,7 +29,7 @@ with needed.packages():
 
 from tests.collector.page.browser import FLAGS
 
-__all__ = ["FLAGS", "TRACE", "Site", "Visitor", "until"]
+__all__ = ["FLAGS", "TRACE", "Site", "Visitor", "kept", "until"]
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PAGE = f"""<!doctype html><meta charset="utf-8"><title>shop</title>
@@ -38,6 +38,19 @@ SCRIPT = """
 import { createLogClient } from "/logs-relay/browser.js";
 window.log = createLogClient("/logs-relay", { serviceVersion: "web-3", flushInterval: 200 });
 """
+#: How many batches IndexedDB holds.
+KEPT = """const done = arguments[arguments.length - 1];
+indexedDB.databases().then((all) => {
+  const ours = all.filter(({ name }) => name.startsWith("logcollector "));
+  if (!ours.length) return done(0);
+  indexedDB.open(ours[0].name).onsuccess = ({ target: { result } }) => {
+    if (!result.objectStoreNames.length) return done(0);
+    result.transaction("batches").objectStore("batches").count().onsuccess = (event) => {
+      result.close();
+      done(event.target.result);
+    };
+  };
+});"""
 
 
 class Site:
@@ -153,3 +166,7 @@ def until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
+
+
+def kept(visitor: Visitor) -> int:
+    return int(visitor.browser.execute_async_script(KEPT))

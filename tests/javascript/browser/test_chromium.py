@@ -13,25 +13,11 @@ from logcollector_handler.collector.app import create_app
 from logcollector_handler.collector.server import BackgroundServer
 from logcollector_handler.collector.store import Store
 from tests.capturing import fields
-from tests.javascript.browser.sites import TRACE, Site, Visitor, until
+from tests.javascript.browser.sites import TRACE, Site, Visitor, kept, until
 
 pytestmark = pytest.mark.integration
 
 RECORDS = Counter(f"record {number}" for number in range(1000))
-#: How many batches IndexedDB holds.
-KEPT = """const done = arguments[arguments.length - 1];
-indexedDB.databases().then((all) => {
-  const ours = all.filter(({ name }) => name.startsWith("logcollector "));
-  if (!ours.length) return done(0);
-  indexedDB.open(ours[0].name).onsuccess = ({ target: { result } }) => {
-    if (!result.objectStoreNames.length) return done(0);
-    result.transaction("batches").objectStore("batches").count().onsuccess = (event) => done(event.target.result);
-  };
-});"""
-
-
-def kept(visitor: Visitor) -> int:
-    return int(visitor.browser.execute_async_script(KEPT))
 
 
 def test_what_a_page_logs_arrives(site: Site, visitor: Visitor) -> None:
