@@ -144,6 +144,11 @@ class Bodies:
             found = self._files.place.status([open_name(each) for each in list(self.opened)])
             self._weights = {name.partition(".")[0]: charge(status) for name, status in found.items()}
 
+    def heaviest_open(self) -> int:
+        """What the disk is charged now for the largest open file of this process; 0 if there is none."""
+        self.weigh_open()
+        return max(self._weights.values(), default=0)
+
     def weight_of_open(self, batch_id: str) -> int:
         """What the disk is charged for the open file of a batch; 0 if it has none."""
         try:
