@@ -173,6 +173,24 @@ def test_ctrl_c_ends_it_too_but_not_where_it_is_ignored(tmp_path: Path, start: S
         assert ended(process)[0] == 0
 
 
+#: Lets another thread take SIGTERM once the command has begun, which does not wake the main thread.
+TERMINATED_ELSEWHERE = """
+import signal, threading, time
+def terminate():
+    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL: time.sleep(0.01)
+    time.sleep(0.5)
+    signal.raise_signal(signal.SIGTERM)
+threading.Thread(target=terminate, daemon=True).start()
+"""
+
+
+def test_a_signal_is_noticed_that_does_not_wake_the_main_thread(tmp_path: Path, start: Start) -> None:
+    """As one that comes just before that thread sleeps."""
+    process = start("forward", str(tmp_path), before=TERMINATED_ELSEWHERE)
+    begun(process)
+    assert process.wait(timeout=PATIENCE / 2) == 0
+
+
 def test_as_process_1_it_ends_with_128_and_the_signal(tmp_path: Path, start: Start) -> None:
     process = start("forward", str(tmp_path), before="import os; os.getpid = lambda: 1")
     begun(process)
