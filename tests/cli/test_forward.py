@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from logcollector_handler.cli import main
+from logcollector_handler.wire.compression import COMPRESS_FROM
 from tests.cli.conftest import Start
 from tests.delivery.pipelines import wait_until
 from tests.delivery.spool.processes import Writer
@@ -96,6 +97,21 @@ def test_batches_for_another_server_are_said_once_and_left(tmp_path: Path, start
         "they are left there"
     ]
     assert len(other.files) == 1
+
+
+@pytest.mark.parametrize("compression", [True, False])
+def test_what_it_makes_of_open_files_is_compressed_if_compression_is_on(
+    tmp_path: Path, start: Start, compression: bool
+) -> None:
+    with FaultyServer() as server:
+        Writer(tmp_path, server.url).put_written(*map(str, range(COMPRESS_FROM)))
+        environment = {"LOGCOLLECTOR_ENABLE_COMPRESSION": str(compression)}
+        process = start("forward", str(tmp_path), "--server-url", server.url, environment=environment)
+        begun(process)
+        server.wait_for_stored(COMPRESS_FROM)
+        assert ended(process)[0] == 0
+        (request,) = server.requests
+    assert request.headers.get("Content-Encoding") == ("gzip" if compression else None)
 
 
 def test_the_directory_of_one_server_is_not_the_one_to_name(tmp_path: Path, start: Start) -> None:

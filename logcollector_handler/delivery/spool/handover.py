@@ -81,7 +81,7 @@ class HandOver:
             fsync=settings.fsync,
             reporter=reporter,
         )
-        self._bodies = Bodies(self._files, wire, reporter)
+        self._bodies = Bodies(self._files, wire, reporter, compression=settings.enable_compression)
         self._owners = Owners(self._files, owner)
         self._allowance = Allowance(settings.max_spool_bytes, self._files, self._bodies, self._owners.usage, clock)
         # Guards the fields below. No file is touched while it is held.

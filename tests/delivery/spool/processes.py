@@ -42,6 +42,7 @@ class Process:
             max_batch_bytes=1 << 20,
             max_memory=max_memory,
             owner=self.ids.owner,
+            compression=True,
             fsync=fsync,
             ledger=self.ledger,
             reporter=Reporter(self.clock.monotonic),
