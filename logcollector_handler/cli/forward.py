@@ -28,6 +28,8 @@ from logcollector_handler.settings import SettingError, Settings, load
 _LOOK_EVERY: Final = 0.5
 #: Seconds between two looks for batches of other servers.
 _LOOK_FOR_OTHERS_EVERY: Final = 10.0
+#: Seconds within which a signal is noticed that did not wake the main thread.
+_NOTICED_WITHIN: Final = 1.0
 
 
 def run(options: argparse.Namespace) -> int:
@@ -76,7 +78,8 @@ class Signals:
     def wait(self) -> int:
         """Wait for the first. Returns its number."""
         while not self._number:
-            self._came.wait(None)
+            # Not for ever: a signal that comes just before the thread sleeps, or to another thread, does not wake it.
+            self._came.wait(_NOTICED_WITHIN)
         return self._number
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:

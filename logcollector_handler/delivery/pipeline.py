@@ -125,6 +125,7 @@ class Pipeline:
                     max_batch_bytes=settings.max_batch_bytes,
                     max_memory=settings.max_buffer_bytes,
                     owner=ids.owner,
+                    compression=settings.enable_compression,
                     fsync=settings.fsync,
                     look_every=look_every,
                     **common,

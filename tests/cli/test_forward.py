@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from logcollector_handler.cli import main
+from logcollector_handler.wire.compression import COMPRESS_FROM
 from tests.cli.conftest import Start
 from tests.delivery.pipelines import wait_until
 from tests.delivery.spool.processes import Writer
@@ -98,6 +99,21 @@ def test_batches_for_another_server_are_said_once_and_left(tmp_path: Path, start
     assert len(other.files) == 1
 
 
+@pytest.mark.parametrize("compression", [True, False])
+def test_what_it_makes_of_open_files_is_compressed_if_compression_is_on(
+    tmp_path: Path, start: Start, compression: bool
+) -> None:
+    with FaultyServer() as server:
+        Writer(tmp_path, server.url).put_written(*map(str, range(COMPRESS_FROM)))
+        environment = {"LOGCOLLECTOR_ENABLE_COMPRESSION": str(compression)}
+        process = start("forward", str(tmp_path), "--server-url", server.url, environment=environment)
+        begun(process)
+        server.wait_for_stored(COMPRESS_FROM)
+        assert ended(process)[0] == 0
+        (request,) = server.requests
+    assert request.headers.get("Content-Encoding") == ("gzip" if compression else None)
+
+
 def test_the_directory_of_one_server_is_not_the_one_to_name(tmp_path: Path, start: Start) -> None:
     writer = Writer(tmp_path, "http://logs.test:8000")
     writer.put("a")
@@ -171,6 +187,24 @@ def test_ctrl_c_ends_it_too_but_not_where_it_is_ignored(tmp_path: Path, start: S
             Writer(tmp_path, server.url).put("a")
             server.wait_for_stored(count)
         assert ended(process)[0] == 0
+
+
+#: Lets another thread take SIGTERM once the command has begun, which does not wake the main thread.
+TERMINATED_ELSEWHERE = """
+import signal, threading, time
+def terminate():
+    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL: time.sleep(0.01)
+    time.sleep(0.5)
+    signal.raise_signal(signal.SIGTERM)
+threading.Thread(target=terminate, daemon=True).start()
+"""
+
+
+def test_a_signal_is_noticed_that_does_not_wake_the_main_thread(tmp_path: Path, start: Start) -> None:
+    """As one that comes just before that thread sleeps."""
+    process = start("forward", str(tmp_path), before=TERMINATED_ELSEWHERE)
+    begun(process)
+    assert process.wait(timeout=PATIENCE / 2) == 0
 
 
 def test_as_process_1_it_ends_with_128_and_the_signal(tmp_path: Path, start: Start) -> None:

@@ -45,12 +45,17 @@ class Finished(NamedTuple):
 
 
 class Bodies:
-    """The bodies of one destination, in one format."""
+    """The bodies of one destination, in one format.
 
-    def __init__(self, files: SpoolFiles, wire: Format, reporter: Reporter) -> None:
+    Args:
+        compression: whether bodies that are made of what a dead process left may be compressed.
+    """
+
+    def __init__(self, files: SpoolFiles, wire: Format, reporter: Reporter, *, compression: bool) -> None:
         self._files = files
         self._wire = wire
         self._reporter = reporter
+        self._compression = compression
         #: Ids of the open files that this process made and that are still there.
         self.opened: set[str] = set()
         # What the disk was charged for each of them when they were last looked at; none for newer ones.
@@ -144,6 +149,11 @@ class Bodies:
             found = self._files.place.status([open_name(each) for each in list(self.opened)])
             self._weights = {name.partition(".")[0]: charge(status) for name, status in found.items()}
 
+    def heaviest_open(self) -> int:
+        """What the disk is charged now for the largest open file of this process; 0 if there is none."""
+        self.weigh_open()
+        return max(self._weights.values(), default=0)
+
     def weight_of_open(self, batch_id: str) -> int:
         """What the disk is charged for the open file of a batch; 0 if it has none."""
         try:
@@ -193,7 +203,7 @@ class Bodies:
         if not whole:
             return Finished(None, len(damaged))
         plain = self._wire.join(self._wire.runs_of_lines(whole))
-        compressed = is_worth_compressing(len(whole), len(plain))
+        compressed = self._compression and is_worth_compressing(len(whole), len(plain))
         batch = make_batch(batch_id, plain, len(whole), compressed=compressed, ordinal=NOBODY_WAITS, adopted=True)
         try:
             (kept,) = self.write([batch])

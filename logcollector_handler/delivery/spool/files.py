@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -136,8 +136,11 @@ class SpoolFiles:
                     removed += size
         return removed
 
-    def charged_for_all(self) -> int:
+    def charged_for_all(self, *, apart_from: Collection[str] = ()) -> int:
         """What the disk is charged for all that is here, dead letters included. Nothing yet if there is no directory.
+
+        Args:
+            apart_from: names that do not count.
 
         Raises:
             OSError: it cannot be read.
@@ -146,6 +149,7 @@ class SpoolFiles:
             names = self.place.names()
         except FileNotFoundError:
             return 0
+        names = [name for name in names if name not in apart_from]
         return self.charged(names) + self.charged_for_dead(self.buried())
 
     def names_of(self, left: Left) -> list[str]:

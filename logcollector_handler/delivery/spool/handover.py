@@ -81,9 +81,9 @@ class HandOver:
             fsync=settings.fsync,
             reporter=reporter,
         )
-        self._bodies = Bodies(self._files, wire, reporter)
+        self._bodies = Bodies(self._files, wire, reporter, compression=settings.enable_compression)
         self._owners = Owners(self._files, owner)
-        self._allowance = Allowance(settings.max_spool_bytes, self._files, self._owners.usage, clock)
+        self._allowance = Allowance(settings.max_spool_bytes, self._files, self._bodies, self._owners.usage, clock)
         # Guards the fields below. No file is touched while it is held.
         self._lock = new_lock()
         # Batches that are not handed over yet, the oldest first; and the one at which a thread works right now.
@@ -144,7 +144,7 @@ class HandOver:
 
     def open_file(self, batch_id: str) -> tuple[Path, int]:
         """Create a file for the journal's lines of a batch. Returns its path and a descriptor. Raises OSError."""
-        if self._allowance.is_used_up:
+        if not self._allowance.admits_open():
             raise self._used_up()
         return self._bodies.create_open(batch_id, self._owners.ensure_own)
 
@@ -218,11 +218,12 @@ class HandOver:
     def _leave_to_others(self, batch: Batch) -> None:
         """Put a batch where others find it. Raises OSError."""
         if self._has_all_lines(batch):
+            # The file that stays has the lines, which take more than the batch that is made of them.
+            charge = self._bodies.weight_of_open(batch.id)
             self._rename(open_name(batch.id), open_name(self._id_for_others(batch)))
             self._bodies.opened.discard(batch.id)
-            # Asked all the same, to know whether there is room for another open file.
             with contextlib.suppress(OSError):
-                self._allowance.admits(batch.size)
+                self._allowance.count_open(charge)
             return
         self._owners.ensure_own()
         if not self._allowance.admits(batch.size):

@@ -43,6 +43,7 @@ class SpoolOutbox:
         max_batch_bytes: of a batch before compression.
         max_memory: bytes of the batches in memory, which the disk did not take.
         owner: what the ids of this process's batches begin with.
+        compression: whether batches that are made of what dead processes left may be compressed.
         fsync: a batch counts as kept only when the disk itself has it.
         look_every: seconds between two looks for what others left. None: LOOK_EVERY.
     """
@@ -59,6 +60,7 @@ class SpoolOutbox:
         max_batch_bytes: int,
         max_memory: int,
         owner: str,
+        compression: bool,
         fsync: bool,
         ledger: Ledger,
         reporter: Reporter,
@@ -77,7 +79,7 @@ class SpoolOutbox:
             fsync=fsync,
             reporter=reporter,
         )
-        self._bodies = Bodies(self._files, wire, reporter)
+        self._bodies = Bodies(self._files, wire, reporter, compression=compression)
         self._owners = Owners(self._files, owner)
         # Guards the fields below. No file is touched while it is held.
         self._lock = new_lock()

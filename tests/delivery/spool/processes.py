@@ -42,6 +42,7 @@ class Process:
             max_batch_bytes=1 << 20,
             max_memory=max_memory,
             owner=self.ids.owner,
+            compression=True,
             fsync=fsync,
             ledger=self.ledger,
             reporter=Reporter(self.clock.monotonic),
@@ -134,9 +135,9 @@ class Writer:
         self.hand_over.put(batch)
         return batch
 
-    def put_written(self, *messages: str, missing: int = 0) -> Batch:
+    def put_written(self, *messages: str, missing: int = 0, compressed: bool = False) -> Batch:
         """As the listener does with a file of the journal. `missing`: so many last lines are in memory only."""
-        batch = batch_of(self.ids.draw(), *messages, ordinal=self.ledger.passed)
+        batch = batch_of(self.ids.draw(), *messages, compressed=compressed, ordinal=self.ledger.passed)
         _, descriptor = self.hand_over.open_file(batch.id)
         with open(descriptor, "wb") as file:
             file.writelines(line(message) + b"\n" for message in messages[: len(messages) - missing])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,65 @@ def test_a_full_spool_takes_no_more_until_others_have_sent_some(root: Path, caps
     writer.hand_over.hurry()
     assert writer.hand_over.step() is None
     assert (writer.stats().handed_over, writer.stats().pending) == (30, 0)
+    os.close(writer.hand_over.open_file(writer.ids.draw())[1])
+
+
+def until_full(act: Callable[[], object]) -> int:
+    """Act until there is no room for another open file. Returns how often there was."""
+    for times in range(100):
+        try:
+            act()
+        except OSError as error:
+            assert "used up" in str(error)  # noqa: PT017 - it is the last of many
+            return times
+    raise AssertionError("it is never full")
+
+
+def test_an_open_file_counts_with_what_it_takes_and_not_with_the_batch_made_of_it(root: Path) -> None:
+    """Also before the next measure, which would see it."""
+    writer = Writer(root, max_spool_bytes=64 * 4096)
+    assert until_full(lambda: writer.put_written("x" * 20_000, compressed=True)) == 12
+    assert sum(path.stat().st_blocks * 512 for path in writer.directory.glob("*.open")) == 60 * 4096
+    assert writer.stats().handed_over == 12
+
+
+def test_open_files_that_are_being_filled_count_as_much_as_the_last_one_took(root: Path) -> None:
+    writer = Writer(root, max_spool_bytes=64 * 4096)
+    writer.put_written("x" * 40_000)
+    assert until_full(lambda: os.close(writer.hand_over.open_file(writer.ids.draw())[1])) == 5
+
+
+def test_open_files_count_as_much_as_the_largest_before_the_first_is_handed_over(root: Path) -> None:
+    """Callers at full speed fill several before that."""
+    writer = Writer(root, max_spool_bytes=64 * 4096)
+
+    def fill_one() -> None:
+        with open(writer.hand_over.open_file(writer.ids.draw())[1], "wb") as file:
+            file.write(b"x" * 80_000)
+
+    assert until_full(fill_one) == 3
+
+
+@pytest.mark.parametrize("size", [40_000, 200_000])
+def test_a_logging_call_finds_the_room_that_others_made_since_the_spool_was_full(root: Path, size: int) -> None:
+    """However long ago that was, and without another batch; and also for files of more than half of the limit."""
+    writer = Writer(root, max_spool_bytes=64 * 4096)
+    until_full(lambda: writer.put_written("x" * size))
+    forwarder = Process(root)
+    forwarder.look()
+    assert forwarder.messages()
+    assert writer.files == []
+    with pytest.raises(OSError, match="used up"):
+        writer.hand_over.open_file(writer.ids.draw())  # It measured just now, and does not with every call.
+    writer.clock.advance(1.0)
+    os.close(writer.hand_over.open_file(writer.ids.draw())[1])
+
+
+def test_a_logging_call_measures_only_before_it_would_be_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Writer(root)
+    writer.put_written("a")
+    writer.clock.advance(100.0)
+    monkeypatch.setattr(writer.hand_over._files, "charged_for_all", None)
     os.close(writer.hand_over.open_file(writer.ids.draw())[1])
 
 
