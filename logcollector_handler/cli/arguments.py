@@ -117,8 +117,8 @@ def parser() -> argparse.ArgumentParser:
     replay = actions.add_parser(
         "replay",
         help="send the batches that dead processes left; running processes send theirs themselves",
-        description="Send the batches that dead processes left, and those that were handed over. All other settings "
-        "come from LOGCOLLECTOR_… variables, as for the handler.",
+        description="Send the batches that dead processes left, and those that were handed over, as they lie there "
+        "when it begins. All other settings come from LOGCOLLECTOR_… variables, as for the handler.",
         epilog="Exit status: 0 all of them were settled; 1 some are left, or the directory is not one with batches for "
         "this server; 2 the settings are wrong.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 import time
@@ -97,7 +98,8 @@ def replay(options: argparse.Namespace) -> int:
     # Made now, because another user may not be able to read what it imports.
     clock = SystemClock()
     transport = connect(settings, clock)
-    pipeline = Pipeline(settings, entry_builder(settings), clock, lambda *_: transport)
+    # It looks around by itself only when it has sent what it found. So it ends although others go on handing over.
+    pipeline = Pipeline(settings, entry_builder(settings), clock, lambda *_: transport, math.inf)
     outbox = pipeline.outbox
     assert isinstance(outbox, SpoolOutbox)  # noqa: S101 - there is a spool_dir
     with _as_owner_of(outbox.directory):
@@ -109,14 +111,15 @@ def replay(options: argparse.Namespace) -> int:
 
 
 def _replay(pipeline: Pipeline, outbox: SpoolOutbox, server: str, seconds: float) -> int:
-    """Send what the outbox finds, and return how many batches are left."""
+    """Send what lies there now, and return how many batches of it are left."""
+    began = time.time()
     outbox.look()
-    total = len(outbox)
+    total = len(outbox) + _untaken(outbox, began)
     print(f"{total} batches to send to {server}.", flush=True)
     try:
-        _send(pipeline, outbox, total, seconds)
+        _send(pipeline, outbox, began, seconds)
     finally:
-        left = len(outbox)
+        left = len(outbox) + _untaken(outbox, began)
         pipeline.sender.close()
         outbox.close()
     told = pipeline.stats().adopted
@@ -125,6 +128,19 @@ def _replay(pipeline: Pipeline, outbox: SpoolOutbox, server: str, seconds: float
         f"{told.get('dropped', 0):,} damaged; {left} batches left."
     )
     return left
+
+
+def _untaken(outbox: SpoolOutbox, began: float) -> int:
+    """How many batches older than `began` lie there that the outbox has not taken over: it locks few owners at a time.
+
+    What others hand over meanwhile does not count, or this would not end while they do.
+    """
+    try:
+        holdings = survey(outbox.directory.parent, outbox.directory.name, began)
+    except OSError:
+        return 0  # The directory was removed, or cannot be read any more.
+    # An owner that the outbox has locked counts as alive.
+    return sum(each.files for each in holdings if each.kind in {"dead", "handed over"})
 
 
 @contextlib.contextmanager
@@ -146,10 +162,11 @@ def _as_owner_of(directory: Path) -> Iterator[None]:
         os.setgroups(groups)
 
 
-def _send(pipeline: Pipeline, outbox: SpoolOutbox, total: int, patience: float) -> None:
+def _send(pipeline: Pipeline, outbox: SpoolOutbox, began: float, patience: float) -> None:
+    """Send until nothing is left that is older than `began`, or nothing was delivered for `patience` seconds."""
     said = last = time.monotonic()
-    delivered = 0
-    while len(outbox):
+    delivered = looked = 0
+    while len(outbox) or _takes_more(outbox, began):
         delay = pipeline.sender.step()
         now = time.monotonic()
         if (done := pipeline.stats().adopted.get("delivered", 0)) != delivered:
@@ -158,7 +175,24 @@ def _send(pipeline: Pipeline, outbox: SpoolOutbox, total: int, patience: float) 
             return
         if now - said >= 1:
             said = now
-            print(f"  {total - len(outbox)} of {total} batches, {delivered:,} records", flush=True)
+            print(f"  {delivered:,} records; {len(outbox) + _untaken(outbox, began)} batches left", flush=True)
         if delay is None:
             return
+        if delay and looked != delivered:
+            # All that are here wait. They need not keep the others from being sent.
+            looked = delivered
+            _takes_more(outbox, began)
         pipeline.sender.wait(min(delay, 1.0))
+
+
+def _takes_more(outbox: SpoolOutbox, began: float) -> bool:
+    """Take over more of what is to be sent. False if there is none, or none of it can be taken over."""
+    if not len(outbox):
+        # Unlocks the owners whose batches were sent, so that what they have besides, or have by now, is counted.
+        outbox.close()
+    before = _untaken(outbox, began)
+    if not before:
+        return False
+    outbox.look_at_once()
+    outbox.look()
+    return _untaken(outbox, began) < before

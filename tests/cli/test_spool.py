@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from logcollector_handler.cli import main, spool
-from logcollector_handler.delivery.spool import Holding, destination
-from tests.delivery.spool.processes import Process
-from tests.integration.behaviours import answer
+from logcollector_handler.delivery.spool import Holding, destination, owners
+from logcollector_handler.delivery.spool.files import SpoolFiles
+from tests.delivery.spool.processes import Process, Writer
+from tests.integration.behaviours import Behaviour, answer
 from tests.integration.faulty import FaultyServer, refuse_records
+from tests.integration.faulty_connections import Request
 from tests.integration.programs import PRELUDE
 
 pytestmark = pytest.mark.integration
@@ -66,6 +68,61 @@ def test_replay_sends_the_batches_of_dead_processes(tmp_path: Path, capsys: pyte
     out = capsys.readouterr().out
     assert "4 batches to send" in out
     assert "3 records delivered, 1 refused, 0 damaged; 0 batches left" in out
+
+
+def test_replay_sends_what_many_left_although_it_locks_few_of_them_at_a_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owners, "_AT_ONCE", 3)
+    with FaultyServer(default=refuse_records(lambda entry: entry["message"] == "0", 503)) as server:
+        for number in range(5):
+            Writer(tmp_path, server.url).put(f"{number}")
+            left_behind(tmp_path, server.url, f"dead {number}")
+        arguments = ["spool", "replay", str(tmp_path), "--server-url", server.url]
+        assert main([*arguments, "--seconds", "0.1"]) == 1
+        out = capsys.readouterr().out
+        assert "10 batches to send" in out
+        left = len(list(tmp_path.glob("*/*.json*")))
+        assert f"{left} batches left" in out
+        server.default = answer()
+        assert main(arguments) == 0
+        assert len(server.stored) == 10
+        assert len(set(server.stored_keys)) == 10
+    assert "0 batches left" in capsys.readouterr().out
+    assert list(tmp_path.glob("*/*.json*")) == []
+
+
+def test_replay_ends_although_others_go_on_handing_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer() as server:
+        writer = Writer(tmp_path, server.url)
+
+        def next_one(_request: Request) -> Behaviour:
+            if len(server.requests) < 200:
+                writer.put("new")
+            return answer()
+
+        server.default = next_one
+        writer.put("old")
+        assert main(["spool", "replay", str(tmp_path), "--server-url", server.url]) == 0
+        assert len(server.requests) < 10
+    assert "0 batches left" in capsys.readouterr().out
+
+
+def test_replay_on_a_full_disk_sends_one_open_file_after_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with FaultyServer() as server:
+        writer = Writer(tmp_path, server.url)
+        for message in "abc":
+            writer.put_written(message)
+        monkeypatch.setattr(SpoolFiles, "write", full)
+        assert main(["spool", "replay", str(tmp_path), "--server-url", server.url]) == 0
+        assert [entry["message"] for entry in server.stored] == ["a", "b", "c"]
+    assert "0 batches left" in capsys.readouterr().out
+    assert list(tmp_path.glob("*/*.open")) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")

@@ -232,6 +232,10 @@ class Bodies:
                 "is still there when the process ends, another sends it again, under its key",
             )
 
+    def is_done_with(self, name: str) -> bool:
+        """Whether a file is here only because it could not be removed."""
+        return name in self._unremoved
+
     def remove_the_rest(self) -> None:
         """Remove the files that could not be removed before."""
         for name in list(self._unremoved):

@@ -86,8 +86,10 @@ class Looks:
         self._bodies.remove_the_rest()
         self._owners.renew()
         self._release()
+        with self._lock:
+            shelved = list(self._shelf.adopted)
         try:
-            found = look_around(self._files, self._bodies, self._owners, self._reporter, self._clock.time())
+            found = look_around(self._files, self._bodies, self._owners, self._reporter, self._clock.time(), shelved)
             self._room.silent = found.silent
             if found.damaged:
                 self._ledger.drop("spool_damaged", found.damaged, adopted=True)

@@ -103,23 +103,26 @@ class Owners:
         """Lock dead owners.
 
         Returns:
-            What every owner in the directory has; the owners that were locked now, the oldest first; and whether there
-            may be more of them, because no more are locked at a time.
+            What every owner in the directory has; the dead owners that are locked by us, now or since an earlier look,
+            the oldest first; and whether there may be more of them, because no more are locked at a time.
 
         Raises:
             OSError: the directory cannot be read.
         """
         found = self._files.scan()
-        taken: list[str] = []
+        is_any_taken = False
         # Never our own owner, even if we do not hold its lock: another thread may be making it right now.
         strangers = sorted(found.keys() - self.held)
         for owner in strangers:
             if len(self._held) > _AT_ONCE:
                 break
-            if self._take(owner):
-                taken.append(owner)
-        # Scan again: an owner may have changed its files after the first scan, and then died before we locked it.
-        return (self._files.scan() if taken else found), taken, len(self._held) > _AT_ONCE
+            is_any_taken |= self._take(owner)
+        if is_any_taken:
+            # An owner may have changed its files after the first scan, and then died before we locked it.
+            found = self._files.scan()
+        # An owner that lives after all may have taken its lock back before the scan. Then what was seen is its own.
+        self.renew()
+        return found, sorted(self._held.keys() - {self._own}), len(self._held) > _AT_ONCE
 
     def clear_new_locks(self, now: float) -> None:
         """Remove the lock files of owners that died before they locked them. `now` is in Unix seconds."""

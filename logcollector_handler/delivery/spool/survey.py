@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,16 @@ class Holding:
     oldest: float
 
 
-def survey(root: Path) -> list[Holding]:
-    """What is in a spool directory. Raises OSError if it cannot be read."""
+def survey(root: Path, only: str | None = None, until: float = math.inf) -> list[Holding]:
+    """What is in a spool directory.
+
+    Args:
+        only: the one destination that is looked at.
+        until: batches that were changed after that are passed over, in Unix seconds.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     holdings: dict[tuple[str, str], Holding] = {}
 
     def add(place: str, kind: str, status: os.stat_result) -> None:
@@ -37,7 +46,8 @@ def survey(root: Path) -> list[Holding]:
         holdings[place, kind] = Holding(place, kind, have.files + 1, have.size + status.st_size, oldest)
 
     with plain_errors(root):
-        places = sorted(path for path in root.iterdir() if path.is_dir() and not path.is_symlink())
+        paths = root.iterdir() if only is None else [root / only]
+        places = sorted(path for path in paths if path.is_dir() and not path.is_symlink())
     for place in places:
         kinds: dict[str, str] = {}
         for path in sorted(place.iterdir()):
@@ -48,7 +58,8 @@ def survey(root: Path) -> list[Holding]:
             if owner not in kinds:
                 kinds[owner] = _kind(place / f"{owner}.lock")
             with contextlib.suppress(FileNotFoundError):
-                add(place.name, kinds[owner], path.lstat())
+                if (status := path.lstat()).st_mtime <= until:
+                    add(place.name, kinds[owner], status)
         dead = place / "dead"
         with contextlib.suppress(OSError):
             for path in () if dead.is_symlink() else dead.iterdir():

@@ -70,10 +70,11 @@ def test_what_comes_while_another_process_sends_is_found_by_its_next_look(root: 
     forwarder.look()
     writer.put("c")
     forwarder.look()
-    assert forwarder.messages() == [["a"], ["b"]]
+    writer.put_written("d")
+    assert forwarder.messages() == [["a"], ["b"], ["c"]]
     # At once: a look that found something is followed by another when that is sent.
     forwarder.outbox.look()
-    assert forwarder.messages() == [["c"]]
+    assert forwarder.messages() == [["d"]]
     assert writer.files == []
 
 

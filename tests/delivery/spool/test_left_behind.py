@@ -11,7 +11,7 @@ import pytest
 
 from logcollector_handler.delivery.spool import owners
 from tests.delivery.harness import Bench, answer_lost, batch_of, line, ok, status
-from tests.delivery.spool.processes import Process
+from tests.delivery.spool.processes import Process, Writer
 
 
 def left_behind(root: Path, *messages: str) -> Process:
@@ -184,6 +184,21 @@ def test_a_batch_of_which_an_answer_was_lost_is_not_split_by_the_next_process(ro
     bench.transport.rule = ok
     bench.run(100.0)
     assert [name for name in heir.files if name != "dead"] == []
+
+
+def test_a_batch_on_which_the_server_fails_holds_up_no_other_of_its_writer(root: Path) -> None:
+    """Those that come later prove that the server works, and that this one is at fault."""
+    writer, forwarder = Writer(root), Process(root)
+    bench = sender_of(forwarder)
+    bench.transport.rule = lambda request: status(500)(request) if "poison" in request.messages else ok(request)
+    writer.put("poison")
+    for number in range(20):
+        bench.run(20.0)
+        writer.put(f"{number}")
+    bench.run(100.0)
+    assert sorted(forwarder.files) == ["dead"]
+    (letter,) = (writer.directory / "dead").iterdir()
+    assert b"poison" in letter.read_bytes()
 
 
 def test_a_mark_without_a_batch_is_cleared_away(root: Path) -> None:
