@@ -293,7 +293,7 @@ def test_killed_at_either_side_of_a_handover_nothing_is_missing_and_nothing_come
 
 def judge(world: World, spool: Path, when: str) -> None:
     messages = itertools.chain.from_iterable(world.stored.values())
-    stored = Counter(message for message in messages if " lost: " not in message)
+    stored = Counter(message for message in messages if "were lost" not in message)
     dead: Counter[str] = Counter()
     for path in spool.glob("*/dead/*"):
         body = path.read_bytes()
