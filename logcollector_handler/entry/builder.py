@@ -206,7 +206,7 @@ class EntryBuilder:
         why = ", ".join(f"{count} because {words.get(reason, reason)}" for reason, count in losses.items())
         return self._entry(
             "WARN",
-            f"{'1 log record was' if total == 1 else f'{total} log records were'} lost: {why}",
+            f"{total} log records were lost: {why}",
             created_at,
             Raw(encode({"logger": "logcollector_handler", "lost": dict(losses)})),
         )

@@ -121,7 +121,7 @@ export function lossLine(common, losses, time) {
   const why = Object.entries(losses).map(([reason, count]) => `${count} because ${WHY[reason] ?? reason}`).join(", ");
   return JSON.stringify({
     level: "WARN",
-    message: `${total === 1 ? "1 log record was" : `${total} log records were`} lost: ${why}`,
+    message: `${total} log records were lost: ${why}`,
     created_at: time,
     ...columnsOf(common),
     metadata: { logger: "logcollector_handler", lost: losses },

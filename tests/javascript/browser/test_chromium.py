@@ -238,7 +238,7 @@ def test_what_no_more_fits_into_the_browser_goes_and_the_server_is_told(site: Si
     visitor.open(f"{site.url}/b")
     until(lambda: site.messages["old"] == 2, "what had room")
     visitor.run("log.info('new')")
-    until(lambda: site.messages["1 log record was lost: 1 because the browser keeps no more"] == 1, "the notice")
+    until(lambda: site.messages["1 log records were lost: 1 because the browser keeps no more"] == 1, "the notice")
 
 
 def test_large_records_make_small_batches(site: Site, visitor: Visitor) -> None:
