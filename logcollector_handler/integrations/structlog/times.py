@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import re
 from typing import Any, Final
 
@@ -17,8 +18,9 @@ from logcollector_handler.entry.model import CREATED_AT_LIMIT
 _WHOLE: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))? ?(?:([Zz]|UTC|GMT)|([+-]\d\d):?(\d\d))?", re.ASCII
 )
-#: A timestamp without fractions of a second that is less than this many seconds old counts as the present time.
-_COARSE: Final = 1.0
+#: A timestamp without fractions of a second names a whole second. If that began less than this many seconds ago, the
+#: event is taken for a new one, whose time is the last moment of that second that has come. An older one is as written.
+_NEW: Final = 2.0
 #: A time without a zone counts only if it is this close to the present in UTC or in local time, in seconds. Zones are
 #: further apart, so no more than one of the two is.
 _NEAR: Final = 300.0
@@ -69,4 +71,4 @@ def _of_moment(moment: datetime.datetime, now: float) -> float | None:
 
 
 def _exact(read: float, now: float, *, coarse: bool) -> float:
-    return now if coarse and 0 <= now - read < _COARSE else read
+    return min(now, math.nextafter(read + 1.0, read)) if coarse and 0 <= now - read < _NEW else read

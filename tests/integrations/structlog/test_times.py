@@ -84,6 +84,21 @@ def test_a_time_without_a_zone_that_is_far_from_now_is_a_field(handler: Capturin
     assert fields(entry) == {"timestamp": "2020-01-01 12:00:00"}
 
 
+@pytest.mark.parametrize("stamp", [1_795_773_649, "2026-11-27T10:00:49Z"])
+def test_a_whole_second_is_the_last_moment_of_it_that_has_come(stamp: int | str) -> None:
+    """Also where the next second begins between the TimeStamper and the processor: events stay in their order."""
+    began = 1_795_773_649.0
+    for now, expected in ((began, began), (began + 0.25, began + 0.25), (began + 0.999, began + 0.999)):
+        assert seconds(stamp, now) == expected
+    for now in (began + 1.0, began + 1.5):
+        read = seconds(stamp, now)
+        assert read is not None
+        assert began + 0.999999 < read < began + 1.0
+    # Of another time: as it was written.
+    for now in (began - 0.1, began + 2.0, began + 3600.0):
+        assert seconds(stamp, now) == began
+
+
 MOMENTS = st.datetimes(datetime.datetime(1970, 1, 3), datetime.datetime(2100, 1, 1))
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda each: datetime.timezone(datetime.timedelta(minutes=each)))
 
