@@ -255,12 +255,7 @@ class BatchListener(QueueListener):
 
     def _mark(self) -> None:
         """Update `put_to`, and notify the threads that wait in a flush."""
-        # The goal is read before the queue is looked at: the records that it counts were in the queue then. If the
-        # queue is empty now, all of them have left it.
-        goal = self._flush_to
         self.put_to = self._ledger.passed
-        if not self.queue:
-            self.put_to = max(self.put_to, goal)
         self._ledger.settled.notify()
 
     def _fitting(self, runs: list[Run]) -> int:

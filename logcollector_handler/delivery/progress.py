@@ -27,12 +27,16 @@ class Progress:
     @property
     def mark(self) -> int:
         """How many records were accepted so far."""
-        # In this order: what leaves the queue in between is counted twice rather than not at all.
-        return len(self._queue) + self._ledger.passed
+        # With the lock, because whoever takes records out of the queue and counts them does both under it: in between
+        # they are in neither of the two.
+        with self._ledger.lock:
+            return len(self._queue) + self._ledger.passed
 
     def is_batched(self, mark: int) -> bool:
         """Whether the records before this mark have left the queue and are in the outbox, or settled."""
-        return self._listener.put_to >= mark
+        put_to = self._listener.put_to
+        # Some may have been turned away since the mark was read. Then fewer are left than it counts.
+        return put_to >= mark or put_to >= self.mark
 
     def is_settled(self, mark: int) -> bool:
         """Whether the records before this mark are delivered, dead-lettered or dropped."""

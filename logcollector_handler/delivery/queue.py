@@ -264,8 +264,9 @@ class RecordQueueHandler(QueueHandler):
         Further slots of the oldest record go first, under every rule: so a record that is larger than the queue is
         accepted when it is alone. Until the oldest has left, the queue then exceeds its limit by that record at most.
         """
-        # The queue is empty if the listener was faster. Then there is room.
-        with contextlib.suppress(IndexError):
+        # Under the lock, so that nobody who asks finds a record in neither the queue nor the counts. The queue is empty
+        # if the listener was faster. Then there is room.
+        with self._ledger.lock, contextlib.suppress(IndexError):
             if self._overflow == "drop_oldest" or self.queue[0] is None:
                 if self.queue.popleft() is not None:
                     self._ledger.push_out("queue_full")
