@@ -5,6 +5,8 @@ a loop jumps back. When `with` calls `__enter__`, the return is no such point, b
 3.14 (`test_locks.py` tries that with real signals). A trace and a profile function find these points in the frames of
 the package, and raise at the one that was chosen. The interpreter then unwinds as if the call itself, or the jump, had
 raised.
+
+A function that the interpreter calls when an object dies has such points, too, but what is raised there goes nowhere.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -23,6 +26,10 @@ import logcollector_handler
 
 _ENTERING_IN_C_IS_A_POINT = sys.implementation.name == "cpython" and sys.version_info[:2] == (3, 14)
 _PACKAGE = str(Path(logcollector_handler.__file__).parent)
+#: The functions of the standard library that the interpreter calls when an object dies to which a set or dict refers
+#: weakly, as `threading` does to each thread.
+_WEAK: tuple[Any, ...] = (weakref.WeakSet(), weakref.WeakKeyDictionary(), weakref.WeakValueDictionary())
+_CALLED_AT_DEATH = {each._remove.__code__ for each in _WEAK}
 #: Seconds after which something that hangs is taken to hang for ever.
 FOR_EVER = 60.0
 
@@ -93,7 +100,7 @@ class Points:
             return
         if event == "c_return":
             caller, is_point = frame, _ENTERING_IN_C_IS_A_POINT or arg.__name__ != "__enter__"
-        elif event == "return" and frame.f_back is not None:
+        elif event == "return" and frame.f_back is not None and frame.f_code not in _CALLED_AT_DEATH:
             caller, is_point = frame.f_back, frame.f_code.co_name != "__enter__"
         else:
             return
