@@ -17,7 +17,7 @@ from logcollector_handler.delivery.pipeline import Pipeline
 from logcollector_handler.delivery.process import own_threads
 from logcollector_handler.delivery.states import State
 from tests.delivery.harness import ScriptedTransport
-from tests.delivery.interrupting import FOR_EVER, Points, free
+from tests.delivery.interrupting import FOR_EVER, Points, held
 from tests.delivery.pipelines import handed_over
 
 
@@ -86,8 +86,7 @@ class Process:
 
     def check_state(self, place: str) -> None:
         """Nothing of the interrupted call is left."""
-        held = [name for name, lock in self.locks().items() if not free(lock)]
-        assert held == [], f"held after an exception at {place}"
+        assert held(self.locks()) == [], f"held after an exception at {place}"
         assert get_ident() not in own_threads, f"taken for a thread of the package after an exception at {place}"
 
     def add_up(self, interrupted: str | None, place: str) -> None:

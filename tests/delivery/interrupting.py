@@ -15,7 +15,7 @@ import gc
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -42,8 +42,13 @@ class Interrupt(BaseException):
     """As Ctrl-C raises: no Exception."""
 
 
-#: Every Python tries the one that `except Exception` does not catch, and one Python tries the other, too.
-ERRORS: Final = [Interrupt, pytest.param(Alarm, marks=pytest.mark.integration)]
+def on_one(*values: Any) -> Any:
+    """Parameters that one Python tries: they take long, and the others try the same code with other parameters."""
+    return pytest.param(*values, marks=pytest.mark.integration)
+
+
+#: Every Python tries the one that `except Exception` does not catch.
+ERRORS: Final = [Interrupt, on_one(Alarm)]
 
 
 class Points:
@@ -118,16 +123,23 @@ def _is_of_the_package(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith(_PACKAGE)
 
 
-def free(lock: Any) -> bool:
-    """Whether another thread gets the lock."""
-    got: list[bool] = []
+def held(locks: Mapping[str, Any]) -> list[str]:
+    """The names of the locks that another thread does not get."""
+    names: list[str] = []
 
     def take() -> None:
-        got.append(lock.acquire(timeout=FOR_EVER))
-        if got[0]:
-            lock.release()
+        for name, lock in locks.items():
+            if lock.acquire(timeout=FOR_EVER):
+                lock.release()
+            else:
+                names.append(name)
 
     thread = threading.Thread(target=take)
     thread.start()
     thread.join()
-    return got[0]
+    return names
+
+
+def free(lock: Any) -> bool:
+    """Whether another thread gets the lock."""
+    return held({"it": lock}) == []
