@@ -103,9 +103,9 @@ def test_an_exit_takes_no_longer_than_shutdown_timeout_for_all_handlers_together
     ended = run(
         server,
         """
-        first = configure(shutdown_timeout=2, timeout=120)
+        first = configure(shutdown_timeout=5, timeout=120)
         for _ in range(19):
-            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=2, timeout=120))
+            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=5, timeout=120))
         log.info("x")
         time.sleep(0.3)  # The request is under way.
         print(time.time(), flush=True)
@@ -113,7 +113,7 @@ def test_an_exit_takes_no_longer_than_shutdown_timeout_for_all_handlers_together
     )
     took = time.time() - float(ended.out)
     assert ended.code == 0
-    assert took < 30, "one deadline, not one a handler: that would be 40 s"
+    assert took < 80, "one deadline, not one a handler: that would be 100 s"
     assert "dropped" in ended.err
     assert len(ended.err.splitlines()) <= 40
 
@@ -232,10 +232,10 @@ def test_records_from_exit_handlers_have_one_deadline_for_all_handlers(server: F
         server,
         """
         atexit.register(lambda: log.info("late"))
-        first = configure(shutdown_timeout=2, timeout=120)
+        first = configure(shutdown_timeout=5, timeout=120)
         for _ in range(19):
-            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=2, timeout=120))
+            log.addHandler(first.__class__(server_url=os.environ["SERVER"], shutdown_timeout=5, timeout=120))
         print(time.time(), flush=True)
         """,
     )
-    assert time.time() - float(ended.out) < 30, "one deadline, not one a handler: that would be 40 s"
+    assert time.time() - float(ended.out) < 80, "one deadline, not one a handler: that would be 100 s"

@@ -137,7 +137,7 @@ def end(process: subprocess.Popen[str], directory: Path) -> str:
     wait_until_idle(directory)
     process.send_signal(signal.SIGTERM)
     try:
-        return process.communicate(timeout=15)[0]
+        return process.communicate(timeout=45)[0]
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return process.communicate()[0]
