@@ -172,7 +172,8 @@ class Workers:
             def is_over() -> bool:
                 if self._progress.mark > mark:  # Others go on logging.
                     return self._progress.is_settled(mark)
-                return self._sender.is_hopeless or (self._threads.state is State.IDLE and not self._queue)
+                # In this order: the thread that has emptied the queue lives until what it took is in the outbox.
+                return self._sender.is_hopeless or (not self._queue and self._threads.state is State.IDLE)
 
             def wait(left: float) -> None:
                 self._sender.hasten(self._clock.monotonic() + left)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from logcollector_handler.delivery.intake import Taken
 from logcollector_handler.delivery.states import Role
-from tests.delivery.pipelines import FakeThreads, PipelineBench, alive
+from tests.delivery.pipelines import PATIENCE, FakeThreads, PipelineBench, RunningClock, alive
 
 LISTENER, SENDER = Role.LISTENER, Role.SENDER
 
@@ -77,3 +78,40 @@ def test_a_handler_that_is_closed_while_the_listener_ends_with_a_record_in_the_q
     assert bench.pipeline.listener.is_stopping
     bench.listen()
     assert bench.batches == [["a"]]
+
+
+def test_a_close_waits_for_what_the_listener_takes_while_it_looks_which_threads_live(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = PipelineBench(RunningClock())
+    workers, listener = bench.pipeline.workers, bench.pipeline.listener
+    bench.log("a")
+    real = workers._threads.lives
+    taken: list[Taken] = []
+
+    def lives(role: Role) -> bool:
+        answer = real(role)
+        if role is SENDER and listener.is_stopping and not taken:
+            # No thread lived. Now the starter has its turn, and after it the listener.
+            alive(bench, LISTENER, SENDER)
+            take()
+        return answer
+
+    def take() -> None:
+        batch, _ = listener.collect()
+        assert batch is not None
+        taken.append(batch)
+
+    monkeypatch.setattr(workers._threads, "lives", lives)
+    closing = meanwhile(lambda: workers.close(PATIENCE))
+    assert closing.is_alive(), "nothing was sent yet"
+    if not taken:
+        alive(bench, LISTENER, SENDER)
+        take()
+    listener.handle(taken[0])
+    bench.send()
+    alive(bench)
+    workers._changed.notify()
+    closing.join(PATIENCE)
+    assert not closing.is_alive()
+    assert bench.scripted.stored == ["a"]
