@@ -170,7 +170,8 @@ class Workers:
         if seconds and not is_own_thread():
 
             def is_over() -> bool:
-                if self._progress.mark > mark:  # Others go on logging.
+                # Others go on logging. The record of the call that opens the handler again may be among ours.
+                if self._progress.mark > mark or not self._listener.is_stopping:
                     return self._progress.is_settled(mark)
                 # In this order: the thread that has emptied the queue lives until what it took is in the outbox.
                 return self._sender.is_hopeless or (not self._queue and self._threads.state is State.IDLE)

@@ -115,3 +115,28 @@ def test_a_close_waits_for_what_the_listener_takes_while_it_looks_which_threads_
     closing.join(PATIENCE)
     assert not closing.is_alive()
     assert bench.scripted.stored == ["a"]
+
+
+def test_a_close_does_not_wait_for_threads_that_live_on_for_a_call_that_was_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = PipelineBench(RunningClock())
+    workers, listener = bench.pipeline.workers, bench.pipeline.listener
+    FakeThreads(monkeypatch, bench).hold_starters = True
+    real = listener.resume
+    closing: list[threading.Thread] = []
+
+    def resume() -> None:
+        closing.append(meanwhile(lambda: workers.close(PATIENCE)))
+        real()
+
+    monkeypatch.setattr(listener, "resume", resume)
+    bench.log("a")
+    assert closing[0].is_alive(), "nothing was sent yet"
+    alive(bench, LISTENER, SENDER)
+    listener.flush_to(1)
+    bench.listen()
+    bench.send()
+    closing[0].join(PATIENCE / 2)
+    assert not closing[0].is_alive()
+    assert bench.scripted.stored == ["a"]
