@@ -153,10 +153,15 @@ class Pump:
 
     def flush(self, seconds: float) -> bool:
         """Send what was accepted so far, and wait for threads that do. Returns whether none of it was dropped."""
-        dropped, goal = self._ledger.dropped, self._progress.mark
+        dropped, goal, me = self._ledger.dropped, self._progress.mark, threading.get_ident()
         self.run()
         seconds = min(seconds, self.time_left())
-        ending.hold(lambda: self._progress.wait(goal, seconds, or_else=self._is_idle))
+
+        def is_left_alone() -> bool:
+            # Another thread that is in `run` sends what this one has logged, too.
+            return self._is_idle() and not self._pumping.keys() - {me}
+
+        ending.hold(lambda: self._progress.wait(goal, seconds, or_else=is_left_alone))
         return self._progress.is_settled(goal) and self._ledger.dropped == dropped
 
     def close(self, seconds: float) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.intake import Taken
 from logcollector_handler.delivery.states import Role
+from tests.delivery.harness import Request, ok
 from tests.delivery.pipelines import PATIENCE, FakeThreads, PipelineBench, RunningClock, alive
 
 LISTENER, SENDER = Role.LISTENER, Role.SENDER
@@ -140,3 +142,26 @@ def test_a_close_does_not_wait_for_threads_that_live_on_for_a_call_that_was_unde
     closing[0].join(PATIENCE / 2)
     assert not closing[0].is_alive()
     assert bench.scripted.stored == ["a"]
+
+
+def test_a_flush_at_the_end_waits_for_another_thread_that_sends_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = PipelineBench(RunningClock(), shutdown_timeout=PATIENCE)
+    workers = bench.pipeline.workers
+    workers.begin_exit()
+    flushed: list[bool] = []
+    flushing: list[threading.Thread] = []
+
+    def log_and_flush() -> None:
+        bench.log("b")
+        flushed.append(workers.flush(PATIENCE))
+
+    def answer(request: Request) -> Answer:
+        if not flushing:
+            flushing.append(meanwhile(log_and_flush))
+        return ok(request)
+
+    bench.scripted.rule = answer
+    bench.log("a")
+    flushing[0].join(PATIENCE)
+    assert flushed == [True]
+    assert bench.scripted.stored == ["a", "b"]
