@@ -204,15 +204,18 @@ class Pump:
         self._waiting_since = None
         goal = self._progress.mark
         self._changed.wait(lambda: not self._threads.is_starting, self.time_left())
+        others_settle = True
         if self._threads.lives(Role.LISTENER):
             self._listener.wake()
         else:
             if self._threads.lives(Role.SENDER):
                 self._hand_over(goal, until=self._is_time_up)
-            # Not `elif`: a sender that had found nothing to send may have ended meanwhile.
-            if not self._threads.lives(Role.SENDER):
+            # Asked once more: a sender that had found nothing to send may have ended meanwhile. From here on not again:
+            # what one leaves that ends now is not given up, but sent by the next call.
+            others_settle = self._threads.lives(Role.SENDER)
+            if not others_settle:
                 self._drain(goal)
-        if self.time_left() <= 0 or not (self._threads.settles or self._progress.is_settled(goal)):
+        if self.time_left() <= 0 or not (others_settle or self._progress.is_settled(goal)):
             self._drop_rest()
 
     def _hand_over(self, goal: int, *, until: Callable[[], bool] = lambda: False) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.intake import Taken
-from logcollector_handler.delivery.states import Role
+from logcollector_handler.delivery.states import Role, State
 from tests.delivery.harness import Request, ok
 from tests.delivery.pipelines import PATIENCE, FakeThreads, PipelineBench, RunningClock, alive
 
@@ -165,3 +165,26 @@ def test_a_flush_at_the_end_waits_for_another_thread_that_sends_its_records(monk
     flushing[0].join(PATIENCE)
     assert flushed == [True]
     assert bench.scripted.stored == ["a", "b"]
+
+
+def test_a_record_is_not_given_up_because_the_sender_ends_just_when_it_is_left_to_it(
+    bench: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = bench.pipeline.workers
+    alive(bench, SENDER)
+    workers.begin_exit()
+    real = workers._threads.lives
+
+    def lives(role: Role) -> bool:
+        answer = real(role)
+        if role is SENDER and len(bench.pipeline.outbox):
+            # It lived when it was asked for, and had nothing to send when it looked last.
+            alive(bench)
+        return answer
+
+    monkeypatch.setattr(workers._threads, "lives", lives)
+    bench.log("a")
+    assert workers.state is State.IDLE
+    workers.finish_exit()
+    assert bench.stats().dropped == {}
+    assert bench.scripted.stored == ["a"]
