@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -188,3 +189,40 @@ def test_a_record_is_not_given_up_because_the_sender_ends_just_when_it_is_left_t
     workers.finish_exit()
     assert bench.stats().dropped == {}
     assert bench.scripted.stored == ["a"]
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_a_flush_does_not_take_records_for_sent_that_are_just_dropped(
+    monkeypatch: pytest.MonkeyPatch, at_the_end: bool
+) -> None:
+    bench = PipelineBench(batch_size=1)
+    workers, ledger = bench.pipeline.workers, bench.pipeline.ledger
+    monkeypatch.setattr(bench.pipeline.outbox, "_max_memory", 1)
+    bench.log("a")
+    bench.listen()
+    flushed: list[bool] = []
+    flushing: list[threading.Thread] = []
+    real_wait, real_drop = workers._progress.wait, ledger.drop
+
+    def wait(*arguments: Any) -> bool:
+        # The flush waits. Meanwhile its record is dropped; and just before that is counted, its time is up.
+        looks.acquire(timeout=PATIENCE)
+        return real_wait(*arguments)
+
+    def drop(*arguments: Any, **keywords: Any) -> None:
+        looks.release()
+        flushing[0].join(CHANCE)
+        real_drop(*arguments, **keywords)
+
+    looks = threading.Semaphore(0)
+    monkeypatch.setattr(workers._progress, "wait", wait)
+    monkeypatch.setattr(ledger, "drop", drop)
+    flushing.append(meanwhile(lambda: flushed.append(workers.flush(0.0))))
+    if at_the_end:
+        bench.pipeline.outbox.drop_memory("shutdown")
+    else:
+        bench.log("b")
+        bench.listen()
+    flushing[0].join(PATIENCE)
+    assert flushed == [False]
+    assert sum(bench.stats().dropped.values()) == 1
