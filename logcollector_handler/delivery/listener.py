@@ -250,7 +250,8 @@ class BatchListener(QueueListener):
 
     def give_up(self, reason: str) -> None:
         """Drop everything in the queue and in the hands of the listener's thread, and count it under `reason`."""
-        with self._handing_over:
+        # In one step for whoever looks: records that are taken and in nobody's hands pass for sent.
+        with self._handing_over, self._ledger.lock:
             while self.queue:
                 self.queue.take(self.queue.max_size, self._ledger)
             self._ledger.drop_in_hand(reason)
@@ -258,7 +259,8 @@ class BatchListener(QueueListener):
 
     def _mark(self) -> None:
         """Update `put_to`, and notify the threads that wait in a flush."""
-        self.put_to = self._ledger.passed
+        with self._ledger.lock:
+            self.put_to = self._ledger.passed
         self._ledger.settled.notify()
 
     def _fitting(self, runs: list[Run]) -> int:

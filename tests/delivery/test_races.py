@@ -226,3 +226,28 @@ def test_a_flush_does_not_take_records_for_sent_that_are_just_dropped(
     flushing[0].join(PATIENCE)
     assert flushed == [False]
     assert sum(bench.stats().dropped.values()) == 1
+
+
+def test_a_flush_does_not_take_records_for_sent_that_are_given_up_while_the_listener_ends(
+    bench: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, ledger, progress = bench.pipeline.listener, bench.pipeline.ledger, bench.pipeline.workers._progress
+    bench.log("a")
+    before = ledger.dropped
+    flushed: list[bool] = []
+    looking: list[threading.Thread] = []
+    real = ledger.drop_in_hand
+
+    def look() -> None:
+        # What the listener does when it finds the queue empty, and what a flush asks then.
+        listener.collect()
+        flushed.append(progress.is_settled(1) and ledger.dropped == before)
+
+    def drop_in_hand(reason: str) -> int:
+        looking.append(meanwhile(look))
+        return real(reason)
+
+    monkeypatch.setattr(ledger, "drop_in_hand", drop_in_hand)
+    listener.give_up("shutdown")
+    looking[0].join(PATIENCE)
+    assert flushed == [False]
