@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from logcollector_handler.delivery.answers import Answer
+from logcollector_handler.delivery.budget import Budget
 from logcollector_handler.delivery.intake import Taken
 from logcollector_handler.delivery.states import Role, State
-from tests.delivery.harness import Request, ok
+from tests.delivery.harness import FakeClock, Request, ok
 from tests.delivery.pipelines import PATIENCE, FakeThreads, PipelineBench, RunningClock, alive
 
 LISTENER, SENDER = Role.LISTENER, Role.SENDER
@@ -251,3 +252,53 @@ def test_a_flush_does_not_take_records_for_sent_that_are_given_up_while_the_list
     listener.give_up("shutdown")
     looking[0].join(PATIENCE)
     assert flushed == [False]
+
+
+def test_time_that_is_over_is_counted_at_once(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = Budget(clock)
+    left: list[float] = []
+    real = budget._count
+
+    def count(*arguments: Any) -> None:
+        meanwhile(lambda: left.append(budget.left(5.0))).join()
+        real(*arguments)
+
+    monkeypatch.setattr(budget, "_count", count)
+    budget.hold(lambda: clock.advance(4.0))
+    assert left == [1.0]
+
+
+def test_time_for_which_two_held_the_process_up_counts_once_where_both_are_done_at_the_same_moment(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = Budget(clock)
+    real = budget._count
+    others: list[threading.Thread] = []
+    may_end = threading.Event()
+
+    def work() -> None:
+        clock.advance(1.0)
+        others.append(meanwhile(lambda: budget.hold(lambda: may_end.wait(PATIENCE))))
+        clock.advance(2.0)
+
+    def count(*arguments: Any) -> None:
+        if others and not may_end.is_set():
+            # The first is done; before that is counted, the other one is done as well.
+            monkeypatch.setattr(budget, "_count", count_later)
+            may_end.set()
+            done.acquire(timeout=PATIENCE)
+            real(*arguments)
+            go_on.set()
+        else:
+            real(*arguments)
+
+    def count_later(*arguments: Any) -> None:
+        done.release()
+        go_on.wait(PATIENCE)
+        real(*arguments)
+
+    done, go_on = threading.Semaphore(0), threading.Event()
+    monkeypatch.setattr(budget, "_count", count)
+    budget.hold(work)
+    others[0].join(PATIENCE)
+    assert budget.left(5.0) == 2.0
