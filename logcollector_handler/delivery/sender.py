@@ -151,7 +151,8 @@ class Sender:
     @property
     def is_hopeless(self) -> bool:
         """The process ends, and the settings are wrong: nothing can be sent before it does."""
-        return self._suspects.is_hopeless(self._clock.monotonic())
+        # What was found before the end began says nothing until the attempt that is made because of it.
+        return not self._suspects.is_hastened and self._suspects.is_hopeless(self._clock.monotonic())
 
     def close(self) -> None:
         """Close the connection. The next request opens another."""

@@ -43,8 +43,9 @@ class Suspects:
         self._max_retries = max_retries
         # Monotonic seconds until which the process may take to end. After that it lives on, or asks no more.
         self._end = -math.inf
-        # The end has just begun: it interrupts the waits of all that are set aside.
-        self._is_hastened = False
+        #: The end has just begun, and nothing was chosen since: it interrupts the waits of all that are set aside, and
+        #: wrong settings have one attempt more.
+        self.is_hastened: bool = False
         # The last request said that the settings are wrong.
         self._is_hopeless = False
         # Requests are numbered, so that "since" and "between" are comparisons.
@@ -66,8 +67,8 @@ class Suspects:
 
     def hasten(self, end: float) -> None:
         """The process ends: end all waits, and until then (monotonic seconds) try again after short ones."""
+        self.is_hastened = True
         self.end_at(end)
-        self._is_hastened = True
 
     def end_at(self, end: float) -> None:
         """The end of the process has time until then."""
@@ -94,8 +95,10 @@ class Suspects:
 
     def choose(self, ahead: Batch | None, now: float) -> Batch | None:
         """The batch to send: `ahead`, which is the next in the outbox's order, or one that was set aside and is due."""
-        if self._is_hastened:
-            self._is_hastened = self._is_hopeless = False
+        if self.is_hastened:
+            # In this order: others that ask whether it is hopeless look at the second first.
+            self._is_hopeless = False
+            self.is_hastened = False
             for case in self._aside.values():
                 case.not_before = now
         if self.is_hopeless(now):

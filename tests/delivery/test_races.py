@@ -12,7 +12,7 @@ from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.budget import Budget
 from logcollector_handler.delivery.intake import Taken
 from logcollector_handler.delivery.states import Role, State
-from tests.delivery.harness import FakeClock, Request, ok
+from tests.delivery.harness import FakeClock, Request, ok, status
 from tests.delivery.pipelines import PATIENCE, FakeThreads, PipelineBench, RunningClock, alive
 
 LISTENER, SENDER = Role.LISTENER, Role.SENDER
@@ -302,3 +302,22 @@ def test_time_for_which_two_held_the_process_up_counts_once_where_both_are_done_
     budget.hold(work)
     others[0].join(PATIENCE)
     assert budget.left(5.0) == 2.0
+
+
+def test_a_close_waits_for_the_attempt_that_it_has_made_where_the_settings_were_wrong() -> None:
+    bench = PipelineBench(RunningClock(), batch_size=1)
+    workers = bench.pipeline.workers
+    alive(bench, LISTENER, SENDER)
+    bench.scripted.script = [status(401)]
+    bench.log("a")
+    bench.listen()
+    bench.send()
+    # The sender comes to make it after the close has looked for the first time.
+    closing = meanwhile(lambda: workers.close(PATIENCE))
+    assert closing.is_alive()
+    bench.send()
+    alive(bench)
+    workers._changed.notify()
+    closing.join(PATIENCE)
+    assert not closing.is_alive()
+    assert bench.scripted.stored == ["a"]
