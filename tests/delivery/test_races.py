@@ -321,3 +321,30 @@ def test_a_close_waits_for_the_attempt_that_it_has_made_where_the_settings_were_
     closing.join(PATIENCE)
     assert not closing.is_alive()
     assert bench.scripted.stored == ["a"]
+
+
+def test_an_end_that_begins_just_when_a_request_has_failed_waits_no_longer_than_others(
+    bench: PipelineBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspects = bench.pipeline.sender._suspects  # type: ignore[attr-defined]  # it is a Sender
+    real = suspects.ended
+
+    def ended(*arguments: Any, **keywords: Any) -> Any:
+        ruling = real(*arguments, **keywords)
+        meanwhile(bench.pipeline.workers.begin_exit).join()
+        return ruling
+
+    bench.scripted.script = [status(503)] * 10
+    bench.log("a")
+    bench.pipeline.workers._listener.flush_to(1)
+    bench.listen()
+    for _ in range(9):
+        bench.clock.advance(60.0)
+        bench.send()
+    bench.clock.advance(60.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(suspects, "ended", ended)
+        bench.pipeline.sender.step()
+    bench.pipeline.workers.finish_exit()
+    assert bench.stats().dropped == {}
+    assert bench.scripted.stored == ["a"]
