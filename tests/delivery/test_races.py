@@ -11,6 +11,7 @@ import pytest
 from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.budget import Budget
 from logcollector_handler.delivery.intake import Taken
+from logcollector_handler.delivery.queue import EntryQueue
 from logcollector_handler.delivery.states import Role, State
 from tests.delivery.harness import FakeClock, Request, ok, status
 from tests.delivery.pipelines import PATIENCE, FakeThreads, PipelineBench, RunningClock, alive
@@ -348,3 +349,26 @@ def test_an_end_that_begins_just_when_a_request_has_failed_waits_no_longer_than_
     bench.pipeline.workers.finish_exit()
     assert bench.stats().dropped == {}
     assert bench.scripted.stored == ["a"]
+
+
+class MovingQueue(EntryQueue):
+    """A queue whose listener takes something just when a caller has waited in vain."""
+
+    _is_stuck = False
+
+    @property
+    def is_stuck(self) -> bool:
+        return self._is_stuck
+
+    @is_stuck.setter
+    def is_stuck(self, value: bool) -> None:
+        if value:
+            self.moved()
+        self._is_stuck = value
+
+
+def test_callers_go_on_waiting_for_a_listener_that_moved_when_one_gave_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = MovingQueue(2, 2**20, 2**20, FakeClock())
+    monkeypatch.setattr(queue._waiters, "wait", lambda holds, seconds: False)
+    queue.wait_for_room()
+    assert not queue.is_stuck
