@@ -116,11 +116,13 @@ class Workers:
             self.wake()
 
     def _start(self, *, reopen: bool) -> bool:
+        if not ending.is_exiting():
+            # Before anything that can fail, so that the end of the process drains the queue in any case.
+            children.watch(self)
+        # Asked after that, so that an end that begins from here on knows of this handler.
         if ending.is_exiting():
             self.begin_exit()
             return self.wake()
-        # Before anything that can fail, so that the end of the process drains the queue in any case.
-        children.watch(self)
         if reopen:
             self._listener.resume()
         return self._threads.start()

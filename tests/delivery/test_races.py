@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from logcollector_handler.delivery import children
+from logcollector_handler.delivery import exit as ending
 from logcollector_handler.delivery.answers import Answer
 from logcollector_handler.delivery.budget import Budget
 from logcollector_handler.delivery.intake import Taken
 from logcollector_handler.delivery.queue import EntryQueue
 from logcollector_handler.delivery.states import Role, State
+from logcollector_handler.delivery.workers import Workers
 from tests.delivery.harness import FakeClock, Request, ok, status
 from tests.delivery.pipelines import PATIENCE, FakeThreads, PipelineBench, RunningClock, alive
 
@@ -372,3 +375,18 @@ def test_callers_go_on_waiting_for_a_listener_that_moved_when_one_gave_up(monkey
     monkeypatch.setattr(queue._waiters, "wait", lambda holds, seconds: False)
     queue.wait_for_room()
     assert not queue.is_stuck
+
+
+def test_a_first_record_that_comes_when_the_end_has_just_looked_whom_to_drain_is_sent(
+    bench: PipelineBench, threads: FakeThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = children.watch
+
+    def watch(draining: Workers) -> None:
+        meanwhile(ending.drain).join()
+        real(draining)
+
+    monkeypatch.setattr(children, "watch", watch)
+    bench.log("a")
+    assert threads.started == [], "nobody would wait for them"
+    assert bench.scripted.stored == ["a"]
