@@ -390,3 +390,18 @@ def test_a_first_record_that_comes_when_the_end_has_just_looked_whom_to_drain_is
     bench.log("a")
     assert threads.started == [], "nobody would wait for them"
     assert bench.scripted.stored == ["a"]
+
+
+def test_two_threads_that_are_done_at_the_same_moment_let_a_signal_act_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    acted: list[bool] = []
+
+    class Deferred(list[Callable[[], object]]):
+        def pop(self, _: Any = -1) -> Callable[[], object]:
+            # Another thread that held the process up is done just now.
+            if len(self) and not acted:
+                meanwhile(super().pop()).join()
+            return super().pop()
+
+    monkeypatch.setattr(ending, "_deferred", Deferred())
+    ending.hold(lambda: ending.defer(lambda: acted.append(True)))
+    assert acted == [True]
