@@ -22,7 +22,7 @@ from logcollector_handler.delivery.workers import Workers
 @pytest.fixture
 def handler(monkeypatch: pytest.MonkeyPatch) -> Iterator[LogCollectorHandler]:
     """One whose records stay in the queue."""
-    monkeypatch.setattr(Workers, "_start", lambda self: True)
+    monkeypatch.setattr(Workers, "_start", lambda self, **_: True)
     made = LogCollectorHandler(shutdown_timeout=3.0)
     yield made
     made._pipeline.queue.entries.clear()
@@ -102,7 +102,7 @@ def test_records_of_other_processes_and_those_that_name_none_are_taken(handler: 
 
 def test_threads_that_log_first_at_the_same_time_share_one_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = LogCollectorHandler()
-    monkeypatch.setattr(Workers, "_start", lambda self: True)
+    monkeypatch.setattr(Workers, "_start", lambda self, **_: True)
     barrier = threading.Barrier(8)
 
     def log(number: int) -> None:
@@ -147,7 +147,7 @@ def test_a_record_that_a_filter_turns_away_is_not_accepted(handler: LogCollector
 def test_a_record_from_flush_level_on_is_urgent(monkeypatch: pytest.MonkeyPatch, level: int, urged: int) -> None:
     handler = LogCollectorHandler(flush_level="WARNING")
     calls: list[str] = []
-    monkeypatch.setattr(handler._pipeline.workers, "_start", lambda: True)
+    monkeypatch.setattr(handler._pipeline.workers, "_start", lambda **_: True)
     monkeypatch.setattr(handler._pipeline.workers, "urge", lambda: calls.append("urged"))
     made = record("x")
     made.levelno = level

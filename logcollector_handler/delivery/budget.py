@@ -50,18 +50,23 @@ class Budget:
 
     def hold(self, work: Callable[[], T]) -> T:
         """Do work that holds the process up, and count its time."""
-        token, began = object(), self._clock.monotonic()
+        token, now = object(), self._clock.monotonic()
         try:
             # Setting an item of a dict is no call, and removing it is one: so a signal handler that raises cannot leave
             # this entry behind, whose time would go on counting.
-            self._held[token] = began
+            self._held[token] = now
             return work()
         finally:
-            self._held.pop(token, None)
-            self._count(began)
+            try:
+                self._count(token)
+            finally:
+                self._held.pop(token, None)
 
-    def _count(self, began: float) -> None:
+    def _count(self, token: object) -> None:
+        """Work is over that held the process up."""
         with self._lock:
+            # In one step: others must find this time either under way or spent, and not count it once more as theirs.
+            began = self._held.pop(token)
             now = self._clock.monotonic()
             # What others began before, or hold up still, is counted when they are over.
             self._spent += max(0.0, min(self._held.values(), default=now) - began)

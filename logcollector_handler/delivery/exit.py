@@ -141,8 +141,16 @@ def hold(work: Callable[[], T]) -> T:
         return _budget.hold(work)
     finally:
         _holding.pop(me, None)
-        while _deferred:
-            _deferred.pop()()
+        _do_deferred()
+
+
+def _do_deferred() -> None:
+    while True:
+        try:
+            act = _deferred.pop()
+        except IndexError:  # Not asked before: another thread that is done may take it.
+            return
+        act()
 
 
 def is_busy() -> bool:

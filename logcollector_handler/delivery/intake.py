@@ -146,7 +146,11 @@ class Intake:
             seen = self._moves
             if self._waiters.wait(holds, _GRACE):
                 return
-        self.is_stuck = True
+        if seen == self._moves:
+            self.is_stuck = True
+            # It may have moved since, and would not say so again for long.
+            if seen != self._moves:
+                self.is_stuck = False
 
     def block(self, wake: Callable[[], object]) -> None:
         """Wait until there is room, however long that takes. Every second `wake` wakes the listener once more."""

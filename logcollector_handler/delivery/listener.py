@@ -100,13 +100,16 @@ class BatchListener(QueueListener):
 
     @property
     def is_stopping(self) -> bool:
-        """`stop` was called, and `resume` was not called since."""
-        return self._is_stopping
+        """`stop` was called, and `resume` was not called since; or the process ends, which nothing undoes.
+
+        A logging call may have found that the process lives on, and come to `resume` after the end began.
+        """
+        return self._is_stopping or self.queue.exiting
 
     @property
     def is_asked(self) -> bool:
         """Somebody flushes or closes, so everything in the queue is due."""
-        return self._is_stopping or self._ledger.passed < self._flush_to
+        return self.is_stopping or self._ledger.passed < self._flush_to
 
     # The work
 
@@ -131,7 +134,7 @@ class BatchListener(QueueListener):
                 return taken
             # Seconds until something else is to be done in this thread; None: nothing is left.
             rest = None if self._sender.has_thread else step(self._sender, self._reporter)
-            if self._is_stopping and not self.queue and rest is None:
+            if self.is_stopping and not self.queue and rest is None:
                 return self._sentinel  # type: ignore[attr-defined]  # the stdlib's, not in its stubs
             if not block:
                 raise queues.Empty
@@ -247,7 +250,8 @@ class BatchListener(QueueListener):
 
     def give_up(self, reason: str) -> None:
         """Drop everything in the queue and in the hands of the listener's thread, and count it under `reason`."""
-        with self._handing_over:
+        # In one step for whoever looks: records that are taken and in nobody's hands pass for sent.
+        with self._handing_over, self._ledger.lock:
             while self.queue:
                 self.queue.take(self.queue.max_size, self._ledger)
             self._ledger.drop_in_hand(reason)
@@ -255,7 +259,8 @@ class BatchListener(QueueListener):
 
     def _mark(self) -> None:
         """Update `put_to`, and notify the threads that wait in a flush."""
-        self.put_to = self._ledger.passed
+        with self._ledger.lock:
+            self.put_to = self._ledger.passed
         self._ledger.settled.notify()
 
     def _fitting(self, runs: list[Run]) -> int:

@@ -112,7 +112,8 @@ class MemoryOutbox:
         self._lock = new_lock()
         self._batches: Order[Batch] = Order()
         self._memory_bytes = 0
-        # Batches between `begin` and `end`: their ordinals by their ids.
+        # Batches between `begin` and `end`, and those taken out that are not counted as dropped yet: their ordinals by
+        # their ids.
         self._in_flight: dict[str, int] = {}
 
     @property
@@ -124,8 +125,7 @@ class MemoryOutbox:
             self._batches.add(batch.id, batch)
             self._memory_bytes += batch.memory_bytes
             evicted = self._evict(spared=batch)
-        for old in evicted:
-            self._drop(old, "buffer_full")
+        self._drop(evicted, "buffer_full")
 
     def _evict(self, spared: Batch) -> list[Batch]:
         """Take out the oldest batches until the others fit, but none in flight. Called with the lock held."""
@@ -137,8 +137,7 @@ class MemoryOutbox:
             if old.id not in self._in_flight and old is not spared:
                 evicted.append(old)
                 excess -= old.memory_bytes
-        for old in evicted:
-            self._take_out(old)
+        self._take_out_to_drop(evicted)
         return evicted
 
     def next(self) -> Batch | None:
@@ -200,10 +199,8 @@ class MemoryOutbox:
     def drop_memory(self, reason: str) -> None:
         with self._lock:
             dropped = list(self._batches)
-            for batch in dropped:
-                self._take_out(batch)
-        for batch in dropped:
-            self._drop(batch, reason)
+            self._take_out_to_drop(dropped)
+        self._drop(dropped, reason)
 
     def look(self) -> float | None:
         return None
@@ -222,5 +219,18 @@ class MemoryOutbox:
         self._batches.pop(batch.id)
         self._memory_bytes -= batch.memory_bytes
 
-    def _drop(self, batch: Batch, reason: str) -> None:
-        self._ledger.drop(reason, batch.count, adopted=batch.adopted, untold=batch.losses)
+    def _take_out_to_drop(self, batches: Sequence[Batch]) -> None:
+        """As `_take_out`. Until `_drop` has counted them, nobody who flushes must take them for settled."""
+        for batch in batches:
+            self._in_flight[batch.id] = batch.ordinal
+            self._take_out(batch)
+
+    def _drop(self, batches: Sequence[Batch], reason: str) -> None:
+        try:
+            for batch in batches:
+                self._ledger.drop(reason, batch.count, adopted=batch.adopted, untold=batch.losses)
+        finally:
+            for batch in batches:
+                self.end(batch)
+        if batches:
+            self._ledger.settled.notify()

@@ -153,10 +153,15 @@ class Pump:
 
     def flush(self, seconds: float) -> bool:
         """Send what was accepted so far, and wait for threads that do. Returns whether none of it was dropped."""
-        dropped, goal = self._ledger.dropped, self._progress.mark
+        dropped, goal, me = self._ledger.dropped, self._progress.mark, threading.get_ident()
         self.run()
         seconds = min(seconds, self.time_left())
-        ending.hold(lambda: self._progress.wait(goal, seconds, or_else=self._is_idle))
+
+        def is_left_alone() -> bool:
+            # Another thread that is in `run` sends what this one has logged, too.
+            return self._is_idle() and not self._pumping.keys() - {me}
+
+        ending.hold(lambda: self._progress.wait(goal, seconds, or_else=is_left_alone))
         return self._progress.is_settled(goal) and self._ledger.dropped == dropped
 
     def close(self, seconds: float) -> None:
@@ -199,15 +204,18 @@ class Pump:
         self._waiting_since = None
         goal = self._progress.mark
         self._changed.wait(lambda: not self._threads.is_starting, self.time_left())
+        others_settle = True
         if self._threads.lives(Role.LISTENER):
             self._listener.wake()
         else:
             if self._threads.lives(Role.SENDER):
                 self._hand_over(goal, until=self._is_time_up)
-            # Not `elif`: a sender that had found nothing to send may have ended meanwhile.
-            if not self._threads.lives(Role.SENDER):
+            # Asked once more: a sender that had found nothing to send may have ended meanwhile. From here on not again:
+            # what one leaves that ends now is not given up, but sent by the next call.
+            others_settle = self._threads.lives(Role.SENDER)
+            if not others_settle:
                 self._drain(goal)
-        if self.time_left() <= 0 or not (self._threads.settles or self._progress.is_settled(goal)):
+        if self.time_left() <= 0 or not (others_settle or self._progress.is_settled(goal)):
             self._drop_rest()
 
     def _hand_over(self, goal: int, *, until: Callable[[], bool] = lambda: False) -> None:

@@ -46,7 +46,8 @@ class Reporter:
         """
         for reason, total in totals.items():
             count = total - self._told[reason]
-            if count and (self._admitted(f"lost: {reason}") is not None or at_last):
+            # Less than none: another thread has counted later, and reported it first.
+            if count > 0 and (self._admitted(f"lost: {reason}") is not None or at_last):
                 self._told[reason] = total
                 self._print(f"{'1 record was' if count == 1 else f'{count} records were'} dropped: {reason}")
 

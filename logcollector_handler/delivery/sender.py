@@ -138,10 +138,13 @@ class Sender:
     def hasten(self, end: float) -> None:
         """The process ends: end the present rest, and until then (monotonic seconds) try again after short ones."""
         self._suspects.hasten(end)
+        self._end_rest(end)
+        self._wakeup.set()
+
+    def _end_rest(self, end: float) -> None:
         # A rest that the server asked for is kept if it is over before.
         if not self._hold_is_firm or self._hold >= end:
             self._hold = 0.0
-        self._wakeup.set()
 
     def exit(self, end: float) -> None:
         """The process ends for sure: from then on (monotonic seconds) nothing is sent any more."""
@@ -151,7 +154,8 @@ class Sender:
     @property
     def is_hopeless(self) -> bool:
         """The process ends, and the settings are wrong: nothing can be sent before it does."""
-        return self._suspects.is_hopeless(self._clock.monotonic())
+        # What was found before the end began says nothing until the attempt that is made because of it.
+        return not self._suspects.is_hastened and self._suspects.is_hopeless(self._clock.monotonic())
 
     def close(self) -> None:
         """Close the connection. The next request opens another."""
@@ -231,7 +235,7 @@ class Sender:
     # Settle
 
     def _settle(self, batch: Batch, answer: Answer) -> None:
-        now = self._clock.monotonic()
+        now, end = self._clock.monotonic(), self._suspects.end
         verdict = classify(answer, compressed=batch.compressed)
         if answer.lost:
             self._outbox.note_lost_answer(batch)
@@ -246,6 +250,9 @@ class Sender:
         )
         self._hold_is_firm = ruling.firm
         self._hold = now + ruling.rest if ruling.rest else 0.0
+        if self._suspects.end != end:
+            # The end has begun since then, and could only end the rest before this one.
+            self._end_rest(self._suspects.end)
         if self._suspects.passes_over(batch):
             self._outbox.set_aside(batch)
         self._settlement.follow(batch, answer, verdict, ruling, exiting=self._exit_at is not None)

@@ -41,10 +41,11 @@ class Suspects:
 
     def __init__(self, max_retries: int) -> None:
         self._max_retries = max_retries
-        # Monotonic seconds until which the process may take to end. After that it lives on, or asks no more.
-        self._end = -math.inf
-        # The end has just begun: it interrupts the waits of all that are set aside.
-        self._is_hastened = False
+        #: Monotonic seconds until which the process may take to end. After that it lives on, or asks no more.
+        self.end: float = -math.inf
+        #: The end has just begun, and nothing was chosen since: it interrupts the waits of all that are set aside, and
+        #: wrong settings have one attempt more.
+        self.is_hastened: bool = False
         # The last request said that the settings are wrong.
         self._is_hopeless = False
         # Requests are numbered, so that "since" and "between" are comparisons.
@@ -66,16 +67,16 @@ class Suspects:
 
     def hasten(self, end: float) -> None:
         """The process ends: end all waits, and until then (monotonic seconds) try again after short ones."""
+        self.is_hastened = True
         self.end_at(end)
-        self._is_hastened = True
 
     def end_at(self, end: float) -> None:
         """The end of the process has time until then."""
-        self._end = end
+        self.end = end
 
     def is_hopeless(self, now: float) -> bool:
         """Whether the process ends, and the settings are wrong, which cannot pass before."""
-        return self._is_hopeless and now < self._end
+        return self._is_hopeless and now < self.end
 
     def passes_over(self, batch: Batch) -> bool:
         """Whether the batch is set aside or refused, so that the outbox must not offer it as the next."""
@@ -94,8 +95,10 @@ class Suspects:
 
     def choose(self, ahead: Batch | None, now: float) -> Batch | None:
         """The batch to send: `ahead`, which is the next in the outbox's order, or one that was set aside and is due."""
-        if self._is_hastened:
-            self._is_hastened = self._is_hopeless = False
+        if self.is_hastened:
+            # In this order: others that ask whether it is hopeless look at the second first.
+            self._is_hopeless = False
+            self.is_hastened = False
             for case in self._aside.values():
                 case.not_before = now
         if self.is_hopeless(now):
@@ -105,7 +108,7 @@ class Suspects:
             return due[0].batch
         # Retry one set-aside batch between two others: a failure between two successes is the evidence.
         if self._last_success == self._request:
-            if now < self._end:
+            if now < self.end:
                 # Those that found the server away have no part in that. At the end they wait for all of the others.
                 due = [case for case in due if case.failures or case.of_suspect]
             if due:
@@ -170,13 +173,13 @@ class Suspects:
                 return Ruling(split=(batch,))
             return self._lone_refusal(case, detail, now)
         self._streak += 1
-        ending = now < self._end
+        ending = now < self.end
         if verdict is Verdict.SERVER_ERROR:
             ruling = self._server_failed(case, now, chance, ending=ending)
         elif verdict is Verdict.RETRY:
             self._server_may_be_at_fault = True
             # A server in trouble that says "at once" each time would be asked without a pause.
-            firm = asked >= 1 and not (ending and now + asked >= self._end)
+            firm = asked >= 1 and not (ending and now + asked >= self.end)
             ruling = Ruling(rest=asked if firm else backoff(self._streak, chance, ending=ending), firm=firm)
             if ending:
                 self._set_aside(case, now + ruling.rest)
@@ -273,7 +276,7 @@ class Suspects:
         case.postponed += 1
         # Neither blamed again nor put on probation by the next success of another, but only after a failure of its own.
         case.signs, case.witnessed = 0, True
-        self._set_aside(case, now + backoff(case.postponed, chance, ending=now < self._end))
+        self._set_aside(case, now + backoff(case.postponed, chance, ending=now < self.end))
 
     def _case_of(self, batch: Batch) -> Case:
         for place in (self._aside, self._refused, self._in_order):

@@ -35,8 +35,8 @@ class Threads:
     Args:
         changed: notified when a thread has ended, and when a starter has done its work.
         draining: what `exit` drains at the end of the process while a thread may have something left.
-        wake: called by a thread that ended when a record came: as the logging call of that record would, had it come
-            a moment later.
+        wake: called by a thread that ended when a record came, whose logging call still found it alive. The threads
+            that it starts end as well, as the handler may have been closed again since.
     """
 
     def __init__(

@@ -64,7 +64,7 @@ class Workers:
             reporter=reporter,
             changed=self._changed,
             draining=self,
-            wake=self.wake,
+            wake=lambda: self.wake(reopen=False),
         )
         self._pump = Pump(
             queue=queue,
@@ -88,8 +88,12 @@ class Workers:
 
     # In a logging call
 
-    def wake(self) -> bool:
+    def wake(self, *, reopen: bool = True) -> bool:
         """Make the listener look at the queue; start the threads that are missing; at exit, do their work.
+
+        Args:
+            reopen: for a record, which opens a closed handler again. Otherwise threads that are started end when they
+                have done what there is, so that no `close` waits in vain for them.
 
         Returns:
             False when the next record has to call this again: no thread could be started, or the process goes down.
@@ -104,20 +108,23 @@ class Workers:
             self._listener.wake()
             if not self._threads.missing:
                 return True
-        return self._start()
+        return self._start(reopen=reopen)
 
     def urge(self) -> None:
         """An urgent record was queued: its batch is due at once."""
         if self._due.urge():
             self.wake()
 
-    def _start(self) -> bool:
+    def _start(self, *, reopen: bool) -> bool:
+        if not ending.is_exiting():
+            # Before anything that can fail, so that the end of the process drains the queue in any case.
+            children.watch(self)
+        # Asked after that, so that an end that begins from here on knows of this handler.
         if ending.is_exiting():
             self.begin_exit()
             return self.wake()
-        # Before anything that can fail, so that the end of the process drains the queue in any case.
-        children.watch(self)
-        self._listener.resume()
+        if reopen:
+            self._listener.resume()
         return self._threads.start()
 
     # Flush and close
@@ -142,7 +149,7 @@ class Workers:
         if not self._progress.is_settled(mark):
             # Not where the sender alone is needed and lives: that would open a closed handler again.
             if not self._progress.is_batched(mark) or self._lacks_a_thread():
-                self.wake()
+                self.wake(reopen=False)
             self._sender.hurry()
             self._progress.wait(mark, seconds, or_else)
         return self._progress.is_settled(mark) and self._ledger.dropped == dropped
@@ -159,15 +166,17 @@ class Workers:
             return
         mark = self._progress.mark
         if self._lacks_a_thread():
-            self._start()
+            self._start(reopen=False)
         self._listener.stop()
         self._sender.hurry()
         if seconds and not is_own_thread():
 
             def is_over() -> bool:
-                if self._progress.mark > mark:  # Others go on logging.
+                # Others go on logging. The record of the call that opens the handler again may be among ours.
+                if self._progress.mark > mark or not self._listener.is_stopping:
                     return self._progress.is_settled(mark)
-                return self._sender.is_hopeless or (self._threads.state is State.IDLE and not self._queue)
+                # In this order: the thread that has emptied the queue lives until what it took is in the outbox.
+                return self._sender.is_hopeless or (not self._queue and self._threads.state is State.IDLE)
 
             def wait(left: float) -> None:
                 self._sender.hasten(self._clock.monotonic() + left)

@@ -77,7 +77,7 @@ class PipelineBench:
         self.on_start: Callable[[], bool] = lambda: True
         self.pipeline.workers._start = self._start  # type: ignore[method-assign]  # no thread is started
 
-    def _start(self) -> bool:
+    def _start(self, *, reopen: bool) -> bool:
         self.starts += 1
         return self.on_start()
 
@@ -202,7 +202,7 @@ class FakeThreads:
         monkeypatch.setattr(threads_module, "threading", fake)
         monkeypatch.setattr(threads_module, "_thread", fake)
         real = Workers._start
-        monkeypatch.setattr(bench.pipeline.workers, "_start", lambda: real(bench.pipeline.workers))
+        monkeypatch.setattr(bench.pipeline.workers, "_start", lambda **how: real(bench.pipeline.workers, **how))
 
     def _start_new_thread(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         if self.starter_fails:

@@ -61,10 +61,10 @@ def test_of_two_that_overlap_in_part_the_whole_counts(budget: Budget, clock: Fak
     clock.advance(2)
     budget._held["second"] = clock.now
     clock.advance(1)
-    budget._count(budget._held.pop("first"))
+    budget._count("first")
     assert budget.left(TIMEOUT) == 2
     clock.advance(1)
-    budget._count(budget._held.pop("second"))
+    budget._count("second")
     assert budget.left(TIMEOUT) == 1
 
 

@@ -39,7 +39,7 @@ def test_a_call_that_makes_room_may_be_interrupted_anywhere(
         settings = replace(Settings(), service="shop", overflow=overflow, **limits)
         pipeline = Pipeline(settings, entry_builder(settings), SystemClock(), lambda *_: ScriptedTransport())
         # Nobody takes anything.
-        pipeline.workers._start = lambda: True  # type: ignore[method-assign]
+        pipeline.workers._start = lambda **_: True  # type: ignore[method-assign]
         pipeline.queue.is_stuck = True
         for name in "abc":
             pipeline.handler.emit(record(name))
@@ -83,7 +83,7 @@ def test_a_call_that_makes_way_for_another_may_be_interrupted_anywhere(
         pipeline = Pipeline(settings, entry_builder(settings), SystemClock(), lambda *_: ScriptedTransport())
         woken: list[bool] = []
         # Nobody takes anything.
-        pipeline.workers._start = lambda: woken.append(True) or True  # type: ignore[method-assign,func-returns-value]  # noqa: B023
+        pipeline.workers._start = lambda **_: woken.append(True) or True  # type: ignore[method-assign,func-returns-value]  # noqa: B023
         queue: Any = pipeline.queue
         for name in "abc":
             pipeline.handler.emit(record(name))
@@ -135,7 +135,7 @@ def test_a_call_that_waits_for_the_listener_and_for_its_turn_may_be_interrupted_
         )
         pipeline = Pipeline(settings, entry_builder(settings), SystemClock(), lambda *_: ScriptedTransport())
         # Nobody takes anything.
-        pipeline.workers._start = lambda: True  # type: ignore[method-assign]
+        pipeline.workers._start = lambda **_: True  # type: ignore[method-assign]
         queue = pipeline.queue
         assert isinstance(queue, Journal)
         for name in "abcd":

@@ -54,6 +54,19 @@ def test_losses_are_added_up_and_none_is_left_out_at_the_end(capsys: pytest.Capt
     ]
 
 
+def test_what_one_thread_counted_before_another_that_reported_first_is_not_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reporter = Reporter(Clock())
+    reporter.lost({"the queue was full": 6}, at_last=True)
+    reporter.lost({"the queue was full": 5}, at_last=True)
+    reporter.lost({"the queue was full": 7}, at_last=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "logcollector-handler: 6 records were dropped: the queue was full",
+        "logcollector-handler: 1 record was dropped: the queue was full",
+    ]
+
+
 class Broken:
     def write(self, text: str) -> int:
         raise BrokenPipeError

@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_there_is_one_listener_and_one_sender_however_many_start_them(monkeypatc
         bench = make()
         listening = Watch(monkeypatch, bench.pipeline.listener, "run")
         sending = Watch(monkeypatch, bench.pipeline.sender, "step")
-        together(*[bench.pipeline.workers._start] * 8)
+        together(*[partial(bench.pipeline.workers._start, reopen=True)] * 8)
         bench.log("a")
         see_out(bench)
         assert (listening.most, sending.most) == (1, 1)
