@@ -232,9 +232,8 @@ class SpoolOutbox:
             in_memory = [kept for kept in self._shelf.own if not kept.in_file]
         lost = [kept for kept in in_memory if not self._bodies.survives(kept)]
         with self._lock:
-            lost = [kept for kept in lost if self._shelf.take_out(kept.batch) is not None]
-        for kept in lost:
-            self._ledger.drop(reason, kept.batch.count, untold=kept.batch.losses)
+            lost = [kept for kept in lost if self._shelf.give_up(kept.batch) is not None]
+        self._room.drop(lost, reason, erasing=False)
 
     def look(self) -> float | None:
         """Look around if it is time to. Returns the seconds until the next look, or until a file is read again."""

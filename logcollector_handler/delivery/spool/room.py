@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from logcollector_handler.delivery.batch import Batch
@@ -154,11 +154,18 @@ class Room:
         self._told[self._own] = announced
         return self.total() + more - freed - self._max_bytes
 
-    def drop(self, evicted: Iterable[Kept], reason: str) -> None:
-        """Remove the files of batches that were taken off the shelf, and count their records as dropped."""
-        for kept in evicted:
-            self._bodies.erase(kept)
-            self._ledger.drop(reason, kept.batch.count, untold=kept.batch.losses)
+    def drop(self, given_up: Collection[Kept], reason: str, *, erasing: bool = True) -> None:
+        """Count the records of batches that the shelf has given up as dropped; `erasing`: and remove their files."""
+        try:
+            for kept in given_up:
+                if erasing:
+                    self._bodies.erase(kept)
+                self._ledger.drop(reason, kept.batch.count, untold=kept.batch.losses)
+        finally:
+            with self._lock:
+                for kept in given_up:
+                    self._shelf.end_use(kept.batch)
+        self._ledger.settled.notify()
 
     def release(self, key: str) -> None:
         """Take back a reservation: the files are on the shelf now, or were not written."""
