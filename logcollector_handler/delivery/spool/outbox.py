@@ -129,7 +129,8 @@ class SpoolOutbox:
             self._shelf.set_aside(batch)
 
     def __len__(self) -> int:
-        return len(self._shelf)
+        with self._lock:
+            return len(self._shelf)
 
     def holds_before(self, ordinal: int) -> bool:
         with self._lock:

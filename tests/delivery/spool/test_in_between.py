@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 
 from logcollector_handler.delivery.ledger import Ledger
+from logcollector_handler.delivery.order import Order
+from logcollector_handler.delivery.spool import SpoolOutbox
+from logcollector_handler.settings import Settings
+from tests.delivery.harness import no_connection
 from tests.delivery.pipelines import PATIENCE, PipelineBench
-from tests.delivery.test_progress import CHANCE
+from tests.delivery.spool.processes import Process
+from tests.delivery.test_progress import CHANCE, meanwhile
 
 
 class Flush(threading.Thread):
@@ -94,3 +99,35 @@ def test_a_flush_while_a_batch_is_dropped_says_so(
     flush.join(PATIENCE)
     assert bench.stats().dropped == {reason: 1}
     assert flush.results == [False]
+
+
+@pytest.mark.parametrize("wait", ["flush", "close"])
+def test_whoever_flushes_or_closes_while_batches_of_dead_processes_are_sent_gets_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    for _ in range(3):
+        dead = Process(tmp_path, url=Settings().server_url)
+        dead.put("left behind")
+        dead.die()
+    bench = PipelineBench(spool_dir=str(tmp_path), batch_size=1)
+    bench.scripted.rule = no_connection
+    bench.send()
+    bench.log("ours")
+    bench.listen()
+    outbox = bench.pipeline.outbox
+    assert isinstance(outbox, SpoolOutbox)
+    assert len(outbox) == 4
+    asking = threading.current_thread()
+    removing: list[threading.Thread] = []
+    real = Order.__len__
+
+    def count(order: Order[Any]) -> int:
+        if threading.current_thread() is asking and order is not outbox._shelf.own and not removing:
+            adopted = next(iter(outbox._shelf.adopted)).batch
+            removing.append(meanwhile(lambda: outbox.remove(adopted)))
+        return real(order)
+
+    monkeypatch.setattr(Order, "__len__", count)
+    getattr(bench.pipeline.workers, wait)(0.0)
+    removing[0].join(PATIENCE)
+    assert len(outbox) == 3
