@@ -73,6 +73,8 @@ class Room:
         self._granted = 0
         #: Bytes at the last look of the living owners that tell nobody, because they run version 0.1.0.
         self.silent: dict[str, int] = {}
+        #: Dead owners whose files are on the shelf. One that a look has just locked still takes what everybody is told.
+        self.adopted: Collection[str] = ()
 
     @property
     def reserved(self) -> int:
@@ -83,8 +85,10 @@ class Room:
         """Bytes of all files, including what is reserved. Raises OSError if those of others cannot be told."""
         held = self._owners.held
         told = self._owners.usage.read()
-        others = sum(size for owner, size in (self.silent | told).items() if owner not in held)
-        return others + (BLOCK if DEAD in told else 0) + sum(map(self._of, held))
+        with self._lock:
+            ours = held.intersection([self._own, *self.adopted])
+            others = sum(size for owner, size in (self.silent | told).items() if owner not in ours)
+            return others + (BLOCK if DEAD in told else 0) + sum(map(self._of, ours))
 
     def write(self, batches: Sequence[Batch], freed: int) -> list[Kept]:
         """Write all of these batches to files, or none.

@@ -12,6 +12,8 @@ import pytest
 from logcollector_handler.delivery.ledger import Ledger
 from logcollector_handler.delivery.order import Order
 from logcollector_handler.delivery.spool import SpoolOutbox
+from logcollector_handler.delivery.spool.bodies import Bodies
+from logcollector_handler.delivery.spool.directory import BLOCK, charge
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import no_connection
 from tests.delivery.pipelines import PATIENCE, PipelineBench
@@ -131,3 +133,29 @@ def test_whoever_flushes_or_closes_while_batches_of_dead_processes_are_sent_gets
     getattr(bench.pipeline.workers, wait)(0.0)
     removing[0].join(PATIENCE)
     assert len(outbox) == 3
+
+
+def test_a_batch_that_is_written_while_another_thread_adopts_finds_no_room_in_what_it_adopts(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 40 * BLOCK
+    old, new = Process(root, max_bytes=limit), Process(root, max_bytes=limit)
+    for _ in range(30):
+        old.put("left behind")
+    old.die()
+    real = Bodies.is_done_with
+
+    def is_done_with(bodies: Bodies, name: str) -> bool:
+        # The look has locked the owner, and its batches are not on the shelf yet.
+        if not writing:
+            writing.append(meanwhile(lambda: new.put("x" * 20 * BLOCK)))
+        return real(bodies, name)
+
+    writing: list[threading.Thread] = []
+    monkeypatch.setattr(Bodies, "is_done_with", is_done_with)
+    new.look()
+    writing[0].join(PATIENCE)
+    assert len(new.outbox) == 31
+    files = [path for path in new.outbox.directory.rglob("*") if path.is_file()]
+    assert sum(charge(path.lstat()) for path in files) <= limit
+    assert [kept.in_file for kept in new.outbox._shelf.own] == [False], "it waits in memory"
