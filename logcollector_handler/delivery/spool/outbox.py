@@ -146,6 +146,8 @@ class SpoolOutbox:
         loaded = self._reader.read_or_judge(here)
         if loaded is None:
             self.end(batch)
+            # Those who wait for it were notified when it was counted, and found it in use.
+            self._ledger.settled.notify()
         return loaded
 
     def end(self, batch: Batch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from logcollector_handler.delivery.batch import Batch
 from logcollector_handler.delivery.ledger import Ledger
 from logcollector_handler.delivery.order import Order
 from logcollector_handler.delivery.spool import SpoolOutbox
@@ -16,7 +17,7 @@ from logcollector_handler.delivery.spool.bodies import Bodies
 from logcollector_handler.delivery.spool.directory import BLOCK, charge
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import no_connection
-from tests.delivery.pipelines import PATIENCE, PipelineBench
+from tests.delivery.pipelines import PATIENCE, PipelineBench, wait_until
 from tests.delivery.spool.processes import Process
 from tests.delivery.test_progress import CHANCE, meanwhile
 
@@ -27,19 +28,23 @@ class Flush(threading.Thread):
     def __init__(self, bench: PipelineBench) -> None:
         super().__init__(daemon=True)
         self._bench = bench
-        self._waits = threading.Event()
+        self._checks = 0
         self.results: list[bool] = []
 
     def run(self) -> None:
         def or_else() -> bool:
-            self._waits.set()
+            self._checks += 1
             return False
 
-        self.results.append(self._bench.pipeline.workers.flush(PATIENCE, or_else))
+        self.results.append(self._bench.pipeline.workers.flush(10 * PATIENCE, or_else))
 
     def begin(self) -> None:
         self.start()
-        assert self._waits.wait(PATIENCE)
+        self.wait_for_checks(2)
+
+    def wait_for_checks(self, number: int) -> None:
+        """Until it has looked that often whether all is settled: it looks twice, and then waits to be notified."""
+        wait_until(lambda: self._checks >= number)
 
 
 def fill_the_disk(bench: PipelineBench) -> None:
@@ -159,3 +164,23 @@ def test_a_batch_that_is_written_while_another_thread_adopts_finds_no_room_in_wh
     files = [path for path in new.outbox.directory.rglob("*") if path.is_file()]
     assert sum(charge(path.lstat()) for path in files) <= limit
     assert [kept.in_file for kept in new.outbox._shelf.own] == [False], "it waits in memory"
+
+
+def test_a_flush_returns_when_a_damaged_batch_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = PipelineBench(spool_dir=str(tmp_path), batch_size=1)
+    bench.log("damaged")
+    bench.listen()
+    (body,) = tmp_path.glob("*/*.json*")
+    body.write_bytes(b"rubbish")
+    flush = Flush(bench)
+    flush.begin()
+    real = SpoolOutbox.end
+
+    def end(outbox: SpoolOutbox, batch: Batch) -> None:
+        flush.wait_for_checks(4)
+        real(outbox, batch)
+
+    monkeypatch.setattr(SpoolOutbox, "end", end)
+    bench.send()
+    flush.join(PATIENCE)
+    assert (flush.results, bench.stats().dropped) == ([False], {"spool_damaged": 1})
