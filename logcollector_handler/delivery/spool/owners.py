@@ -145,8 +145,12 @@ class Owners:
 
     def _take(self, owner: str) -> bool:
         """Lock an owner. False while somebody else holds the lock."""
+        # Another handler of this process may have our own, because it saw a lock that we have removed since. It finds
+        # that its file is not the lock any more, as another process would.
+        if owner == self._own:
+            _holders[owner] = self
         # `setdefault` is one step, so of two handlers in this process only one goes on.
-        if _holders.setdefault(owner, self) is not self:
+        elif _holders.setdefault(owner, self) is not self:
             return False
         name = lock_name(owner)
         # Our own lock file gets its name only when it is locked: others take over whatever they can lock by that name.
@@ -170,7 +174,7 @@ class Owners:
             if owner not in self._held:
                 if descriptor >= 0:
                     os.close(descriptor)
-                _holders.pop(owner, None)
+                self._let_go(owner)
         return owner in self._held
 
     def _renew(self, owner: str) -> bool:
@@ -197,6 +201,11 @@ class Owners:
                         self._remove_lock(descriptor, owner)
         finally:
             os.close(descriptor)
+            self._let_go(owner)
+
+    def _let_go(self, owner: str) -> None:
+        """No lock of this owner is ours any more. It may be another handler's by now."""
+        if _holders.get(owner) is self:
             _holders.pop(owner, None)
 
     def _remove_lock(self, descriptor: int, owner: str) -> None:

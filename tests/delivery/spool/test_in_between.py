@@ -15,10 +15,11 @@ from logcollector_handler.delivery.order import Order
 from logcollector_handler.delivery.spool import SpoolOutbox
 from logcollector_handler.delivery.spool.bodies import Bodies
 from logcollector_handler.delivery.spool.directory import BLOCK, charge
+from logcollector_handler.delivery.spool.files import Left
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import no_connection
 from tests.delivery.pipelines import PATIENCE, PipelineBench, wait_until
-from tests.delivery.spool.processes import Process
+from tests.delivery.spool.processes import Process, other_process
 from tests.delivery.test_progress import CHANCE, meanwhile
 
 
@@ -184,3 +185,30 @@ def test_a_flush_returns_when_a_damaged_batch_is_dropped(tmp_path: Path, monkeyp
     bench.send()
     flush.join(PATIENCE)
     assert (flush.results, bench.stats().dropped) == ([False], {"spool_damaged": 1})
+
+
+def test_a_handler_that_is_used_again_while_another_of_its_process_looks_gets_its_lock(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other has seen its lock just before it was removed, and holds one of that name when it is made again."""
+    one, other = Process(root), Process(root)
+    one.put("a")
+    assert one.messages() == [["a"]]
+    scan = other.outbox._files.scan
+    again: list[Batch] = []
+
+    def scan_and_see() -> dict[str, Left]:
+        found = scan()
+        if one.ids.owner in other.outbox._owners._held:
+            again.append(one.put("b"))
+        elif not again:
+            one.outbox.close()
+        return found
+
+    monkeypatch.setattr(other.outbox._files, "scan", scan_and_see)
+    other.look()
+    monkeypatch.undo()
+    assert [batch.body for batch in again] == [None], "it is in a file"
+    assert other.messages() == []
+    assert other_process(root, "print(other.messages())") == "[]"
+    assert one.messages() == [["b"]]
