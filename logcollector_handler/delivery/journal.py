@@ -64,6 +64,7 @@ class Journal(Intake):
         batch_size: lines in a file at most.
         max_batch_bytes: bytes in a file at most.
         fsync: wait until the disk itself has what was written.
+        ledger: whose lock the listener takes while it has the journal's.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Journal(Intake):
         batch_size: int,
         max_batch_bytes: int,
         fsync: bool,
+        ledger: Ledger,
         reporter: Reporter,
         clock: Clock,
     ) -> None:
@@ -97,6 +99,7 @@ class Journal(Intake):
         # handler that logs has to know.
         self._lock = new_lock()
         self._is_owned: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined]  # not in the stubs
+        self._is_counting: Callable[[], bool] = ledger.lock._is_owned  # type: ignore[attr-defined]  # as above
         self.files: deque[JournalFile] = deque()
         # Files that the listener has taken and whose batches are not in the outbox yet.
         self._taken: dict[str, JournalFile] = {}
@@ -138,6 +141,10 @@ class Journal(Intake):
         while handed_in and threading.get_ident() not in own_threads:
             if self._is_owned():
                 # This call interrupted another `add` of the same thread, which writes the line before it returns.
+                break
+            if self._is_counting():
+                # This call interrupted `flush` or `stats`. Whoever has the lock may be waiting for the ledger's, which
+                # this thread holds. As above, the line is written later.
                 break
             with self._lock:
                 waiting = self._write()

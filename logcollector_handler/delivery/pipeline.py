@@ -152,8 +152,7 @@ class Pipeline:
                 batch_size=min(settings.batch_size, settings.max_queue_size),
                 max_batch_bytes=settings.max_batch_bytes,
                 fsync=settings.fsync,
-                reporter=reporter,
-                clock=clock,
+                **common,
             )
         due = Due(
             queue=self.queue,

@@ -250,8 +250,8 @@ def test_killed_after_any_file_operation_nothing_is_missing_and_nothing_comes_tw
         shutil.rmtree(tmp_path / "spool", ignore_errors=True)
         shutil.copytree(tmp_path / "before", tmp_path / "spool")
         complete = in_a_process(settings, world, point, Program.live)
-        for unborn in (tmp_path / "spool").glob("*/*.new"):
-            os.utime(unborn, (0, 0))  # The heir comes later.
+        for lock in [*(tmp_path / "spool").glob("*/*.new"), *(tmp_path / "spool").glob("*/*.left")]:
+            os.utime(lock, (0, 0))  # The heir comes later.
         assert in_a_process(settings, world, None, inherit)
         judge(world, tmp_path / "spool", f"killed after operation {point}")
         if complete:
@@ -281,8 +281,8 @@ def test_killed_at_either_side_of_a_handover_nothing_is_missing_and_nothing_come
         assert not world.bodies, "the writer posts nothing"
         if killed == "forwarder":
             complete = in_a_process(forwarder, world, point, inherit)
-        for unborn in (tmp_path / "spool").glob("*/*.new"):
-            os.utime(unborn, (0, 0))  # The next one comes later.
+        for lock in [*(tmp_path / "spool").glob("*/*.new"), *(tmp_path / "spool").glob("*/*.left")]:
+            os.utime(lock, (0, 0))  # The next one comes later.
         if (tmp_path / "spool").exists():
             assert in_a_process(forwarder, world, None, inherit)
         judge(world, tmp_path / "spool", f"killed after operation {point}")

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from logcollector_handler.delivery import turns
+from logcollector_handler.delivery.journal import Journal
 from logcollector_handler.delivery.journal_file import JournalFile
 from logcollector_handler.delivery.process import own_work
 from logcollector_handler.delivery.states import Role
 from tests.delivery.harness import line
-from tests.delivery.pipelines import PipelineBench, alive, records_add_up
+from tests.delivery.pipelines import PATIENCE, PipelineBench, alive, records_add_up
 
 
 @pytest.fixture
@@ -451,3 +452,43 @@ def test_a_caller_makes_way_when_its_record_is_written(
     with own_work():
         journal.log("d")
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("asks", ["flush", "stats"])
+def test_a_call_in_the_middle_of_a_count_does_not_wait_for_the_listener_which_waits_for_the_count(
+    journal: PipelineBench, monkeypatch: pytest.MonkeyPatch, asks: str
+) -> None:
+    journal.log("a", "b", "c")
+    listening = threading.Thread(target=journal.listen, daemon=True)
+    length = Journal.__len__
+
+    def interrupted(queue: Journal) -> int:
+        if threading.current_thread() is asking and not listening.ident:
+            # The listener has the journal's lock, and wants the ledger's: then a signal handler logs.
+            monkeypatch.setattr(journal.journal, "_write", lambda: has_lock.set())
+            listening.start()
+            assert has_lock.wait(PATIENCE)
+            monkeypatch.undo()
+            journal.log("d")
+        return length(queue)
+
+    def ask() -> None:
+        if asks == "flush":
+            journal.pipeline.workers.flush(0.0)
+        else:
+            journal.stats()
+
+    has_lock = threading.Event()
+    asking = threading.Thread(target=ask, daemon=True)
+    monkeypatch.setattr(Journal, "__len__", interrupted)
+    asking.start()
+    asking.join(PATIENCE)
+    assert not asking.is_alive(), "both wait for each other"
+    listening.join(PATIENCE)
+    assert journal.batches == [["a", "b", "c"]]
+    assert journal.stats().pending == len(journal.journal) == 1
+    journal.clock.advance(10)
+    journal.listen()
+    journal.clock.advance(10)
+    journal.listen()
+    assert journal.batches == [["a", "b", "c"], ["d"]]

@@ -179,6 +179,11 @@ class Directory:
         with self.open() as directory:
             os.rename(name, new_name, src_dir_fd=directory, dst_dir_fd=directory)
 
+    def link(self, name: str, new_name: str) -> None:
+        """Give a file a second name. Raises FileExistsError if something has that."""
+        with self.open() as directory:
+            os.link(name, new_name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+
     def move(self, name: str, other: Directory, new_name: str) -> None:
         """Move whatever has that name into another directory, which is made if it is missing."""
         with self.open() as directory, other.open(make=True) as target:

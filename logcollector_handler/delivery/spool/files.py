@@ -30,7 +30,7 @@ _ID: Final = rf"(?P<id>{_DRAWN}(?:\.[01])*)"
 _OPEN: Final = re.compile(rf"(?P<id>{_DRAWN})\.open")
 _LOST: Final = re.compile(rf"{_ID}\.lost")
 _LOCK: Final = re.compile(rf"{_OWNER}\.lock")
-_NEW_LOCK: Final = re.compile(rf"{_OWNER}\.new")
+_NEW_LOCK: Final = re.compile(rf"{_OWNER}\.(?:new|left)")
 _TEMPORARY: Final = re.compile(rf"{_DRAWN}.*\.tmp")
 #: A batch in whatever format, complete or still open.
 BATCH: Final = re.compile(rf"{_ID}\.(?!lost\b)[a-z]+(?:\.gz)?")
@@ -178,7 +178,7 @@ class SpoolFiles:
         return found
 
     def new_locks(self) -> list[str]:
-        """Names of lock files that are not locked yet, or whose owner died before it locked them."""
+        """Names of lock files that are not locked yet, or no more: their process may have died before it went on."""
         return [name for name in self.place.names() if _NEW_LOCK.fullmatch(name)]
 
 
@@ -200,6 +200,11 @@ def lock_name(owner: str) -> str:
 def new_lock_name(owner: str) -> str:
     """The name of the lock file until it is locked."""
     return f"{owner}.new"
+
+
+def left_lock_name(owner: str) -> str:
+    """The name of the lock file when it is about to be removed."""
+    return f"{owner}.left"
 
 
 def owner_of(batch_id: str) -> str:

@@ -89,6 +89,8 @@ class HandOver:
         # Batches that are not handed over yet, the oldest first; and the one at which a thread works right now.
         self._waiting: deque[Batch] = deque()
         self._in_hand: Batch | None = None
+        # Batches that are dropped, and not counted yet.
+        self._given_up: deque[Batch] = deque()
         # Monotonic seconds before which the disk is not tried again.
         self._again_at = -math.inf
         # Monotonic seconds at which the process stops waiting, once it goes down.
@@ -120,7 +122,7 @@ class HandOver:
     def holds_before(self, ordinal: int) -> bool:
         with self._lock:
             first = self._in_hand or next(iter(self._waiting), None)
-            return first is not None and first.ordinal < ordinal
+            return any(each.ordinal < ordinal for each in [*([first] if first else []), *self._given_up])
 
     def drop_memory(self, reason: str) -> None:
         """Try once more to hand over what waits, and drop the rest; but not what an open file holds."""
@@ -130,6 +132,7 @@ class HandOver:
                 if batch not in self._waiting:
                     continue
                 self._waiting.remove(batch)
+                self._given_up.append(batch)
             self._drop(batch, reason)
 
     def close(self) -> None:
@@ -263,8 +266,14 @@ class HandOver:
             while excess > 0 and len(self._waiting) > 1:
                 evicted.append(self._waiting.popleft())
                 excess -= evicted[-1].memory_bytes
+            self._given_up.extend(evicted)
         return evicted
 
     def _drop(self, batch: Batch, reason: str) -> None:
-        self._bodies.erase_open(batch.id)
-        self._ledger.drop(reason, batch.count, untold=batch.losses)
+        try:
+            self._bodies.erase_open(batch.id)
+            self._ledger.drop(reason, batch.count, untold=batch.losses)
+        finally:
+            with self._lock:
+                self._given_up.remove(batch)
+        self._ledger.settled.notify()

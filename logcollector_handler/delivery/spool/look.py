@@ -88,9 +88,9 @@ class Looks:
         self._release()
         with self._lock:
             shelved = list(self._shelf.adopted)
+            self._room.adopted = self._owners.held
         try:
             found = look_around(self._files, self._bodies, self._owners, self._reporter, self._clock.time(), shelved)
-            self._room.silent = found.silent
             if found.damaged:
                 self._ledger.drop("spool_damaged", found.damaged, adopted=True)
             held = self._owners.held
@@ -99,6 +99,7 @@ class Looks:
                     self._shelf.take_out(kept.batch)  # Another process has locked its owner since.
                 for kept in found.adopted:
                     self._shelf.add(kept)
+                self._room.adopted, self._room.silent = held, found.silent
                 self._is_more_left = found.more or len(self._shelf.adopted) > 0
         finally:
             self._release()

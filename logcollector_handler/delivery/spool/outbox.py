@@ -129,7 +129,8 @@ class SpoolOutbox:
             self._shelf.set_aside(batch)
 
     def __len__(self) -> int:
-        return len(self._shelf)
+        with self._lock:
+            return len(self._shelf)
 
     def holds_before(self, ordinal: int) -> bool:
         with self._lock:
@@ -145,6 +146,8 @@ class SpoolOutbox:
         loaded = self._reader.read_or_judge(here)
         if loaded is None:
             self.end(batch)
+            # Those who wait for it were notified when it was counted, and found it in use.
+            self._ledger.settled.notify()
         return loaded
 
     def end(self, batch: Batch) -> None:
@@ -232,9 +235,8 @@ class SpoolOutbox:
             in_memory = [kept for kept in self._shelf.own if not kept.in_file]
         lost = [kept for kept in in_memory if not self._bodies.survives(kept)]
         with self._lock:
-            lost = [kept for kept in lost if self._shelf.take_out(kept.batch) is not None]
-        for kept in lost:
-            self._ledger.drop(reason, kept.batch.count, untold=kept.batch.losses)
+            lost = [kept for kept in lost if self._shelf.give_up(kept.batch) is not None]
+        self._room.drop(lost, reason, erasing=False)
 
     def look(self) -> float | None:
         """Look around if it is time to. Returns the seconds until the next look, or until a file is read again."""

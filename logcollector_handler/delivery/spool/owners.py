@@ -26,10 +26,10 @@ from typing import Final
 from logcollector_handler.delivery.locks import new_lock
 
 from .directory import Directory
-from .files import Left, SpoolFiles, lock_name, new_lock_name
+from .files import Left, SpoolFiles, left_lock_name, lock_name, new_lock_name
 from .usage import Usage
 
-#: Age in seconds at which a leftover `.new` file counts as abandoned.
+#: Age in seconds at which a leftover `.new` or `.left` file counts as abandoned.
 _ABANDONED_AFTER: Final = 60.0
 #: How many dead owners are locked at a time at most: each lock takes a descriptor from the application.
 _AT_ONCE: Final = 64
@@ -145,8 +145,12 @@ class Owners:
 
     def _take(self, owner: str) -> bool:
         """Lock an owner. False while somebody else holds the lock."""
+        # Another handler of this process may have our own, because it saw a lock that we have removed since. It finds
+        # that its file is not the lock any more, as another process would.
+        if owner == self._own:
+            _holders[owner] = self
         # `setdefault` is one step, so of two handlers in this process only one goes on.
-        if _holders.setdefault(owner, self) is not self:
+        elif _holders.setdefault(owner, self) is not self:
             return False
         name = lock_name(owner)
         # Our own lock file gets its name only when it is locked: others take over whatever they can lock by that name.
@@ -170,7 +174,7 @@ class Owners:
             if owner not in self._held:
                 if descriptor >= 0:
                     os.close(descriptor)
-                _holders.pop(owner, None)
+                self._let_go(owner)
         return owner in self._held
 
     def _renew(self, owner: str) -> bool:
@@ -194,14 +198,29 @@ class Owners:
                     # The owner may be alive after all, and have made a new lock file of this name: that one stays.
                     if self._is_lock_file(descriptor, owner):
                         self.usage.forget(owner)
-                        self._files.place.remove(lock_name(owner))
+                        self._remove_lock(descriptor, owner)
         finally:
             os.close(descriptor)
+            self._let_go(owner)
+
+    def _let_go(self, owner: str) -> None:
+        """No lock of this owner is ours any more. It may be another handler's by now."""
+        if _holders.get(owner) is self:
             _holders.pop(owner, None)
 
-    def _is_lock_file(self, descriptor: int, owner: str) -> bool:
-        """Whether a descriptor is of the file that has the name of an owner's lock now."""
-        name = lock_name(owner)
+    def _remove_lock(self, descriptor: int, owner: str) -> None:
+        """Remove a lock file; but not one that a living owner has put in its place just now."""
+        # Renamed first, because a file that was removed by its name cannot be given back.
+        place, name, left = self._files.place, lock_name(owner), left_lock_name(owner)
+        place.rename(name, left)
+        if not self._is_lock_file(descriptor, owner, left):
+            with contextlib.suppress(OSError):
+                place.link(left, name)
+        place.remove(left)
+
+    def _is_lock_file(self, descriptor: int, owner: str, name: str | None = None) -> bool:
+        """Whether a descriptor is of the file that has the name of an owner's lock now, or `name`."""
+        name = name or lock_name(owner)
         named = self._files.place.status([name]).get(name)
         return named is not None and os.path.samestat(os.fstat(descriptor), named)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from logcollector_handler.delivery.batch import Batch
@@ -73,6 +73,8 @@ class Room:
         self._granted = 0
         #: Bytes at the last look of the living owners that tell nobody, because they run version 0.1.0.
         self.silent: dict[str, int] = {}
+        #: Dead owners whose files are on the shelf. One that a look has just locked still takes what everybody is told.
+        self.adopted: Collection[str] = ()
 
     @property
     def reserved(self) -> int:
@@ -83,8 +85,10 @@ class Room:
         """Bytes of all files, including what is reserved. Raises OSError if those of others cannot be told."""
         held = self._owners.held
         told = self._owners.usage.read()
-        others = sum(size for owner, size in (self.silent | told).items() if owner not in held)
-        return others + (BLOCK if DEAD in told else 0) + sum(map(self._of, held))
+        with self._lock:
+            ours = held.intersection([self._own, *self.adopted])
+            others = sum(size for owner, size in (self.silent | told).items() if owner not in ours)
+            return others + (BLOCK if DEAD in told else 0) + sum(map(self._of, ours))
 
     def write(self, batches: Sequence[Batch], freed: int) -> list[Kept]:
         """Write all of these batches to files, or none.
@@ -154,11 +158,18 @@ class Room:
         self._told[self._own] = announced
         return self.total() + more - freed - self._max_bytes
 
-    def drop(self, evicted: Iterable[Kept], reason: str) -> None:
-        """Remove the files of batches that were taken off the shelf, and count their records as dropped."""
-        for kept in evicted:
-            self._bodies.erase(kept)
-            self._ledger.drop(reason, kept.batch.count, untold=kept.batch.losses)
+    def drop(self, given_up: Collection[Kept], reason: str, *, erasing: bool = True) -> None:
+        """Count the records of batches that the shelf has given up as dropped; `erasing`: and remove their files."""
+        try:
+            for kept in given_up:
+                if erasing:
+                    self._bodies.erase(kept)
+                self._ledger.drop(reason, kept.batch.count, untold=kept.batch.losses)
+        finally:
+            with self._lock:
+                for kept in given_up:
+                    self._shelf.end_use(kept.batch)
+        self._ledger.settled.notify()
 
     def release(self, key: str) -> None:
         """Take back a reservation: the files are on the shelf now, or were not written."""

@@ -54,7 +54,7 @@ class Shelf:
         self._adopted: Turns[Kept] = Turns()
         # The batch that was used last was adopted, so it is the turn of our own.
         self._is_turn_of_own = False
-        # Batches that must not be evicted: their ordinals by their ids.
+        # Batches that must not be evicted, or are dropped and not counted yet: their ordinals by their ids.
         self._in_use: dict[str, int] = {}
         # Batches whose files cannot be read now, and the monotonic seconds at which they are tried again, by their ids.
         self._postponed: dict[str, tuple[Batch, float]] = {}
@@ -91,6 +91,13 @@ class Shelf:
         self._postponed.pop(batch.id, None)
         if kept is not None:
             self._count(kept, -1)
+        return kept
+
+    def give_up(self, batch: Batch) -> Kept | None:
+        """Take out a batch that is to be dropped. It counts as in use until it is counted, and `end_use` says so."""
+        kept = self.take_out(batch)
+        if kept is not None:
+            self._in_use[batch.id] = batch.ordinal
         return kept
 
     def replace(self, old: Kept, successors: Sequence[Kept]) -> None:
@@ -145,7 +152,7 @@ class Shelf:
         return True
 
     def end_use(self, batch: Batch) -> None:
-        """End the protection that `use` gave."""
+        """End what `use` or `give_up` began."""
         self._in_use.pop(batch.id, None)
 
     def first_ordinal(self, default: int) -> int:
@@ -180,7 +187,7 @@ class Shelf:
 
     def _all_out(self, evicted: list[Kept]) -> list[Kept]:
         for kept in evicted:
-            self.take_out(kept.batch)
+            self.give_up(kept.batch)
         return evicted
 
     def _side(self, batch: Batch) -> Order[Kept] | Turns[Kept]:

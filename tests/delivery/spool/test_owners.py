@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -199,6 +201,38 @@ def test_a_lock_that_its_owner_made_again_is_not_removed(root: Path) -> None:
     assert lock.exists()
 
 
+def test_a_lock_that_its_owner_makes_again_while_it_is_being_removed_is_still_there(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner had lost it, or had nothing left and logs again."""
+    owner = Process(root)
+    owner.put("a")
+    owner.die()
+    heir = Process(root)
+    heir.look()
+    assert heir.messages() == [["a"]]
+    lock = heir.outbox.directory / f"{owner.ids.owner}.lock"
+    made: list[int] = []
+
+    def at_the_last_moment(real: Callable[..., None]) -> Callable[..., None]:
+        def take_away(name: str, *args: Any, **more: Any) -> None:
+            if name == lock.name and not made:
+                new = lock.with_suffix(".new")
+                new.touch(0o600)
+                made.append(new.stat().st_ino)
+                new.replace(lock)
+            real(name, *args, **more)
+
+        return take_away
+
+    with monkeypatch.context() as patch:
+        for each in ("unlink", "rename"):
+            patch.setattr(os, each, at_the_last_moment(getattr(os, each)))
+        heir.outbox.close()
+    assert [lock.stat().st_ino] == made
+    assert sorted(path.suffix for path in heir.outbox.directory.iterdir() if path.is_file()) == [".lock"]
+
+
 def test_an_exception_while_the_lock_is_made_leaves_it_free(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = Process(root)
 
@@ -253,7 +287,9 @@ def test_a_lock_that_another_process_took_meanwhile_is_taken_back_with_the_next_
     shutil.copytree(root, root.parent / "copy")
     program = f"""
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from tests.delivery.spool.processes import Process
 other = Process(Path({str(root)!r}))
 other.look()
