@@ -71,7 +71,7 @@ class BatchListener(QueueListener):
         # Set by `flush_to`: whatever is in the queue is due until this many records have left its front.
         self._flush_to = 0
         # Held while a batch goes into an outbox in memory, which takes no time: `give_up` counts its records as dropped
-        # before that, or the outbox drops it after that, never both and never neither.
+        # before that, or the outbox drops it after that, never both and never neither. Taken before all other locks.
         self._handing_over = new_lock()
         #: Of the records that have left the front of the queue, the first `put_to` are in the outbox or settled.
         self.put_to: int = 0
@@ -250,8 +250,7 @@ class BatchListener(QueueListener):
 
     def give_up(self, reason: str) -> None:
         """Drop everything in the queue and in the hands of the listener's thread, and count it under `reason`."""
-        # In one step for whoever looks: records that are taken and in nobody's hands pass for sent.
-        with self._handing_over, self._ledger.lock:
+        with self._handing_over:
             while self.queue:
                 self.queue.take(self.queue.max_size, self._ledger)
             self._ledger.drop_in_hand(reason)
@@ -259,7 +258,8 @@ class BatchListener(QueueListener):
 
     def _mark(self) -> None:
         """Update `put_to`, and notify the threads that wait in a flush."""
-        with self._ledger.lock:
+        # Not while `give_up` drops what it took: in nobody's hands, that would pass for sent.
+        with self._handing_over:
             self.put_to = self._ledger.passed
         self._ledger.settled.notify()
 
