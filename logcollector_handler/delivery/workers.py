@@ -147,7 +147,7 @@ class Workers:
         dropped, mark = self._ledger.dropped, self._progress.mark
         self._listener.flush_to(mark)
         if not self._progress.is_settled(mark):
-            # Not where the sender alone is needed and lives: that would open a closed handler again.
+            # Not where the sender alone is needed and lives: that would start a listener that has nothing to do.
             if not self._progress.is_batched(mark) or self._lacks_a_thread():
                 self.wake(reopen=False)
             self._sender.hurry()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -35,6 +36,8 @@ from tests.delivery.harness import FakeClock, ScriptedTransport
 
 #: Seconds that a test waits for what must come. It comes in milliseconds, but the machine may be busy.
 PATIENCE: Final = 60.0
+#: Seconds for which a thread that ought to wait for the test is given the chance to go on without it.
+CHANCE: Final = 0.2
 #: Which threads live in which state.
 LIVING: Final[Mapping[State, tuple[Role, ...]]] = {
     State.IDLE: (),
@@ -171,6 +174,14 @@ def handed_over(root: Path) -> list[str]:
             plain = decompress(body) if path.suffix == ".gz" else body
             found += [entry["message"] for entry in entries_in(plain, "collector")]
     return found
+
+
+def meanwhile(act: Callable[[], object]) -> threading.Thread:
+    """Have another thread do something in between: it has ended, or waits for the caller, when this returns."""
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    thread.join(CHANCE)
+    return thread
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

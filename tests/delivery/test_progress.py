@@ -11,18 +11,7 @@ import pytest
 
 from logcollector_handler.delivery.journal import Journal
 from logcollector_handler.delivery.ledger import Ledger
-from tests.delivery.pipelines import PATIENCE, PipelineBench
-
-#: Seconds for which a thread that ought to wait for the test is given the chance to go on without it.
-CHANCE = 0.2
-
-
-def meanwhile(act: Callable[[], object]) -> threading.Thread:
-    """Have another thread do something in between: it has ended, or waits for the caller, when this returns."""
-    thread = threading.Thread(target=act)
-    thread.start()
-    thread.join(CHANCE)
-    return thread
+from tests.delivery.pipelines import PATIENCE, PipelineBench, meanwhile
 
 
 def asking_between(monkeypatch: pytest.MonkeyPatch, method: str, bench: PipelineBench) -> list[int]:

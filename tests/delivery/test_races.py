@@ -17,20 +17,27 @@ from logcollector_handler.delivery.queue import EntryQueue
 from logcollector_handler.delivery.states import Role, State
 from logcollector_handler.delivery.workers import Workers
 from tests.delivery.harness import FakeClock, Request, ok, status
-from tests.delivery.pipelines import PATIENCE, FakeThreads, PipelineBench, RunningClock, alive
+from tests.delivery.pipelines import (
+    CHANCE,
+    PATIENCE,
+    FakeThreads,
+    PipelineBench,
+    RunningClock,
+    alive,
+    meanwhile,
+    wait_until,
+)
 
 LISTENER, SENDER = Role.LISTENER, Role.SENDER
 
-#: Seconds for which a thread that ought to wait for the test is given the chance to go on without it.
-CHANCE = 0.2
 
-
-def meanwhile(act: Callable[[], object]) -> threading.Thread:
-    """Have another thread do something in between: it has ended, or waits for the caller, when this returns."""
-    thread = threading.Thread(target=act, daemon=True)
-    thread.start()
-    thread.join(CHANCE)
-    return thread
+def see_out(bench: PipelineBench, closing: threading.Thread) -> None:
+    """The sender sends what there is, both threads end, and so does the close that waits for them."""
+    bench.send()
+    alive(bench)
+    bench.pipeline.workers._changed.notify()
+    closing.join(PATIENCE)
+    assert not closing.is_alive()
 
 
 @pytest.mark.usefixtures("threads")
@@ -117,11 +124,7 @@ def test_a_close_waits_for_what_the_listener_takes_while_it_looks_which_threads_
         alive(bench, LISTENER, SENDER)
         take()
     listener.handle(taken[0])
-    bench.send()
-    alive(bench)
-    workers._changed.notify()
-    closing.join(PATIENCE)
-    assert not closing.is_alive()
+    see_out(bench, closing)
     assert bench.scripted.stored == ["a"]
 
 
@@ -136,6 +139,7 @@ def test_a_close_does_not_wait_for_threads_that_live_on_for_a_call_that_was_unde
 
     def resume() -> None:
         closing.append(meanwhile(lambda: workers.close(PATIENCE)))
+        wait_until(lambda: listener.is_stopping)
         real()
 
     monkeypatch.setattr(listener, "resume", resume)
@@ -211,6 +215,7 @@ def test_a_flush_does_not_take_records_for_sent_that_are_just_dropped(
 
     def wait(*arguments: Any) -> bool:
         # The flush waits. Meanwhile its record is dropped; and just before that is counted, its time is up.
+        waiting.set()
         looks.acquire(timeout=PATIENCE)
         return real_wait(*arguments)
 
@@ -219,10 +224,11 @@ def test_a_flush_does_not_take_records_for_sent_that_are_just_dropped(
         flushing[0].join(CHANCE)
         real_drop(*arguments, **keywords)
 
-    looks = threading.Semaphore(0)
+    looks, waiting = threading.Semaphore(0), threading.Event()
     monkeypatch.setattr(workers._progress, "wait", wait)
     monkeypatch.setattr(ledger, "drop", drop)
     flushing.append(meanwhile(lambda: flushed.append(workers.flush(0.0))))
+    assert waiting.wait(PATIENCE)
     if at_the_end:
         bench.pipeline.outbox.drop_memory("shutdown")
     else:
@@ -311,6 +317,7 @@ def test_time_for_which_two_held_the_process_up_counts_once_where_both_are_done_
 def test_a_close_waits_for_the_attempt_that_it_has_made_where_the_settings_were_wrong() -> None:
     bench = PipelineBench(RunningClock(), batch_size=1)
     workers = bench.pipeline.workers
+    suspects = bench.pipeline.sender._suspects  # type: ignore[attr-defined]  # it is a Sender
     alive(bench, LISTENER, SENDER)
     bench.scripted.script = [status(401)]
     bench.log("a")
@@ -318,12 +325,9 @@ def test_a_close_waits_for_the_attempt_that_it_has_made_where_the_settings_were_
     bench.send()
     # The sender comes to make it after the close has looked for the first time.
     closing = meanwhile(lambda: workers.close(PATIENCE))
+    wait_until(lambda: suspects.is_hastened)
     assert closing.is_alive()
-    bench.send()
-    alive(bench)
-    workers._changed.notify()
-    closing.join(PATIENCE)
-    assert not closing.is_alive()
+    see_out(bench, closing)
     assert bench.scripted.stored == ["a"]
 
 

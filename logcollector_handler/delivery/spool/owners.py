@@ -163,7 +163,7 @@ class Owners:
             if made != name:
                 self._files.place.rename(made, name)
             # An earlier holder may have removed the file after we opened it. Then our lock is worth nothing.
-            if self._is_lock_file(descriptor, owner):
+            if self._has_name(descriptor, name):
                 self._held[owner] = descriptor
         except BlockingIOError:
             pass
@@ -184,7 +184,7 @@ class Owners:
             return False
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return self._is_lock_file(descriptor, owner)
+            return self._has_name(descriptor, lock_name(owner))
         except OSError:
             return False
 
@@ -196,7 +196,7 @@ class Owners:
             if unlink:
                 with contextlib.suppress(OSError):
                     # The owner may be alive after all, and have made a new lock file of this name: that one stays.
-                    if self._is_lock_file(descriptor, owner):
+                    if self._has_name(descriptor, lock_name(owner)):
                         self.usage.forget(owner)
                         self._remove_lock(descriptor, owner)
         finally:
@@ -213,14 +213,13 @@ class Owners:
         # Renamed first, because a file that was removed by its name cannot be given back.
         place, name, left = self._files.place, lock_name(owner), left_lock_name(owner)
         place.rename(name, left)
-        if not self._is_lock_file(descriptor, owner, left):
+        if not self._has_name(descriptor, left):
             with contextlib.suppress(OSError):
                 place.link(left, name)
         place.remove(left)
 
-    def _is_lock_file(self, descriptor: int, owner: str, name: str | None = None) -> bool:
-        """Whether a descriptor is of the file that has the name of an owner's lock now, or `name`."""
-        name = name or lock_name(owner)
+    def _has_name(self, descriptor: int, name: str) -> bool:
+        """Whether a descriptor is of the file that has this name now."""
         named = self._files.place.status([name]).get(name)
         return named is not None and os.path.samestat(os.fstat(descriptor), named)
 

@@ -18,9 +18,8 @@ from logcollector_handler.delivery.spool.directory import BLOCK, charge
 from logcollector_handler.delivery.spool.files import Left
 from logcollector_handler.settings import Settings
 from tests.delivery.harness import no_connection
-from tests.delivery.pipelines import PATIENCE, PipelineBench, wait_until
+from tests.delivery.pipelines import CHANCE, PATIENCE, PipelineBench, meanwhile, wait_until
 from tests.delivery.spool.processes import Process, other_process
-from tests.delivery.test_progress import CHANCE, meanwhile
 
 
 class Flush(threading.Thread):

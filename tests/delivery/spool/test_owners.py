@@ -287,9 +287,7 @@ def test_a_lock_that_another_process_took_meanwhile_is_taken_back_with_the_next_
     shutil.copytree(root, root.parent / "copy")
     program = f"""
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from tests.delivery.spool.processes import Process
 other = Process(Path({str(root)!r}))
 other.look()
